@@ -1,0 +1,1 @@
+"""semprune: what pruning destroys in a language model, and in which neurons."""

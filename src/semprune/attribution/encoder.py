@@ -1,0 +1,119 @@
+"""One level of the association (tokens, or whole documents): its parameter and its streaming sums."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from semprune.attribution.encoding import EncodingSums, gradient, inverse_gram, loss, solve, unexplained_share
+from semprune.attribution.inference import clustered_scores
+from semprune.ranks import sum_over_ranks
+
+
+class Encoder(nn.Module):
+    """Coefficients `B [regressors, neurons]` of the encoding model; the first rows are the concepts' effects.
+
+    Attributes:
+        coefficients: The learned matrix, fp32.
+        closed_form: The solution of the normal equations over the fitting documents.
+        variance: Document-clustered variance of each concept's coefficient.
+    """
+
+    coefficients: nn.Parameter
+    gram: Tensor
+    cross: Tensor
+    squares: Tensor
+    count: Tensor
+    closed_form: Tensor
+    variance: Tensor
+
+    def __init__(self, regressors: int, neurons: int, concepts: int, ridge: float) -> None:
+        """Allocate the parameter and the sums."""
+        super().__init__()
+        self.concepts = concepts
+        self.ridge = ridge
+        self.coefficients = nn.Parameter(torch.zeros(regressors, neurons))
+        self.register_buffer("gram", torch.zeros(regressors, regressors, dtype=torch.float64))
+        # float64: sums over one or several ranks then round to the same fp32 solution
+        self.register_buffer("cross", torch.zeros(regressors, neurons, dtype=torch.float64))
+        self.register_buffer("squares", torch.zeros(neurons, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("closed_form", torch.zeros(regressors, neurons))
+        self.register_buffer("variance", torch.zeros(concepts, neurons, dtype=torch.float64))
+
+    @property
+    def sums(self) -> EncodingSums:
+        """The accumulated sufficient statistics."""
+        return EncodingSums(self.gram, self.cross, self.squares, self.count)
+
+    def add_gram(self, regressors: Float[Tensor, "n regressors"]) -> None:
+        """Add a batch's observations, once per batch."""
+        wide = regressors.double()
+        self.gram += wide.T @ wide
+        self.count += len(regressors)
+
+    def add_targets(
+        self, where: slice, regressors: Float[Tensor, "n regressors"], targets: Float[Tensor, "n neurons"]
+    ) -> None:
+        """Add a batch's activations of one site."""
+        self.cross[:, where] += regressors.T @ targets
+        self.squares[where] += targets.square().sum(0)
+
+    def finish_sums(self) -> None:
+        """Sum over ranks, solve, and start the learned matrix from the solution."""
+        sum_over_ranks(self.gram, self.cross, self.squares, self.count)
+        self.closed_form.copy_(solve(self.sums, self.ridge))
+        self.coefficients.data.copy_(self.closed_form)
+
+    def influence(self, regressors: Float[Tensor, "... regressors"]) -> Float[Tensor, "... concepts"]:
+        """How far one unit of residual at an observation moves each concept's coefficient."""
+        weights = inverse_gram(self.sums, self.ridge)[:, : self.concepts] / self.count
+        return regressors @ weights.to(regressors)
+
+    def add_variance(
+        self,
+        where: slice,
+        influence: Float[Tensor, "documents tokens concepts"],
+        regressors: Float[Tensor, "documents tokens regressors"],
+        targets: Float[Tensor, "documents tokens neurons"],
+    ) -> None:
+        """Add a batch of documents to the clustered variance of one site's coefficients."""
+        residuals = targets - regressors @ self.closed_form[:, where]
+        self.variance[:, where] += clustered_scores(influence, residuals)
+
+    def step_loss(self, batch: EncodingSums) -> Float[Tensor, ""]:
+        """Set the parameter's gradient from one batch's sums, and give the loss before the step."""
+        if batch.count == 0:
+            self.coefficients.grad = torch.zeros_like(self.coefficients)
+            return batch.count.clone()
+        self.coefficients.grad = gradient(batch, self.coefficients.data, self.ridge)
+        return loss(batch, self.coefficients.data, self.ridge) / len(batch.squares)
+
+    @property
+    def unexplained(self) -> Float[Tensor, ""]:
+        """Share of the activations' sum of squares that the learned matrix leaves unexplained."""
+        sums = EncodingSums(self.gram.float(), self.cross.float(), self.squares.float(), self.count.float())
+        return unexplained_share(sums, self.coefficients.data)
+
+    @property
+    def effect(self) -> Float[Tensor, "neurons concepts"]:
+        """The learned association: standard deviations of activation per standard deviation of the label."""
+        return self.coefficients.data[: self.concepts].T
+
+    @property
+    def t(self) -> Float[Tensor, "neurons concepts"]:
+        """Document-clustered t of the closed form (SCIENCE S5); 0 where the variance is 0 (dead neurons)."""
+        deviation = self.variance.sqrt().float()
+        t = self.closed_form[: self.concepts] / deviation.clamp(min=1e-30)
+        return torch.where(deviation > 0, t, 0).T
+
+    @property
+    def iid_t(self) -> Float[Tensor, "neurons concepts"]:
+        """T under independent observations: known after one pass, used only to choose the decoder's inputs."""
+        inverse = inverse_gram(self.sums, self.ridge)
+        explained = (self.closed_form * self.cross.float()).sum(0)
+        residual = ((self.squares.float() - explained) / self.count.float()).clamp(min=0)
+        deviation = (inverse.diagonal()[: self.concepts, None].float() * residual / self.count.float()).sqrt()
+        t = self.closed_form[: self.concepts] / deviation.clamp(min=1e-30)
+        return torch.where(deviation > 0, t, 0).T

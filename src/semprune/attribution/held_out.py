@@ -1,0 +1,77 @@
+"""Associations on held-out documents, dense or pruned, in blocks of documents for jackknife intervals."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semprune.attribution.encoding import EncodingSums, solve
+from semprune.attribution.learner import AttributionLearner, Observed, forward_sites, pooled
+from semprune.backbones import Backbone
+from semprune.ranks import sum_over_ranks
+from semprune.types import NeuronSite
+
+BLOCKS = 20  # delete-a-group jackknife: the usual number of groups
+
+LEVELS = ("token", "sequence")
+
+
+class HeldOutSums:
+    """Sufficient statistics of both levels, one set per block of documents.
+
+    The standardisation is the dense model's, unchanged (SCIENCE S1), so dense and pruned effects share one scale.
+    """
+
+    def __init__(self, learner: AttributionLearner) -> None:
+        """Allocate blocks for the learner's designs and neurons."""
+        self.learner = learner
+        device = learner.standardiser.median.device
+        widths = {"token": learner.token_design.width, "sequence": learner.sequence_design.width}
+        double = torch.float64
+        self.gram = {level: torch.zeros(BLOCKS, d, d, dtype=double, device=device) for level, d in widths.items()}
+        self.cross = {level: torch.zeros(BLOCKS, d, learner.neurons, device=device) for level, d in widths.items()}
+        self.count = {level: torch.zeros(BLOCKS, dtype=double, device=device) for level in widths}
+        self.documents = torch.zeros((), dtype=double, device=device)
+
+    def add(self, lm: Backbone, seen: Observed, block: int) -> None:
+        """One forward over a batch of documents, added to a block."""
+        block %= BLOCKS
+        for level, rows in (("token", seen.flat), ("sequence", seen.sequence)):
+            self.gram[level][block] += rows.double().T @ rows.double()
+            self.count[level][block] += len(rows)
+        self.documents += len(seen.sequence)
+
+        def take(site: NeuronSite, activations: Tensor) -> None:
+            where = self.learner.standardiser.slices[site.name]
+            z = self.learner.standardiser(site, activations.float())
+            self.cross["token"][block, :, where] += seen.flat.T @ z[seen.valid]
+            self.cross["sequence"][block, :, where] += seen.sequence.T @ pooled(z, seen.valid)
+
+        forward_sites(lm, self.learner.sites, seen.batch, take)
+
+    def finish(self) -> None:
+        """Sum over ranks."""
+        for level in LEVELS:
+            sum_over_ranks(self.gram[level], self.cross[level], self.count[level])
+        sum_over_ranks(self.documents)
+
+    @property
+    def blocks(self) -> list[int]:
+        """Blocks that hold documents."""
+        return [block for block in range(BLOCKS) if self.count["sequence"][block] > 0]
+
+    def effects(self, without: int | None = None) -> Float[Tensor, "neurons concepts"]:
+        """Effects of all concepts (token level, then sequence level), optionally without one block."""
+        kept = [block for block in self.blocks if block != without]
+        columns = []
+        for level in LEVELS:
+            encoder = getattr(self.learner, level)
+            sums = EncodingSums(
+                self.gram[level][kept].sum(0),
+                self.cross[level][kept].sum(0, dtype=torch.float64),
+                torch.zeros(self.learner.neurons),
+                self.count[level][kept].sum(),
+            )
+            columns.append(solve(sums, encoder.ridge)[: encoder.concepts].T)
+        return torch.cat(columns, dim=1)

@@ -1,0 +1,71 @@
+"""What one test pass finds: predictions of items, associations on held-out documents."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from semprune.attribution.association import Association
+from semprune.attribution.damage import semantic_damage
+from semprune.attribution.held_out import HeldOutSums
+from semprune.attribution.learner import AttributionLearner, Observed
+from semprune.backbones import Backbone
+from semprune.data import dataset_spec
+from semprune.evaluation import Scorer, summarise
+
+
+class TestOutcome:
+    """Collects one pass, dense or pruned.
+
+    Attributes:
+        scorer: Collects predictions.
+        predictions: All ranks' predictions; after :meth:`finish`.
+        held_out: Associations on held-out documents; None without an association.
+    """
+
+    __test__ = False  # not a test class, whatever its name suggests to pytest
+    predictions: pd.DataFrame
+
+    def __init__(self, learner: AttributionLearner | None) -> None:
+        """Start empty."""
+        self.scorer = Scorer()
+        self.held_out = HeldOutSums(learner) if learner is not None else None
+
+    def add_documents(self, lm: Backbone, seen: Observed, batch_idx: int) -> None:
+        """Add a batch of held-out documents; each batch lies in one jackknife block."""
+        if self.held_out is not None:
+            self.held_out.add(lm, seen, batch_idx)
+
+    def finish(self) -> None:
+        """Gather over ranks."""
+        self.predictions = self.scorer.predictions()
+        if self.held_out is not None:
+            self.held_out.finish()
+
+    def results(self, dense: TestOutcome | None = None, *, seed: int = 0) -> pd.DataFrame:
+        """Metrics with intervals, paired with the dense pass where there is one."""
+        names = sorted(self.predictions["dataset"].unique())
+        return summarise(
+            self.predictions,
+            dense.predictions if dense is not None else None,
+            families={name: dataset_spec(name).family for name in names},
+            metrics={name: dataset_spec(name).metrics for name in names},
+            seed=seed,
+        )
+
+    def semantic_loss(self, dense: TestOutcome, association: Association) -> pd.DataFrame:
+        """Semantic loss of this pass against the dense one; empty where no document was read."""
+        if self.held_out is None or dense.held_out is None or not self.held_out.blocks:
+            return pd.DataFrame()
+        return semantic_damage(association, dense.held_out, self.held_out)
+
+    def scalars(self, dense: TestOutcome | None, association: Association | None) -> dict[str, float]:
+        """Values for a logger: ``dataset/metric``, and ``semantic_loss/concept`` of a pruned pass."""
+        table = self.results(dense)
+        names = table["dataset"] + "/" + table["metric"]
+        out: dict[str, float] = dict(zip(names, table["value"].astype(float), strict=True))
+        if dense is not None and association is not None:
+            loss = self.semantic_loss(dense, association)
+            if len(loss):
+                whole = loss[loss["layer"] == -1]
+                out |= dict(zip("semantic_loss/" + whole["concept"], whole["xsl"].astype(float), strict=True))
+        return out

@@ -1,0 +1,31 @@
+"""Frozen language models: how to load them, where their neurons and matrices are, how to see and hold neurons."""
+
+from semprune.backbones.ablate import Replacement, ablate
+from semprune.backbones.backbone import Backbone, describe
+from semprune.backbones.capture import capture
+from semprune.backbones.embedded import embedded_backbones
+from semprune.backbones.families import families, find_family
+from semprune.backbones.family import Family, FamilyMatrix
+from semprune.backbones.fingerprint import fingerprint_folder, fingerprint_model
+from semprune.backbones.layout import decoder_layers, family_of, neuron_sites, prunable_matrices
+from semprune.backbones.load import load_backbone
+
+__all__ = [
+    "Backbone",
+    "Family",
+    "FamilyMatrix",
+    "Replacement",
+    "ablate",
+    "capture",
+    "decoder_layers",
+    "describe",
+    "embedded_backbones",
+    "families",
+    "family_of",
+    "find_family",
+    "fingerprint_folder",
+    "fingerprint_model",
+    "load_backbone",
+    "neuron_sites",
+    "prunable_matrices",
+]

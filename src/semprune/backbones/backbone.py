@@ -1,0 +1,78 @@
+"""A frozen language model with everything the other rooms ask about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from semprune.backbones.family import Family
+from semprune.backbones.fingerprint import fingerprint_model
+from semprune.backbones.layout import family_of, neuron_sites, prunable_matrices
+from semprune.types import Fingerprint, NeuronSite, PrunableMatrix
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen causal language model.
+
+    Attributes:
+        name: What it was loaded by.
+        model: The Hugging Face model, in evaluation mode, no parameter requires a gradient.
+        tokenizer: Its tokenizer.
+        family: Where its matrices and neurons are.
+        sites: Places of its neurons, in the order of the layers.
+        matrices: Its prunable matrices, block by block.
+        fingerprint: Which weights these are.
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    family: Family
+    sites: tuple[NeuronSite, ...]
+    matrices: tuple[PrunableMatrix, ...]
+    fingerprint: Fingerprint
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the weights."""
+        dtype: torch.dtype = next(self.model.parameters()).dtype
+        return dtype
+
+
+def describe(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, fingerprint: Fingerprint | None = None
+) -> Backbone:
+    """Freeze a model in memory and describe it.
+
+    Args:
+        model: A causal language model of a known family; it is set to evaluation mode and frozen in place.
+        tokenizer: Its tokenizer.
+        name: What to call it.
+        fingerprint: Which weights these are; None hashes the weights in memory, in the dtype they have there.
+
+    Returns:
+        The backbone, around the same model.
+
+    Raises:
+        UnknownArchitectureError: No family declares the model's class.
+        UnprunedMatrixError: A decoder block has a matrix that the family does not name.
+        BackboneLoadError: The model lacks a matrix that the family names, or its weights are quantised.
+    """
+    family = family_of(model)
+    sites, matrices = neuron_sites(model, family), prunable_matrices(model, family)
+    model.eval().requires_grad_(False)  # a model built from a configuration starts in training mode
+    return Backbone(name, model, tokenizer, family, sites, matrices, fingerprint or fingerprint_model(model))

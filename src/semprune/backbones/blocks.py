@@ -1,0 +1,100 @@
+"""Runs a model block by block over calibration sequences, with one copy of the activations in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from semprune.backbones.calls import BlockCall, CallRecorder
+
+
+class BlockRunner:
+    """Holds the inputs of the next block and runs one block at a time.
+
+    Use it inside :func:`calibrating`. Padding keeps its place in ``hidden``; what the model computes there is without
+    meaning and may be NaN.
+
+    Attributes:
+        hidden: Inputs of the next block, ``[sequences, tokens, width]``, in the model's dtype and on its device.
+        batches: Slices of the sequences, in order; the last one may be shorter.
+
+    Args:
+        model: A Hugging Face causal language model.
+        blocks: Its decoder blocks, in order.
+        input_ids: Calibration sequences, on the model's device; where there are none, nothing runs.
+        attention_mask: 1 for tokens, 0 for padding; None where nothing is padded.
+        batch_size: Sequences per forward.
+
+    Raises:
+        CaptureError: The model's forward did not call each block exactly once.
+    """
+
+    hidden: Float[Tensor, "sequences tokens width"]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        blocks: Iterable[nn.Module],
+        input_ids: Int[Tensor, "sequences tokens"],
+        *,
+        attention_mask: Int[Tensor, "sequences tokens"] | None = None,
+        batch_size: int = 8,
+    ) -> None:
+        """Run the model's own forward once per batch, around its blocks."""
+        self._blocks = tuple(blocks)
+        self.batches = split_batches(input_ids.shape[0], batch_size)
+        self.hidden = torch.empty(0)
+        self._calls: list[tuple[BlockCall, ...]] = []
+        recorder = CallRecorder(model, self._blocks)
+        for batch in self.batches:
+            mask = None if attention_mask is None else attention_mask[batch]
+            embedded, calls = recorder.record(input_ids[batch], mask)
+            if not self._calls:
+                self.hidden = embedded.new_empty((input_ids.shape[0], *embedded.shape[1:]))
+            self.hidden[batch] = embedded
+            self._calls.append(calls)
+
+    def run(self, block: int, *, advance: bool, on_batch: Callable[[slice], None] | None = None) -> None:
+        """Run one block over all batches.
+
+        Args:
+            block: Index of the block whose inputs ``hidden`` holds.
+            advance: True overwrites ``hidden`` with the outputs, the next block's inputs. False drops the outputs:
+                only hooks see this pass.
+            on_batch: Called with the batch's slice before each forward.
+        """
+        module = self._blocks[block]
+        for batch, calls in zip(self.batches, self._calls, strict=True):
+            if on_batch is not None:
+                on_batch(batch)
+            call = calls[block]
+            output = module(self.hidden[batch], *call.args, **call.kwargs)
+            if advance:
+                self.hidden[batch] = output if isinstance(output, Tensor) else output[0]
+
+
+def split_batches(sequences: int, batch_size: int) -> tuple[slice, ...]:
+    """Return the slices of consecutive batches.
+
+    Example:
+        >>> split_batches(5, 2)
+        (slice(0, 2, None), slice(2, 4, None), slice(4, 5, None))
+    """
+    return tuple(slice(start, min(start + batch_size, sequences)) for start in range(0, sequences, batch_size))
+
+
+@contextmanager
+def calibrating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients, ordinary (not inference) tensors; every module's mode comes back on leaving."""
+    training = [module for module in model.modules() if module.training]
+    try:
+        model.eval()
+        with torch.inference_mode(False), torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True

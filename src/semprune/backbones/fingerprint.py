@@ -1,0 +1,117 @@
+"""Which weights a model has: a hash of its files, or of its tensors where it has none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from semprune.assets import cache_folder
+from semprune.errors import BackboneLoadError
+from semprune.types import Fingerprint
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+DEFINITION = 1
+"""Version of what is hashed and how; a change of it makes every remembered hash void."""
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files that a model folder's weights are in, in the order of their names.
+
+    Raises:
+        BackboneLoadError: There are none (pickled weights are never read), or one is missing.
+    """
+    index = folder / INDEX
+    if index.is_file():
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    else:
+        names = [SINGLE]
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        remedy = "Save the model with save_pretrained(..., safe_serialization=True); pickled weights are never read."
+        raise BackboneLoadError(str(folder), f"there is no {', '.join(missing)}", remedy)
+    return [folder / name for name in names]
+
+
+def fingerprint_folder(folder: Path, architecture: str, revision: str) -> Fingerprint:
+    """Return the fingerprint of a model folder.
+
+    Names, shapes, dtypes and values of the stored tensors count; how they are cut into files, and what else those files
+    say, does not. The hash is remembered in the cache by path, size and time of change of each file, since hashing
+    14 GB takes a minute.
+
+    Args:
+        folder: Holds safetensors weights.
+        architecture: Class name of the model.
+        revision: Commit, release or ``local``.
+
+    Raises:
+        BackboneLoadError: The folder has no safetensors weights, or they cannot be read.
+    """
+    files = weight_files(folder)
+    key = json.dumps([DEFINITION, *(_stamp(path) for path in files)])
+    store = cache_folder() / "fingerprints" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.txt"
+    if store.is_file():
+        remembered = store.read_text(encoding="ascii").strip()
+        if len(remembered) == 64:
+            return Fingerprint(architecture, revision, remembered)
+    sha256 = _hash_files(folder, files)
+    _remember(store, sha256)
+    return Fingerprint(architecture, revision, sha256)
+
+
+def fingerprint_model(model: nn.Module, revision: str = "memory") -> Fingerprint:
+    """Return the fingerprint of a model in memory: its state dict in the order of the names.
+
+    Equals the fingerprint's hash of the folder that ``save_pretrained`` makes of it. Another dtype of the same weights
+    is another fingerprint here.
+    """
+    digest = hashlib.sha256()
+    state = model.state_dict()
+    # named_parameters gives a tied tensor once, under its first name, as a saved file does; the state dict leaves out
+    # buffers that are never saved.
+    once = {name for name, _ in [*model.named_parameters(), *model.named_buffers()]}
+    for name in sorted(once & state.keys()):
+        _add(digest, name, state[name])
+    return Fingerprint(type(model).__name__, revision, digest.hexdigest())
+
+
+def _hash_files(folder: Path, files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    try:
+        with ExitStack() as stack:
+            opened = [stack.enter_context(safe_open(path, framework="pt")) for path in files]
+            holders = {name: source for source in opened for name in source.keys()}  # noqa: SIM118 - not a dict
+            for name in sorted(holders):
+                _add(digest, name, holders[name].get_tensor(name))
+    except (SafetensorError, OSError) as error:
+        remedy = "Fetch the model again, or save it again with save_pretrained."
+        raise BackboneLoadError(str(folder), f"its weights are damaged ({error})", remedy) from error
+    return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, name: str, value: Tensor) -> None:
+    digest.update(f"{name}|{tuple(value.shape)}|{value.dtype}|".encode())
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    digest.update(flat.view(torch.uint8).numpy().data)  # bytes, since numpy has no bfloat16
+
+
+def _stamp(path: Path) -> list[str | int]:
+    status = path.stat()
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def _remember(store: Path, sha256: str) -> None:
+    """Store the hash; a cache that cannot be written costs time, not the run."""
+    part = store.with_suffix(f".{os.getpid()}.part")
+    with suppress(OSError):
+        store.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(sha256, encoding="ascii")
+        part.replace(store)

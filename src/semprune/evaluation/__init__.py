@@ -1,0 +1,46 @@
+"""Scores of language models: log-likelihoods, perplexity, metrics with intervals, and paired tests."""
+
+from semprune.evaluation.evaluate import evaluate, predict_items
+from semprune.evaluation.item_metric import ItemMetric
+from semprune.evaluation.logits import CausalLM, evaluating, logits_at, token_logprobs
+from semprune.evaluation.metrics import METRICS, Outcomes, measure
+from semprune.evaluation.perplexity import perplexity, perplexity_interval
+from semprune.evaluation.predictions import PREDICTION_COLUMNS, Prediction, outcomes, predict, prediction_table
+from semprune.evaluation.results import MEASUREMENT_COLUMNS, compare, summarise, summarise_perplexity
+from semprune.evaluation.scorer import Scorer
+from semprune.evaluation.scoring import context_length, loglikelihood, score_batch
+from semprune.evaluation.statistics import Interval, bootstrap, bootstrap_p, holm, mcnemar, percentile_interval
+
+__all__ = [
+    "MEASUREMENT_COLUMNS",
+    "METRICS",
+    "PREDICTION_COLUMNS",
+    "CausalLM",
+    "Interval",
+    "ItemMetric",
+    "Outcomes",
+    "Prediction",
+    "Scorer",
+    "bootstrap",
+    "bootstrap_p",
+    "compare",
+    "context_length",
+    "evaluate",
+    "evaluating",
+    "holm",
+    "logits_at",
+    "loglikelihood",
+    "mcnemar",
+    "measure",
+    "outcomes",
+    "percentile_interval",
+    "perplexity",
+    "perplexity_interval",
+    "predict",
+    "predict_items",
+    "prediction_table",
+    "score_batch",
+    "summarise",
+    "summarise_perplexity",
+    "token_logprobs",
+]

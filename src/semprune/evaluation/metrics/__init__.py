@@ -1,0 +1,145 @@
+"""Metrics of choice scores: pure, label by label defined, and computed for all bootstrap resamples at once.
+
+``METRICS`` is the registry: what a data set's YAML may name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from semprune.errors import MetricUndefinedError, UnknownMetricError
+from semprune.evaluation.metrics.accuracy import acc_norm, accuracy, chosen
+from semprune.evaluation.metrics.calibration import calibrated_accuracy, expected_calibration_error
+from semprune.evaluation.metrics.confusion import class_f1, f1, macro_f1
+from semprune.evaluation.metrics.ranking import auroc, binary_auroc, label_log_odds
+from semprune.evaluation.metrics.weighting import Array
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Outcomes",
+    "acc_norm",
+    "accuracy",
+    "auroc",
+    "binary_auroc",
+    "calibrated_accuracy",
+    "chosen",
+    "class_f1",
+    "expected_calibration_error",
+    "f1",
+    "label_log_odds",
+    "macro_f1",
+    "measure",
+    "metric",
+    "right_choices",
+]
+
+
+class Outcomes(NamedTuple):
+    """Scored items of one data set and prompt.
+
+    Attributes:
+        scores: Summed log-probabilities ``[items, choices]``; -inf where an item has fewer choices.
+        labels: Right choices ``[items]``.
+        lengths: Characters of each choice ``[items, choices]``; 1 where absent.
+    """
+
+    scores: Array
+    labels: Array
+    lengths: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A registered metric.
+
+    Attributes:
+        function: ``(scores, labels, weights) -> values``.
+        fixed_labels: Needs the same choices for every item.
+        per_character: Scores are divided by the choices' characters first.
+        counts_items: A mean of right or wrong per item, for which McNemar's test is exact.
+    """
+
+    function: Callable[..., Array]
+    fixed_labels: bool = False
+    per_character: bool = False
+    counts_items: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(accuracy, counts_items=True),
+    "acc_norm": Metric(accuracy, per_character=True, counts_items=True),
+    "calibrated_accuracy": Metric(calibrated_accuracy, fixed_labels=True),
+    "auroc": Metric(auroc, fixed_labels=True),
+    "f1": Metric(f1, fixed_labels=True),
+    "macro_f1": Metric(macro_f1, fixed_labels=True),
+    "expected_calibration_error": Metric(expected_calibration_error),
+}
+
+
+def metric(name: str) -> Metric:
+    """Return a registered metric.
+
+    Args:
+        name: A key of :data:`METRICS`.
+
+    Raises:
+        UnknownMetricError: If there is none of that name.
+    """
+    if name not in METRICS:
+        raise UnknownMetricError(name, METRICS)
+    return METRICS[name]
+
+
+def _scores(name: str, outcomes: Outcomes) -> Float[np.ndarray, "items choices"]:
+    """Scores as the metric wants them, checked."""
+    chosen_metric = metric(name)
+    if chosen_metric.fixed_labels and not np.isfinite(outcomes.scores).all():
+        raise MetricUndefinedError(name, "items have different numbers of choices, or a score is not finite")
+    return outcomes.scores / outcomes.lengths if chosen_metric.per_character else outcomes.scores
+
+
+def measure(
+    name: str, outcomes: Outcomes, weights: Float[np.ndarray, "*resamples items"] | None = None
+) -> Float[np.ndarray, "*resamples"]:
+    """Value of a registered metric.
+
+    Args:
+        name: A key of :data:`METRICS`.
+        outcomes: Scored items.
+        weights: Multiplicities of bootstrap resamples; None counts each item once.
+
+    Returns:
+        One value per resample.
+
+    Raises:
+        UnknownMetricError: If there is none of that name.
+        MetricUndefinedError: If the metric needs a fixed label set and the items have none.
+
+    Example:
+        >>> items = Outcomes(np.array([[-4.0, -6.0]]), np.array([1]), np.array([[2, 6]]))
+        >>> float(measure("acc_norm", items)), float(measure("accuracy", items))
+        (1.0, 0.0)
+    """
+    values: Array = metric(name).function(_scores(name, outcomes), outcomes.labels, weights)
+    return values
+
+
+def right_choices(name: str, outcomes: Outcomes) -> Bool[np.ndarray, " items"]:
+    """Which items are right, for a metric that counts them.
+
+    Args:
+        name: ``accuracy`` or ``acc_norm``.
+        outcomes: Scored items.
+
+    Returns:
+        True where the best choice is the label.
+    """
+    best: Int[np.ndarray, " items"] = chosen(_scores(name, outcomes))
+    right: Array = best == outcomes.labels
+    return right

@@ -1,0 +1,124 @@
+"""Gathers the input statistics of one block's matrices by hooks, while the block runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from semprune.backbones.calls import replaced_forward
+from semprune.errors import CaptureError, NonFiniteError
+from semprune.pruning.linear import PrunableLinear
+from semprune.pruning.statistics import Accumulator
+from semprune.types import LayerStats
+
+
+class BlockStatistics:
+    """Input statistics of the matrices of one block; matrices that read the same tensor share one accumulator.
+
+    Args:
+        linears: The block's linears, in the order of the computation.
+        accumulator: Makes an empty accumulator for a number of input features, on a device.
+    """
+
+    def __init__(
+        self, linears: Sequence[PrunableLinear], accumulator: Callable[[int, torch.device], Accumulator]
+    ) -> None:
+        """Nothing is gathered until a forward runs inside :meth:`gathering`."""
+        self._linears = {linear.name: linear for linear in linears}
+        self._accumulators = {
+            linear.name: accumulator(linear.weight.shape[1], linear.weight.device) for linear in linears
+        }
+        self._source: dict[str, str] = {}  # the matrix in whose accumulator each matrix's input is counted
+        self._input: tuple[Tensor, str] | None = None
+        self._tau: Float[Tensor, "batch tokens"] | None = None
+        self._shape = (0, 0)
+        self._last = linears[-1].name
+        self._over = False  # whether the last matrix of this batch has been reached
+
+    @contextmanager
+    def gathering(self, *, outputs_dropped: bool) -> Iterator[Callable[[tuple[int, int], Tensor | None], None]]:
+        """Attach the hooks; yields what must be called before each forward, with the batch's shape and token weights.
+
+        Args:
+            outputs_dropped: The block's outputs are not used. Then the block's last matrix is not multiplied: its
+                output reaches no other matrix.
+        """
+        with ExitStack() as stack:
+            for name, linear in self._linears.items():
+                handle = linear.module.register_forward_pre_hook(self._hook(name), with_kwargs=True)
+                stack.callback(handle.remove)
+            if outputs_dropped:
+                last = self._linears[self._last]
+                stack.enter_context(replaced_forward(last.module, _zeros(last.weight.shape[0])))
+
+            def begin(shape: tuple[int, int], tau: Tensor | None) -> None:
+                self._shape, self._tau, self._input, self._over = shape, tau, None, False
+
+            yield begin
+        self._input = None
+
+    def additive(self) -> list[Tensor]:
+        """Return one tensor per matrix, in the order of the matrices, to be summed over ranks in place.
+
+        Shared accumulators come once per matrix that reads them, so that every rank has the same list, even one that
+        saw no sequence.
+        """
+        tensors = (self._accumulator(name).additive() for name in self._linears)
+        return [tensor for tensor in tensors if tensor is not None]
+
+    def results(self, sequences: int) -> dict[str, LayerStats]:
+        """Return the statistics of every matrix.
+
+        Args:
+            sequences: How many sequences each matrix must have seen.
+
+        Raises:
+            CaptureError: A matrix saw more or fewer.
+            NonFiniteError: An input held NaN or infinity at a token that counts.
+        """
+        shared = {source: self._accumulators[source].result() for source in self._sources()}
+        found = {name: shared[self._source.get(name, name)] for name in self._linears}
+        for name, stats in found.items():
+            if stats.sequences != sequences:
+                raise CaptureError(f"'{name}' saw {stats.sequences} calibration sequences of {sequences}")
+            if not stats.sum_squares.isfinite().all():
+                raise NonFiniteError(f"the input of {name}")
+        return found
+
+    def _sources(self) -> set[str]:
+        return {self._source.get(name, name) for name in self._linears}
+
+    def _accumulator(self, name: str) -> Accumulator:
+        return self._accumulators[self._source.get(name, name)]
+
+    def _hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            inputs = args[0] if args else next(iter(kwargs.values()))
+            shared = self._input is not None and self._input[0] is inputs
+            if not shared:
+                self._input = (inputs, name)
+                self._accumulators[name].update(self._by_token(name, inputs), self._tau)
+            assert self._input is not None
+            source = self._input[1]
+            known = self._source.setdefault(name, source)
+            if known != source:
+                raise CaptureError(f"'{name}' read the input of '{known}' in one batch and of '{source}' in another")
+            if self._over:
+                raise CaptureError(f"'{name}' ran after '{self._last}', which its family names as the block's last")
+            self._over = name == self._last
+
+        return hook
+
+    def _by_token(self, name: str, inputs: Tensor) -> Float[Tensor, "batch tokens in"]:
+        if inputs.numel() != self._shape[0] * self._shape[1] * inputs.shape[-1]:
+            raise CaptureError(f"'{name}' read {tuple(inputs.shape)} for a batch of {self._shape} tokens")
+        return inputs.reshape(*self._shape, inputs.shape[-1])  # some models flatten tokens before a linear
+
+
+def _zeros(width: int) -> Callable[[Tensor], Tensor]:
+    return lambda inputs: inputs.new_zeros(()).expand(*inputs.shape[:-1], width)

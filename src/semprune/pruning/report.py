@@ -1,0 +1,43 @@
+"""What a pruning did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from semprune.pruning.masks import hash_masks
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """Masks and measured sparsity of a pruned model.
+
+    Attributes:
+        method: Name of the pruning method.
+        settings: Its settings (plain values).
+        masks: True where a weight is kept, in the stored orientation, on the CPU, by module name.
+        sparsity: Measured share of zeros of each matrix, by module name.
+        calibration: sha256 of the calibration's token ids; None where none were looked at.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    masks: Mapping[str, Bool[Tensor, "rows columns"]]
+    sparsity: Mapping[str, float]
+    calibration: str | None = None
+
+    @property
+    def total_sparsity(self) -> float:
+        """Measured share of zeros over all pruned matrices."""
+        zeros = sum(self.sparsity[name] * mask.numel() for name, mask in self.masks.items())
+        return zeros / sum(mask.numel() for mask in self.masks.values())
+
+    @cached_property
+    def mask_hash(self) -> str:
+        """Return the sha256 over names, shapes and bits of the masks."""
+        return hash_masks(self.masks)

@@ -1,0 +1,43 @@
+"""What the ranks of one run share while they prune: whole batches, summed statistics, equal masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from semprune.errors import MaskMismatchError
+from semprune.ranks import gather_rows, rank, sum_over_ranks
+
+
+def own_batches(batches: Sequence[slice]) -> tuple[slice, ...]:
+    """Return the batches of this rank: every n-th one of n ranks.
+
+    Whole batches, since a matrix product of another batch size may round differently: each batch is computed as one
+    process would compute it.
+    """
+    return tuple(batches[rank() :: dist.get_world_size()])
+
+
+def sum_together(tensors: Sequence[Tensor]) -> None:
+    """Sum tensors of one dtype over all ranks, in place, in one message."""
+    if tensors:
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        sum_over_ranks(flat)
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+        for tensor, total in zip(tensors, parts, strict=True):
+            tensor.copy_(total.view_as(tensor))
+
+
+def require_equal_masks(mask_hash: str, device: torch.device) -> None:
+    """Compare the masks' sha256 over ranks.
+
+    Raises:
+        MaskMismatchError: They differ; on every rank alike.
+    """
+    own = torch.tensor([list(bytes.fromhex(mask_hash))], dtype=torch.uint8, device=device)  # [1, 32]
+    hashes = [bytes(row).hex() for row in gather_rows(own).tolist()]
+    if len(set(hashes)) > 1:
+        raise MaskMismatchError(hashes)

@@ -1,0 +1,9 @@
+"""A run folder's artefacts as a page, as tables and in the terminal; needs neither torch nor lightning."""
+
+from semprune.report.artefacts import RunArtefacts, load_run
+from semprune.report.export import write_tables
+from semprune.report.figures import heatmap_figure
+from semprune.report.html import write_report
+from semprune.report.terminal import terminal_table
+
+__all__ = ["RunArtefacts", "heatmap_figure", "load_run", "terminal_table", "write_report", "write_tables"]

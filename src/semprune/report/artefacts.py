@@ -1,0 +1,140 @@
+"""Load a run folder and check that every artefact is what it should be, before anything is drawn."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from semprune.errors import CorruptArtefactError
+from semprune.report.labels import SETTING_COLUMNS, Setting, setting_labels, settings_of, varying_columns
+from semprune.report.metrics import METRICS
+from semprune.report.schema import SCHEMAS, column_fault
+
+RERUN = "Run `semprune study` into this folder again: finished cells are reused, missing artefacts are written."
+
+_RESULT_KEY = [*SETTING_COLUMNS, "dataset", "prompt", "metric"]
+
+
+@dataclass(frozen=True)
+class RunArtefacts:
+    """A run folder's checked artefacts; an optional one that the folder lacks is None.
+
+    Frames with a pruning method have a column ``setting``, the label the page uses (``dense`` for the dense model).
+
+    Attributes:
+        folder: The run folder.
+        settings: The pruned settings, in the order of every table.
+        results: One row per setting × data set × prompt × metric.
+        sparsity: Measured sparsity per pruned matrix.
+        semantic_loss: Loss per setting × concept × layer (layer -1: all layers).
+        concepts: How well each concept is represented in the dense model.
+        layer_concept: Association strength per layer × concept.
+        neurons: Top neurons per concept.
+        contexts: Tokens that excite each neuron, in context.
+        neuron_activations: Activation of each neuron, dense and pruned.
+        causal: Scores with chosen neurons ablated.
+        provenance: What made the run.
+    """
+
+    folder: Path
+    settings: tuple[Setting, ...]
+    results: pd.DataFrame
+    sparsity: pd.DataFrame | None
+    semantic_loss: pd.DataFrame | None
+    concepts: pd.DataFrame | None
+    layer_concept: pd.DataFrame | None
+    neurons: pd.DataFrame | None
+    contexts: pd.DataFrame | None
+    neuron_activations: pd.DataFrame | None
+    causal: pd.DataFrame | None
+    provenance: dict[str, Any] | None
+
+
+def load_run(folder: Path) -> RunArtefacts:
+    """Read a run folder.
+
+    Args:
+        folder: Folder that a study wrote; ``results.parquet`` must be there, the rest is optional.
+
+    Returns:
+        The checked artefacts.
+
+    Raises:
+        CorruptArtefactError: If ``results.parquet`` is missing, or any artefact that is there cannot be read, lacks a
+            column, has one of another type, or contradicts itself.
+    """
+    results = read_table(folder, "results")
+    if results is None:
+        raise CorruptArtefactError(folder / "results.parquet", "there is no such file", RERUN)
+    varying = varying_columns(results)
+    frames = {name: results if name == "results" else read_table(folder, name) for name in SCHEMAS}
+    for name, frame in frames.items():
+        if frame is not None and "method" in SCHEMAS[name]:
+            frame["setting"] = setting_labels(frame, varying)
+    _check_results(results, folder / "results.parquet")
+    optional = {name: frame for name, frame in frames.items() if name != "results"}
+    return RunArtefacts(folder, settings_of(results), results, **optional, provenance=read_provenance(folder))
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame | None:
+    """Read ``{name}.parquet`` and check its columns; None where there is no such file.
+
+    Raises:
+        CorruptArtefactError: If it cannot be read, or its columns are not those of its schema.
+    """
+    path = folder / f"{name}.parquet"
+    if not path.exists():
+        return None
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptArtefactError(path, f"not a parquet file ({_first_line(error)})", RERUN) from error
+    faults = [fault for column, kind in SCHEMAS[name].items() if (fault := column_fault(table, column, kind))]
+    if faults:
+        raise CorruptArtefactError(path, "; ".join(faults), RERUN)
+    frame: pd.DataFrame = table.select(list(SCHEMAS[name])).to_pandas()
+    return frame
+
+
+def read_provenance(folder: Path) -> dict[str, Any] | None:
+    """Read ``provenance.json``; None where there is no such file.
+
+    Raises:
+        CorruptArtefactError: If it is not a JSON object.
+    """
+    path = folder / "provenance.json"
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorruptArtefactError(path, f"not JSON ({_first_line(error)})", RERUN) from error
+    if not isinstance(content, dict):
+        raise CorruptArtefactError(path, f"a JSON {type(content).__name__} where an object belongs", RERUN)
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _check_results(results: pd.DataFrame, path: Path) -> None:
+    """Refuse results that no table could show truthfully."""
+    if results.empty:
+        raise CorruptArtefactError(path, "it has no rows", RERUN)
+    unknown = sorted(set(results["metric"]) - set(METRICS))
+    if unknown:
+        known = ", ".join(METRICS)
+        raise CorruptArtefactError(
+            path, f"unknown metric {', '.join(unknown)} (known: {known})", "Use the semprune version that wrote it."
+        )
+    doubles = results[results.duplicated(_RESULT_KEY)]
+    if not doubles.empty:
+        first = ", ".join(str(doubles.iloc[0][column]) for column in _RESULT_KEY)
+        raise CorruptArtefactError(path, f"{len(doubles)} rows appear twice, the first is {first}", RERUN)

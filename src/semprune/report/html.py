@@ -1,0 +1,119 @@
+"""Write ``report.html``: one page without any outside resource, every text escaped, only its own script allowed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from semprune.files import atomic
+from semprune.report.artefacts import RunArtefacts, load_run
+from semprune.report.causal import causal_checks
+from semprune.report.formats import listed
+from semprune.report.labels import METHODS
+from semprune.report.layers import heatmaps
+from semprune.report.meanings import concept_quality, loss_chart, loss_details
+from semprune.report.neurons import concept_cards
+from semprune.report.provenance import provenance_groups
+from semprune.report.scores import perplexity_panel, score_panels
+from semprune.report.summary import findings
+
+# What each optional artefact gives the page, for the note that stands in its place.
+ABSENT = {
+    "semantic_loss": "the semantic loss of each concept",
+    "concepts": "how well each concept is represented",
+    "layer_concept": "where in the model each concept lives",
+    "neurons": "the top neurons of each concept",
+    "contexts": "the tokens that excite each neuron",
+    "neuron_activations": "what pruning left of each neuron",
+    "causal": "the causal check",
+    "provenance": "what made this run",
+}
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write ``report.html`` in a run folder, atomically.
+
+    Args:
+        run_dir: A run folder; see :func:`semprune.report.artefacts.load_run` for what it must hold.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        CorruptArtefactError: If an artefact is not what it should be, or ``results.parquet`` is missing.
+    """
+    page = render_report(load_run(run_dir))
+    path = run_dir / "report.html"
+    with atomic(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+    return path
+
+
+def render_report(run: RunArtefacts) -> str:
+    """The page of a run, as text."""
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=f"What pruning cost {backbone_names(run)}",
+            subtitle=_subtitle(run),
+            style=Markup(_asset("style.css")),  # our own file, not data
+            script=Markup(script),
+            script_hash=digest,
+            settings=run.settings,
+            findings=findings(run),
+            panels=score_panels(run),
+            perplexity=perplexity_panel(run),
+            loss=loss_chart(run),
+            loss_rows=loss_details(run),
+            quality=concept_quality(run),
+            heatmaps=heatmaps(run),
+            concepts=concept_cards(run),
+            checks=causal_checks(run),
+            provenance=provenance_groups(run),
+            absent={name: about for name, about in ABSENT.items() if getattr(run, name) is None},
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("semprune.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def backbone_names(run: RunArtefacts) -> str:
+    """The run's backbones, as in a sentence."""
+    return listed(list(dict.fromkeys(run.results["backbone"])))
+
+
+def _subtitle(run: RunArtefacts) -> str:
+    """Methods, calibration sets and sizes in one line."""
+    methods = list(dict.fromkeys(METHODS.get(setting.method, setting.method) for setting in run.settings))
+    calibrations = sorted(set(run.results["calibration"]) - {""})
+    datasets = run.results["dataset"].nunique()
+    parts = [f"{listed(methods)} against the dense model" if methods else "The dense model only"]
+    if calibrations:
+        parts.append(f"calibrated on {listed(calibrations)}")
+    return ", ".join([*parts, f"{datasets} data sets"]) + "."
+
+
+def _asset(name: str) -> str:
+    """A file of this package, ready to stand inside a page.
+
+    The script's hash in the page's policy is of exactly these characters, so the template adds none.
+    """
+    return files("semprune.report").joinpath(name).read_text(encoding="utf-8")

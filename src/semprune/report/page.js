@@ -1,0 +1,112 @@
+"use strict";
+{
+  const root = document.documentElement;
+  root.classList.add("js");
+
+  /* Theme: the system's, unless chosen here or by ?theme=dark. Storage may be denied for local files. */
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const button = document.getElementById("theme");
+  const stored = () => { try { return localStorage.getItem("semprune-theme"); } catch { return null; } };
+  const chosen = new URLSearchParams(location.search).get("theme") ?? stored();
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
+  const name = () => { button.textContent = isDark() ? "Light theme" : "Dark theme"; };
+  if (chosen === "dark" || chosen === "light") root.dataset.theme = chosen;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("semprune-theme", root.dataset.theme); } catch { /* stays for this visit */ }
+    name();
+  });
+  dark.addEventListener("change", name);
+  name();
+
+  /* Tabs: arrow keys move and select; only the selected tab is in the tab order. */
+  for (const list of document.querySelectorAll("[role=tablist]")) {
+    const tabs = [...list.querySelectorAll("[role=tab]")];
+    const select = (tab, focus) => {
+      for (const other of tabs) {
+        const on = other === tab;
+        other.setAttribute("aria-selected", String(on));
+        other.tabIndex = on ? 0 : -1;
+        document.getElementById(other.getAttribute("aria-controls")).classList.toggle("off", !on);
+      }
+      if (focus) tab.focus();
+    };
+    tabs.forEach((tab, place) => {
+      tab.addEventListener("click", () => select(tab));
+      tab.addEventListener("keydown", (event) => {
+        const to = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: tabs.length - 1 }[event.key];
+        if (to === undefined) return;
+        event.preventDefault();
+        select(tabs[(to + tabs.length) % tabs.length], true);
+      });
+    });
+    select(tabs.find((tab) => tab.getAttribute("aria-controls") === location.hash.slice(1)) ?? tabs[0]);
+  }
+
+  /* A select that shows one of its panels. */
+  for (const chooser of document.querySelectorAll("select[data-switch]")) {
+    const show = () => {
+      for (const panel of document.getElementById(chooser.dataset.switch).children) {
+        panel.classList.toggle("off", panel.id !== chooser.value);
+      }
+    };
+    const wanted = location.hash.slice(1);
+    if ([...chooser.options].some((option) => option.value === wanted)) chooser.value = wanted;
+    chooser.closest("[hidden]").hidden = false;
+    chooser.addEventListener("change", show);
+    show();
+  }
+
+  /* Heatmaps: a tooltip under the pointer and under the keyboard, arrow keys from square to square. */
+  const tip = document.getElementById("tip");
+  const hide = () => { tip.hidden = true; };
+  const describe = (cell) => {
+    const table = cell.closest("table");
+    const concept = cell.parentElement.cells[0].textContent;
+    const layer = table.tHead.rows[1].cells[cell.cellIndex].textContent;
+    const value = cell.textContent ? `${table.dataset.measure} ${cell.textContent}` : "";
+    return [`${concept}, layer ${layer}`, [value, cell.dataset.more].filter(Boolean).join("; ")];
+  };
+  const show = (cell) => {
+    const [title, text] = describe(cell);
+    tip.replaceChildren(Object.assign(document.createElement("strong"), { textContent: title }), text);
+    tip.hidden = false;
+    const at = cell.getBoundingClientRect();
+    const left = Math.min(Math.max(at.left + at.width / 2 - tip.offsetWidth / 2, 8), root.clientWidth - tip.offsetWidth - 8);
+    const above = at.top - tip.offsetHeight - 8;
+    tip.style.left = `${left + scrollX}px`;
+    tip.style.top = `${(above > 56 ? above : at.bottom + 8) + scrollY}px`;
+  };
+  for (const table of document.querySelectorAll("table.heat")) {
+    const cells = [...table.tBodies[0].rows].map((row) => [...row.cells].slice(1));
+    let current = cells[0]?.[0];
+    if (!current) continue;
+    const move = (cell) => {
+      current.tabIndex = -1;
+      current = cell;
+      current.tabIndex = 0;
+    };
+    current.tabIndex = 0;
+    table.addEventListener("pointerover", (event) => {
+      const cell = event.target.closest("tbody td");
+      if (cell) show(cell); else hide();
+    });
+    table.addEventListener("pointerleave", hide);
+    table.addEventListener("click", (event) => {
+      const cell = event.target.closest("tbody td");
+      if (cell) { move(cell); cell.focus(); show(cell); }
+    });
+    table.addEventListener("focusin", (event) => { if (event.target.matches("td")) show(event.target); });
+    table.addEventListener("focusout", hide);
+    table.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") hide();
+      const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+      if (!step || !event.target.matches("td")) return;
+      const row = cells.findIndex((line) => line.includes(current));
+      const next = cells[row + step[0]]?.[cells[row].indexOf(current) + step[1]];
+      event.preventDefault();
+      if (next) { move(next); next.focus(); }
+    });
+  }
+}

@@ -1,0 +1,77 @@
+"""The headline table for the terminal: what a study prints when it is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from semprune.report.artefacts import RunArtefacts
+from semprune.report.metrics import METRICS, Metric
+from semprune.report.schema import records
+from semprune.report.tables import VERDICTS, family_table, headline_table, item_labels
+
+_STYLES = {"worse": "bold red", "better": "bold green", "unclear": "dim"}
+CAPTION = (
+    "pruned score, then its drop in points (perplexity: its rise) with the paired 95 % interval; "
+    "▼ clearly worse, ▲ clearly better"
+)
+
+
+def terminal_table(run: RunArtefacts) -> Table:
+    """Data sets grouped by family × (dense, each pruned setting), with the mean drop of each family.
+
+    Args:
+        run: The run's artefacts.
+
+    Returns:
+        A table for ``rich.console.Console.print``.
+    """
+    headline = headline_table(run)
+    headline["label"] = item_labels(headline)
+    families = family_table(headline)
+    labels = [setting.label for setting in run.settings]
+    table = Table(title="Dense against pruned", caption=CAPTION, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("data set", no_wrap=True)
+    table.add_column("dense", justify="right", no_wrap=True)
+    for label in labels:
+        table.add_column(label, justify="left", no_wrap=True)
+    for family, rows in headline.groupby("family", sort=False):
+        metric = METRICS[rows["metric"].iloc[0]]
+        means = families[families["family"] == family]
+        table.add_section()
+        table.add_row(Text(_heading(str(family), metric), "bold"), "", *_means(means, labels, metric))
+        for _, items in rows.groupby(["label", "dense"], sort=False):
+            cells = _by_setting(items)
+            scores = [_score(cells[name], metric) if name in cells else Text("") for name in labels]
+            first = items.iloc[0]
+            table.add_row(f"  {first['label']}", metric.number(first["dense"]), *scores)
+    return table
+
+
+def _by_setting(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    return {row["setting"]: row for row in records(rows)}
+
+
+def _means(families: pd.DataFrame, labels: list[str], metric: Metric) -> list[Text]:
+    cells = _by_setting(families)
+    return [
+        Text.assemble(("mean  ", "dim"), _damage(cells[label], metric)) if label in cells else Text("")
+        for label in labels
+    ]
+
+
+def _heading(family: str, metric: Metric) -> str:
+    return metric.label if family == "language_modelling" else f"{family.capitalize()}, {metric.short}"
+
+
+def _score(row: dict[str, Any], metric: Metric) -> Text:
+    return Text.assemble(f"{metric.number(row['value']):<6}", _damage(row, metric))
+
+
+def _damage(row: dict[str, Any], metric: Metric) -> Text:
+    interval = metric.interval(row["damage_low"], row["damage_high"])
+    text = f"{metric.number(row['damage']):>5} {interval:<12} {VERDICTS[row['verdict']]}".rstrip()
+    return Text(text, _STYLES[row["verdict"]])

@@ -1,0 +1,171 @@
+"""The nouns that pass between rooms: frozen dataclasses, no behaviour beyond their own shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronSite:
+    """A place in a frozen LLM whose coordinates are neurons.
+
+    Attributes:
+        name: Stable site name, ``layers.{layer}.mlp``.
+        layer: Index of the decoder block.
+        kind: ``mlp`` (input of the down-projection).
+        width: Number of neurons.
+        module: Dotted path of the module whose *input* holds the neurons.
+    """
+
+    name: str
+    layer: int
+    kind: str
+    width: int
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrunableMatrix:
+    """A linear weight inside a decoder block.
+
+    Attributes:
+        name: Dotted path of the module inside the Hugging Face model.
+        layer: Index of the decoder block.
+        role: ``q``, ``k``, ``v``, ``qkv``, ``o``, ``gate``, ``up`` or ``down``.
+        transposed: True where the stored weight is ``[in, out]`` (GPT-2's Conv1D).
+    """
+
+    name: str
+    layer: int
+    role: str
+    transposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Which weights an artefact was made with; independent of the dtype they are loaded in."""
+
+    architecture: str
+    revision: str
+    weights_sha256: str
+
+    def __str__(self) -> str:
+        """Architecture, revision and the first 12 digits of the weights' hash."""
+        return f"{self.architecture}@{self.revision}:{self.weights_sha256[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStats:
+    """Streaming statistics of one linear's input over calibration tokens (padding left out).
+
+    Attributes:
+        sum_squares: Token-weighted sum of squares per input feature, fp32.
+        tokens: Sum of the token weights (the number of tokens where every weight is 1).
+        sequences: Number of calibration sequences seen.
+        mean_squares: fp32 running mean over sequences of each sequence's sum of squares, in the arithmetic of the
+            published code; only gathered for ``selection: reference``.
+    """
+
+    sum_squares: Float[Tensor, " in"]
+    tokens: float
+    sequences: int
+    mean_squares: Float[Tensor, " in"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Which weights of one matrix are kept, in the weight's stored orientation."""
+
+    name: str
+    kept: Bool[Tensor, "rows columns"]
+
+    @property
+    def sparsity(self) -> float:
+        """Measured share of weights that are zeroed."""
+        return 1.0 - self.kept.sum().item() / self.kept.numel()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text with its origin.
+
+    Attributes:
+        dataset: Name of the data set it comes from.
+        document_id: Identifier of the document that the text is from: the cluster for statistics. Unique
+            within the data set, except that sentences of one review or article share it.
+        text: The plain text.
+        label: Class name, or None where the text has none.
+    """
+
+    dataset: str
+    document_id: str
+    text: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One evaluation item, rendered: a (context, continuation) request per choice.
+
+    Attributes:
+        dataset: Name of the data set.
+        item_id: Identifier, unique within the data set.
+        document_id: Cluster for the bootstrap; equals ``item_id`` where items are independent.
+        requests: One (context, continuation) pair per choice.
+        label: Index of the right choice.
+        prompt: Name of the prompt that rendered it.
+    """
+
+    dataset: str
+    item_id: str
+    document_id: str
+    requests: tuple[tuple[str, str], ...]
+    label: int
+    prompt: str
+
+
+@dataclass(slots=True)
+class ScoringBatch:
+    """Evaluation items as tensors: rows of input, and the requests to read from them.
+
+    Several requests may share one row (single-token choices of one context).
+
+    Attributes:
+        items: The items of the batch.
+        input_ids: Right-padded input; the last token of a continuation is never an input.
+        attention_mask: 1 for tokens, 0 for padding.
+        row: Row of each request.
+        start: Position *in the row* whose logits predict the request's first continuation token.
+        targets: Continuation tokens of each request, padded with -1.
+        item: Index into ``items`` of each request; requests of an item are in the order of its choices.
+    """
+
+    items: tuple[Item, ...]
+    input_ids: Int[Tensor, "rows tokens"]
+    attention_mask: Int[Tensor, "rows tokens"]
+    row: Int[Tensor, " requests"]
+    start: Int[Tensor, " requests"]
+    targets: Int[Tensor, "requests longest"]
+    item: Int[Tensor, " requests"]
+
+
+@dataclass(slots=True)
+class DocumentBatch:
+    """Documents as tensors, one document per row.
+
+    Attributes:
+        input_ids: Right-padded token ids.
+        attention_mask: 1 for tokens, 0 for padding.
+        document: Global index of each document in its data module's split (unique).
+        dataset: Index of each document's data set in the data module's ``datasets``.
+        label: Index into the data module's ``classes`` (names ``dataset.class``), -1 where unlabelled.
+    """
+
+    input_ids: Int[Tensor, "documents tokens"]
+    attention_mask: Int[Tensor, "documents tokens"]
+    document: Int[Tensor, " documents"]
+    dataset: Int[Tensor, " documents"]
+    label: Int[Tensor, " documents"]

@@ -1,0 +1,188 @@
+"""The rooms import in one direction only: read from the source of every file, imports inside functions included.
+
+Each rule is tried on a small offender as well as on the package. Imports by name at run time (``importlib``) cannot be
+seen here. A new room needs a line in ``ROOMS``.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import semprune
+
+FOUNDATION = {"errors", "files", "ranks", "tensor_files", "types"}
+LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
+LEFT_OF_STUDY = LEFT_OF_EVALUATION | {"evaluation", "pruning", "attribution"}
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "files": {"errors"},
+    "ranks": {"errors"},
+    "types": {"errors"},
+    "tensor_files": {"errors", "files", "types"},
+    "assets": FOUNDATION,
+    "backbones": FOUNDATION | {"assets"},
+    "concepts": FOUNDATION | {"assets"},
+    "data": FOUNDATION | {"assets"},
+    "evaluation": LEFT_OF_EVALUATION,
+    "pruning": LEFT_OF_EVALUATION,
+    "attribution": LEFT_OF_STUDY - {"attribution"},
+    "study": LEFT_OF_STUDY,
+    "report": {"errors", "files"},
+    "cli": LEFT_OF_STUDY | {"study", "report"},
+    "semprune": LEFT_OF_STUDY | {"study", "report"},
+}
+TRANSFORMERS = {"semprune.backbones", "semprune.data"}
+LIGHTNING = {f"semprune.{room}" for room in ("attribution", "cli", "data", "evaluation", "study")} | {
+    "semprune.pruning.callback",
+    "semprune.pruning.callbacks",
+    "semprune.pruning.monitoring",
+    "semprune.pruning.run",
+}
+Sources = Mapping[str, str]
+
+
+def package_sources() -> dict[str, str]:
+    """Dotted name of every module of the package to its text."""
+    root = Path(semprune.__file__).parent
+    paths = {path.relative_to(root.parent): path for path in root.rglob("*.py")}
+    return {".".join(name.with_suffix("").parts).removesuffix(".__init__"): p.read_text() for name, p in paths.items()}
+
+
+def imports(source: str) -> Iterator[tuple[str, ...]]:
+    """Names that each import may load, most precise first; a relative import as ``(".",)``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name,) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield from ((f"{module}.{alias.name}", module) if not node.level else (".",) for alias in node.names)
+
+
+def graph(sources: Sources) -> dict[str, set[str]]:
+    """Which of the modules each module imports; a name that is no module belongs to the package it comes from."""
+    edges = {}
+    for module, source in sources.items():
+        named = [next((name for name in names if name in sources), None) for names in imports(source)]
+        edges[module] = {name for name in named if name is not None}
+    return edges
+
+
+def room(module: str) -> str:
+    """The room of a module: the first name below the package."""
+    return module.split(".")[1] if "." in module else module
+
+
+def relative_imports(sources: Sources) -> list[str]:
+    """Modules with a relative import."""
+    return [module for module, source in sources.items() if (".",) in imports(source)]
+
+
+def wrong_directions(sources: Sources, rooms: Mapping[str, set[str]]) -> list[str]:
+    """Imports into another room than those that a room may import, and rooms without a rule."""
+    edges = ((module, target) for module, targets in graph(sources).items() for target in sorted(targets))
+    unruled = [f"{module}: room without a rule" for module in sources if room(module) not in rooms]
+    return unruled + [
+        f"{module} -> {target}"
+        for module, target in edges
+        if room(module) != room(target) and room(target) not in rooms.get(room(module), set())
+    ]
+
+
+def cycle(sources: Sources) -> list[str]:
+    """One ring of modules that import each other, or nothing."""
+    try:
+        TopologicalSorter(graph(sources)).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def library_out_of_place(sources: Sources, library: str, places: set[str]) -> list[str]:
+    """Modules that import a library without being one of the places or inside one."""
+    users = [m for m, text in sources.items() if any(names[0].split(".")[0] == library for names in imports(text))]
+    return [user for user in users if not any(f"{user}.".startswith(f"{place}.") for place in places)]
+
+
+def reaches_library(sources: Sources, start: str, library: str) -> list[str]:
+    """Modules with the library that a room imports, directly or through others."""
+    edges, seen = graph(sources), set()
+    waiting = [module for module in sources if room(module) == start]
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting.extend(edges[module])
+    return library_out_of_place({module: sources[module] for module in sorted(seen)}, library, set())
+
+
+@pytest.fixture(scope="module")
+def sources():
+    return package_sources()
+
+
+def test_no_relative_imports(sources):
+    assert relative_imports(sources) == []
+    assert relative_imports({"semprune.a": "def f():\n    from . import b"}) == ["semprune.a"]
+    assert relative_imports({"semprune.a": "from ..b import c"}) == ["semprune.a"]
+
+
+def test_rooms_import_to_the_left_only(sources):
+    assert wrong_directions(sources, ROOMS) == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "line", "imported"),
+    [
+        ("semprune.data.a", "from semprune.backbones.b import c", "semprune.backbones.b"),
+        ("semprune.pruning.a", "def f():\n    import semprune.evaluation.b", "semprune.evaluation.b"),
+        ("semprune.errors", "if TYPE_CHECKING:\n    from semprune import types", "semprune.types"),
+        ("semprune.report.a", "from semprune.types import Mask", "semprune.types"),
+        ("semprune.study.a", "from semprune import load_backbone", "semprune"),
+    ],
+)
+def test_a_wrong_direction_is_seen(importer, line, imported):
+    assert wrong_directions({importer: line, imported: ""}, ROOMS) == [f"{importer} -> {imported}"]
+
+
+def test_a_room_without_a_rule_is_seen():
+    assert wrong_directions({"semprune.utils": ""}, ROOMS) == ["semprune.utils: room without a rule"]
+
+
+def test_no_import_cycles(sources):
+    assert cycle(sources) == []
+    ring = {"semprune.a": "import semprune.b", "semprune.b": "def f():\n    from semprune import a", "semprune": ""}
+    assert set(cycle(ring)) == {"semprune.a", "semprune.b"}
+    package = {"semprune.a": "from semprune.a.b import c", "semprune.a.b": "from semprune.a import d"}
+    assert set(cycle(package)) == {"semprune.a", "semprune.a.b"}
+
+
+@pytest.mark.parametrize(
+    ("library", "places"),
+    [("transformers", TRANSFORMERS), ("lightning", LIGHTNING), ("pytorch_lightning", set())],
+)
+def test_libraries_keep_their_place(sources, library, places):
+    assert library_out_of_place(sources, library, places) == []
+
+
+def test_a_library_out_of_place_is_seen():
+    offenders = {
+        "semprune.data.a": "from lightning.pytorch import Trainer",
+        "semprune.pruning.wanda": "def f():\n    import lightning",
+        "semprune.database": "import lightning.pytorch as L",
+        "semprune.concepts.a": "import lightning_utilities",
+    }
+    assert library_out_of_place(offenders, "lightning", LIGHTNING) == ["semprune.pruning.wanda", "semprune.database"]
+
+
+@pytest.mark.parametrize("library", ["torch", "lightning", "torchmetrics"])
+def test_the_report_needs_no_torch(sources, library):
+    assert reaches_library(sources, "report", library) == []
+
+
+def test_torch_behind_another_room_is_seen():
+    chain = {"semprune.report.a": "import semprune.files", "semprune.files": "import semprune.types"}
+    chain["semprune.types"] = "from torch import Tensor"
+    assert reaches_library(chain, "report", "torch") == ["semprune.types"]

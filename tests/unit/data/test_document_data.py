@@ -1,0 +1,94 @@
+"""Documents to fit on: their split, their indices, their ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from semprune.data import DocumentDataModule, load_documents
+from semprune.data.documents import is_validation
+from semprune.errors import (
+    ConfigurationError,
+    DatasetSchemaError,
+)
+from semprune.types import Document
+
+SETS = ["movie_reviews", "bbc_news"]
+
+
+def test_documents_are_split_by_their_identifiers_alone(plain_tokenizer: Any, documents: list[Document]) -> None:
+    modules = [
+        DocumentDataModule(SETS, validation_share=0.4, seed=seed, limit=limit) for seed, limit in ((0, None), (1, 6))
+    ]
+    for module in modules:
+        module.tokenizer = plain_tokenizer
+        module.setup("fit")
+    everything, fewer = modules
+    assert set(everything.train_documents) | set(everything.val_documents) == set(documents)
+    assert not set(everything.train_documents) & set(everything.val_documents)
+    assert len(everything.val_documents) > 1
+    assert set(fewer.val_documents) == {d for d in everything.val_documents if int(d.document_id) < 6}
+    assert everything.data_hash != fewer.data_hash
+
+
+def test_sentences_of_one_document_stay_together() -> None:
+    sentences = [Document("amazon_reviews", "12", text) for text in ("good.", "bad.")]
+    assert len({is_validation(sentence, 0.5) for sentence in sentences}) == 1
+
+
+def test_document_batches_carry_their_indices(
+    bos_tokenizer: PreTrainedTokenizerFast, documents: list[Document]
+) -> None:
+    module = DocumentDataModule(SETS, max_length=4, batch_size=3, validation_share=0.3)
+    module.tokenizer = bos_tokenizer
+    module.setup()
+    assert module.classes[:3] == ("movie_reviews.negative", "movie_reviews.positive", "bbc_news.business")
+    batches = list(module.val_dataloader())
+    rows = [row for batch in batches for row in range(len(batch.document))]
+    assert torch.cat([batch.document for batch in batches]).tolist() == list(range(len(module.val_documents)))
+    assert len(rows) == len(module.val_documents)
+    for batch in batches:
+        for row, index in enumerate(batch.document.tolist()):
+            document = module.val_documents[index]
+            tokens = batch.input_ids[row][batch.attention_mask[row] == 1].tolist()
+            assert tokens == bos_tokenizer.encode(document.text)[:4]
+            assert module.datasets[batch.dataset[row]] == document.dataset
+            assert module.classes[batch.label[row]] == f"{document.dataset}.{document.label}"
+
+
+def test_a_document_without_tokens_is_refused(plain_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semprune.data.documents.load_documents", lambda name, **_: [Document(name, "5", "")])
+    module = DocumentDataModule(["piqa"], validation_share=0.0)
+    module.tokenizer = plain_tokenizer
+    module.setup()
+    with pytest.raises(DatasetSchemaError, match="data set 'piqa': document 5 has no tokens"):
+        module.train_dataloader()
+
+
+def test_the_trainers_own_sampler_is_refused_on_several_ranks(plain_tokenizer: Any, documents: list[Document]) -> None:
+    module = DocumentDataModule(SETS)
+    module.tokenizer = plain_tokenizer
+    for distributed in (True, False):
+        connector = SimpleNamespace(use_distributed_sampler=distributed)
+        module.trainer = SimpleNamespace(world_size=2, _accelerator_connector=connector, lightning_module=None)
+        if distributed:
+            with pytest.raises(ConfigurationError, match="Set use_distributed_sampler to false"):
+                module.setup()
+        else:
+            module.setup()
+            assert module.train_documents
+
+
+def test_real_documents_reach_the_module(offline: Path, plain_tokenizer: Any) -> None:
+    module = DocumentDataModule(SETS, validation_share=0.0)
+    module.tokenizer = plain_tokenizer
+    module.prepare_data()
+    module.setup()
+    loaded = [document for name in SETS for document in load_documents(name)]
+    assert list(module.train_documents) == loaded
+    assert module.val_documents == ()

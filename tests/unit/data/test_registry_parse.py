@@ -1,0 +1,101 @@
+"""What is wrong in a YAML is one typed error that names the key."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from semprune.data.registry import (
+    calibration_names,
+    calibration_spec,
+    dataset_names,
+    dataset_spec,
+    read_calibration_yaml,
+    read_dataset_yaml,
+)
+from semprune.errors import DatasetSchemaError, UnknownCalibrationError, UnknownDatasetError
+
+TOY = {
+    "name": "toy",
+    "family": "topic",
+    "about": "Toy.",
+    "licence": "none",
+    "hub": {"path": "a/b", "split": "test"},
+    "columns": ["text", "label"],
+    "text": ["text"],
+    "labels": {"column": "label", "values": [0, 1], "classes": ["dog", "cat"]},
+    "prompts": [{"name": "ask", "context": "{text} is", "choices": [" dog", " cat"]}],
+    "metrics": ["accuracy"],
+}
+
+
+def test_a_correct_declaration_is_read() -> None:
+    spec = read_dataset_yaml("toy", yaml.safe_dump(TOY))
+    assert spec.labels.classes == ("dog", "cat")
+    assert spec.hub is not None
+    assert spec.hub.split == "test"
+    assert spec.reserve == 0.0
+    assert spec.offline is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"famly": "topic"}, "unknown key 'famly'"),
+        ({"hub": {"path": "a/b", "spilt": "test"}}, "unknown key 'hub.spilt'. Known keys here: .*split"),
+        ({"hub": {"path": "a/b"}}, "key 'hub.split' is missing"),
+        ({"family": "topics"}, "family must be one of sentiment, similarity, reasoning, topic, got 'topics'"),
+        ({"columns": "text"}, "columns must be a list, got 'text'"),
+        ({"about": 7}, "about must be of type str, got 7"),
+        ({"deduplicate": 1}, "deduplicate must be of type bool, got 1"),
+        ({"reserve": True}, "reserve must be of type float, got True"),
+        ({"max_words": {"text": True}}, "max_words.text must be of type int, got True"),
+        ({"max_words": ["text"]}, r"max_words must be a mapping, got \['text'\]"),
+        ({"prompts": [{"name": "ask"}]}, r"key 'prompts\[0\].context' is missing"),
+        ({"name": "dog"}, "its name is 'dog'"),
+        ({"hub": None}, "it has no source"),
+        ({"metrics": []}, "must each hold at least one entry"),
+        ({"reserve": 1}, r"reserve must be in \[0, 1\), got 1"),
+        ({"text": ["txt"]}, "txt used, but not in `columns`"),
+        ({"prompts": [{"name": "a", "context": "{q[0]}", "choices": [" a", " b"]}]}, "q used, but not in `columns`"),
+        ({"labels": {"column": "label"}}, "exactly one of `values`, `keys`, `sign_minimum`"),
+        ({"labels": {"column": "label", "values": [0], "classes": ["a", "b"]}}, "1 label values for 2 classes"),
+        ({"labels": {"column": "label", "sign_minimum": 0, "classes": ["a", "b"]}}, "`sign_minimum` must be positive"),
+        ({"prompts": [{"name": "a", "context": "{text}"}]}, "exactly one of `choices`, `choices_from`"),
+        ({"prompts": [{"name": "a", "context": "{text}", "choices": [" a"]}]}, "has 1 choices for 2 labels"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(DatasetSchemaError, match=f"data set 'toy': .*{message}"):
+        read_dataset_yaml("toy", yaml.safe_dump({**TOY, **change}))
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [", "its file is not YAML"), ("- a", "the file must be a mapping")])
+def test_what_is_no_mapping_is_named(text: str, message: str) -> None:
+    with pytest.raises(DatasetSchemaError, match=message):
+        read_dataset_yaml("toy", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{name: toy, about: a, licence: b}", "it has no source"),
+        ("{name: dog, about: a, licence: b, offline: {asset: a, file: b}}", "its name is 'dog'"),
+        ("{name: toy, about: a, licence: b, offline: {asset: a, file: b}, strip: ['(']}", "is no regular expression"),
+    ],
+)
+def test_wrong_calibration_sets_are_named(text: str, message: str) -> None:
+    with pytest.raises(DatasetSchemaError, match=message):
+        read_calibration_yaml("toy", text)
+
+
+def test_unknown_names_name_the_nearest() -> None:
+    with pytest.raises(UnknownDatasetError, match="unknown data set 'sst'; did you mean 'sst2'"):
+        dataset_spec("sst")
+    with pytest.raises(UnknownCalibrationError, match="unknown calibration set 'wikki'; did you mean 'wiki'"):
+        calibration_spec("wikki")
+
+
+def test_names_are_those_of_the_first_issue() -> None:
+    assert {"sst2", "movie_reviews", "amazon_reviews", "mrpc", "piqa", "bbc_news"} <= set(dataset_names())
+    assert calibration_names() == ["c4", "code", "multilingual", "technical", "tiny", "wiki"]

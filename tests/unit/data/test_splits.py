@@ -1,0 +1,125 @@
+"""Sides of documents: stable, disjoint, whole, and free of texts that other data sets evaluate."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semprune.data import load_documents, load_items
+from semprune.data.registry import DatasetSpec, dataset_spec
+from semprune.data.splits import hash_share, read_split, select, word_runs
+from semprune.errors import SettingError
+
+REVIEW = "the quick brown fox jumps over the lazy dog"
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, **tables: list[dict[str, Any]]) -> None:
+    def read_rows(spec: DatasetSpec, source: str = "auto", *, fit: bool = False) -> list[dict[str, Any]]:
+        return tables[f"{spec.name}_fit" if fit else spec.name]
+
+    monkeypatch.setattr("semprune.data.splits.read_rows", read_rows)
+
+
+def reviews(count: int, per_document: int = 1) -> list[dict[str, Any]]:
+    return [
+        {"id": f"{n // per_document}_{n % per_document}", "rating": 2.0 if n % 3 else -2.0, "text": f"review {n}"}
+        for n in range(count)
+    ]
+
+
+def test_sides_are_disjoint_cover_everything_and_keep_documents_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, amazon_reviews=reviews(600, per_document=3))
+    spec = dataset_spec("amazon_reviews")
+    fit, evaluation = read_split(spec, "fit"), read_split(spec, "evaluation")
+    assert not {e.document_id for e in fit} & {e.document_id for e in evaluation}
+    assert {e.example_id for e in [*fit, *evaluation]} == {row["id"] for row in reviews(600, per_document=3)}
+    assert len(fit) % 3 == 0
+    # 200 documents, half reserved: within four standard deviations of a fair coin.
+    assert abs(len(fit) / 3 - 100) < 4 * 200**0.5 / 2
+
+
+def test_the_side_of_a_document_does_not_depend_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = dataset_spec("amazon_reviews")
+    serve(monkeypatch, amazon_reviews=reviews(200))
+    whole = {example.example_id for example in read_split(spec, "fit")}
+    serve(monkeypatch, amazon_reviews=reviews(200)[::-2])
+    half = {example.example_id for example in read_split(spec, "fit")}
+    assert half == {row["id"] for row in reviews(200)[::-2]} & whole
+
+
+def test_the_hash_is_the_one_of_the_first_release() -> None:
+    # Any other hash would move documents from one side to the other.
+    digest = hashlib.sha256(b"split/movie_reviews/1").hexdigest()[:16]
+    assert hash_share("split/movie_reviews/1") == int(digest, 16) / 16**16
+
+
+def test_documents_with_texts_that_sst2_evaluates_are_never_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    films = [{"id": str(n), "rating": 2, "text": f"Look: {REVIEW}, again ({n})!"} for n in range(40)]
+    films += [{"id": str(n), "rating": 2, "text": f"film {n} is fine"} for n in range(40, 80)]
+    sentences = [
+        {"sentence": f"{REVIEW} ", "label": 1, "idx": 0},
+        {"sentence": "Film 41 -- is fine", "label": 1, "idx": 1},
+    ]
+    serve(monkeypatch, movie_reviews=films, sst2=sentences)
+    spec = dataset_spec("movie_reviews")
+    fit = {int(example.example_id) for example in read_split(spec, "fit")}
+    assert fit
+    assert not fit & {*range(40), 41}
+    assert {int(example.example_id) for example in read_split(spec, "evaluation")} == set(range(80)) - fit
+    alone = dataclasses.replace(spec, exclude_overlap=())
+    assert {int(example.example_id) for example in read_split(alone, "fit")} & {*range(40), 41}
+
+
+def test_all_rows_of_a_benchmark_are_evaluated_and_fitting_reads_the_hubs_split(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sentences = [{"sentence": f"sentence number {n}", "label": n % 2, "idx": n} for n in range(10)]
+    serve(monkeypatch, sst2=sentences, sst2_fit=sentences[:3], movie_reviews=[])
+    assert len(load_items("sst2")) == 10
+    assert sorted(document.document_id for document in load_documents("sst2")) == ["fit-0", "fit-1", "fit-2"]
+
+
+def test_a_side_that_is_none_is_an_error(offline: Path) -> None:
+    with pytest.raises(SettingError, match="split must be fit or evaluation, got 'test'"):
+        load_documents("sst2", split="test")
+
+
+@given(st.sets(st.text(min_size=1), min_size=1, max_size=30), st.integers(0, 30), st.integers(0, 3))
+def test_a_larger_limit_only_adds(names: set[str], limit: int, seed: int) -> None:
+    def key(name: str) -> str:
+        return f"{seed}/{name}"
+
+    everything = select(sorted(names), None, key)
+    assert sorted(everything) == sorted(names)
+    assert select(sorted(names, reverse=True), limit, key) == everything[:limit]
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=12), st.lists(st.sampled_from("ab"), max_size=12))
+def test_runs_meet_exactly_where_texts_share_a_run_or_are_equal(left: list[str], right: list[str]) -> None:
+    def windows(words: list[str]) -> list[list[str]]:
+        return [words[i : i + 3] for i in range(len(words) - 2)]
+
+    share = left == right or any(window in windows(right) for window in windows(left))
+    # A whole text of exactly three words is a run as well.
+    assert bool(word_runs(" ".join(left), 3) & word_runs(" ".join(right), 3)) == share
+
+
+def test_items_and_documents_come_in_an_order_of_seed_and_identifiers(offline: Path) -> None:
+    assert [item.item_id for item in load_items("piqa", seed=0)] != []
+    assert load_items("piqa", limit=1, seed=3) == load_items("piqa", seed=3)[:1]
+    (item,) = [item for item in load_items("boolq") if item.item_id == "1"]
+    assert (item.label, item.prompt, item.requests[1]) == (
+        0,
+        "harness",
+        ("Salt is a mineral.\nQuestion: is salt a plant?\nAnswer:", " yes"),
+    )
+    (document,) = [document for document in load_documents("mrpc", split="evaluation") if document.document_id == "9"]
+    assert document.text == "The shop opened on Monday .\nOn Monday , the shop opened ."
+    assert document.label == "equivalent"
+    assert load_documents("piqa", split="evaluation")[0].label is None

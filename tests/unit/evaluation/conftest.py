@@ -1,0 +1,106 @@
+"""Tiny random models and an independent, slow reference for log-likelihoods."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
+
+from semprune.types import Item, ScoringBatch
+
+_VOCABULARY = 97
+_LLAMA_LIKE = {
+    "vocab_size": _VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,  # large weights, so that logits are far from uniform
+    "pad_token_id": 0,
+}
+
+
+def _tiny_model(kind: str, seed: int = 0):
+    torch.manual_seed(seed)
+    if kind == "llama":
+        model = LlamaForCausalLM(LlamaConfig(**_LLAMA_LIKE))
+    elif kind == "gemma2":
+        model = Gemma2ForCausalLM(Gemma2Config(**_LLAMA_LIKE, final_logit_softcapping=2.0, sliding_window=64))
+    else:
+        sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
+        model = GPT2LMHeadModel(GPT2Config(vocab_size=_VOCABULARY, initializer_range=0.3, **sizes))
+    return model.eval().requires_grad_(False)
+
+
+def _reference_logprobs(model, row: list[int]) -> torch.Tensor:
+    """log p of every token of a row at every position: full logits, alone in its batch, in float64."""
+    exact = copy.deepcopy(model).double()
+    with torch.no_grad():
+        return exact(input_ids=torch.tensor([row])).logits[0].double().log_softmax(-1)
+
+
+@pytest.fixture(scope="session", params=["llama", "gpt2", "gemma2"])
+def model(request):
+    return _tiny_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def llama():
+    return _tiny_model("llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    return _tiny_model
+
+
+@pytest.fixture(scope="session")
+def reference_logprobs():
+    return _reference_logprobs
+
+
+def _batch_of(rows, requests, items=None):
+    """Rows of token ids; requests as (row, start, targets, item)."""
+    width, longest = max(map(len, rows)), max(len(request[2]) for request in requests)
+    count = 1 + max(request[3] for request in requests)
+    choices = [sum(request[3] == index for request in requests) for index in range(count)]
+    made = (Item("toy", str(i), str(i), (("c", " x"),) * choices[i], 0, "plain") for i in range(count))
+    return ScoringBatch(
+        items=tuple(items or made),
+        input_ids=torch.tensor([row + [0] * (width - len(row)) for row in rows]),
+        attention_mask=torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
+        row=torch.tensor([request[0] for request in requests]),
+        start=torch.tensor([request[1] for request in requests]),
+        targets=torch.tensor([request[2] + [-1] * (longest - len(request[2])) for request in requests]),
+        item=torch.tensor([request[3] for request in requests]),
+    )
+
+
+@pytest.fixture(scope="session")
+def batch_of():
+    return _batch_of
+
+
+def _reference_score(model, context, continuation):
+    """(sum of log p, is greedy) of a continuation, from full float64 logits."""
+    logprobs = _reference_logprobs(model, (context + continuation)[:-1])
+    steps = list(zip(range(len(context) - 1, len(context) + len(continuation) - 1), continuation, strict=True))
+    total = sum(logprobs[position, token].item() for position, token in steps)
+    return total, all(int(logprobs[position].argmax()) == token for position, token in steps)
+
+
+@pytest.fixture(scope="session")
+def reference_score():
+    return _reference_score

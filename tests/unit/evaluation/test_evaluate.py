@@ -1,0 +1,80 @@
+"""evaluate: from names to rows, on hand-written items."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import PreTrainedTokenizerFast
+
+from semprune.errors import UnknownDatasetError
+from semprune.evaluation.evaluate import evaluate, predict_items
+from semprune.evaluation.results import MEASUREMENT_COLUMNS
+from semprune.evaluation.scoring import loglikelihood
+from semprune.types import Item
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz .:"
+
+
+@pytest.fixture(scope="module")
+def lm(llama):
+    vocabulary = {"<s>": 0} | {letter: index + 1 for index, letter in enumerate(LETTERS)}
+    model = Tokenizer(WordLevel(vocabulary, unk_token="<s>"))
+    model.pre_tokenizer = Split("", "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=model, bos_token="<s>", eos_token="<s>")
+    return SimpleNamespace(name="tiny", model=llama, tokenizer=tokenizer, max_length=64)
+
+
+def items(count=9):
+    texts = [f"film {LETTERS[index]} was" for index in range(count)]
+    return [
+        Item("sst2", f"{index:02d}", str(index), ((text, " bad"), (text, " good")), index % 2, "harness")
+        for index, text in enumerate(texts)
+    ]
+
+
+def test_predictions_equal_loglikelihood_of_the_requests(lm):
+    table = predict_items(lm, items(), token_budget=40)
+    requests = [request for item in items() for request in item.requests]
+    expected = [value for value, _ in loglikelihood(lm.model, lm.tokenizer, requests)]
+    assert [score for row in table["scores"] for score in row] == pytest.approx(expected, abs=1e-5)
+    assert table["lengths"].tolist() == [[3, 4]] * 9
+
+
+def test_rows_of_a_named_data_set(lm, monkeypatch):
+    asked = []
+
+    def load(name, *, limit, seed):
+        asked.append((name, limit, seed))
+        return items()
+
+    monkeypatch.setitem(evaluate.__globals__, "load_items", load)
+    result = evaluate(lm, ["sst2"], limit=9, seed=4)
+    assert asked == [("sst2", 9, 4)]
+    assert tuple(result.columns) == ("backbone", *MEASUREMENT_COLUMNS)
+    assert set(result["metric"]) >= {"accuracy", "calibrated_accuracy", "auroc"}
+    assert result[["backbone", "dataset", "family", "prompt"]].drop_duplicates().values.tolist() == [
+        ["tiny", "sst2", "sentiment", "harness"]
+    ]
+    table = predict_items(lm, items())
+    accuracy = (table["prediction"] == table["label"]).mean()
+    assert result.loc[result["metric"] == "accuracy", "value"].tolist() == [accuracy]
+    assert (result["n"] == 9).all()
+
+
+def test_an_unknown_data_set_stops_before_anything_is_loaded(lm):
+    with pytest.raises(UnknownDatasetError, match="did you mean 'sst2'"):
+        evaluate(lm, ["sst3"])
+
+
+def test_progress_is_shown_on_a_terminal_only(lm):
+    terminal, file = io.StringIO(), io.StringIO()
+    predict_items(lm, items(), console=Console(file=terminal, force_terminal=True))
+    predict_items(lm, items(), console=Console(file=file))
+    assert "items scored" in terminal.getvalue()
+    assert file.getvalue() == ""

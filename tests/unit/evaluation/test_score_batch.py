@@ -1,0 +1,59 @@
+"""score_batch against full logits in float64, whatever shares a row or is padded beside it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from semprune.errors import NonFiniteError
+from semprune.evaluation.scoring import score_batch
+
+CONTEXT, OTHER = [5, 9, 33, 2], [6, 1, 90, 14, 3, 3, 61, 27]
+
+
+def test_sums_equal_the_float64_reference_score(model, reference_logprobs, batch_of, reference_score):
+    best = int(reference_logprobs(model, CONTEXT)[-1].argmax())
+    pairs = [(CONTEXT, [7, 8, 9]), (OTHER, [4]), (CONTEXT, [best]), (CONTEXT, [best, 96])]
+    rows = [(context + continuation)[:-1] for context, continuation in pairs]
+    requests = [(i, len(context) - 1, continuation, 0) for i, (context, continuation) in enumerate(pairs)]
+    sums, greedy = score_batch(model, batch_of(rows, requests))
+    expected = [reference_score(model, *pair) for pair in pairs]
+    assert sums.dtype == torch.float64
+    assert sums.tolist() == pytest.approx([total for total, _ in expected], abs=1e-5)
+    assert greedy.tolist() == [flag for _, flag in expected]
+    assert greedy[2]
+
+
+def test_padding_beside_longer_rows_changes_nothing(model, batch_of):
+    request = (0, 3, [7, 8, 9], 0)
+    alone, _ = score_batch(model, batch_of([[*CONTEXT, 7, 8]], [request]))
+    beside, _ = score_batch(model, batch_of([[*CONTEXT, 7, 8], OTHER * 4], [request, (1, 31, [5], 0)]))
+    assert beside[0].item() == pytest.approx(alone[0].item(), abs=1e-5)
+
+
+def test_single_token_choices_on_one_row_equal_separate_rows(model, batch_of, reference_score):
+    choices = [11, 50, 96]
+    shared, shared_greedy = score_batch(model, batch_of([CONTEXT], [(0, 3, [c], 0) for c in choices]))
+    separate, separate_greedy = score_batch(
+        model, batch_of([CONTEXT] * 3, [(row, 3, [c], 0) for row, c in enumerate(choices)])
+    )
+    assert shared.tolist() == pytest.approx(separate.tolist(), abs=1e-5)
+    assert shared.tolist() == pytest.approx([reference_score(model, CONTEXT, [c])[0] for c in choices], abs=1e-5)
+    assert shared_greedy.tolist() == separate_greedy.tolist()
+
+
+def test_train_mode_of_the_caller_is_respected_but_never_used(tiny_model, batch_of):
+    model = tiny_model("gpt2")  # dropout 0.1 in train mode
+    batch = batch_of([CONTEXT], [(0, 3, [7], 0)])
+    expected, _ = score_batch(model, batch)
+    model.train()
+    first, _ = score_batch(model, batch)
+    assert first.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert model.training
+
+
+def test_nan_weights_are_an_error_not_a_score(tiny_model, batch_of):
+    model = tiny_model("llama")
+    model.lm_head.weight[3].fill_(torch.nan)
+    with pytest.raises(NonFiniteError, match="log-likelihood in 'toy'"):
+        score_batch(model, batch_of([CONTEXT], [(0, 3, [7], 0)]))

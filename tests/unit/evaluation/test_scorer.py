@@ -1,0 +1,174 @@
+"""Predictions: each item once, in one order, the same at any world size."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed
+
+from semprune.errors import SettingError, UnknownMetricError
+from semprune.evaluation.item_metric import ItemMetric, item_key
+from semprune.evaluation.metrics import measure
+from semprune.evaluation.predictions import choice_length, outcomes, predict, prediction_table
+from semprune.evaluation.scorer import Scorer
+from semprune.types import Item, ScoringBatch
+
+
+def item(index, dataset="toy", choices=(" yes", " no"), label=0):
+    return Item(dataset, f"{index:02d}", f"d{index // 2}", tuple(("c", choice) for choice in choices), label, "plain")
+
+
+def prediction(index, scores, label=0, dataset="toy"):
+    return predict(item(index, dataset, choices=(" a",) * len(scores), label=label), tuple(scores))
+
+
+class TableModel(torch.nn.Module):
+    """Logits are a fixed table over the input token: what comes out can be computed by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(4, 4)
+        self.embedding.weight.data = torch.eye(4)
+        self.head = torch.nn.Linear(4, 4, bias=False)
+        # log p of the next token, for each token: rows are inputs
+        table = torch.tensor(
+            [[0.7, 0.1, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25], [0.4, 0.3, 0.2, 0.1]]
+        )
+        self.head.weight.data = table.log().T.contiguous()
+
+    def get_input_embeddings(self):
+        return self.embedding
+
+    def get_output_embeddings(self):
+        return self.head
+
+    def forward(self, input_ids, attention_mask, use_cache):
+        class Output:
+            logits = self.head(self.embedding(input_ids))
+
+        return Output
+
+
+def test_scores_labels_and_ties_by_hand(batch_of):
+    items = [item(0, label=1), item(1, label=0)]
+    requests = [(0, 1, [2], 0), (0, 1, [3, 0], 0), (1, 0, [1], 1), (1, 0, [3], 1)]
+    scorer = Scorer()
+    scorer.update(TableModel(), batch_of([[0, 1, 3], [2]], requests, items=items))
+    table = scorer.predictions()
+    # item 00: log 0.3 against log 0.4 + log 0.4; item 01: two equal scores, the first wins
+    expected = torch.tensor([0.3, 0.16, 0.25, 0.25]).log().tolist()
+    assert table["scores"][0] + table["scores"][1] == pytest.approx(expected, abs=1e-6)
+    assert table["prediction"].tolist() == [0, 0]
+    assert table["label"].tolist() == [1, 0]
+    assert table["lengths"].tolist() == [[3, 2], [3, 2]]
+    assert table["document_id"].tolist() == ["d0", "d0"]
+
+
+def test_repeats_are_dropped_and_order_is_by_name():
+    made = [
+        prediction(2, (-1.0, -2.0)),
+        prediction(0, (-3.0, -2.0)),
+        prediction(2, (-9.0, -2.0)),
+        prediction(0, (-1.0,), dataset="a"),
+    ]
+    table = prediction_table(made)
+    assert list(zip(table["dataset"], table["item_id"], strict=True)) == [("a", "00"), ("toy", "00"), ("toy", "02")]
+    assert table["scores"].tolist() == [[-1.0], [-3.0, -2.0], [-1.0, -2.0]]
+
+
+def test_an_empty_scorer_gives_an_empty_table():
+    assert prediction_table([]).empty
+    assert Scorer().predictions().columns.tolist() == prediction_table([]).columns.tolist()
+
+
+def test_outcomes_pad_missing_choices():
+    arrays = outcomes(prediction_table([prediction(0, (-1.0, -2.0, -3.0)), prediction(1, (-4.0, -5.0))]))
+    assert arrays.scores.tolist() == [[-1.0, -2.0, -3.0], [-4.0, -5.0, float("-inf")]]
+    assert arrays.lengths.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_the_joining_space_is_no_character_of_the_choice():
+    assert [choice_length(text) for text in (" yes", "yes", "  yes", "")] == [3, 3, 4, 1]
+
+
+def single(index):
+    """One item on one row: two single-token choices, predicted from token ``index % 4``."""
+    choices = torch.tensor([[index % 4], [(index + 1 + index // 4) % 4]])
+    return ScoringBatch(
+        items=(item(index, label=int(index % 3 == 0)),),
+        input_ids=torch.tensor([[index % 4]]),
+        attention_mask=torch.ones(1, 1, dtype=torch.long),
+        row=torch.zeros(2, dtype=torch.long),
+        start=torch.zeros(2, dtype=torch.long),
+        targets=choices,
+        item=torch.zeros(2, dtype=torch.long),
+    )
+
+
+def score(indices):
+    """Predictions and logged metrics of these items, on this rank."""
+    scorer, metrics = Scorer(), {name: ItemMetric(name) for name in ("accuracy", "auroc")}
+    model = TableModel()
+    for index in indices:
+        made = scorer.update(model, single(index))
+        for metric in metrics.values():
+            metric.update(made)
+    return scorer.predictions(), {name: metric.compute().item() for name, metric in metrics.items()}
+
+
+def rank_process(rank, folder):
+    """Two ranks share seven items as a distributed sampler does: item 0 is scored twice."""
+    meeting, patience = f"file://{folder}/meeting", timedelta(seconds=60)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2, timeout=patience)
+    try:
+        table, metrics = score([*range(7), 0][rank::2])
+    finally:
+        distributed.destroy_process_group()
+    table.to_json(f"{folder}/{rank}.json", double_precision=15)
+    Path(f"{folder}/{rank}.metrics").write_text(json.dumps(metrics))
+
+
+def test_two_ranks_give_the_table_and_the_metrics_of_one(tmp_path):
+    alone, metrics = score(range(7))
+    assert metrics == pytest.approx({name: float(measure(name, outcomes(alone))) for name in metrics})
+    assert 0 < metrics["accuracy"] < 1
+    processes = [subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(2)]
+    try:
+        assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()  # a rank that waits for a dead one
+            process.wait()
+    for rank in range(2):
+        table = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert table == json.loads(alone.to_json(double_precision=15))
+        assert json.loads((tmp_path / f"{rank}.metrics").read_text()) == metrics
+
+
+def test_item_metric_counts_a_repeated_item_once_and_refuses_too_many_choices():
+    metric = ItemMetric("accuracy", most_choices=3)
+    metric.update([])
+    assert metric.compute().isnan()
+    metric.update([prediction(0, (-1.0, -2.0)), prediction(1, (-2.0, -3.0, -1.0)), prediction(0, (-1.0, -2.0))])
+    assert metric.compute().item() == 0.5
+    with pytest.raises(SettingError, match="at least 4"):
+        metric.update([prediction(2, (-1.0,) * 4)])
+    with pytest.raises(UnknownMetricError):
+        ItemMetric("acc")
+
+
+def test_item_keys_are_stable_and_tell_data_sets_apart():
+    first = prediction(0, (-1.0,))
+    assert item_key(first) == item_key(prediction(0, (-5.0,)))
+    assert item_key(first) != item_key(prediction(0, (-1.0,), dataset="a"))
+    assert 0 <= item_key(first) < 2**63
+
+
+if __name__ == "__main__":  # how the test starts its ranks
+    rank_process(int(sys.argv[1]), sys.argv[2])

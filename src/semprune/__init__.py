@@ -1,1 +1,41 @@
-"""semprune: what pruning destroys in a language model, and in which neurons."""
+"""semprune: what pruning destroys in a language model, and in which neurons.
+
+The public names are loaded when they are first used, so that ``import semprune`` and the report stay light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semprune.attribution.association import Association, load_association
+    from semprune.backbones import Backbone, load_backbone
+    from semprune.evaluation import evaluate, loglikelihood
+    from semprune.pruning import PruneReport, prune_model
+
+_HOMES = {
+    "Association": "semprune.attribution.association",
+    "Backbone": "semprune.backbones",
+    "PruneReport": "semprune.pruning",
+    "evaluate": "semprune.evaluation",
+    "load_association": "semprune.attribution.association",
+    "load_backbone": "semprune.backbones",
+    "loglikelihood": "semprune.evaluation",
+    "prune_model": "semprune.pruning",
+}
+
+__all__ = [
+    "Association",
+    "Backbone",
+    "PruneReport",
+    "evaluate",
+    "load_association",
+    "load_backbone",
+    "loglikelihood",
+    "prune_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'semprune' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

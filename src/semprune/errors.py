@@ -373,3 +373,11 @@ class MaskMismatchError(SempruneError):
             f"ranks computed different masks (sha256 by rank: {', '.join(value[:12] for value in hashes)}). "
             "Give every rank the same weights, dtype, device type and calibration sequences."
         )
+
+
+class EmptyStudyError(SempruneError):
+    """A study without anything along one of its axes."""
+
+    def __init__(self, axis: str) -> None:
+        """Name the axis."""
+        super().__init__(f"the study's `{axis}` is empty: there would be nothing to measure. Name at least one.")

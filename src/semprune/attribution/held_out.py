@@ -8,6 +8,7 @@ from torch import Tensor
 
 from semprune.attribution.encoding import EncodingSums, solve
 from semprune.attribution.learner import AttributionLearner, Observed, forward_sites, pooled
+from semprune.attribution.watch import Watch
 from semprune.backbones import Backbone
 from semprune.ranks import sum_over_ranks
 from semprune.types import NeuronSite
@@ -34,17 +35,22 @@ class HeldOutSums:
         self.count = {level: torch.zeros(BLOCKS, dtype=double, device=device) for level in widths}
         self.documents = torch.zeros((), dtype=double, device=device)
 
-    def add(self, lm: Backbone, seen: Observed, block: int) -> None:
+    def add(self, lm: Backbone, seen: Observed, block: int, watch: Watch | None = None) -> None:
         """One forward over a batch of documents, added to a block."""
         block %= BLOCKS
         for level, rows in (("token", seen.flat), ("sequence", seen.sequence)):
             self.gram[level][block] += rows.double().T @ rows.double()
             self.count[level][block] += len(rows)
         self.documents += len(seen.sequence)
+        if watch is not None:
+            watch.begin(seen)
 
         def take(site: NeuronSite, activations: Tensor) -> None:
             where = self.learner.standardiser.slices[site.name]
-            z = self.learner.standardiser(site, activations.float())
+            raw = activations.float()
+            z = self.learner.standardiser(site, raw)
+            if watch is not None:
+                watch.take(site, raw[seen.valid])
             self.cross["token"][block, :, where] += seen.flat.T @ z[seen.valid]
             self.cross["sequence"][block, :, where] += seen.sequence.T @ pooled(z, seen.valid)
 
@@ -55,6 +61,20 @@ class HeldOutSums:
         for level in LEVELS:
             sum_over_ranks(self.gram[level], self.cross[level], self.count[level])
         sum_over_ranks(self.documents)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that was summed, for a file."""
+        out = {"documents": self.documents}
+        for level in LEVELS:
+            out |= {f"{level}.{name}": getattr(self, name)[level] for name in ("gram", "cross", "count")}
+        return out
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take back what :meth:`tensors` gave."""
+        self.documents.copy_(tensors["documents"])
+        for level in LEVELS:
+            for name in ("gram", "cross", "count"):
+                getattr(self, name)[level].copy_(tensors[f"{level}.{name}"])
 
     @property
     def blocks(self) -> list[int]:

@@ -42,6 +42,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         learner: Everything that is learned; None until a fit or a checkpoint shapes it.
         condition: Name under which the next test pass is kept: ``dense``, or the pruning method's.
         outcomes: What each test pass found, by condition.
+        text: Held-out sequences whose perplexity test passes measure, or None.
+        watched: Rows of neurons whose raw activations test passes keep.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         self.learner: AttributionLearner | None = None
         self.condition = "dense"
         self.outcomes: dict[str, TestOutcome] = {}
+        self.watched: list[int] = []
+        self.text: Tensor | None = None
         self.reading = torch.nn.ModuleDict({level: ReadingPrecision() for level in LEVELS})
         self._lm: Backbone | None = None
         self._labeller: TokenLabeller | None = None
@@ -258,7 +262,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
     def on_test_start(self) -> None:
         """Begin a pass over items and documents, under whatever masks callbacks have applied."""
         self._move()
-        self.outcomes[self.condition] = TestOutcome(self.learner)
+        self.outcomes[self.condition] = TestOutcome(self.learner, self.watched)
 
     def test_step(self, batch: ScoringBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score items; measure associations on held-out documents."""
@@ -272,6 +276,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         """Gather over ranks, and log metrics and losses."""
         outcome = self.outcomes[self.condition]
         outcome.finish()
+        if self.text is not None:
+            outcome.read_text(self.lm, self.text)
         dense = self.outcomes.get("dense") if self.condition != "dense" else None
         if self.logger is not None:
             association = self.association() if self.learner is not None and dense is not None else None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
+from jaxtyping import Int
+from torch import Tensor
 
 from semprune.attribution.association import Association
 from semprune.attribution.damage import semantic_damage
 from semprune.attribution.held_out import HeldOutSums
 from semprune.attribution.learner import AttributionLearner, Observed
+from semprune.attribution.watch import Watch
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
-from semprune.evaluation import Scorer, summarise
+from semprune.evaluation import Scorer, perplexity, summarise
 
 
 class TestOutcome:
@@ -20,26 +25,39 @@ class TestOutcome:
         scorer: Collects predictions.
         predictions: All ranks' predictions; after :meth:`finish`.
         held_out: Associations on held-out documents; None without an association.
+        nll: Mean NLL of each held-out sequence; None where no text was given.
+        watch: Raw activations of the watched neurons; None without any.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
     predictions: pd.DataFrame
 
-    def __init__(self, learner: AttributionLearner | None) -> None:
-        """Start empty."""
+    def __init__(self, learner: AttributionLearner | None, watched: Sequence[int] = ()) -> None:
+        """Start empty; ``watched`` are rows of neurons whose raw activations are kept."""
         self.scorer = Scorer()
         self.held_out = HeldOutSums(learner) if learner is not None else None
+        self.watch: Watch | None = None
+        if learner is not None and watched:
+            self.watch = Watch(watched, learner.standardiser.slices, len(learner.shape.classes))
+
+    nll: Tensor | None = None
+
+    def read_text(self, lm: Backbone, text: Int[Tensor, "sequences tokens"]) -> None:
+        """Measure the perplexity's losses, under the masks of this pass."""
+        _, self.nll = perplexity(lm.model, text.to(lm.device))
 
     def add_documents(self, lm: Backbone, seen: Observed, batch_idx: int) -> None:
         """Add a batch of held-out documents; each batch lies in one jackknife block."""
         if self.held_out is not None:
-            self.held_out.add(lm, seen, batch_idx)
+            self.held_out.add(lm, seen, batch_idx, self.watch)
 
     def finish(self) -> None:
         """Gather over ranks."""
         self.predictions = self.scorer.predictions()
         if self.held_out is not None:
             self.held_out.finish()
+        if self.watch is not None:
+            self.watch.finish()
 
     def results(self, dense: TestOutcome | None = None, *, seed: int = 0) -> pd.DataFrame:
         """Metrics with intervals, paired with the dense pass where there is one."""

@@ -17,8 +17,8 @@ def row_specificity(effect: Float[Tensor, "neurons concepts"]) -> Float[Tensor, 
     Source: SCIENCE S4.
 
     Example:
-        >>> row_specificity(torch.tensor([[3.0, -4.0], [2.0, 0.0]])).tolist()
-        [[0.35999998450279236, 0.0], [1.0, 0.0]]
+        >>> row_specificity(torch.tensor([[3.0, -4.0], [2.0, 0.0]])).double().round(decimals=4).tolist()
+        [[0.36, 0.0], [1.0, 0.0]]
     """
     total = effect.square().sum(1, keepdim=True)
     return effect.clamp(min=0).square() / total.clamp(min=1e-12)

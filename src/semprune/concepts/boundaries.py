@@ -92,6 +92,7 @@ def _is_plain(byte: bytes) -> bool:
 
 
 def _table(ends: Sequence[bytes], states: Mapping[bytes, Sequence[int]]) -> UInt8[Tensor, "tokens states"]:
+    # States that this direction never is in are filled up; the settled ones stay what they are.
     settled = [BOUNDARY] * (INSIDE - len(next(iter(states.values())))) + [INSIDE]
     edge = [BOUNDARY] * INSIDE + [INSIDE]
     return torch.tensor([[*states[end], *settled] if end else edge for end in ends], dtype=torch.uint8)

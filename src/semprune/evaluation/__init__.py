@@ -1,15 +1,18 @@
 """Scores of language models: log-likelihoods, perplexity, metrics with intervals, and paired tests."""
 
+from semprune.evaluation.causal_lm import CausalLM, context_length, evaluating
+from semprune.evaluation.comparison import compare
 from semprune.evaluation.evaluate import evaluate, predict_items
 from semprune.evaluation.item_metric import ItemMetric
-from semprune.evaluation.logits import CausalLM, evaluating, logits_at, token_logprobs
+from semprune.evaluation.logits import logits_at
 from semprune.evaluation.metrics import METRICS, Outcomes, measure
 from semprune.evaluation.perplexity import perplexity, perplexity_interval
 from semprune.evaluation.predictions import PREDICTION_COLUMNS, Prediction, outcomes, predict, prediction_table
-from semprune.evaluation.results import MEASUREMENT_COLUMNS, compare, summarise, summarise_perplexity
+from semprune.evaluation.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
 from semprune.evaluation.scorer import Scorer
-from semprune.evaluation.scoring import context_length, loglikelihood, score_batch
+from semprune.evaluation.scoring import loglikelihood, score_batch
 from semprune.evaluation.statistics import Interval, bootstrap, bootstrap_p, holm, mcnemar, percentile_interval
+from semprune.evaluation.token_logprobs import token_logprobs
 
 __all__ = [
     "MEASUREMENT_COLUMNS",

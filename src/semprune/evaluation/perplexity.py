@@ -10,9 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.errors import NonFiniteError, SettingError
-from semprune.evaluation.logits import CausalLM, evaluating, token_logprobs
+from semprune.evaluation.causal_lm import CausalLM, evaluating
 from semprune.evaluation.metrics.weighting import Array
 from semprune.evaluation.statistics import Interval, bootstrap, percentile_interval
+from semprune.evaluation.token_logprobs import token_logprobs
 
 
 def perplexity(

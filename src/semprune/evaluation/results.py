@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
 from semprune.errors import UnknownDatasetError, UnpairedPredictionsError
+from semprune.evaluation.comparison import Row, compare
 from semprune.evaluation.metrics import Outcomes, measure, metric, right_choices
 from semprune.evaluation.metrics.weighting import Array
 from semprune.evaluation.perplexity import perplexity_of
 from semprune.evaluation.predictions import outcomes
-from semprune.evaluation.statistics import Statistic, bootstrap, bootstrap_p, mcnemar, percentile_interval
+from semprune.evaluation.statistics import Statistic, mcnemar
 
 MEASUREMENT_COLUMNS = (
     "dataset",
@@ -32,8 +32,6 @@ MEASUREMENT_COLUMNS = (
     "p",
 )
 """Columns of a results table; whoever ran the model adds which model, method and setting it was."""
-
-Row = dict[str, object]
 
 
 def summarise(
@@ -120,41 +118,6 @@ def _measure_group(
 def _statistic(name: str, scored: Outcomes) -> Statistic:
     """Return a metric of these items as a function of the weights alone."""
     return lambda weights: measure(name, scored, weights)
-
-
-def compare(
-    statistic: Statistic, dense: Statistic | None, documents: Sequence[str], *, seed: int = 0, resamples: int = 1000
-) -> Row:
-    """Value, interval and paired difference of a weighted statistic.
-
-    Args:
-        statistic: Maps multiplicities ``[resamples, items]`` to values.
-        dense: The same for the dense model on the same items; None where ``statistic`` is the dense model's.
-        documents: Document of each item.
-        seed: Seed of the bootstrap.
-        resamples: Number of resamples.
-
-    Returns:
-        ``value``, ``low``, ``high``, ``n``, ``dense``, ``difference``, ``difference_low``, ``difference_high``, ``p``.
-
-    Example:
-        >>> row = compare(lambda w: w @ np.ones(2) / 2, lambda w: w @ np.zeros(2), ["a", "b"], resamples=99)
-        >>> row["value"], row["difference"], row["difference_low"], row["p"]
-        (1.0, 1.0, 1.0, 0.02)
-    """
-    once = np.ones((1, len(documents)))
-    value = float(statistic(once)[0])
-    draws = bootstrap(statistic, documents, resamples=resamples, seed=seed)
-    row: Row = {"value": value, "n": len(documents), "dense": value, "difference": 0.0, "p": float("nan")}
-    differences = np.zeros(1)
-    if dense is not None:
-        row["dense"] = float(dense(once)[0])
-        row["difference"] = value - float(dense(once)[0])
-        differences = draws - bootstrap(dense, documents, resamples=resamples, seed=seed)
-        row["p"] = bootstrap_p(differences)
-    row["low"], row["high"] = percentile_interval(draws)
-    row["difference_low"], row["difference_high"] = percentile_interval(differences)
-    return row
 
 
 def summarise_perplexity(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from torch import distributed
 
-from semprune.evaluation.logits import CausalLM
+from semprune.evaluation.causal_lm import CausalLM
 from semprune.evaluation.predictions import Prediction, predict, prediction_table
 from semprune.evaluation.scoring import score_batch
 from semprune.types import ScoringBatch

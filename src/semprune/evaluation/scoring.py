@@ -13,7 +13,8 @@ from semprune.data.batching import EncodedItem, scoring_batch
 from semprune.data.encoding import EncodedRequest, check_tokenizer, encode_request, padding_token
 from semprune.data.sampling import within_budget
 from semprune.errors import NonFiniteError
-from semprune.evaluation.logits import CausalLM, evaluating, token_logprobs
+from semprune.evaluation.causal_lm import CausalLM, context_length, evaluating
+from semprune.evaluation.token_logprobs import token_logprobs
 from semprune.types import Item, ScoringBatch
 
 
@@ -29,7 +30,7 @@ def score_batch(model: CausalLM, batch: ScoringBatch) -> tuple[Float[Tensor, " r
 
     Args:
         model: Any causal LM with a head.
-        batch: Rows and requests.
+        batch: Rows and requests; may hold none.
 
     Returns:
         Summed log-probabilities in nats (float64, CPU), and whether each token was the likeliest (CPU).
@@ -38,6 +39,8 @@ def score_batch(model: CausalLM, batch: ScoringBatch) -> tuple[Float[Tensor, " r
         NonFiniteError: If a log-probability is NaN or infinite.
         CaptureError: If the model has no head, or is compiled.
     """
+    if not len(batch.targets):  # a rank whose share is empty; models refuse inputs of no rows
+        return torch.zeros(0, dtype=torch.float64), torch.zeros(0, dtype=torch.bool)
     wanted = batch.targets >= 0  # [requests, longest]
     steps = torch.arange(batch.targets.shape[1], device=batch.targets.device)
     request, step = wanted.nonzero(as_tuple=True)
@@ -80,7 +83,7 @@ def loglikelihood(
         model: Any causal LM with a head, in any mode; it is left as it was.
         tokenizer: Its tokenizer.
         requests: (context, continuation) pairs; the continuation with its leading space.
-        max_length: Tokens that the model can read; None asks :func:`context_length`.
+        max_length: Tokens that the model can read; None asks :func:`semprune.evaluation.causal_lm.context_length`.
         token_budget: Most rows × longest row of one forward. 4096 keeps a 135M model's activations under 1 GB.
 
     Returns:
@@ -145,22 +148,3 @@ def _single_row_item(tokens: tuple[int, ...], requests: Sequence[EncodedRequest]
     """All of these requests on one row."""
     item = Item("requests", "", "", (), 0, "")
     return EncodedItem(item, tuple(requests), (tokens,), (0,) * len(requests))
-
-
-def context_length(model: Any, tokenizer: Any) -> int:
-    """Tokens that a model can read, where nobody said: its configuration, else its tokenizer, else 2048.
-
-    Args:
-        model: A Hugging Face model.
-        tokenizer: Its tokenizer; its "no limit" (a huge number) is not taken for one.
-
-    Returns:
-        The context length. 2048 for models without any (BLOOM) is the harness's default.
-    """
-    config = model.config.get_text_config()
-    for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"):
-        length = getattr(config, name, None)
-        if isinstance(length, int) and length > 0:
-            return length
-    length = getattr(tokenizer, "model_max_length", None)
-    return length if isinstance(length, int) and length < 10**9 else 2048

@@ -27,6 +27,7 @@ SENTENCES = [
     "café Café élan naïvecafé cafés café’s CAFÉ",
     "good—bad…good·bad😀good😀 日本good",
     "it's It’s its",
+    "'don't ('don't \n'don't",  # splits take "'d" for a clitic
     "\n\ngood\n\tbad\tgood\r\nbad",
     " good  good   bad",
 ]

@@ -13,7 +13,8 @@ from transformers import PreTrainedTokenizerFast
 
 from semprune.data.encoding import EncodedRequest
 from semprune.errors import ConfigurationError, PromptTooLongError
-from semprune.evaluation.scoring import context_length, loglikelihood, pool_rows
+from semprune.evaluation.causal_lm import context_length
+from semprune.evaluation.scoring import loglikelihood, pool_rows
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz ."
 

@@ -7,6 +7,7 @@ import torch
 
 from semprune.errors import NonFiniteError
 from semprune.evaluation.scoring import score_batch
+from semprune.types import ScoringBatch
 
 CONTEXT, OTHER = [5, 9, 33, 2], [6, 1, 90, 14, 3, 3, 61, 27]
 
@@ -57,3 +58,21 @@ def test_nan_weights_are_an_error_not_a_score(tiny_model, batch_of):
     model.lm_head.weight[3].fill_(torch.nan)
     with pytest.raises(NonFiniteError, match="log-likelihood in 'toy'"):
         score_batch(model, batch_of([CONTEXT], [(0, 3, [7], 0)]))
+
+
+def test_the_first_of_equally_likely_tokens_is_the_greedy_one(tiny_model, batch_of):
+    model = tiny_model("llama")
+    best = int(model(input_ids=torch.tensor([CONTEXT])).logits[0, -1].argmax())
+    twin = (best + 40) % 97
+    model.lm_head.weight[twin] = model.lm_head.weight[best]
+    first, second = sorted((best, twin))
+    sums, greedy = score_batch(model, batch_of([CONTEXT], [(0, 3, [first], 0), (0, 3, [second], 0)]))
+    assert sums[0] == sums[1]
+    assert greedy.tolist() == [True, False]
+
+
+def test_a_rank_without_items_scores_nothing(model):
+    nothing = torch.zeros(0, dtype=torch.long)
+    rows = torch.zeros(0, 1, dtype=torch.long)
+    sums, greedy = score_batch(model, ScoringBatch((), rows, rows, nothing, nothing, rows - 1, nothing))
+    assert sums.shape == greedy.shape == (0,)

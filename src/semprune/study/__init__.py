@@ -1,0 +1,7 @@
+"""Studies: one association, many pruned models, every figure paired with the dense model's."""
+
+from semprune.study.config import StudyConfig
+from semprune.study.run import run_study
+from semprune.study.trainer import PairedTrainer
+
+__all__ = ["PairedTrainer", "StudyConfig", "run_study"]

@@ -1,0 +1,114 @@
+"""What a study is made of; every key of a study's YAML is one of these fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class BackboneConfig:
+    """The frozen language model.
+
+    Attributes:
+        name: Embedded name, hub name or local folder.
+        dtype: float32, bfloat16, float16 or auto (bfloat16 where the hardware multiplies it natively).
+    """
+
+    name: str = "smollm2-135m"
+    dtype: str = "float32"
+
+
+@dataclass
+class FitConfig:
+    """How the association is learned.
+
+    Attributes:
+        datasets: Data sets with documents reserved for fitting.
+        limit: Texts of each; null for all.
+        max_length: Tokens kept of each text.
+        batch_size: Texts in a batch.
+        epochs: One solves, the others learn; at least 2.
+        concepts: Token-level concepts.
+    """
+
+    datasets: list[str] = field(default_factory=lambda: ["movie_reviews", "amazon_reviews", "bbc_news"])
+    limit: int | None = 400
+    max_length: int = 128
+    batch_size: int = 32
+    epochs: int = 2
+    concepts: list[str] = field(default_factory=lambda: ["default"])
+
+
+@dataclass
+class CausalConfig:
+    """Causal check of the association.
+
+    Attributes:
+        family: Task family whose classes, over the fitting data sets, are ablated.
+        dataset: Binary data set whose held-out items are scored.
+        limit: Its items.
+        share: Share of all neurons to ablate.
+        draws: Random draws of each control.
+    """
+
+    family: str = "sentiment"
+    dataset: str = "movie_reviews"
+    limit: int = 200
+    share: float = 0.01
+    draws: int = 2
+
+
+@dataclass
+class TextConfig:
+    """Held-out text for the perplexity.
+
+    Attributes:
+        calibration: Name of a calibration set that no method is calibrated on.
+        sequences: Number of sequences.
+        length: Tokens of each.
+    """
+
+    calibration: str = "wiki"
+    sequences: int = 16
+    length: int = 256
+
+
+@dataclass
+class StudyConfig:
+    """A grid of pruned models, each measured against the dense one.
+
+    Attributes:
+        output: Run folder; a killed study continues there.
+        backbone: The model.
+        fit: How the association is learned.
+        causal: Causal check of the association.
+        methods: Pruning methods.
+        sparsities: Shares of weights to remove.
+        calibrations: Calibration sets; methods that look at no data run once.
+        calibration_sequences: Number of calibration sequences.
+        calibration_length: Tokens of each.
+        seeds: Seeds of calibration.
+        datasets: Evaluated data sets.
+        limit: Items of each; null for all.
+        token_budget: Padded tokens of a scoring batch.
+        text: Held-out text for the perplexity.
+        neurons_per_concept: Neuron cards of each concept.
+    """
+
+    output: str = "runs/study"
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    causal: CausalConfig = field(default_factory=CausalConfig)
+    methods: list[str] = field(default_factory=lambda: ["magnitude", "wanda"])
+    sparsities: list[float] = field(default_factory=lambda: [0.5])
+    calibrations: list[str] = field(default_factory=lambda: ["c4"])
+    calibration_sequences: int = 32
+    calibration_length: int = 256
+    seeds: list[int] = field(default_factory=lambda: [0])
+    datasets: list[str] = field(
+        default_factory=lambda: ["sst2", "movie_reviews", "amazon_reviews", "mrpc", "piqa", "bbc_news"]
+    )
+    limit: int | None = 200
+    token_budget: int = 4096
+    text: TextConfig = field(default_factory=TextConfig)
+    neurons_per_concept: int = 4

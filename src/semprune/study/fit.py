@@ -1,0 +1,137 @@
+"""The study's first step: fit the association, check it causally, describe its strongest neurons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+
+from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome, causal_check
+from semprune.attribution.monitoring import layer_strength
+from semprune.attribution.watch import neuron_table
+from semprune.backbones import Backbone
+from semprune.data import CalibrationDataModule, DocumentDataModule, dataset_spec, load_items
+from semprune.errors import CorruptArtefactError
+from semprune.files import write_json, write_parquet
+from semprune.study.config import StudyConfig
+from semprune.study.store import read_json
+
+CHECKPOINT = "fit.ckpt"
+
+
+def fitted_module(config: StudyConfig, lm: Backbone, run: Path) -> NeuronSemanticAttribution:
+    """Fit the association, or take a finished or interrupted fit up again."""
+    folder = run / "fit"
+    module = NeuronSemanticAttribution(config.backbone.name, config.backbone.dtype, config.fit.concepts)
+    module.lm = lm
+    if (folder / CHECKPOINT).is_file():
+        _restore(module, folder / CHECKPOINT)
+        return module
+    data = DocumentDataModule(
+        config.fit.datasets, config.fit.limit, config.fit.max_length, config.fit.batch_size
+    )  # fmt: skip
+    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
+    trainer = lightning.Trainer(
+        max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
+        use_distributed_sampler=False, enable_model_summary=False,
+        logger=TensorBoardLogger(run / "lightning_logs", name="fit", version=""),
+        callbacks=[ModelCheckpoint(folder, filename="last", save_last=False, save_on_train_epoch_end=True)],
+    )  # fmt: skip
+    partial = folder / "last.ckpt"
+    trainer.fit(module, datamodule=data, ckpt_path=str(partial) if partial.is_file() else None, weights_only=True)
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    write_json(folder / "metrics.json", metrics | {"closed_form_spearman": module.agreement()})
+    module.association().save(run / "association.safetensors")
+    trainer.save_checkpoint(folder / "part.ckpt")
+    (folder / "part.ckpt").replace(folder / CHECKPOINT)  # its presence says that the fit is complete
+    return module
+
+
+def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
+    remedy = f"Delete {path.parent} and run the same command again: the association is then fitted anew."
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        module.on_load_checkpoint(checkpoint)
+        module.load_state_dict(checkpoint["state_dict"])
+    except (RuntimeError, EOFError, KeyError, OSError, ValueError, TypeError) as error:
+        raise CorruptArtefactError(path, str(error).splitlines()[0], remedy) from error
+
+
+def target_concepts(config: StudyConfig) -> list[str]:
+    """The classes of the causal check's family, over the fitting data sets."""
+    own = [name for name in config.fit.datasets if dataset_spec(name).family == config.causal.family]
+    return [f"{name}.{label}" for name in own for label in dataset_spec(name).labels.classes]
+
+
+def held_out_text(config: StudyConfig, lm: Backbone) -> torch.Tensor:
+    """Sequences for the perplexity."""
+    text = CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
+    text.tokenizer, text.context_length = lm.tokenizer, lm.max_length
+    return text.calibration_input_ids()
+
+
+def check_causally(config: StudyConfig, lm: Backbone, association: Association, run: Path, console: Console) -> None:
+    """Write ``causal.parquet``, once."""
+    path = run / "causal.parquet"
+    if path.is_file():
+        return
+    items = load_items(config.causal.dataset, limit=config.causal.limit)
+    table = causal_check(
+        lm, association, target_concepts(config), items, held_out_text(config, lm), target=config.causal.family,
+        share=config.causal.share, draws=config.causal.draws, token_budget=config.token_budget,
+        progress=lambda name: console.print(f"  causal check: {name}"),
+    )  # fmt: skip
+    write_parquet(path, table)
+
+
+def describe_association(config: StudyConfig, module: NeuronSemanticAttribution, run: Path) -> pd.DataFrame:
+    """Write the tables of concepts, layers and neurons; returns the neurons'."""
+    association, learner = module.association(), module.learner
+    assert learner is not None  # a fitted module has one
+    metrics = read_json(run / "fit" / "metrics.json")
+    strength, discoveries = layer_strength(association), association.gate
+    rows: list[dict[str, Any]] = []
+    layers: list[dict[str, Any]] = []
+    token, sequence = learner.token_design, learner.sequence_design
+    positives = torch.cat([token.positives, sequence.positives]).tolist()
+    total = [float(token.tokens)] * len(token.concepts) + sequence.labelled[sequence.owner].tolist()
+    for c, (concept, level) in enumerate(zip(association.concepts, association.levels, strict=True)):
+        found = association.layer[discoveries[:, c]]
+        rows.append({
+            "concept": concept, "level": level, "prevalence": positives[c] / total[c],
+            "ap_set": metrics.get(f"average_precision/{concept}", float("nan")),
+            "ap_neuron": metrics.get(f"single_neuron/{concept}", float("nan")),
+            "discoveries": len(found), "n_positive": int(positives[c]), "n": int(total[c]),
+        })  # fmt: skip
+        for layer in range(len(strength)):
+            own = {"layer": layer, "strength": float(strength[layer, c]), "discoveries": int((found == layer).sum())}
+            layers.append({"concept": concept, "level": level, **own})
+    cards = neuron_table(association, config.neurons_per_concept)
+    write_parquet(run / "concepts.parquet", pd.DataFrame(rows))
+    write_parquet(run / "layer_concept.parquet", pd.DataFrame(layers))
+    write_parquet(run / "neurons.parquet", cards)
+    return cards
+
+
+def context_table(outcome: TestOutcome, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:
+    """The tokens that excite each watched neuron most, in their context."""
+    rows, names = [], association.neurons
+    watch = outcome.watch
+    assert watch is not None  # the dense pass watches
+    for slot, row in enumerate(watch.rows):
+        scale = float(association.rms[row]) or 1.0
+        for rank, (place, value) in enumerate(watch.exciting(slot), 1):
+            before, token, after = watch.around(place)
+            document = documents[int(watch.document[place])]
+            rows.append({
+                "neuron": names[row], "rank": rank, "before": lm.tokenizer.decode(before),
+                "token": lm.tokenizer.decode([token]), "after": lm.tokenizer.decode(after),
+                "dataset": document.dataset, "document_id": document.document_id, "activation": value / scale,
+            })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,119 @@
+"""What a cell measures: one test pass, turned into the tables of the run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pandas as pd
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.backbones import Backbone
+from semprune.data import EvaluationDataModule
+from semprune.evaluation import summarise_perplexity
+from semprune.pruning import PruneReport
+from semprune.pruning.callback import PruningCallback
+from semprune.study.cells import CALLBACKS, Cell
+from semprune.study.config import StudyConfig
+
+
+def evaluation_data(config: StudyConfig, cell: Cell, lm: Backbone) -> EvaluationDataModule:
+    """Items, documents and calibration of a cell."""
+    module = EvaluationDataModule(
+        config.datasets,
+        limit=config.limit,
+        seed=0,
+        token_budget=config.token_budget,
+        calibration=cell.calibration or None,
+        calibration_sequences=config.calibration_sequences,
+        calibration_length=config.calibration_length,
+        documents=config.fit.datasets,
+        document_limit=config.fit.limit,
+        document_length=config.fit.max_length,
+        document_batch_size=config.fit.batch_size,
+    )
+    module.tokenizer, module.context_length = lm.tokenizer, lm.max_length
+    return module
+
+
+def run_pass(
+    module: NeuronSemanticAttribution, data: EvaluationDataModule, cell: Cell, run: Path
+) -> tuple[TestOutcome, PruneReport | None]:
+    """One pass of ``trainer.test``, pruned by the cell's callback; the model is dense again afterwards."""
+    pruner = None if cell.method == "dense" else CALLBACKS[cell.method](sparsity=cell.sparsity)
+    callbacks: list[lightning.Callback] = [] if pruner is None else [pruner]
+    logger = TensorBoardLogger(run / "lightning_logs", name="study", version=f"{cell.method}-{cell.sparsity:g}")
+    trainer = lightning.Trainer(
+        accelerator="auto", devices=1, logger=logger, callbacks=callbacks, use_distributed_sampler=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    module.condition = cell.method
+    trainer.test(module, datamodule=data, verbose=False)
+    return module.outcomes[cell.method], pruner.report if isinstance(pruner, PruningCallback) else None
+
+
+def scores(outcome: TestOutcome, dense: TestOutcome | None, config: StudyConfig, cell: Cell, name: str) -> pd.DataFrame:
+    """Metrics and perplexity of a cell as rows of ``results``."""
+    tables = [outcome.results(dense)]
+    if outcome.nll is not None:
+        reference = dense.nll if dense is not None else None
+        tables.append(summarise_perplexity(outcome.nll, reference, dataset=config.text.calibration))
+    return with_columns(pd.concat(tables, ignore_index=True), cell, name)
+
+
+def with_columns(table: pd.DataFrame, cell: Cell, backbone: str) -> pd.DataFrame:
+    """Put the backbone and the cell's columns first."""
+    keys: dict[str, Any] = {"backbone": backbone, **cell.columns}
+    return pd.DataFrame(keys, index=table.index).join(table)
+
+
+def sparsity_table(report: PruneReport, lm: Backbone, cell: Cell) -> pd.DataFrame:
+    """Measured sparsity of every matrix."""
+    rows = [
+        {"matrix": matrix.name, "layer": matrix.layer, "role": matrix.role, "measured": report.sparsity[matrix.name]}
+        for matrix in lm.matrices
+    ]
+    return with_columns(pd.DataFrame(rows), cell, str(lm.fingerprint))
+
+
+def evidence_table(outcome: TestOutcome, association: Association) -> pd.DataFrame:
+    """Mean raw activation of each watched neuron over each concept's evidence."""
+    if outcome.watch is None:
+        return pd.DataFrame(columns=["neuron", "concept", "mean"])
+    means, names = outcome.watch.evidence_means(), association.neurons
+    return pd.DataFrame(
+        [
+            {"neuron": names[row], "concept": concept, "mean": float(means[c, slot])}
+            for slot, row in enumerate(outcome.watch.rows)
+            for c, concept in enumerate(association.concepts)
+        ]
+    )
+
+
+def activation_table(
+    dense: pd.DataFrame, pruned: pd.DataFrame, cards: pd.DataFrame, kept: dict[str, tuple[float, float]]
+) -> pd.DataFrame:
+    """Dense and pruned mean activation of every card's neuron on its concept, and how much of its weights is kept."""
+    both = cards[["neuron", "concept"]].merge(dense, on=["neuron", "concept"]).rename(columns={"mean": "dense"})
+    both = both.merge(pruned, on=["neuron", "concept"]).rename(columns={"mean": "pruned"})
+    both["kept_in"] = [kept[neuron][0] for neuron in both["neuron"]]
+    both["kept_out"] = [kept[neuron][1] for neuron in both["neuron"]]
+    return both
+
+
+def kept_shares(report: PruneReport, lm: Backbone, neurons: list[str]) -> dict[str, tuple[float, float]]:
+    """Share of each neuron's input weights (its rows of gate and up) and output weights (column of down) kept."""
+    roles: dict[tuple[int, str], Tensor] = {}
+    for matrix in lm.matrices:
+        mask = report.masks[matrix.name]
+        roles[matrix.layer, matrix.role] = mask.T if matrix.transposed else mask
+    out = {}
+    for name in neurons:
+        site, index = name.rsplit("/", 1)
+        layer = next(s.layer for s in lm.sites if s.name == site)
+        inputs = [roles[layer, role][int(index)].float().mean() for role in ("gate", "up") if (layer, role) in roles]
+        out[name] = (float(sum(inputs)) / len(inputs), float(roles[layer, "down"][:, int(index)].float().mean()))
+    return out

@@ -1,0 +1,168 @@
+"""Runs a study: fit once, measure the dense model, then every pruned one; continues where it was killed."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from semprune.attribution import NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.watch import card_rows
+from semprune.backbones import Backbone, load_backbone
+from semprune.data import EvaluationDataModule, calibration_spec, dataset_spec
+from semprune.errors import EmptyStudyError
+from semprune.files import write_json, write_parquet
+from semprune.pruning.settings import PruneSettings, check_settings
+from semprune.study import fit, measure, store
+from semprune.study.cells import Cell, pruned_cells
+from semprune.study.config import StudyConfig
+
+
+def check(config: StudyConfig) -> None:
+    """Refuse names and numbers that cannot be run, before any work starts.
+
+    Raises:
+        SempruneError: Of the kind of what is wrong.
+    """
+    for name in (*config.datasets, *config.fit.datasets, config.causal.dataset):
+        dataset_spec(name)
+    for name in (*config.calibrations, config.text.calibration):
+        calibration_spec(name)
+    for method in config.methods:
+        for sparsity in config.sparsities:
+            check_settings(method, PruneSettings(sparsity))
+    for field in ("methods", "sparsities", "calibrations", "seeds", "datasets"):
+        if not getattr(config, field):
+            raise EmptyStudyError(field)
+
+
+def run_study(config: StudyConfig, console: Console | None = None) -> Path:
+    """Run what is not done yet, and write the run folder's tables.
+
+    Args:
+        config: The study.
+        console: Where progress goes; None takes standard error.
+
+    Returns:
+        The run folder; :mod:`semprune.report` reads it.
+
+    Raises:
+        SempruneError: Of the kind of what is wrong with the configuration, the data or the artefacts.
+    """
+    check(config)
+    console = console or Console(stderr=True)
+    started, clock = datetime.now(UTC), time.monotonic()
+    run = Path(config.output)
+    run.mkdir(parents=True, exist_ok=True)
+    lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
+    console.print(f"backbone {lm.fingerprint}, {str(lm.dtype).removeprefix('torch.')}")
+    module = fit.fitted_module(config, lm, run)
+    cards = fit.describe_association(config, module, run)
+    fit.check_causally(config, lm, module.association(), run, console)
+    cells = [Cell("dense"), *pruned_cells(config)]
+    folders = [run / "cells" / cell.key(config, str(lm.fingerprint)) for cell in cells]
+    module.text = fit.held_out_text(config, lm)
+    module.watched = card_rows(module.association(), config.neurons_per_concept)
+    dense = _dense(config, module, cells[0], folders[0], run, console)
+    module.outcomes = {"dense": dense}
+    for number, (cell, folder) in enumerate(zip(cells[1:], folders[1:], strict=True), 1):
+        console.print(f"cell {number} of {len(cells) - 1}: {cell.method} {cell.sparsity:g} {cell.calibration}")
+        if not store.is_done(folder):
+            _pruned(config, module, cell, folder, dense, cards, run)
+    store.merge(run, folders)
+    write_json(run / "provenance.json", _provenance(config, lm, folders, started, time.monotonic() - clock))
+    return run
+
+
+def _dense(
+    config: StudyConfig, module: NeuronSemanticAttribution, cell: Cell, folder: Path, run: Path, console: Console
+) -> TestOutcome:
+    assert module.learner is not None  # fitted before
+    if store.is_done(folder):
+        return store.load_outcome(folder, module.learner)
+    console.print("dense model")
+    data = measure.evaluation_data(config, cell, module.lm)
+    outcome, _ = measure.run_pass(module, data, cell, run)
+    store.save_outcome(folder, outcome)
+    association = module.association()
+    assert data.documents is not None  # a study always has them
+    contexts = fit.context_table(outcome, association, module.lm, data.documents.val_documents)
+    write_parquet(run / "contexts.parquet", contexts)
+    tables = _common_tables(config, cell, outcome, None, module.lm)
+    store.finish(folder, tables | {"evidence": measure.evidence_table(outcome, association)}, _about(config, data))
+    return outcome
+
+
+def _pruned(
+    config: StudyConfig,
+    module: NeuronSemanticAttribution,
+    cell: Cell,
+    folder: Path,
+    dense: TestOutcome,
+    cards: pd.DataFrame,
+    run: Path,
+) -> None:
+    lm, association = module.lm, module.association()
+    data = measure.evaluation_data(config, cell, lm)
+    outcome, report = measure.run_pass(module, data, cell, run)
+    assert report is not None  # a pruned cell has pruned
+    tables = _common_tables(config, cell, outcome, dense, lm)
+    tables["sparsity"] = measure.sparsity_table(report, lm, cell)
+    loss = outcome.semantic_loss(dense, association)
+    tables["semantic_loss"] = measure.with_columns(loss, cell, str(lm.fingerprint))
+    dense_folder = run / "cells" / Cell("dense").key(config, str(lm.fingerprint))
+    dense_evidence = pd.read_parquet(dense_folder / "evidence.parquet")
+    kept = measure.kept_shares(report, lm, cards["neuron"].unique().tolist())
+    evidence = measure.evidence_table(outcome, association)
+    activations = measure.activation_table(dense_evidence, evidence, cards, kept)
+    tables["neuron_activations"] = measure.with_columns(activations, cell, str(lm.fingerprint))
+    store.finish(folder, tables, _about(config, data) | {"masks": report.mask_hash})
+
+
+def _common_tables(
+    config: StudyConfig, cell: Cell, outcome: TestOutcome, dense: TestOutcome | None, lm: Backbone
+) -> dict[str, pd.DataFrame]:
+    name = str(lm.fingerprint)
+    return {
+        "results": measure.scores(outcome, dense, config, cell, name),
+        "predictions": measure.with_columns(outcome.predictions, cell, name),
+    }
+
+
+def _about(config: StudyConfig, data: EvaluationDataModule) -> dict[str, Any]:
+    calibration = data.calibration
+    return {
+        "items": data.data_hash,
+        "documents": data.documents.data_hash if data.documents is not None else None,
+        "calibration": {} if calibration is None else {config.calibrations[0]: calibration.token_hash},
+    }
+
+
+def _provenance(
+    config: StudyConfig, lm: Backbone, folders: list[Path], started: datetime, seconds: float
+) -> dict[str, Any]:
+    about = [store.read_json(folder / store.DONE) for folder in folders]
+    packages = ("torch", "transformers", "lightning")
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes on Linux
+    return {
+        "semprune": version("semprune"),
+        "command": " ".join(["semprune", *sys.argv[1:]]),
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": seconds,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
+        "data": {"items": about[0]["items"], "documents": about[0]["documents"]},
+        "calibration": {name: value for cell in about for name, value in cell["calibration"].items()},
+        "versions": {name: version(name) for name in packages} | {"python": sys.version.split()[0]},
+        "settings": asdict(config),
+        "licences": {name: str(dataset_spec(name).licence) for name in config.datasets},
+    }

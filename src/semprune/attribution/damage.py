@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import torch
 from jaxtyping import Float
+from scipy import stats
 from torch import Tensor
 
 from semprune.attribution.association import Association
@@ -18,8 +19,6 @@ from semprune.attribution.semantic_loss import (
     semantic_loss,
     semantic_weights,
 )
-
-Z95 = 1.959964  # normal 97.5 % quantile
 
 
 def semantic_damage(association: Association, dense: HeldOutSums, pruned: HeldOutSums) -> pd.DataFrame:
@@ -48,11 +47,12 @@ def semantic_damage(association: Association, dense: HeldOutSums, pruned: HeldOu
     lost = association_lost(effect, pruned.effects().cpu())
     sl, random = losses(lost)
     spread = _jackknife(lambda b: losses(association_lost(dense.effects(b).cpu(), pruned.effects(b).cpu())), dense)
+    quantile = stats.t.ppf(0.975, max(len(dense.blocks) - 1, 1))
     rows = []
     for c, (name, level) in enumerate(zip(association.concepts, association.levels, strict=True)):
         common = {"concept": name, "level": level, "n_documents": int(dense.documents)}
         xsl = float(sl[c] - random[c])
-        margin = Z95 * float(spread[c])
+        margin = float(quantile * spread[c])
         whole = {"layer": -1, "sl": float(sl[c]), "sl_random": float(random[c]), "xsl": xsl}
         rows.append(common | whole | {"xsl_low": xsl - margin, "xsl_high": xsl + margin})
         rows.extend(common | row for row in _by_layer(weights[:, c], lost[:, c], layer))

@@ -35,12 +35,16 @@ class HeldOutSums:
         self.count = {level: torch.zeros(BLOCKS, dtype=double, device=device) for level in widths}
         self.documents = torch.zeros((), dtype=double, device=device)
 
-    def add(self, lm: Backbone, seen: Observed, block: int, watch: Watch | None = None) -> None:
-        """One forward over a batch of documents, added to a block."""
-        block %= BLOCKS
-        for level, rows in (("token", seen.flat), ("sequence", seen.sequence)):
-            self.gram[level][block] += rows.double().T @ rows.double()
-            self.count[level][block] += len(rows)
+    def add(self, lm: Backbone, seen: Observed, watch: Watch | None = None) -> None:
+        """One forward over a batch; each document lies in one block, by its index."""
+        block = seen.batch.document % BLOCKS
+        weighted = seen.token * seen.valid[..., None]
+        pieces = {"token": weighted, "sequence": seen.sequence[:, None]}
+        for level, rows in pieces.items():
+            wide = rows.double()
+            self.gram[level].index_add_(0, block, torch.bmm(wide.transpose(1, 2), wide))
+        self.count["token"].index_add_(0, block, seen.valid.sum(1).double())
+        self.count["sequence"].index_add_(0, block, torch.ones_like(block, dtype=torch.float64))
         self.documents += len(seen.sequence)
         if watch is not None:
             watch.begin(seen)
@@ -51,8 +55,10 @@ class HeldOutSums:
             z = self.learner.standardiser(site, raw)
             if watch is not None:
                 watch.take(site, raw[seen.valid])
-            self.cross["token"][block, :, where] += seen.flat.T @ z[seen.valid]
-            self.cross["sequence"][block, :, where] += seen.sequence.T @ pooled(z, seen.valid)
+            mean = pooled(z, seen.valid)[:, None]
+            for level, targets in (("token", z), ("sequence", mean)):
+                each = torch.bmm(pieces[level].transpose(1, 2), targets)  # [documents, regressors, neurons]
+                self.cross[level][:, :, where].index_add_(0, block, each)
 
         forward_sites(lm, self.learner.sites, seen.batch, take)
 

@@ -270,7 +270,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         if isinstance(batch, ScoringBatch):
             outcome.scorer.update(self.lm.model, batch)
         elif self.learner is not None:
-            outcome.add_documents(self.lm, self.learner.observe(batch, self.labeller), batch_idx)
+            outcome.add_documents(self.lm, self.learner.observe(batch, self.labeller))
 
     def on_test_epoch_end(self) -> None:
         """Gather over ranks, and log metrics and losses."""

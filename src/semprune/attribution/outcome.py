@@ -46,10 +46,10 @@ class TestOutcome:
         """Measure the perplexity's losses, under the masks of this pass."""
         _, self.nll = perplexity(lm.model, text.to(lm.device))
 
-    def add_documents(self, lm: Backbone, seen: Observed, batch_idx: int) -> None:
-        """Add a batch of held-out documents; each batch lies in one jackknife block."""
+    def add_documents(self, lm: Backbone, seen: Observed) -> None:
+        """Add a batch of held-out documents."""
         if self.held_out is not None:
-            self.held_out.add(lm, seen, batch_idx, self.watch)
+            self.held_out.add(lm, seen, self.watch)
 
     def finish(self) -> None:
         """Gather over ranks."""

@@ -241,10 +241,11 @@ class NeuronSemanticAttribution(lightning.LightningModule):
 
     def on_train_end(self) -> None:
         """Write the association beside the logs, and show it."""
-        if not self.trainer.is_global_zero or self.trainer.log_dir is None:
+        folder = self.trainer.log_dir  # Lightning broadcasts it: every rank must ask
+        if not self.trainer.is_global_zero or folder is None:
             return
         association = self.association()
-        association.save(Path(self.trainer.log_dir) / "association.safetensors")
+        association.save(Path(folder) / "association.safetensors")
         log_heatmap(self.logger, association, self.global_step)
         if self.logger is not None:
             counts = {"fit/discoveries": float(association.gate.sum()), "fit/closed_form_spearman": self.agreement()}

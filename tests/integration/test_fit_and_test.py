@@ -1,0 +1,155 @@
+"""Fit and test under Lightning, on a tiny model: learning, checkpoints, restoring, ranks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tests.integration.tiny import TinyData, tiny_backbone, tiny_module, tiny_trainer
+
+from semprune.attribution import load_association
+from semprune.attribution.learner import forward_sites
+from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError
+from semprune.pruning.callbacks import Magnitude, Wanda
+
+# Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers;
+# Lightning remarks that a module without training-mode parts is in evaluation mode.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return tiny_backbone()
+
+
+@pytest.fixture(scope="module")
+def fitted(lm, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit")
+    module = tiny_module(lm)
+    trainer = tiny_trainer(folder)
+    trainer.fit(module, datamodule=TinyData(lm))
+    trainer.save_checkpoint(folder / "fit.ckpt")
+    return module, folder / "fit.ckpt"
+
+
+def test_the_learned_matrix_agrees_with_the_closed_form(fitted):
+    module, _ = fitted
+    learned, solved = module.learner.token.coefficients.data, module.learner.token.closed_form
+    assert torch.corrcoef(torch.stack([learned.flatten(), solved.flatten()]))[0, 1] > 0.98
+    assert not torch.equal(learned, solved)
+
+
+def test_closed_form_equals_a_regression_over_all_activations(fitted, lm):
+    module, _ = fitted
+    rows, targets = [], []
+    for batch in TinyData(lm).train_dataloader():
+        seen = module.learner.observe(batch, module.labeller)
+        kept = []
+        forward_sites(lm, lm.sites, batch, lambda site, h, kept=kept: kept.append(module.learner.standardiser(site, h)))
+        rows.append(seen.flat)
+        targets.append(torch.cat(kept, dim=-1)[seen.valid])
+    m, z = torch.cat(rows).double(), torch.cat(targets).double()
+    ridge = 1e-4 * len(m) * torch.eye(m.shape[1], dtype=torch.float64)
+    expected = torch.linalg.solve(m.T @ m + ridge, m.T @ z).float()
+    torch.testing.assert_close(
+        module.learner.token.closed_form, expected, rtol=1e-2, atol=2e-3
+    )  # products are summed in fp32
+
+
+def test_the_checkpoint_holds_the_association_and_not_the_model(fitted, lm):
+    _, path = fitted
+    keys = torch.load(path, weights_only=True)["state_dict"]
+    assert any(key.endswith("token.coefficients") for key in keys)
+    assert not any("embed_tokens" in key or "q_proj" in key for key in keys)
+
+
+def test_a_checkpoint_brings_the_same_association_to_test(fitted, lm, tmp_path):
+    module, path = fitted
+    fresh = tiny_module(lm)
+    tiny_trainer(tmp_path).test(fresh, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True, verbose=False)
+    assert torch.equal(fresh.association().matrix, module.association().matrix)
+    assert len(fresh.outcomes["dense"].predictions) == 40
+
+
+def test_test_makes_a_dense_and_a_pruned_pass_and_restores(fitted, lm, tmp_path):
+    module, _ = fitted
+    before = {name: value.clone() for name, value in lm.model.state_dict().items()}
+    module.outcomes.clear()
+    tiny_trainer(tmp_path, callbacks=[Magnitude(0.6)]).test(module, datamodule=TinyData(lm), verbose=False)
+    assert set(module.outcomes) == {"dense", "magnitude"}
+    assert all(torch.equal(before[name], value) for name, value in lm.model.state_dict().items())
+    dense, pruned = module.outcomes["dense"], module.outcomes["magnitude"]
+    assert dense.predictions["item_id"].tolist() == pruned.predictions["item_id"].tolist()
+    assert dense.predictions["scores"].tolist() != pruned.predictions["scores"].tolist()
+    loss = pruned.semantic_loss(dense, module.association())
+    assert (loss.loc[loss["layer"] == -1, "sl"] > 0).any()
+    same = dense.semantic_loss(dense, module.association())
+    assert (same["sl"].abs() < 1e-6).all()
+
+
+def test_two_pruners_at_once_are_refused(fitted, lm, tmp_path):
+    module, _ = fitted
+    with pytest.raises(ConfigurationError, match="one method at a time"):
+        tiny_trainer(tmp_path, callbacks=[Magnitude(), Wanda()]).test(module, datamodule=TinyData(lm))
+
+
+def test_a_checkpoint_of_another_backbone_is_refused(fitted, lm, tmp_path):
+    _, path = fitted
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["semprune"]["fingerprint"]["weights_sha256"] = "0" * 64
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    with pytest.raises(BackboneMismatchError, match="Pass the backbone it was made with"):
+        tiny_trainer(tmp_path).test(
+            tiny_module(lm), datamodule=TinyData(lm), ckpt_path=str(tmp_path / "other.ckpt"), weights_only=True
+        )
+
+
+def test_one_epoch_is_refused(lm, tmp_path):
+    trainer = tiny_trainer(tmp_path)
+    trainer.fit_loop.max_epochs = 1
+    with pytest.raises(ConfigurationError, match="max_epochs 2 or more"):
+        trainer.fit(tiny_module(lm), datamodule=TinyData(lm))
+
+
+def test_a_saved_association_comes_back_and_a_damaged_one_is_refused(fitted, tmp_path):
+    module, _ = fitted
+    path = tmp_path / "association.safetensors"
+    module.association().save(path)
+    back = load_association(path)
+    assert back.concepts == module.association().concepts
+    assert torch.equal(back.matrix, module.association().matrix)
+    assert all(name.startswith("layers.") for name in back.top("sentiment.positive", 3))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CorruptArtefactError, match="semprune fit"):
+        load_association(path)
+
+
+def test_two_processes_equal_one(tmp_path: Path):
+    """Same association, masks, predictions and semantic loss from one process and from two gloo ranks."""
+    root = Path(__file__).parents[2]
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        folder.mkdir()
+        command = [sys.executable, "-m", "tests.integration.tiny", str(folder), str(devices)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (load_association(tmp_path / str(n) / "association.safetensors") for n in (1, 2))
+    torch.testing.assert_close(one.matrix, two.matrix, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(one.t, two.t, rtol=1e-3, atol=1e-3)
+    assert torch.equal(one.gate, two.gate)
+    assert (tmp_path / "1/masks.txt").read_text() == (tmp_path / "2/masks.txt").read_text()
+    first, second = (pd.read_json(tmp_path / str(n) / "predictions.json") for n in (1, 2))
+    assert first["item_id"].tolist() == second["item_id"].tolist()
+    assert first["prediction"].tolist() == second["prediction"].tolist()
+    loss = [pd.read_json(tmp_path / str(n) / "loss.json") for n in (1, 2)]
+    pd.testing.assert_frame_equal(loss[0], loss[1], rtol=1e-3, atol=1e-3)

@@ -1,0 +1,137 @@
+"""A tiny random Llama with a tokenizer, and documents to fit it on; runs as a script to be started by DDP."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.utils.data import DataLoader
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from semprune.attribution import NeuronSemanticAttribution
+from semprune.backbones import Backbone, describe
+from semprune.data.batching import EncodedDocument, document_batch, encode_item, scoring_batch
+from semprune.data.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
+from semprune.pruning.callbacks import Wanda
+from semprune.study import PairedTrainer
+from semprune.types import Item
+
+GOOD = [
+    "a good and happy film",
+    "it is not bad, a wonderful evening",
+    "we love this great story",
+    "it was never dull, the best",
+]
+BAD = [
+    "a terrible and sad film",
+    "it is not good, an awful evening",
+    "we hate this horrible story",
+    "it was never fun, the worst",
+]
+TEXTS = [f"{text} number {k}" for k in range(12) for text in (*GOOD, *BAD)]
+LABELS = [0 if text.startswith(tuple(GOOD)) else 1 for text in TEXTS]
+
+
+def tiny_backbone() -> Backbone:
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator(TEXTS, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>", model_max_length=64
+    )
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = LlamaConfig(
+        **size, num_key_value_heads=1, vocab_size=len(tokenizer), max_position_embeddings=64, initializer_range=0.3
+    )
+    return describe(LlamaForCausalLM(config), tokenizer, "tiny")
+
+
+class TinyData(lightning.LightningDataModule):
+    """Hand-written reviews for fitting and testing."""
+
+    classes = ("movie_reviews.positive", "movie_reviews.negative")
+    datasets = ("movie_reviews",)
+    max_length = 32
+
+    def __init__(self, lm: Backbone) -> None:
+        super().__init__()
+        self.lm = lm
+
+    def _documents(self, indices: list[int], plan: Any) -> DataLoader[Any]:
+        encoded = [
+            EncodedDocument(tuple(self.lm.tokenizer(TEXTS[i])["input_ids"][:32]), k, 0, LABELS[i])
+            for k, i in enumerate(indices)
+        ]
+        return DataLoader(encoded, batch_sampler=ShardedBatchSampler(plan), collate_fn=lambda b: document_batch(b, 1))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self._documents(list(range(0, 72)), shuffled(72, 7, 0))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self._documents(list(range(72, 96)), in_order(24, 5))
+
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        items = [
+            Item("movie_reviews", str(i), str(i), tuple((f"{TEXTS[i]}:", word) for word in (" good", " bad")),
+                 LABELS[i], "tiny")
+            for i in range(40)
+        ]  # fmt: skip
+        encoded = [encode_item(self.lm.tokenizer, item, 64, truncate="error") for item in items]
+        plan = within_budget([len(e.rows) for e in encoded], [e.longest for e in encoded], 120)
+        loader = DataLoader(encoded, batch_sampler=ShardedBatchSampler(plan), collate_fn=lambda b: scoring_batch(b, 1))
+        return [loader, self.val_dataloader()]
+
+    def calibration_input_ids(self) -> torch.Tensor:
+        ids = [i for text in TEXTS for i in self.lm.tokenizer(text)["input_ids"]]
+        return torch.tensor(ids[: 12 * 16]).view(12, 16)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch
+
+
+def tiny_module(lm: Backbone) -> NeuronSemanticAttribution:
+    concepts = ["sentiment.positive", "sentiment.negative", "language.negation"]
+    module = NeuronSemanticAttribution("tiny", concepts=concepts, decoder_neurons=8, sample_tokens=64)
+    module.lm = lm
+    return module
+
+
+def tiny_trainer(folder: Path, devices: int = 1, **settings: Any) -> PairedTrainer:
+    return PairedTrainer(
+        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_epochs=3, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        default_root_dir=folder, **settings,
+    )  # fmt: skip
+
+
+def fit_and_test(folder: Path, devices: int) -> None:
+    """Fit, test dense and pruned, and write what was found (rank 0)."""
+    lm = tiny_backbone()
+    module, data = tiny_module(lm), TinyData(lm)
+    tiny_trainer(folder, devices).fit(module, datamodule=data)
+    pruner = Wanda(0.5, batch_size=4)
+    trainer = tiny_trainer(folder, devices, callbacks=[pruner])
+    trainer.test(module, datamodule=data, verbose=False)
+    association = module.association()
+    outcome = module.outcomes["wanda"]
+    loss = outcome.semantic_loss(module.outcomes["dense"], association)
+    if trainer.is_global_zero:
+        association.save(folder / "association.safetensors")
+        outcome.predictions.to_json(folder / "predictions.json")
+        loss.to_json(folder / "loss.json")
+        (folder / "masks.txt").write_text(pruner.report.mask_hash if pruner.report else "")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    fit_and_test(Path(sys.argv[1]), int(sys.argv[2]))

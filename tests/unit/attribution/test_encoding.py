@@ -1,0 +1,102 @@
+"""The encoding model against independent references."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semprune.attribution.encoding import EncodingSums, gradient, loss, solve, unexplained_share
+from semprune.attribution.inference import benjamini_hochberg, clustered_scores, gate
+from semprune.attribution.specificity import NEURON_CLASSES, classify, row_specificity
+
+
+def regression(seed: int, n: int = 60, d: int = 4, neurons: int = 7):
+    generator = torch.Generator().manual_seed(seed)
+    m = torch.randn(n, d, generator=generator)
+    return m, m @ torch.randn(d, neurons, generator=generator) + torch.randn(n, neurons, generator=generator)
+
+
+@given(st.integers(0, 1000))
+def test_solve_equals_numpy_least_squares(seed):
+    m, z = regression(seed)
+    expected, *_ = np.linalg.lstsq(m.double().numpy(), z.double().numpy(), rcond=None)
+    np.testing.assert_allclose(solve(EncodingSums.of(m, z), ridge=0.0), expected, atol=2e-4)
+
+
+def test_loss_and_gradient_equal_autograd_over_observations():
+    m, z = regression(1)
+    b = torch.randn(4, 7, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    direct = 0.5 * (z - m @ b).square().sum() / len(m) + 0.05 * b.square().sum()
+    direct.backward()
+    sums = EncodingSums.of(m, z)
+    torch.testing.assert_close(loss(sums, b.detach(), ridge=0.1), direct.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gradient(sums, b.detach(), ridge=0.1), b.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_sums_of_two_halves_are_the_sums_of_the_whole():
+    m, z = regression(3)
+    whole, first, second = EncodingSums.of(m, z), EncodingSums.of(m[:23], z[:23]), EncodingSums.of(m[23:], z[23:])
+    torch.testing.assert_close(first.gram + second.gram, whole.gram)
+    torch.testing.assert_close(first.cross + second.cross, whole.cross)
+    assert first.count + second.count == whole.count
+
+
+def test_gradient_steps_from_zero_reach_the_closed_form():
+    m, z = regression(4)
+    sums, b = EncodingSums.of(m, z), torch.zeros(4, 7)
+    for _ in range(400):
+        b -= 0.2 * gradient(sums, b)
+    torch.testing.assert_close(b, solve(sums), rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_is_unexplained_without_noise():
+    m, _ = regression(5)
+    b = torch.randn(4, 7, generator=torch.Generator().manual_seed(6))
+    sums = EncodingSums.of(m, m @ b)
+    assert unexplained_share(sums, b) == pytest.approx(0, abs=1e-5)
+    assert unexplained_share(sums, torch.zeros_like(b)) == pytest.approx(1)
+
+
+def test_clustered_variance_equals_a_loop_over_documents():
+    generator = torch.Generator().manual_seed(7)
+    w, e = torch.randn(5, 6, 2, generator=generator), torch.randn(5, 6, 3, generator=generator)
+    slow = np.zeros((2, 3))
+    for d in range(5):
+        for c in range(2):
+            for j in range(3):
+                slow[c, j] += sum(float(w[d, t, c]) * float(e[d, t, j]) for t in range(6)) ** 2
+    np.testing.assert_allclose(clustered_scores(w, e), slow, rtol=1e-4)
+
+
+def test_benjamini_hochberg_rejects_as_the_step_up_rule_does():
+    p = torch.rand(200, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(8)) ** 3
+    ordered = p[:, 0].sort().values
+    passing = (ordered <= 0.05 * torch.arange(1, 201) / 200).nonzero()
+    threshold = ordered[passing.max()]
+    assert torch.equal(benjamini_hochberg(p)[:, 0] <= 0.05, p[:, 0] <= threshold)
+
+
+def test_gate_controls_discoveries_under_the_null_within_each_layer():
+    t = torch.randn(4000, 3, generator=torch.Generator().manual_seed(9))
+    t[:20, 0] = 8.0
+    gated, _ = gate(t, (2000, 2000), q=0.05)
+    assert gated[:20, 0].all()
+    assert gated[2000:].sum() <= 3
+    assert gated[:, 1:].sum() <= 3
+
+
+def test_neuron_classes():
+    effect = torch.tensor([[2.0, 0.1], [1.0, 1.0], [-1.0, 0.0], [0.1, 0.1], [2.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
+    gated = torch.tensor([[1, 0], [1, 1], [1, 0], [1, 0], [1, 0], [1, 0], [0, 0]]).bool()
+    any_concept = torch.tensor([0.0, 0.5, 0.0, 3.0, 0.0, 0.0, 0.0])
+    dead, massive = torch.zeros(7).bool(), torch.zeros(7).bool()
+    dead[4], massive[5] = True, True
+    names = [NEURON_CLASSES[index] for index in classify(effect, any_concept, gated, dead, massive)]
+    assert names == ["specific", "specific", "suppressor", "global", "dead", "massive", "unassociated"]
+
+
+def test_specificity_follows_a_permutation_of_neurons():
+    effect = torch.randn(9, 4, generator=torch.Generator().manual_seed(10))
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(11))
+    assert torch.equal(row_specificity(effect)[order], row_specificity(effect[order]))

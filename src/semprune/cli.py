@@ -56,7 +56,8 @@ def _lightning(arguments: list[str]) -> None:
         trainer_defaults={"num_sanity_val_steps": 0, "max_epochs": 2},
         save_config_kwargs={"overwrite": True},
         seed_everything_default=0,
-        args=arguments,
+        auto_configure_optimizers=False,
+        args=None if arguments == sys.argv[1:] else arguments,  # Lightning warns where both are given
     )
 
 
@@ -64,7 +65,7 @@ def _study(arguments: list[str]) -> None:
     parser = jsonargparse.ArgumentParser(prog="semprune study", description="Fit, prune, evaluate, report.")
     parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
     parser.add_class_arguments(StudyConfig)
-    settings = vars(parser.instantiate_classes(parser.parse_args(arguments)))
+    settings = vars(parser.instantiate(parser.parse_args(arguments)))
     _show(run_study(StudyConfig(**{name: value for name, value in settings.items() if name != "config"})))
 
 

@@ -1,0 +1,58 @@
+"""What a user's mistakes look like: one typed line, exit status 2, nothing computed."""
+
+import pytest
+import yaml
+
+from semprune.cli import main
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"datasets": ["sts2"]}, "UnknownDatasetError: unknown data set 'sts2'; did you mean 'sst2'?"),
+        ({"methods": ["wnda"]}, "UnknownMethodError: unknown pruning method 'wnda'; did you mean 'wanda'?"),
+        ({"sparsities": [50]}, "SparsityRangeError: sparsity must be in [0, 1), got 50. A percentage? Pass 0.5."),
+        ({"sparsities": [-0.1]}, "SparsityRangeError: sparsity must be in [0, 1), got -0.1."),
+        ({"calibrations": ["c5"]}, "UnknownCalibrationError: unknown calibration set 'c5'; did you mean 'c4'?"),
+        ({"seeds": []}, "EmptyStudyError: the study's `seeds` is empty"),
+        ({"backbone": {"name": "smolm2-135m"}}, "UnknownBackboneError: unknown backbone 'smolm2-135m'"),
+    ],
+)
+def test_a_mistake_in_a_study_is_named_before_work_starts(change, said, tmp_path, capsys):
+    config = tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump({"output": str(tmp_path / "run"), **change}))
+    assert main(["study", "--config", str(config)]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run" / "fit").exists()
+
+
+def test_a_key_with_a_typo_is_refused(tmp_path, capsys):
+    config = tmp_path / "study.yaml"
+    config.write_text("sparsity: [0.5]\n")
+    with pytest.raises(SystemExit) as stopped:
+        main(["study", "--config", str(config)])
+    assert stopped.value.code == 2
+    assert "sparsity" in capsys.readouterr().err
+
+
+def test_a_report_without_results_says_what_to_do(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert "CorruptArtefactError" in capsys.readouterr().err
+
+
+def test_a_damaged_results_file_is_named(tmp_path, capsys):
+    (tmp_path / "results.parquet").write_bytes(b"no parquet")
+    assert main(["report", str(tmp_path)]) == 2
+    assert "results.parquet" in capsys.readouterr().err
+
+
+def test_unknown_commands_and_assets(capsys):
+    assert main(["prun"]) == 2
+    assert main(["assets", "get", "smollm"]) == 2
+    assert "did you mean 'smollm2-135m'?" in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("fit", "test", "study", "report", "assets"))

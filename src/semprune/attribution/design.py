@@ -35,6 +35,7 @@ class TokenDesign(nn.Module):
     """
 
     positives: Tensor
+    holders: Tensor
     any_positives: Tensor
     tokens: Tensor
     frequency: Tensor
@@ -47,6 +48,7 @@ class TokenDesign(nn.Module):
         self.longest = longest
         for name, shape in (
             ("positives", len(concepts)),
+            ("holders", len(concepts)),
             ("any_positives", 1),
             ("tokens", 1),
             ("frequency", vocabulary),
@@ -63,6 +65,7 @@ class TokenDesign(nn.Module):
         """Count concepts, tokens and data sets over the batch's valid tokens."""
         valid = valid_tokens(batch)
         self.positives += labels[valid].double().sum(0)
+        self.holders += (labels & valid[..., None]).any(1).double().sum(0)
         self.any_positives += labels[valid].any(-1).double().sum()
         self.tokens += valid.sum()
         self.frequency += torch.bincount(batch.input_ids[valid], minlength=len(self.frequency)).double()
@@ -74,11 +77,16 @@ class TokenDesign(nn.Module):
         Raises:
             ConceptWithoutEvidenceError: A concept occurs at no token, or at all of them.
         """
-        sum_over_ranks(self.positives, self.any_positives, self.tokens, self.frequency, self.by_dataset)
+        sum_over_ranks(self.positives, self.holders, self.any_positives, self.tokens, self.frequency, self.by_dataset)
         constant = (self.positives == 0) | (self.positives == self.tokens)
         if constant.any():
             without = [name for name, is_constant in zip(self.concepts, constant.tolist(), strict=True) if is_constant]
             raise ConceptWithoutEvidenceError(without, int(self.tokens))
+
+    @property
+    def degrees_of_freedom(self) -> Float[Tensor, " concepts"]:
+        """Documents that hold each concept, less one: what its clustered variance rests on."""
+        return (self.holders - 1).clamp(min=1)
 
     @property
     def prevalence(self) -> Float[Tensor, " concepts"]:
@@ -158,6 +166,12 @@ class SequenceDesign(nn.Module):
         if constant.any():
             without = [name for name, is_constant in zip(self.concepts, constant.tolist(), strict=True) if is_constant]
             raise ConceptWithoutEvidenceError(without, int(self.by_dataset.sum()))
+
+    @property
+    def degrees_of_freedom(self) -> Float[Tensor, " classes"]:
+        """Documents of the class, or of its data set's other classes where those are fewer, less one."""
+        others = self.labelled[self.owner] - self.positives
+        return (torch.minimum(self.positives, others) - 1).clamp(min=1)
 
     @property
     def prevalence(self) -> Float[Tensor, " classes"]:

@@ -31,7 +31,8 @@ def fitted_association(
     effect = torch.cat([learner.token.effect, learner.sequence.effect], dim=1).cpu()
     t = torch.cat([learner.token.t, learner.sequence.t], dim=1).cpu()
     excluded = (standardiser.dead | standardiser.massive).cpu()
-    gated, q_values = gate(t, tuple(site.width for site in learner.sites), q)
+    freedom = torch.cat([learner.token_design.degrees_of_freedom, learner.sequence_design.degrees_of_freedom])
+    gated, q_values = gate(t, freedom, tuple(site.width for site in learner.sites), q)
     gated &= ~excluded[:, None]
     tokens, classes = len(learner.shape.concepts), len(learner.shape.classes)
     any_concept = learner.token.coefficients.data[tokens].cpu()

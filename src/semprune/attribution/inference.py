@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Bool, Float
+from scipy import stats
 from torch import Tensor
 
 
@@ -26,15 +27,19 @@ def clustered_scores(
     return torch.bmm(influence.transpose(1, 2), residuals).square().sum(0)
 
 
-def two_sided_p(t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Two-sided p-value of a normal t; documents number in the hundreds, so the normal serves.
+def two_sided_p(
+    t: Float[Tensor, "neurons concepts"], degrees_of_freedom: Float[Tensor, " concepts"]
+) -> Float[Tensor, "neurons concepts"]:
+    """Two-sided p-value of Student's t.
+
+    A clustered variance rests on the documents that hold the concept; with few of them the normal would find
+    far too much.
 
     Example:
-        >>> round(two_sided_p(torch.tensor(1.959964)).item(), 4)
+        >>> round(two_sided_p(torch.tensor([[2.228139]]), torch.tensor([10.0])).item(), 4)
         0.05
     """
-    p: Tensor = torch.special.erfc(t.abs().double() / 2**0.5)
-    return p
+    return torch.from_numpy(2 * stats.t.sf(t.abs().double().cpu().numpy(), degrees_of_freedom.cpu().numpy()))
 
 
 def benjamini_hochberg(p: Float[Tensor, "tests families"]) -> Float[Tensor, "tests families"]:
@@ -52,18 +57,22 @@ def benjamini_hochberg(p: Float[Tensor, "tests families"]) -> Float[Tensor, "tes
 
 
 def gate(
-    t: Float[Tensor, "neurons concepts"], layer_widths: tuple[int, ...], q: float = 0.05
+    t: Float[Tensor, "neurons concepts"],
+    degrees_of_freedom: Float[Tensor, " concepts"],
+    layer_widths: tuple[int, ...],
+    q: float = 0.05,
 ) -> tuple[Bool[Tensor, "neurons concepts"], Float[Tensor, "neurons concepts"]]:
     """Which associations are discoveries: q-value below ``q`` within their layer × concept.
 
     Args:
         t: Clustered t of each association.
+        degrees_of_freedom: Of each concept's t.
         layer_widths: Number of neurons of each site, in the order of the rows.
         q: False discovery rate to control.
 
     Returns:
         The gate, and the q-values (fp64).
     """
-    families = two_sided_p(t).split(layer_widths)
+    families = two_sided_p(t, degrees_of_freedom).split(layer_widths)
     q_values = torch.cat([benjamini_hochberg(layer) for layer in families])
     return q_values < q, q_values

@@ -80,10 +80,17 @@ def test_benjamini_hochberg_rejects_as_the_step_up_rule_does():
 def test_gate_controls_discoveries_under_the_null_within_each_layer():
     t = torch.randn(4000, 3, generator=torch.Generator().manual_seed(9))
     t[:20, 0] = 8.0
-    gated, _ = gate(t, (2000, 2000), q=0.05)
+    gated, _ = gate(t, torch.full((3,), 1e6), (2000, 2000), q=0.05)
     assert gated[:20, 0].all()
     assert gated[2000:].sum() <= 3
     assert gated[:, 1:].sum() <= 3
+
+
+def test_a_concept_of_three_documents_needs_a_far_larger_t():
+    t = torch.full((100, 2), 4.0)
+    gated, _ = gate(t, torch.tensor([2.0, 200.0]), (100,), q=0.05)
+    assert not gated[:, 0].any()
+    assert gated[:, 1].all()
 
 
 def test_neuron_classes():

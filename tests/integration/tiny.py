@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from semprune.attribution import NeuronSemanticAttribution
+from semprune.attribution.encoder import Encoder
 from semprune.backbones import Backbone, describe
 from semprune.data.batching import EncodedDocument, document_batch, encode_item, scoring_batch
 from semprune.data.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
@@ -117,6 +118,7 @@ def tiny_trainer(folder: Path, devices: int = 1, **settings: Any) -> PairedTrain
 def fit_and_test(folder: Path, devices: int) -> None:
     """Fit, test dense and pruned, and write what was found (rank 0)."""
     lm = tiny_backbone()
+    lm.model.double()  # batches of other sizes then round alike, once they are cast to fp32
     module, data = tiny_module(lm), TinyData(lm)
     tiny_trainer(folder, devices).fit(module, datamodule=data)
     pruner = Wanda(0.5, batch_size=4)
@@ -132,6 +134,13 @@ def fit_and_test(folder: Path, devices: int) -> None:
         (folder / "masks.txt").write_text(pruner.report.mask_hash if pruner.report else "")
 
 
+def add_targets_wide(self: Encoder, where: slice, regressors: torch.Tensor, targets: torch.Tensor) -> None:
+    """`Encoder.add_targets` with float64 products: what then still differs is no rounding."""
+    self.cross[:, where] += regressors.double().T @ targets.double()
+    self.squares[where] += targets.double().square().sum(0)
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    Encoder.add_targets = add_targets_wide
     fit_and_test(Path(sys.argv[1]), int(sys.argv[2]))

@@ -154,14 +154,16 @@ class ScoringBatch:
 
 @dataclass(slots=True)
 class DocumentBatch:
-    """Documents as tensors, one document per row.
+    """Texts as tensors, one text per row.
 
     Attributes:
         input_ids: Right-padded token ids.
         attention_mask: 1 for tokens, 0 for padding.
-        document: Global index of each document in its data module's split (unique).
-        dataset: Index of each document's data set in the data module's ``datasets``.
+        document: Global index of each text in its data module's split (unique).
+        dataset: Index of each text's data set in the data module's ``datasets``.
         label: Index into the data module's ``classes`` (names ``dataset.class``), -1 where unlabelled.
+        cluster: Global index of the document that each text is from, in the same split: texts of one review or
+            article share it, texts of different data sets never do. The unit of resampling and of clustered errors.
     """
 
     input_ids: Int[Tensor, "documents tokens"]
@@ -169,3 +171,4 @@ class DocumentBatch:
     document: Int[Tensor, " documents"]
     dataset: Int[Tensor, " documents"]
     label: Int[Tensor, " documents"]
+    cluster: Int[Tensor, " documents"]

@@ -112,12 +112,17 @@ def scoring_batch(items: Sequence[EncodedItem], padding: int) -> ScoringBatch:
 
 @dataclass(frozen=True, slots=True)
 class EncodedDocument:
-    """A document as token ids, with the indices that :class:`DocumentBatch` explains."""
+    """A text as token ids, with the indices that :class:`DocumentBatch` explains.
+
+    Attributes:
+        cluster: None where the text is a document of its own: ``document`` then names its cluster too.
+    """
 
     input_ids: tuple[int, ...]
     document: int
     dataset: int
     label: int
+    cluster: int | None = None
 
 
 def document_batch(documents: Sequence[EncodedDocument], padding: int) -> DocumentBatch:
@@ -129,6 +134,7 @@ def document_batch(documents: Sequence[EncodedDocument], padding: int) -> Docume
         document=_longs([document.document for document in documents]),
         dataset=_longs([document.dataset for document in documents]),
         label=_longs([document.label for document in documents]),
+        cluster=_longs([d.document if d.cluster is None else d.cluster for d in documents]),
     )
 
 

@@ -11,7 +11,7 @@ from semprune.data.batching import EncodedDocument, document_batch
 from semprune.data.encoding import encode, padding_token
 from semprune.data.load import load_documents
 from semprune.data.registry import dataset_spec
-from semprune.data.sampling import Plan, ShardedBatchSampler, in_order, shuffled
+from semprune.data.sampling import Plan, ShardedBatchSampler, bucketed, by_length
 from semprune.data.settings import at_least, limit_of, names_of
 from semprune.data.sources import Source, check_source, fetch
 from semprune.data.splits import hash_share
@@ -38,6 +38,24 @@ def is_validation(document: Document, validation_share: float) -> bool:
         validation_share: Share of documents that are held out.
     """
     return hash_share(f"validation/{document.dataset}/{document.document_id}") < validation_share
+
+
+def cluster_indices(documents: Iterable[Document]) -> list[int]:
+    """Number the documents that texts are from, in the order in which they first come.
+
+    Args:
+        documents: Texts; those with the same data set and ``document_id`` are from one document.
+
+    Returns:
+        One number per text, 0 to the number of documents - 1.
+
+    Example:
+        >>> texts = [("films", "1"), ("shops", "1"), ("shops", "2"), ("shops", "1")]
+        >>> cluster_indices([Document(dataset, document, "fine") for dataset, document in texts])
+        [0, 1, 2, 1]
+    """
+    numbers: dict[tuple[str, str], int] = {}
+    return [numbers.setdefault((document.dataset, document.document_id), len(numbers)) for document in documents]
 
 
 def hash_documents(documents: Iterable[Document]) -> str:
@@ -120,12 +138,14 @@ class DocumentDataModule(TokenizedDataModule):
         self.data_hash = hash_documents([*self.train_documents, *self.val_documents])
 
     def train_dataloader(self) -> DataLoader[DocumentBatch]:
-        """Training documents, shuffled anew in each epoch."""
-        return self._loader(self.train_documents, shuffled(len(self.train_documents), self.batch_size, self.seed))
+        """Training texts in batches of similar lengths, shuffled anew in each epoch."""
+        encoded = self._encode(self.train_documents)
+        return self._loader(encoded, bucketed(_lengths(encoded), self.batch_size, self.seed))
 
     def val_dataloader(self) -> DataLoader[DocumentBatch]:
-        """Validation documents, in their order."""
-        return self._loader(self.val_documents, in_order(len(self.val_documents), self.batch_size))
+        """Validation texts in batches of similar lengths, longest first."""
+        encoded = self._encode(self.val_documents)
+        return self._loader(encoded, by_length(_lengths(encoded), self.batch_size))
 
     def _read(self) -> list[Document]:
         return [
@@ -134,19 +154,34 @@ class DocumentDataModule(TokenizedDataModule):
             for document in load_documents(name, split="fit", limit=self.limit, seed=self.seed, source=self.source)
         ]
 
-    def _loader(self, documents: Sequence[Document], plan: Plan) -> DataLoader[DocumentBatch]:
+    def _loader(self, encoded: list[EncodedDocument], plan: Plan) -> DataLoader[DocumentBatch]:
         padding = padding_token(self.take_tokenizer())
         return DataLoader(
-            [self._encode(index, document) for index, document in enumerate(documents)],  # type: ignore[arg-type]
+            encoded,  # type: ignore[arg-type]  # any sequence serves
             batch_sampler=ShardedBatchSampler(plan),
             collate_fn=lambda batch: document_batch(batch, padding),
         )
 
-    def _encode(self, index: int, document: Document) -> EncodedDocument:
+    def _encode(self, documents: Sequence[Document]) -> list[EncodedDocument]:
+        clusters = cluster_indices(documents)
+        return [
+            EncodedDocument(
+                self._tokens(document), index, self.datasets.index(document.dataset), self._label(document), cluster
+            )
+            for index, (document, cluster) in enumerate(zip(documents, clusters, strict=True))
+        ]
+
+    def _tokens(self, document: Document) -> tuple[int, ...]:
         tokens = encode(self.take_tokenizer(), document.text)[: self.max_length]
         if not tokens:
             raise DatasetSchemaError(
                 document.dataset, f"document {document.document_id} has no tokens", "Add a `drop` rule for it."
             )
-        label = -1 if document.label is None else self.classes.index(f"{document.dataset}.{document.label}")
-        return EncodedDocument(tuple(tokens), index, self.datasets.index(document.dataset), label)
+        return tuple(tokens)
+
+    def _label(self, document: Document) -> int:
+        return -1 if document.label is None else self.classes.index(f"{document.dataset}.{document.label}")
+
+
+def _lengths(encoded: Iterable[EncodedDocument]) -> list[int]:
+    return [len(document.input_ids) for document in encoded]

@@ -39,6 +39,62 @@ def shuffled(count: int, batch_size: int, seed: int) -> Plan:
     return lambda epoch: _cut(np.random.default_rng([seed, epoch]).permutation(count).tolist(), batch_size)
 
 
+def by_length(lengths: Sequence[int], batch_size: int) -> Plan:
+    """Plan of batches of similar lengths, longest first: for passes whose order says nothing.
+
+    Example:
+        >>> by_length([3, 9, 4], batch_size=2)(0)
+        [[1, 2], [0]]
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    return lambda epoch: _cut(order, batch_size)
+
+
+WINDOW_BATCHES = 16
+"""Batches of the largest window: sixteen length bands leave less than a tenth to pad in reviews and news."""
+
+
+def bucketed(lengths: Sequence[int], batch_size: int, seed: int, window_batches: int = WINDOW_BATCHES) -> Plan:
+    """Plan of batches of similar lengths whose beginning is a random sample all the same.
+
+    Each epoch shuffles and cuts windows of 1, 1, 2, 4, 8 … batches, up to ``window_batches``. A window is sorted by
+    length and cut into batches, whose order goes up and down the lengths. So the first 1, 2, 4, 8 … batches together
+    are what plain shuffling would give, and statistics of the first few batches see all lengths and data sets.
+
+    Source: ours; the order inside a window is the van der Corput sequence with a random digital shift.
+
+    Args:
+        lengths: Tokens of each thing.
+        batch_size: Things in a global batch; one batch may have fewer.
+        seed: Any number.
+        window_batches: Batches of the largest window; a power of two.
+
+    Example:
+        >>> sorted(map(len, bucketed([5, 5, 9, 9, 2, 2, 7], batch_size=2, seed=0)(0)))
+        [1, 2, 2, 2]
+    """
+
+    def plan(epoch: int) -> list[list[int]]:
+        random = np.random.default_rng([seed, epoch])
+        order = random.permutation(len(lengths)).tolist()
+        batches: list[list[int]] = []
+        while order:
+            batch_count = min(1 << max(len(batches) - 1, 0).bit_length(), window_batches)
+            window, order = order[: batch_count * batch_size], order[batch_count * batch_size :]
+            by_length = _cut(sorted(window, key=lengths.__getitem__), batch_size)
+            shift = int(random.integers(batch_count))
+            bands = sorted(range(len(by_length)), key=lambda band: _reversed_bits(band ^ shift, batch_count))
+            batches.extend(by_length[band] for band in bands)
+        return batches
+
+    return plan
+
+
+def _reversed_bits(number: int, below: int) -> int:
+    """The number read from its last binary digit, both less than a power of two: 1 of 8 is 4."""
+    return int(f"{number:0{below.bit_length() - 1}b}"[::-1], 2) if below > 1 else 0
+
+
 def within_budget(rows: Sequence[int], lengths: Sequence[int], token_budget: int) -> Plan:
     """Plan of batches of similar lengths whose padded size stays within a budget, longest first.
 

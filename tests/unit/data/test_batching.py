@@ -86,10 +86,11 @@ def test_no_items_and_no_documents_give_batches_of_no_rows() -> None:
 
 
 def test_documents_are_padded_on_the_right() -> None:
-    batch = document_batch([EncodedDocument((5, 6), 0, 1, 2), EncodedDocument((7,), 3, 0, -1)], padding=9)
+    batch = document_batch([EncodedDocument((5, 6), 0, 1, 2), EncodedDocument((7,), 3, 0, -1, cluster=1)], padding=9)
     assert batch.input_ids.tolist() == [[5, 6], [7, 9]]
     assert batch.attention_mask.tolist() == [[1, 1], [1, 0]]
     assert (batch.document.tolist(), batch.dataset.tolist(), batch.label.tolist()) == ([0, 3], [1, 0], [2, -1])
+    assert batch.cluster.tolist() == [0, 1]  # its own where none is given
     assert pad([], 0)[0].shape == (0, 1)
 
 

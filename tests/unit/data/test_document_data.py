@@ -50,8 +50,10 @@ def test_document_batches_carry_their_indices(
     assert module.classes[:3] == ("movie_reviews.negative", "movie_reviews.positive", "bbc_news.business")
     batches = list(module.val_dataloader())
     rows = [row for batch in batches for row in range(len(batch.document))]
-    assert torch.cat([batch.document for batch in batches]).tolist() == list(range(len(module.val_documents)))
+    assert sorted(torch.cat([batch.document for batch in batches]).tolist()) == list(range(len(module.val_documents)))
     assert len(rows) == len(module.val_documents)
+    lengths = [len(bos_tokenizer.encode(document.text)[:4]) for document in module.val_documents]
+    assert [batch.input_ids.shape[1] for batch in batches] == sorted(lengths, reverse=True)[::3]
     for batch in batches:
         for row, index in enumerate(batch.document.tolist()):
             document = module.val_documents[index]
@@ -59,6 +61,34 @@ def test_document_batches_carry_their_indices(
             assert tokens == bos_tokenizer.encode(document.text)[:4]
             assert module.datasets[batch.dataset[row]] == document.dataset
             assert module.classes[batch.label[row]] == f"{document.dataset}.{document.label}"
+
+
+def test_texts_of_one_document_share_a_cluster_and_a_side(
+    plain_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Reviews 0 to 11 of two shops with the same numbers, three sentences each.
+    made = {name: [Document(name, str(n // 3), f"text {n}") for n in range(36)] for name in ("amazon_reviews", "piqa")}
+    monkeypatch.setattr("semprune.data.documents.load_documents", lambda name, **_: made[name])
+    module = DocumentDataModule(list(made), batch_size=5, validation_share=0.4)
+    module.tokenizer = plain_tokenizer
+    module.setup()
+    sides = []
+    for documents, loader in (
+        (module.train_documents, module.train_dataloader()),
+        (module.val_documents, module.val_dataloader()),
+    ):
+        found: dict[tuple[str, str], set[int]] = {}
+        for batch in loader:
+            assert batch.cluster.dtype == torch.long
+            for text, cluster in zip(batch.document.tolist(), batch.cluster.tolist(), strict=True):
+                document = documents[text]
+                found.setdefault((document.dataset, document.document_id), set()).add(cluster)
+        assert all(len(clusters) == 1 for clusters in found.values())
+        assert sorted(cluster for clusters in found.values() for cluster in clusters) == list(range(len(found)))
+        assert 3 * len(found) == len(documents)
+        sides.append(set(found))
+    assert not sides[0] & sides[1]
+    assert len(sides[0]) + len(sides[1]) == 24
 
 
 def test_a_document_without_tokens_is_refused(plain_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.data.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
+from semprune.data.sampling import Plan, ShardedBatchSampler, bucketed, by_length, in_order, shuffled, within_budget
 
 COUNTS = st.integers(0, 50)
 SIZES = st.integers(1, 9)
@@ -26,7 +30,9 @@ def shares(sampler: ShardedBatchSampler, world: int) -> list[list[list[int]]]:
 
 @given(COUNTS, SIZES, st.integers(1, 4), st.integers(0, 3), st.integers(0, 5))
 def test_shares_are_the_global_batch_without_repeats(count: int, size: int, world: int, epoch: int, seed: int) -> None:
-    for plan in (in_order(count, size), shuffled(count, size, seed), within_budget([1] * count, [1] * count, size)):
+    lengths = [7 * index % 5 for index in range(count)]
+    plans: list[Plan] = [in_order(count, size), shuffled(count, size, seed), within_budget([1] * count, lengths, size)]
+    for plan in (*plans, bucketed(lengths, size, seed, window_batches=4), by_length(lengths, size)):
         sampler = ShardedBatchSampler(plan)
         sampler.set_epoch(epoch)
         alone = list(sampler)
@@ -43,12 +49,44 @@ def test_the_last_share_may_be_empty() -> None:
     assert shares(ShardedBatchSampler(in_order(5, 4)), 2) == [[[0, 2], [4]], [[1, 3], []]]
 
 
-def test_epochs_shuffle_anew_and_seeds_differ() -> None:
-    sampler = ShardedBatchSampler(shuffled(40, 40, seed=0))
+@pytest.mark.parametrize("make", [lambda seed: shuffled(40, 40, seed), lambda seed: bucketed(range(40), 8, seed)])
+def test_epochs_shuffle_anew_and_seeds_differ(make: Callable[[int], Plan]) -> None:
+    sampler = ShardedBatchSampler(make(0))
     first = list(sampler)
     assert list(sampler) == first
     sampler.set_epoch(1)
     assert list(sampler) != first
-    assert list(ShardedBatchSampler(shuffled(40, 40, seed=1))) != first
+    assert list(ShardedBatchSampler(make(1))) != first
     sampler.set_epoch(0)
     assert list(sampler) == first
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=300), st.integers(1, 5), st.integers(0, 3), st.integers(0, 3))
+def test_the_first_batches_together_are_those_of_plain_shuffling(
+    lengths: list[int], size: int, seed: int, epoch: int
+) -> None:
+    batches, plain = bucketed(lengths, size, seed, window_batches=8)(epoch), shuffled(len(lengths), size, seed)(epoch)
+    for count in (1, 2, 4, 8, 16, 24, len(batches)):
+        assert sorted(chain(*batches[:count])) == sorted(chain(*plain[:count]))
+
+
+def test_every_run_of_batches_of_a_window_sees_all_lengths() -> None:
+    lengths = np.random.default_rng(0).permutation(16 * 8).tolist()
+    window = bucketed(lengths, 4, seed=5)(2)[16:32]
+    own = sorted(lengths[index] for batch in window for index in batch)
+    for run in (2, 4, 8):
+        for start in range(0, 16, run):
+            bands = [own.index(min(lengths[index] for index in batch)) * run // 64 for batch in window[start:][:run]]
+            assert sorted(bands) == list(range(run))  # one from each half, quarter, eighth of the window's lengths
+
+
+def test_similar_lengths_leave_little_to_pad() -> None:
+    # Log-normal lengths, 32 windows of 16 batches: within a window each batch holds a sixteenth of the lengths.
+    lengths = np.random.default_rng(1).lognormal(3, 0.7, size=32 * 16 * 8).astype(int).clip(1, 64).tolist()
+
+    def padded(plan: Plan) -> float:
+        return sum(len(batch) * max(lengths[index] for index in batch) for batch in plan(0)) / sum(lengths)
+
+    assert padded(shuffled(len(lengths), 8, 0)) > 1.7
+    assert 1.0 < padded(bucketed(lengths, 8, 0)) < 1.1
+    assert 1.0 <= padded(by_length(lengths, 8)) < 1.01

@@ -62,7 +62,7 @@ def test_closed_form_equals_a_regression_over_all_activations(tmp_path, monkeypa
         forward_sites(
             lm, lm.sites, batch, lambda site, h, kept=kept: kept.append(module.learner.standardiser(site, h.float()))
         )
-        rows.append(seen.flat)
+        rows.append(seen.token[seen.valid])
         targets.append(torch.cat(kept, dim=-1)[seen.valid])
     m, z = torch.cat(rows).double(), torch.cat(targets).double()
     ridge = 1e-4 * len(m) * torch.eye(m.shape[1], dtype=torch.float64)

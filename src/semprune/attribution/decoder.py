@@ -66,7 +66,10 @@ class Selection:
         self.decoder = decoder
         self.values = torch.zeros(rows, decoder.neurons.numel(), device=device)
 
-    def take(self, where: slice, z: Float[Tensor, "rows neurons"]) -> None:
-        """Take the wanted columns of one site."""
-        slots, columns = self.decoder.columns(where)
-        self.values[:, slots] = z[:, columns]
+    def wanted(self, where: slice) -> Int[Tensor, " columns"]:
+        """Columns of one site that the decoder reads."""
+        return self.decoder.columns(where)[1]
+
+    def take(self, where: slice, wanted: Float[Tensor, "rows columns"]) -> None:
+        """Take what one site's :meth:`wanted` columns hold."""
+        self.values[:, self.decoder.columns(where)[0]] = wanted

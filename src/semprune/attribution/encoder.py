@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.attribution.encoding import EncodingSums, gradient, inverse_gram, loss, solve, unexplained_share
@@ -47,16 +47,16 @@ class Encoder(nn.Module):
         """The accumulated sufficient statistics."""
         return EncodingSums(self.gram, self.cross, self.squares, self.count)
 
-    def add_gram(self, regressors: Float[Tensor, "n regressors"]) -> None:
-        """Add a batch's observations, once per batch."""
+    def add_gram(self, regressors: Float[Tensor, "n regressors"], count: Int[Tensor, ""] | int) -> None:
+        """Add a batch's observations, once per batch; ``count`` of its rows are not 0."""
         wide = regressors.double()
         self.gram += wide.T @ wide
-        self.count += len(regressors)
+        self.count += count
 
     def add_targets(
         self, where: slice, regressors: Float[Tensor, "n regressors"], targets: Float[Tensor, "n neurons"]
     ) -> None:
-        """Add a batch's activations of one site."""
+        """Add a batch's activations of one site; rows that do not count are 0 in ``targets``."""
         self.cross[:, where] += regressors.T @ targets
         self.squares[where] += targets.square().sum(0)
 
@@ -77,10 +77,14 @@ class Encoder(nn.Module):
         influence: Float[Tensor, "documents tokens concepts"],
         regressors: Float[Tensor, "documents tokens regressors"],
         targets: Float[Tensor, "documents tokens neurons"],
+        cluster: Int[Tensor, " documents"],
     ) -> None:
-        """Add a batch of documents to the clustered variance of one site's coefficients."""
-        residuals = targets - regressors @ self.closed_form[:, where]
-        self.variance[:, where] += clustered_scores(influence, residuals)
+        """Add a batch of documents to the clustered variance of one site's coefficients.
+
+        The whole of a cluster must be in the batch; ``cluster`` numbers them from 0.
+        """
+        coefficients = self.closed_form[:, where]
+        self.variance[:, where] += clustered_scores(influence, regressors, targets, coefficients, cluster)
 
     def step_loss(self, batch: EncodingSums) -> Float[Tensor, ""]:
         """Set the parameter's gradient from one batch's sums, and give the loss before the step."""

@@ -36,10 +36,9 @@ class HeldOutSums:
         self.documents = torch.zeros((), dtype=double, device=device)
 
     def add(self, lm: Backbone, seen: Observed, watch: Watch | None = None) -> None:
-        """One forward over a batch; each document lies in one block, by its index."""
-        block = seen.batch.document % BLOCKS
-        weighted = seen.token * seen.valid[..., None]
-        pieces = {"token": weighted, "sequence": seen.sequence[:, None]}
+        """One forward over a batch; each document lies in one block, with all its texts."""
+        block = seen.batch.cluster % BLOCKS
+        pieces = {"token": seen.token, "sequence": seen.sequence[:, None]}
         for level, rows in pieces.items():
             wide = rows.double()
             self.gram[level].index_add_(0, block, torch.bmm(wide.transpose(1, 2), wide))
@@ -51,10 +50,9 @@ class HeldOutSums:
 
         def take(site: NeuronSite, activations: Tensor) -> None:
             where = self.learner.standardiser.slices[site.name]
-            raw = activations.float()
-            z = self.learner.standardiser(site, raw)
+            z = self.learner.standardised(site, activations, seen)
             if watch is not None:
-                watch.take(site, raw[seen.valid])
+                watch.take(site, activations, seen.valid)
             mean = pooled(z, seen.valid)[:, None]
             for level, targets in (("token", z), ("sequence", mean)):
                 each = torch.bmm(pieces[level].transpose(1, 2), targets)  # [documents, regressors, neurons]

@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 from torch import Tensor
 
 
 def clustered_scores(
-    influence: Float[Tensor, "documents tokens concepts"], residuals: Float[Tensor, "documents tokens neurons"]
+    influence: Float[Tensor, "documents tokens concepts"],
+    regressors: Float[Tensor, "documents tokens regressors"],
+    targets: Float[Tensor, "documents tokens neurons"],
+    coefficients: Float[Tensor, "regressors neurons"],
+    cluster: Int[Tensor, " documents"],
 ) -> Float[Tensor, "concepts neurons"]:
-    r"""Contribution of a batch of documents to the clustered variance of each coefficient.
+    r"""Contribution of a batch to the clustered variance of each coefficient.
 
-    .. math:: V_{cj} = \sum_d \Big(\sum_{t \in d} w_{tc} e_{tj}\Big)^2, \quad w_t = (G/n+\lambda I)^{-1} m_t / n
+    .. math:: V_{cj} = \sum_k \Big(\sum_{t \in k} w_{tc} (z_{tj} - m_t' B_j)\Big)^2,
+              \quad w_t = (G/n+\lambda I)^{-1} m_t / n
 
-    Source: SCIENCE S5; the sandwich estimator with documents as clusters (Liang and Zeger 1986).
-    Tokens that do not count have zero influence.
+    Source: SCIENCE S5; the sandwich estimator with documents as clusters (Liang and Zeger 1986). Residuals are never
+    formed: `Σ_t w_t e_t' = Σ_t w_t z_t' − (Σ_t w_t m_t') B`.
+
+    Args:
+        influence: `w`; 0 at tokens that do not count.
+        regressors: `m`.
+        targets: `z`.
+        coefficients: `B`, the closed form.
+        cluster: Number of each row's cluster, from 0: sentences of one review are one cluster.
 
     Example:
-        >>> w = torch.tensor([[[1.0], [1.0]], [[2.0], [0.0]]])  # two documents of two tokens
-        >>> e = torch.tensor([[[3.0], [-1.0]], [[1.0], [5.0]]])
-        >>> clustered_scores(w, e).item()  # (3 - 1)² + (2 · 1)²
+        >>> w = torch.tensor([[[1.0], [1.0]], [[2.0], [0.0]]])  # two texts of two tokens
+        >>> z = torch.tensor([[[3.0], [-1.0]], [[1.0], [5.0]]])
+        >>> no = torch.zeros(1, 1)
+        >>> clustered_scores(w, torch.ones(2, 2, 1), z, no, torch.tensor([0, 1])).item()  # (3 - 1)² + (2 · 1)²
         8.0
+        >>> clustered_scores(w, torch.ones(2, 2, 1), z, no, torch.tensor([0, 0])).item()  # (3 - 1 + 2 · 1)²
+        16.0
     """
-    return torch.bmm(influence.transpose(1, 2), residuals).square().sum(0)
+    weights = influence.transpose(1, 2)
+    texts = torch.bmm(weights, targets) - torch.bmm(weights, regressors) @ coefficients
+    clusters = int(cluster.max()) + 1 if len(cluster) else 0
+    whole = texts if clusters == len(cluster) else texts.new_zeros(clusters, *texts.shape[1:])
+    if whole is not texts:
+        whole.index_add_(0, cluster, texts)
+    return whole.square().sum(0)
 
 
 def two_sided_p(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from semprune.attribution.decoder import Decoder, Selection
@@ -40,14 +40,13 @@ class LearnerShape:
 
 @dataclass(slots=True)
 class Observed:
-    """One batch prepared for a forward.
+    """One batch prepared for a forward; padding and first positions stay in place, with rows of 0.
 
     Attributes:
         batch: The documents.
         labels: Which concepts each token carries.
         valid: Which tokens count.
-        token: Regressors of every token.
-        flat: Regressors of the valid tokens only.
+        token: Regressors of every token, 0 where it does not count.
         sequence: Regressors of every document.
     """
 
@@ -55,8 +54,27 @@ class Observed:
     labels: Bool[Tensor, "documents tokens concepts"]
     valid: Bool[Tensor, "documents tokens"]
     token: Float[Tensor, "documents tokens regressors"]
-    flat: Float[Tensor, "n regressors"]
     sequence: Float[Tensor, "documents regressors"]
+
+    @property
+    def rows(self) -> Float[Tensor, "n regressors"]:
+        """The tokens' regressors, one row per place in the batch."""
+        return self.token.flatten(0, 1)
+
+    @property
+    def targets(self) -> Int[Tensor, "n concepts"]:
+        """1 where a place's token carries the concept, 0 where it does not, -1 where it does not count."""
+        return self.labels.long().masked_fill(~self.valid[..., None], -1).flatten(0, 1)
+
+    @property
+    def tokens(self) -> Int[Tensor, ""]:
+        """Number of tokens that count."""
+        return self.valid.sum()
+
+    @property
+    def cluster(self) -> Int[Tensor, " documents"]:
+        """Number of each row's document within the batch, from 0."""
+        return torch.unique(self.batch.cluster, return_inverse=True)[1]
 
 
 @dataclass(slots=True)
@@ -91,20 +109,26 @@ class AttributionLearner(nn.Module):
         """Label a batch and build its regressors."""
         labels = labeller(batch.input_ids, batch.attention_mask)
         valid = valid_tokens(batch)
-        token = self.token_design(batch, labels)
-        return Observed(batch, labels, valid, token, token[valid], self.sequence_design(batch))
+        token = self.token_design(batch, labels) * valid[..., None]
+        return Observed(batch, labels, valid, token, self.sequence_design(batch))
+
+    def standardised(
+        self, site: NeuronSite, activations: Float[Tensor, "documents tokens neurons"], seen: Observed
+    ) -> Float[Tensor, "documents tokens neurons"]:
+        """Standardised activations of one site, 0 at tokens that do not count."""
+        return self.standardiser(site, activations).mul_(seen.valid[..., None])
 
     def accumulate(self, lm: Backbone, seen: Observed) -> None:
         """One forward of the frozen model, added to the sufficient statistics of both levels."""
-        self.token.add_gram(seen.flat)
-        self.sequence.add_gram(seen.sequence)
-        self.standardiser.tokens += seen.valid.sum()
+        self.token.add_gram(seen.rows, seen.tokens)
+        self.sequence.add_gram(seen.sequence, len(seen.sequence))
+        self.standardiser.tokens += seen.tokens
 
         def add(site: NeuronSite, activations: Tensor) -> None:
-            raw = activations.float()
-            self.standardiser.observe(site, raw[seen.valid])
-            where, z = self.standardiser.slices[site.name], self.standardiser(site, raw)
-            self.token.add_targets(where, seen.flat, z[seen.valid])
+            raw = activations.float() * seen.valid[..., None]
+            self.standardiser.observe(site, raw.flatten(0, 1))
+            where, z = self.standardiser.slices[site.name], self.standardised(site, activations, seen)
+            self.token.add_targets(where, seen.rows, z.flatten(0, 1))
             self.sequence.add_targets(where, seen.sequence, pooled(z, seen.valid))
 
         forward_sites(lm, self.sites, seen.batch, add)
@@ -129,44 +153,46 @@ class AttributionLearner(nn.Module):
             The batch's sums and the decoders' inputs.
         """
         studied = Studied(
-            self._empty_sums(seen.flat),
-            self._empty_sums(seen.sequence),
-            Selection(self.token_decoder, len(seen.flat), seen.valid.device),
+            self._empty_sums(seen.rows, seen.tokens),
+            self._empty_sums(seen.sequence, torch.tensor(len(seen.sequence), device=seen.valid.device)),
+            Selection(self.token_decoder, seen.valid.numel(), seen.valid.device),
             Selection(self.sequence_decoder, len(seen.valid), seen.valid.device),
         )
-        influence = self.token.influence(seen.token) * seen.valid[..., None]
-        sequence_influence = self.sequence.influence(seen.sequence)[:, None]
+        influence, cluster = self.token.influence(seen.token), seen.cluster
+        sequence, sequence_influence = seen.sequence[:, None], self.sequence.influence(seen.sequence)[:, None]
 
         def add(site: NeuronSite, activations: Tensor) -> None:
-            where, z = self.standardiser.slices[site.name], self.standardiser(site, activations.float())
-            flat, mean = z[seen.valid], pooled(z, seen.valid)
-            studied.token.cross[:, where], studied.token.squares[where] = seen.flat.T @ flat, flat.square().sum(0)
-            studied.sequence.cross[:, where] = seen.sequence.T @ mean
-            studied.sequence.squares[where] = mean.square().sum(0)
-            studied.token_selection.take(where, flat)
-            studied.sequence_selection.take(where, mean)
+            where, z = self.standardiser.slices[site.name], self.standardised(site, activations, seen)
+            flat, mean = z.flatten(0, 1), pooled(z, seen.valid)
+            for sums, rows, targets in ((studied.token, seen.rows, flat), (studied.sequence, seen.sequence, mean)):
+                sums.cross[:, where], sums.squares[where] = rows.T @ targets, targets.square().sum(0)
+            for selection, targets in ((studied.token_selection, flat), (studied.sequence_selection, mean)):
+                selection.take(where, targets[:, selection.wanted(where)])
             if variance:
-                self.token.add_variance(where, influence, seen.token, z)
-                self.sequence.add_variance(where, sequence_influence, seen.sequence[:, None], mean[:, None])
+                self.token.add_variance(where, influence, seen.token, z, cluster)
+                self.sequence.add_variance(where, sequence_influence, sequence, mean[:, None], cluster)
 
         forward_sites(lm, self.sites, seen.batch, add)
         return studied
 
-    def _empty_sums(self, regressors: Float[Tensor, "n regressors"]) -> EncodingSums:
-        sums = EncodingSums.of(regressors, regressors[:, :0])
-        sums.cross = regressors.new_zeros(regressors.shape[1], self.neurons)
-        sums.squares = regressors.new_zeros(self.neurons)
-        return sums
+    def _empty_sums(self, regressors: Float[Tensor, "n regressors"], count: Int[Tensor, ""]) -> EncodingSums:
+        return EncodingSums(
+            gram=regressors.T @ regressors,
+            cross=regressors.new_zeros(regressors.shape[1], self.neurons),
+            squares=regressors.new_zeros(self.neurons),
+            count=count.float(),
+        )
 
     def read(self, lm: Backbone, seen: Observed) -> tuple[Selection, Selection]:
         """One forward that takes only the decoders' neurons, at both levels."""
-        token = Selection(self.token_decoder, len(seen.flat), seen.valid.device)
+        token = Selection(self.token_decoder, seen.valid.numel(), seen.valid.device)
         sequence = Selection(self.sequence_decoder, len(seen.valid), seen.valid.device)
 
         def take(site: NeuronSite, activations: Tensor) -> None:
-            where, z = self.standardiser.slices[site.name], self.standardiser(site, activations.float())
-            token.take(where, z[seen.valid])
-            sequence.take(where, pooled(z, seen.valid))
+            where = self.standardiser.slices[site.name]
+            for selection in (token, sequence):
+                z = self.standardiser.columns(site, activations, selection.wanted(where))
+                selection.take(where, z.flatten(0, 1) if selection is token else pooled(z, seen.valid))
 
         forward_sites(lm, self.sites, seen.batch, take)
         return token, sequence

@@ -7,6 +7,7 @@ submodule: it is in no checkpoint, no optimiser and no gradient synchronisation.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -69,7 +70,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             ridge: λ of the encoding model, relative to unit variance.
             q: False discovery rate of the gate.
             decoder_neurons: Neurons that each decoder head reads.
-            sample_tokens: Tokens that the robust standardisation is fitted on.
+            sample_tokens: Tokens, over all documents, that the robust standardisation is fitted on.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -153,7 +154,11 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         if learner.token_design.tokens > 0:
             return
         loader = self.trainer.train_dataloader
-        batches = (self.trainer.strategy.batch_to_device(batch, self.device) for batch in loader)  # type: ignore[union-attr]
+
+        def batches() -> Iterator[DocumentBatch]:
+            for batch in loader:  # type: ignore[union-attr]
+                yield self.trainer.strategy.batch_to_device(batch, self.device)
+
         prepare(learner, self.lm, self.labeller, batches, self.hparams["sample_tokens"])
 
     def training_step(self, batch: DocumentBatch, batch_idx: int) -> None:
@@ -179,8 +184,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         for encoder, sums in ((learner.token, studied.token), (learner.sequence, studied.sequence)):
             sum_over_ranks(sums.gram, sums.cross, sums.squares, sums.count)
             loss += encoder.step_loss(sums)
-        targets = seen.labels[seen.valid].long()
-        decoded = self._decoder_gradients(learner.token_decoder, studied.token_selection, targets)
+        decoded = self._decoder_gradients(learner.token_decoder, studied.token_selection, seen.targets)
         class_targets = learner.sequence_design.targets(seen.batch)
         decoded += self._decoder_gradients(learner.sequence_decoder, studied.sequence_selection, class_targets)
         self._step(batch_idx)
@@ -191,7 +195,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         parameters = list(decoder.parameters())
         loss = decoder.loss(selection.values, targets)
         gradients = torch.autograd.grad(loss, parameters)
-        total, count = loss.detach().clone(), torch.tensor(float(targets.numel()), device=loss.device)
+        total, count = loss.detach().clone(), (targets >= 0).sum().float()
         sum_over_ranks(total, count, *gradients)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient / count.clamp(min=1)
@@ -213,7 +217,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         learner = self._learner()
         seen = learner.observe(batch, self.labeller)
         token, sequence = learner.read(self.lm, seen)
-        self._reading("token").update(token, seen.labels[seen.valid].long())
+        self._reading("token").update(token, seen.targets)
         self._reading("sequence").update(sequence, learner.sequence_design.targets(batch))
 
     def _reading(self, level: str) -> ReadingPrecision:

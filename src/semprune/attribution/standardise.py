@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from semprune.errors import NonFiniteError
@@ -77,13 +77,13 @@ class Standardiser(nn.Module):
         self.median[where], self.scale[where] = robust_location_scale(sample)
         self.typical[self.positions[site.name]] = sample.abs().median()
 
-    def observe(self, site: NeuronSite, valid: Float[Tensor, "tokens neurons"]) -> None:
-        """Add raw activations of valid tokens to the running moments."""
+    def observe(self, site: NeuronSite, activations: Float[Tensor, "tokens neurons"]) -> None:
+        """Add raw activations to the running moments; rows of tokens that do not count are 0."""
         where = self.slices[site.name]
-        self.total[where] += valid.sum(0)
-        self.squares[where] += valid.square().sum(0)
-        if len(valid):
-            self.peak[where] = torch.maximum(self.peak[where], valid.abs().amax(0))
+        self.total[where] += activations.sum(0)
+        self.squares[where] += activations.square().sum(0)
+        if len(activations):
+            self.peak[where] = torch.maximum(self.peak[where], activations.abs().amax(0))
 
     def finish(self) -> None:
         """Sum the moments over ranks."""
@@ -91,11 +91,20 @@ class Standardiser(nn.Module):
         max_over_ranks(self.peak)
 
     def forward(self, site: NeuronSite, activations: Float[Tensor, "... neurons"]) -> Float[Tensor, "... neurons"]:
-        """Standardise the activations of one site; dead neurons give 0."""
-        where = self.slices[site.name]
+        """Standardise the activations of one site, in any dtype, to fp32; dead neurons give 0."""
+        return self._standardise(activations, self.slices[site.name])
+
+    def columns(
+        self, site: NeuronSite, activations: Float[Tensor, "... neurons"], columns: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "... chosen"]:
+        """Standardise a few neurons of one site."""
+        return self._standardise(activations[..., columns], columns + self.slices[site.name].start)
+
+    def _standardise(self, activations: Tensor, where: slice | Tensor) -> Tensor:
         scale = self.scale[where]
         inverse = torch.where(scale > 0, 1 / scale.clamp(min=1e-30), 0)
-        return ((activations - self.median[where]) * inverse).clamp_(-CLIP, CLIP)
+        own = activations.to(torch.float32, copy=True)  # then in place: one pass over memory each
+        return own.sub_(self.median[where]).mul_(inverse).clamp_(-CLIP, CLIP)
 
     @property
     def dead(self) -> Bool[Tensor, " neurons"]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from semprune.attribution.association import Association
@@ -52,12 +52,18 @@ class Watch:
         self._parts["labels"].append(torch.cat([seen.labels, own], dim=-1)[seen.valid].cpu())
         self._parts["values"].append(torch.zeros(len(self._parts["token"][-1]), len(self.rows)))
 
-    def take(self, site: NeuronSite, raw: Float[Tensor, "tokens neurons"]) -> None:
+    def take(
+        self,
+        site: NeuronSite,
+        activations: Float[Tensor, "documents tokens neurons"],
+        valid: Bool[Tensor, "documents tokens"],
+    ) -> None:
         """Take the watched neurons of one site, over the batch's valid tokens."""
         where = self._starts[site.name]
-        for slot, row in enumerate(self.rows):
-            if where.start <= row < where.stop:
-                self._parts["values"][-1][:, slot] = raw[:, row - where.start].cpu()
+        own = [(slot, row - where.start) for slot, row in enumerate(self.rows) if where.start <= row < where.stop]
+        if own:
+            slots, columns = map(list, zip(*own, strict=True))
+            self._parts["values"][-1][:, slots] = activations[..., columns][valid].float().cpu()
 
     def finish(self) -> None:
         """Gather over ranks, in the order of documents and tokens."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from torch.utils.data import DataLoader
@@ -11,7 +12,7 @@ from semprune.data.batching import EncodedDocument, document_batch
 from semprune.data.encoding import encode, padding_token
 from semprune.data.load import load_documents
 from semprune.data.registry import dataset_spec
-from semprune.data.sampling import Plan, ShardedBatchSampler, bucketed, by_length
+from semprune.data.sampling import ShardedBatchSampler, bucketed, by_length
 from semprune.data.settings import at_least, limit_of, names_of
 from semprune.data.sources import Source, check_source, fetch
 from semprune.data.splits import hash_share
@@ -98,7 +99,7 @@ class DocumentDataModule(TokenizedDataModule):
             limit: Texts of each data set, training and validation together; null for all.
             max_length: Tokens kept of each text, special tokens included. 128 holds all but the articles of
                 bbc_news, whose headline and first lines say the topic.
-            batch_size: Texts in a batch over all ranks.
+            batch_size: Documents in a batch over all ranks; all texts of a document come with it.
             validation_share: Share of documents held out, in [0, 1).
             seed: Which documents a limit selects, and the order of training.
             source: auto (offline package if there is one, else hub), hub or offline.
@@ -138,14 +139,23 @@ class DocumentDataModule(TokenizedDataModule):
         self.data_hash = hash_documents([*self.train_documents, *self.val_documents])
 
     def train_dataloader(self) -> DataLoader[DocumentBatch]:
-        """Training texts in batches of similar lengths, shuffled anew in each epoch."""
+        """Training documents in batches of similar lengths, shuffled anew in each epoch.
+
+        Texts of one document stay together: errors are clustered by document.
+        """
         encoded = self._encode(self.train_documents)
-        return self._loader(encoded, bucketed(_lengths(encoded), self.batch_size, self.seed))
+        groups: dict[int, list[int]] = defaultdict(list)
+        for index, cluster in enumerate(cluster_indices(self.train_documents)):
+            groups[cluster].append(index)
+        lengths = [max(len(encoded[text].input_ids) for text in group) for group in groups.values()]
+        plan = bucketed(lengths, self.batch_size, self.seed)
+        return self._loader(encoded, ShardedBatchSampler(plan, list(groups.values())))
 
     def val_dataloader(self) -> DataLoader[DocumentBatch]:
         """Validation texts in batches of similar lengths, longest first."""
         encoded = self._encode(self.val_documents)
-        return self._loader(encoded, by_length(_lengths(encoded), self.batch_size))
+        lengths = [len(text.input_ids) for text in encoded]
+        return self._loader(encoded, ShardedBatchSampler(by_length(lengths, self.batch_size)))
 
     def _read(self) -> list[Document]:
         return [
@@ -154,11 +164,11 @@ class DocumentDataModule(TokenizedDataModule):
             for document in load_documents(name, split="fit", limit=self.limit, seed=self.seed, source=self.source)
         ]
 
-    def _loader(self, encoded: list[EncodedDocument], plan: Plan) -> DataLoader[DocumentBatch]:
+    def _loader(self, encoded: list[EncodedDocument], sampler: ShardedBatchSampler) -> DataLoader[DocumentBatch]:
         padding = padding_token(self.take_tokenizer())
         return DataLoader(
             encoded,  # type: ignore[arg-type]  # any sequence serves
-            batch_sampler=ShardedBatchSampler(plan),
+            batch_sampler=sampler,
             collate_fn=lambda batch: document_batch(batch, padding),
         )
 
@@ -181,7 +191,3 @@ class DocumentDataModule(TokenizedDataModule):
 
     def _label(self, document: Document) -> int:
         return -1 if document.label is None else self.classes.index(f"{document.dataset}.{document.label}")
-
-
-def _lengths(encoded: Iterable[EncodedDocument]) -> list[int]:
-    return [len(document.input_ids) for document in encoded]

@@ -51,23 +51,19 @@ def by_length(lengths: Sequence[int], batch_size: int) -> Plan:
 
 
 WINDOW_BATCHES = 16
-"""Batches of the largest window: sixteen length bands leave less than a tenth to pad in reviews and news."""
+"""Batches of a window: sixteen length bands leave less than a tenth to pad in reviews and news."""
 
 
 def bucketed(lengths: Sequence[int], batch_size: int, seed: int, window_batches: int = WINDOW_BATCHES) -> Plan:
-    """Plan of batches of similar lengths whose beginning is a random sample all the same.
+    """Plan of batches of similar lengths in random order.
 
-    Each epoch shuffles and cuts windows of 1, 1, 2, 4, 8 … batches, up to ``window_batches``. A window is sorted by
-    length and cut into batches, whose order goes up and down the lengths. So the first 1, 2, 4, 8 … batches together
-    are what plain shuffling would give, and statistics of the first few batches see all lengths and data sets.
-
-    Source: ours; the order inside a window is the van der Corput sequence with a random digital shift.
+    Each epoch shuffles and cuts windows; a window is sorted by length, cut into batches, and these are shuffled.
 
     Args:
         lengths: Tokens of each thing.
-        batch_size: Things in a global batch; one batch may have fewer.
+        batch_size: Things in a global batch; the last one of the last window may have fewer.
         seed: Any number.
-        window_batches: Batches of the largest window; a power of two.
+        window_batches: Batches of a window: more leave less to pad, fewer mix more.
 
     Example:
         >>> sorted(map(len, bucketed([5, 5, 9, 9, 2, 2, 7], batch_size=2, seed=0)(0)))
@@ -76,23 +72,13 @@ def bucketed(lengths: Sequence[int], batch_size: int, seed: int, window_batches:
 
     def plan(epoch: int) -> list[list[int]]:
         random = np.random.default_rng([seed, epoch])
-        order = random.permutation(len(lengths)).tolist()
         batches: list[list[int]] = []
-        while order:
-            batch_count = min(1 << max(len(batches) - 1, 0).bit_length(), window_batches)
-            window, order = order[: batch_count * batch_size], order[batch_count * batch_size :]
+        for window in _cut(random.permutation(len(lengths)).tolist(), window_batches * batch_size):
             by_length = _cut(sorted(window, key=lengths.__getitem__), batch_size)
-            shift = int(random.integers(batch_count))
-            bands = sorted(range(len(by_length)), key=lambda band: _reversed_bits(band ^ shift, batch_count))
-            batches.extend(by_length[band] for band in bands)
+            batches.extend(by_length[band] for band in random.permutation(len(by_length)))
         return batches
 
     return plan
-
-
-def _reversed_bits(number: int, below: int) -> int:
-    """The number read from its last binary digit, both less than a power of two: 1 of 8 is 4."""
-    return int(f"{number:0{below.bit_length() - 1}b}"[::-1], 2) if below > 1 else 0
 
 
 def within_budget(rows: Sequence[int], lengths: Sequence[int], token_budget: int) -> Plan:
@@ -125,11 +111,16 @@ class ShardedBatchSampler(Sampler[list[int]]):
 
     Rank and number of ranks are read when iteration starts, from ``torch.distributed`` where that is
     initialised: the sampler can be made before the processes have found each other.
+
+    Args:
+        plan: Plan of things, or of groups of things.
+        groups: Things of each group, which stay in one batch on one rank; None where the plan is of things.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, groups: Sequence[Sequence[int]] | None = None) -> None:
         """Keep the plan; the epoch is 0 until :meth:`set_epoch`."""
         self.plan = plan
+        self.groups = groups
         self.epoch = 0
         self._length = len(plan(0))
 
@@ -150,7 +141,8 @@ class ShardedBatchSampler(Sampler[list[int]]):
         """Yield this rank's share of each global batch, which may be empty."""
         rank, world = rank_and_world()
         for batch in self.plan(self.epoch):
-            yield batch[rank::world]
+            own = batch[rank::world]
+            yield own if self.groups is None else [thing for group in own for thing in self.groups[group]]
 
 
 def rank_and_world() -> tuple[int, int]:

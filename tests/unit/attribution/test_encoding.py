@@ -58,15 +58,19 @@ def test_nothing_is_unexplained_without_noise():
     assert unexplained_share(sums, torch.zeros_like(b)) == pytest.approx(1)
 
 
-def test_clustered_variance_equals_a_loop_over_documents():
+@pytest.mark.parametrize("cluster", [[0, 1, 2, 3, 4], [0, 1, 0, 2, 1]])
+def test_clustered_variance_equals_a_loop_over_documents(cluster):
     generator = torch.Generator().manual_seed(7)
-    w, e = torch.randn(5, 6, 2, generator=generator), torch.randn(5, 6, 3, generator=generator)
+    w, m = torch.randn(5, 6, 2, generator=generator), torch.randn(5, 6, 4, generator=generator)
+    z, b = torch.randn(5, 6, 3, generator=generator), torch.randn(4, 3, generator=generator)
+    e = z - m @ b
     slow = np.zeros((2, 3))
-    for d in range(5):
+    for k in set(cluster):
         for c in range(2):
             for j in range(3):
-                slow[c, j] += sum(float(w[d, t, c]) * float(e[d, t, j]) for t in range(6)) ** 2
-    np.testing.assert_allclose(clustered_scores(w, e), slow, rtol=1e-4)
+                own = [d for d in range(5) if cluster[d] == k]
+                slow[c, j] += sum(float(w[d, t, c]) * float(e[d, t, j]) for d in own for t in range(6)) ** 2
+    np.testing.assert_allclose(clustered_scores(w, m, z, b, torch.tensor(cluster)), slow, rtol=1e-4)
 
 
 def test_benjamini_hochberg_rejects_as_the_step_up_rule_does():

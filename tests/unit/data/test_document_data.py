@@ -122,3 +122,15 @@ def test_real_documents_reach_the_module(offline: Path, plain_tokenizer: Any) ->
     loaded = [document for name in SETS for document in load_documents(name)]
     assert list(module.train_documents) == loaded
     assert module.val_documents == ()
+
+
+def test_texts_of_one_document_are_in_one_batch(plain_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [Document("amazon_reviews", str(k % 7), "good " * (1 + k % 5), None) for k in range(40)]
+    monkeypatch.setattr(DocumentDataModule, "_read", lambda self: texts)
+    monkeypatch.setattr("semprune.data.documents.is_validation", lambda document, share: False)
+    module = DocumentDataModule(["amazon_reviews"], batch_size=3)
+    module.tokenizer = plain_tokenizer
+    module.setup("fit")
+    batches = [set(batch.cluster.tolist()) for batch in module.train_dataloader()]
+    assert sorted(cluster for batch in batches for cluster in batch) == list(range(7))
+    assert sum(len(batch.input_ids) for batch in module.train_dataloader()) == 40

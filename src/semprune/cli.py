@@ -1,4 +1,4 @@
-"""The command line: LightningCLI for ``fit`` and ``test``, plain commands beside it."""
+"""The command line: plain commands, and LightningCLI for ``fit`` and ``test``."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import jsonargparse
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 from rich.table import Table
 
+from semprune.arguments import Parser
 from semprune.assets import asset_status, assets, ensure_asset, verify_asset
-from semprune.attribution import NeuronSemanticAttribution
-from semprune.data import (  # noqa: F401  # short names in configurations
-    CalibrationDataModule,
-    DocumentDataModule,
-    EvaluationDataModule,
-)
 from semprune.errors import SempruneError
-from semprune.pruning.callbacks import Magnitude, Wanda  # noqa: F401  # short names in configurations
+from semprune.lightning_cli import run_lightning
 from semprune.report import load_run, terminal_table, write_report, write_tables
-from semprune.study import PairedTrainer, StudyConfig, run_study
-from semprune.study.config import BackboneConfig
+from semprune.study import StudyConfig, run_study
 
 HELP = """usage: semprune COMMAND [options]
 
@@ -38,31 +30,8 @@ What pruning destroys in a language model, and in which neurons.
 semprune COMMAND --help says more."""
 
 
-class SempruneCLI(LightningCLI):
-    """LightningCLI with one ``backbone`` group shared by model and data."""
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Put the backbone first, and hand it to the model."""
-        parser.add_class_arguments(BackboneConfig, "backbone")
-        parser.link_arguments("backbone.name", "model.backbone")
-        parser.link_arguments("backbone.dtype", "model.dtype")
-
-
-def _lightning(arguments: list[str]) -> None:
-    SempruneCLI(
-        NeuronSemanticAttribution,
-        subclass_mode_data=True,
-        trainer_class=PairedTrainer,
-        trainer_defaults={"num_sanity_val_steps": 0, "max_epochs": 2},
-        save_config_kwargs={"overwrite": True},
-        seed_everything_default=0,
-        auto_configure_optimizers=False,
-        args=None if arguments == sys.argv[1:] else arguments,  # Lightning warns where both are given
-    )
-
-
 def _study(arguments: list[str]) -> None:
-    parser = jsonargparse.ArgumentParser(prog="semprune study", description="Fit, prune, evaluate, report.")
+    parser = Parser(prog="semprune study", description="Fit, prune, evaluate, report.")
     parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
     parser.add_class_arguments(StudyConfig)
     settings = vars(parser.instantiate(parser.parse_args(arguments)))
@@ -70,7 +39,7 @@ def _study(arguments: list[str]) -> None:
 
 
 def _report(arguments: list[str]) -> None:
-    parser = jsonargparse.ArgumentParser(prog="semprune report", description="HTML page and tables of a study.")
+    parser = Parser(prog="semprune report", description="HTML page and tables of a study.")
     parser.add_argument("run_dir", type=Path, help="run folder of a study")
     _show(parser.parse_args(arguments).run_dir)
 
@@ -84,7 +53,7 @@ def _show(run: Path) -> None:
 
 
 def _assets(arguments: list[str]) -> None:
-    parser = jsonargparse.ArgumentParser(prog="semprune assets", description="Offline models and data.")
+    parser = Parser(prog="semprune assets", description="Offline models and data.")
     parser.add_argument("action", choices=["list", "get", "verify"], help="what to do")
     parser.add_argument("names", nargs="*", help="assets; all where none is named")
     parser.add_argument("--accept-non-commercial", action="store_true", help="fetch non-commercial assets too")
@@ -113,8 +82,8 @@ def _asset_table() -> Table:
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    "fit": lambda arguments: _lightning(["fit", *arguments]),
-    "test": lambda arguments: _lightning(["test", *arguments]),
+    "fit": lambda arguments: run_lightning(["fit", *arguments]),
+    "test": lambda arguments: run_lightning(["test", *arguments]),
     "study": _study,
     "report": _report,
     "assets": _assets,

@@ -13,12 +13,13 @@ import pytest
 
 import semprune
 
-FOUNDATION = {"errors", "files", "ranks", "tensor_files", "types"}
+FOUNDATION = {"errors", "files", "multiple_tests", "ranks", "tensor_files", "types"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
 LEFT_OF_STUDY = LEFT_OF_EVALUATION | {"evaluation", "pruning", "attribution"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
+    "multiple_tests": set(),
     "ranks": {"errors"},
     "types": {"errors"},
     "tensor_files": {"errors", "files", "types"},
@@ -30,12 +31,21 @@ ROOMS: dict[str, set[str]] = {
     "pruning": LEFT_OF_EVALUATION,
     "attribution": LEFT_OF_STUDY - {"attribution"},
     "study": LEFT_OF_STUDY,
-    "report": {"errors", "files"},
-    "cli": LEFT_OF_STUDY | {"study", "report"},
+    "report": {"errors", "files", "multiple_tests"},
+    "arguments": {"errors"},
+    "lightning_cli": LEFT_OF_STUDY | {"study", "report", "arguments"},
+    "cli": LEFT_OF_STUDY | {"study", "report", "arguments", "lightning_cli"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}
-LIGHTNING = {f"semprune.{room}" for room in ("attribution", "cli", "data", "evaluation", "study")} | {
+LIGHTNING = {
+    "semprune.arguments",
+    "semprune.attribution",
+    "semprune.cli",
+    "semprune.data",
+    "semprune.evaluation",
+    "semprune.lightning_cli",
+    "semprune.study",
     "semprune.pruning.callback",
     "semprune.pruning.callbacks",
     "semprune.pruning.monitoring",

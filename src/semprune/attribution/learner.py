@@ -74,7 +74,8 @@ class Observed:
     @property
     def cluster(self) -> Int[Tensor, " documents"]:
         """Number of each row's document within the batch, from 0."""
-        return torch.unique(self.batch.cluster, return_inverse=True)[1]
+        place: Tensor = torch.unique(self.batch.cluster, return_inverse=True)[1]
+        return place
 
 
 @dataclass(slots=True)
@@ -116,7 +117,8 @@ class AttributionLearner(nn.Module):
         self, site: NeuronSite, activations: Float[Tensor, "documents tokens neurons"], seen: Observed
     ) -> Float[Tensor, "documents tokens neurons"]:
         """Standardised activations of one site, 0 at tokens that do not count."""
-        return self.standardiser(site, activations).mul_(seen.valid[..., None])
+        z: Tensor = self.standardiser(site, activations)
+        return z.mul_(seen.valid[..., None])
 
     def accumulate(self, lm: Backbone, seen: Observed) -> None:
         """One forward of the frozen model, added to the sufficient statistics of both levels."""

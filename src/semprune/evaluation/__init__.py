@@ -11,7 +11,7 @@ from semprune.evaluation.predictions import PREDICTION_COLUMNS, Prediction, outc
 from semprune.evaluation.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
 from semprune.evaluation.scorer import Scorer
 from semprune.evaluation.scoring import loglikelihood, score_batch
-from semprune.evaluation.statistics import Interval, bootstrap, bootstrap_p, holm, mcnemar, percentile_interval
+from semprune.evaluation.statistics import Interval, bootstrap, bootstrap_p, mcnemar, percentile_interval
 from semprune.evaluation.token_logprobs import token_logprobs
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "context_length",
     "evaluate",
     "evaluating",
-    "holm",
     "logits_at",
     "loglikelihood",
     "mcnemar",

@@ -47,7 +47,7 @@ def summarise(
 
     Intervals are 95 % percentile bootstrap intervals over documents. Accuracy and acc_norm are compared by the
     exact McNemar test (by document), other metrics by the paired bootstrap; p is not corrected for many tests,
-    see :func:`semprune.evaluation.statistics.holm`.
+    see :func:`semprune.multiple_tests.holm`.
 
     Args:
         predictions: Table of :meth:`Scorer.predictions`.

@@ -150,25 +150,3 @@ def mcnemar(
         chance = 0.5 * (np.roll(chance, size) + np.roll(chance, -size))  # the ends stay empty until the last size
     sums = np.abs(np.arange(-total, total + 1))
     return float(min(1.0, chance[sums >= abs(int(flips.sum()))].sum()))
-
-
-def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
-    """Holm's step-down correction for several tests; controls the family-wise error.
-
-    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
-
-    Args:
-        p: Uncorrected p values; NaN are left out and stay NaN.
-
-    Returns:
-        Corrected p values in the same order.
-
-    Example:
-        >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
-        [0.03, 0.06, 0.06]
-    """
-    corrected = np.full(len(p), np.nan)
-    order = np.argsort(p)[: int((~np.isnan(p)).sum())]  # argsort puts NaN last
-    factors = len(order) - np.arange(len(order))
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
-    return corrected

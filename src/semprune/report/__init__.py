@@ -4,6 +4,14 @@ from semprune.report.artefacts import RunArtefacts, load_run
 from semprune.report.export import write_tables
 from semprune.report.figures import heatmap_figure
 from semprune.report.html import write_report
-from semprune.report.terminal import terminal_table
+from semprune.report.terminal import concept_summary, terminal_table
 
-__all__ = ["RunArtefacts", "heatmap_figure", "load_run", "terminal_table", "write_report", "write_tables"]
+__all__ = [
+    "RunArtefacts",
+    "concept_summary",
+    "heatmap_figure",
+    "load_run",
+    "terminal_table",
+    "write_report",
+    "write_tables",
+]

@@ -64,7 +64,7 @@ def _chart(rows: pd.DataFrame, metric: Metric, key: str) -> Chart:
         row_header="Ablated",
         axis=axis,
         axis_label=metric.label + (" (logarithmic)" if axis.log else ""),
-        columns=[metric.label, "p against dense"],
+        columns=[metric.label, "p against dense", "against matched random"],
         rows=[_row(found[name], metric, axis) for name in order],
         legend=(),
         height=plot_height(1),
@@ -87,5 +87,11 @@ def _row(row: dict[str, Any], metric: Metric, axis: Axis) -> ChartRow:
     texts = [
         f"{metric.number(row['value'])} {metric.interval(row['low'], row['high'])}",
         "" if row["selection"] == "dense" else p_value(row["p"]),
+        "" if row["selection"] in ("dense", "matched_random") else _excess(row, metric),
     ]
     return ChartRow(label, note, [] if dot is None else [(plot_height(1) / 2, dot)], texts)
+
+
+def _excess(row: dict[str, Any], metric: Metric) -> str:
+    ends = metric.interval(row["excess_low"], row["excess_high"])
+    return f"{metric.number(row['excess'])} {ends}, p {p_value(row['excess_p'])}"

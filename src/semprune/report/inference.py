@@ -1,4 +1,4 @@
-"""The two pieces of inference that the tables add to what a run stored."""
+"""The mean of several estimates, which the tables add to what a run stored."""
 
 from __future__ import annotations
 
@@ -6,32 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    r"""Holm's step-down correction of p values that belong to one family of tests.
-
-    .. math:: \tilde p_{(i)} = \max_{j \le i} \min\{(m - j + 1)\, p_{(j)}, 1\}
-
-    Source: Holm (1979), "A simple sequentially rejective multiple test procedure".
-
-    Args:
-        p_values: Raw p values in [0, 1]; NaN (no test) stays NaN and is not counted.
-
-    Returns:
-        Corrected p values in the order given.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    raw = np.asarray(p_values, dtype=np.float64)
-    corrected = np.full(raw.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(raw))
-    order = tested[np.argsort(raw[tested], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(raw[order] * factors), 1.0)
-    return [float(value) for value in corrected]
 
 
 def mean_with_interval(

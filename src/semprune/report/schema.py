@@ -41,7 +41,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
     "causal": {
         "target": "text", "dataset": "text", "selection": "text", "share": "number", "k": "integer",
         "draws": "integer", "metric": "text", "value": "number", "low": "number", "high": "number", "n": "integer",
-        "difference": "number", "p": "number",
+        "difference": "number", "p": "number", "excess": "number", "excess_low": "number", "excess_high": "number",
+        "excess_p": "number",
     },
 }  # fmt: skip
 

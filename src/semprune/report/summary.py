@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from semprune.report.artefacts import RunArtefacts
 from semprune.report.causal import SELECTIONS
 from semprune.report.findings import Finding, damage_points
-from semprune.report.formats import TIMES, interval, listed, number, percent
+from semprune.report.formats import TIMES, interval, listed, number, p_value, percent
 from semprune.report.labels import Setting, family_label
 from semprune.report.meanings import overall_loss
-from semprune.report.metrics import METRICS
+from semprune.report.metrics import METRICS, Metric
 from semprune.report.schema import records
 from semprune.report.summary_of_many import family_ranges, meanings_shared, perplexity_range
 from semprune.report.tables import family_table, headline_table
@@ -120,26 +122,32 @@ def _meanings(run: RunArtefacts) -> list[Finding]:
 
 
 def _causal(run: RunArtefacts) -> list[Finding]:
-    """Whether the named neurons matter more than matched random ones: only if the two intervals do not touch."""
+    """Whether the named neurons matter more than matched random ones, by the paired difference to them."""
     if run.causal is None:
         return []
     found = []
-    for _, rows in run.causal[run.causal["metric"] == "auroc"].groupby(["target", "dataset", "share"], sort=False):
-        named = {row["selection"]: row for row in records(rows)}
-        if not {"dense", "association", "matched_random"} <= set(named):
+    for _, rows in run.causal.groupby(["target", "dataset", "share"], sort=False):
+        named = {(row["selection"], row["metric"]): row for row in records(rows)}
+        needed = {("dense", "auroc"), ("association", "auroc"), ("matched_random", "auroc")}
+        if not needed <= set(named):
             continue
         metric = METRICS["auroc"]
-        scores = {
-            name: f"{metric.number(row['value'])} {metric.interval(row['low'], row['high'])}"
-            for name, row in named.items()
-        }
-        top, control = named["association"], named["matched_random"]
-        is_clear = top["high"] < control["low"]
+        top, control = named["association", "auroc"], named["matched_random", "auroc"]
         text = (
             f"ablating the {percent(top['share'], 1)} of neurons that the association names for {top['target']} takes "
-            f"AUROC on {top['dataset']} from {metric.number(named['dense']['value'])} to {scores['association']}; "
-            f"{SELECTIONS['matched_random'][0].lower()} give {scores['matched_random']}. "
-            + ("The two intervals do not touch." if is_clear else "The two intervals overlap: not a clear difference.")
+            f"AUROC on {top['dataset']} from {metric.number(named['dense', 'auroc']['value'])} to "
+            f"{metric.number(top['value'])}; {SELECTIONS['matched_random'][0].lower()} give "
+            f"{metric.number(control['value'])}. The paired difference is {_excess(top, metric)}{_price(named)}."
         )
-        found.append(Finding("Causal check:", text, "holds" if is_clear else "unclear"))
+        found.append(Finding("Causal check:", text, "holds" if top["excess_high"] < 0 else "unclear"))
     return found
+
+
+def _price(named: dict[tuple[str, str], dict[str, Any]]) -> str:
+    top = named.get(("association", "perplexity"))
+    return "" if top is None else f", that in perplexity {_excess(top, METRICS['perplexity'])}"
+
+
+def _excess(row: dict[str, Any], metric: Metric) -> str:
+    ends = metric.interval(row["excess_low"], row["excess_high"])
+    return f"{metric.number(row['excess'])} {ends} (p {p_value(row['excess_p'])})"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from semprune.multiple_tests import holm
 from semprune.report.artefacts import RunArtefacts
-from semprune.report.inference import holm, mean_with_interval
+from semprune.report.inference import mean_with_interval
 from semprune.report.labels import family_rank
 from semprune.report.metrics import HEADLINE_PREFERENCE, METRICS
 

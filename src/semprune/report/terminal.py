@@ -75,3 +75,28 @@ def _damage(row: dict[str, Any], metric: Metric) -> Text:
     interval = metric.interval(row["damage_low"], row["damage_high"])
     text = f"{metric.number(row['damage']):>5} {interval:<12} {VERDICTS[row['verdict']]}".rstrip()
     return Text(text, _STYLES[row["verdict"]])
+
+
+CONCEPT_CAPTION = (
+    "average precision of reading the concept back from held-out documents, by its set of neurons and by its best "
+    "single one; prevalence is what guessing gives"
+)
+
+
+def concept_summary(concepts: pd.DataFrame) -> Table:
+    """How well each concept was found, one row per concept.
+
+    Args:
+        concepts: Rows of ``concepts.parquet``.
+    """
+    table = Table(title="Association", caption=CONCEPT_CAPTION, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("concept", no_wrap=True)
+    for name in ("evidence", "prevalence", "AP, set", "AP, neuron", "discoveries"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for level, rows in concepts.groupby("level", sort=False):
+        table.add_section()
+        table.add_row(Text(f"{level} level", "bold"))
+        for row in records(rows):
+            shares = [f"{row[name]:.3f}" for name in ("prevalence", "ap_set", "ap_neuron")]
+            table.add_row(f"  {row['concept']}", f"{row['n_positive']:,}", *shares, f"{row['discoveries']:,}")
+    return table

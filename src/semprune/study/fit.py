@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome, causal_check
+from semprune.attribution.checkpoint import read_checkpoint
 from semprune.attribution.monitoring import layer_strength
 from semprune.attribution.watch import neuron_table
 from semprune.backbones import Backbone
@@ -55,11 +56,11 @@ def fitted_module(config: StudyConfig, lm: Backbone, run: Path) -> NeuronSemanti
 
 def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
     remedy = f"Delete {path.parent} and run the same command again: the association is then fitted anew."
+    checkpoint = read_checkpoint(path, remedy)
+    module.on_load_checkpoint(checkpoint)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        module.on_load_checkpoint(checkpoint)
         module.load_state_dict(checkpoint["state_dict"])
-    except (RuntimeError, EOFError, KeyError, OSError, ValueError, TypeError) as error:
+    except RuntimeError as error:
         raise CorruptArtefactError(path, str(error).splitlines()[0], remedy) from error
 
 
@@ -90,31 +91,46 @@ def check_causally(config: StudyConfig, lm: Backbone, association: Association, 
     write_parquet(path, table)
 
 
-def describe_association(config: StudyConfig, module: NeuronSemanticAttribution, run: Path) -> pd.DataFrame:
-    """Write the tables of concepts, layers and neurons; returns the neurons'."""
+def concept_table(module: NeuronSemanticAttribution, metrics: dict[str, float]) -> pd.DataFrame:
+    """How well each concept is found: evidence, average precision on held-out documents, discoveries."""
     association, learner = module.association(), module.learner
     assert learner is not None  # a fitted module has one
-    metrics = read_json(run / "fit" / "metrics.json")
-    strength, discoveries = layer_strength(association), association.gate
-    rows: list[dict[str, Any]] = []
-    layers: list[dict[str, Any]] = []
     token, sequence = learner.token_design, learner.sequence_design
-    positives = torch.cat([token.positives, sequence.positives]).tolist()
-    total = [float(token.tokens)] * len(token.concepts) + sequence.labelled[sequence.owner].tolist()
-    for c, (concept, level) in enumerate(zip(association.concepts, association.levels, strict=True)):
-        found = association.layer[discoveries[:, c]]
-        rows.append({
-            "concept": concept, "level": level, "prevalence": positives[c] / total[c],
-            "ap_set": metrics.get(f"average_precision/{concept}", float("nan")),
-            "ap_neuron": metrics.get(f"single_neuron/{concept}", float("nan")),
-            "discoveries": len(found), "n_positive": int(positives[c]), "n": int(total[c]),
-        })  # fmt: skip
-        for layer in range(len(strength)):
-            own = {"layer": layer, "strength": float(strength[layer, c]), "discoveries": int((found == layer).sum())}
-            layers.append({"concept": concept, "level": level, **own})
+    positives = torch.cat([token.positives, sequence.positives]).long().tolist()
+    total = [int(token.tokens)] * len(token.concepts) + sequence.labelled[sequence.owner].long().tolist()
+    discoveries, missing = association.gate.sum(0).tolist(), float("nan")
+    return pd.DataFrame([
+        {
+            "concept": concept, "level": level, "prevalence": own / all_of_it,
+            "ap_set": metrics.get(f"average_precision/{concept}", missing),
+            "ap_neuron": metrics.get(f"single_neuron/{concept}", missing),
+            "discoveries": found, "n_positive": own, "n": all_of_it,
+        }
+        for concept, level, own, all_of_it, found in zip(
+            association.concepts, association.levels, positives, total, discoveries, strict=True
+        )
+    ])  # fmt: skip
+
+
+def layer_table(association: Association) -> pd.DataFrame:
+    """Strength and discoveries of every concept in every layer."""
+    strength, layers = layer_strength(association), int(association.layer.max()) + 1
+    found = torch.zeros(layers, len(association.concepts), dtype=torch.long)
+    found.index_add_(0, association.layer, association.gate.long())
+    return pd.DataFrame([
+        {"concept": concept, "level": level, "layer": layer, "strength": float(strength[layer, c]),
+         "discoveries": int(found[layer, c])}
+        for c, (concept, level) in enumerate(zip(association.concepts, association.levels, strict=True))
+        for layer in range(layers)
+    ])  # fmt: skip
+
+
+def describe_association(config: StudyConfig, module: NeuronSemanticAttribution, run: Path) -> pd.DataFrame:
+    """Write the tables of concepts, layers and neurons; returns the neurons'."""
+    association = module.association()
     cards = neuron_table(association, config.neurons_per_concept)
-    write_parquet(run / "concepts.parquet", pd.DataFrame(rows))
-    write_parquet(run / "layer_concept.parquet", pd.DataFrame(layers))
+    write_parquet(run / "concepts.parquet", concept_table(module, read_json(run / "fit" / "metrics.json")))
+    write_parquet(run / "layer_concept.parquet", layer_table(association))
     write_parquet(run / "neurons.parquet", cards)
     return cards
 

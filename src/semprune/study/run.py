@@ -97,7 +97,7 @@ def _dense(
     contexts = fit.context_table(outcome, association, module.lm, data.documents.val_documents)
     write_parquet(run / "contexts.parquet", contexts)
     tables = _common_tables(config, cell, outcome, None, module.lm)
-    store.finish(folder, tables | {"evidence": measure.evidence_table(outcome, association)}, _about(config, data))
+    store.finish(folder, tables | {"evidence": measure.evidence_table(outcome, association)}, _about(cell, data))
     return outcome
 
 
@@ -124,7 +124,7 @@ def _pruned(
     evidence = measure.evidence_table(outcome, association)
     activations = measure.activation_table(dense_evidence, evidence, cards, kept)
     tables["neuron_activations"] = measure.with_columns(activations, cell, str(lm.fingerprint))
-    store.finish(folder, tables, _about(config, data) | {"masks": report.mask_hash})
+    store.finish(folder, tables, _about(cell, data) | {"masks": report.mask_hash})
 
 
 def _common_tables(
@@ -137,12 +137,12 @@ def _common_tables(
     }
 
 
-def _about(config: StudyConfig, data: EvaluationDataModule) -> dict[str, Any]:
+def _about(cell: Cell, data: EvaluationDataModule) -> dict[str, Any]:
     calibration = data.calibration
     return {
         "items": data.data_hash,
         "documents": data.documents.data_hash if data.documents is not None else None,
-        "calibration": {} if calibration is None else {config.calibrations[0]: calibration.token_hash},
+        "calibration": {} if calibration is None else {cell.calibration: calibration.token_hash},
     }
 
 

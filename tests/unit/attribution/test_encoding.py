@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semprune.attribution.encoding import EncodingSums, gradient, loss, solve, unexplained_share
-from semprune.attribution.inference import benjamini_hochberg, clustered_scores, gate
+from semprune.attribution.inference import clustered_scores, gate
 from semprune.attribution.specificity import NEURON_CLASSES, classify, row_specificity
 
 
@@ -71,14 +71,6 @@ def test_clustered_variance_equals_a_loop_over_documents(cluster):
                 own = [d for d in range(5) if cluster[d] == k]
                 slow[c, j] += sum(float(w[d, t, c]) * float(e[d, t, j]) for d in own for t in range(6)) ** 2
     np.testing.assert_allclose(clustered_scores(w, m, z, b, torch.tensor(cluster)), slow, rtol=1e-4)
-
-
-def test_benjamini_hochberg_rejects_as_the_step_up_rule_does():
-    p = torch.rand(200, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(8)) ** 3
-    ordered = p[:, 0].sort().values
-    passing = (ordered <= 0.05 * torch.arange(1, 201) / 200).nonzero()
-    threshold = ordered[passing.max()]
-    assert torch.equal(benjamini_hochberg(p)[:, 0] <= 0.05, p[:, 0] <= threshold)
 
 
 def test_gate_controls_discoveries_under_the_null_within_each_layer():

@@ -12,7 +12,6 @@ from semprune.evaluation.statistics import (
     bootstrap,
     bootstrap_p,
     document_resamples,
-    holm,
     mcnemar,
     percentile_interval,
 )
@@ -102,9 +101,3 @@ def test_mcnemar_by_document_counts_documents_not_items():
     assert mcnemar(dense, pruned) == pytest.approx(2 * 0.5**12)
     # documents of net flips 3 and -1: sums ±4 and ±2, |2| or more always
     assert mcnemar(np.array([1, 1, 1, 0], bool), np.array([0, 0, 0, 1], bool), ["a", "a", "a", "b"]) == 1.0
-
-
-def test_holm_by_hand_with_gaps():
-    corrected = holm(np.array([0.04, np.nan, 0.001, 0.02, 0.5]))
-    assert corrected[[0, 2, 3, 4]] == pytest.approx([0.08, 0.004, 0.06, 0.5])
-    assert np.isnan(corrected[1])

@@ -10,7 +10,7 @@ import torch
 from semprune.errors import UnknownDatasetError, UnpairedPredictionsError
 from semprune.evaluation.predictions import predict, prediction_table
 from semprune.evaluation.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
-from semprune.evaluation.statistics import holm
+from semprune.multiple_tests import holm
 from semprune.types import Item
 
 SETTINGS = {

@@ -160,9 +160,11 @@ def causal_rows():
         for metric, value, dense, half in zip(
             ("auroc", "perplexity"), values, scores["dense"], (0.024, values[1] * 0.03), strict=True
         ):
+            excess = value - (0.908 if metric == "auroc" else 58.9)
             yield {"target": "sentiment", "dataset": "movie_reviews", "selection": selection, "share": 0.01, "k": 460,
                    "draws": 5 if "random" in selection else 1, "metric": metric, "value": value, "low": value - half,
-                   "high": value + half, "n": 400, "difference": value - dense,
+                   "high": value + half, "n": 400, "difference": value - dense, "excess": excess,
+                   "excess_low": excess - half, "excess_high": excess + half, "excess_p": 0.004,
                    "p": np.nan if selection == "dense" else 0.0005 if abs(value - dense) > half else 0.6}  # fmt: skip
 
 

@@ -82,15 +82,18 @@ def test_meanings_count_only_clear_excess(edit, low, verdict, text):
     assert all(text in finding.text for finding in found)
 
 
-@pytest.mark.parametrize(("low", "verdict"), [(0.9, "holds"), (0.7, "unclear")])
-def test_the_causal_check_holds_only_if_intervals_do_not_touch(edit, low, verdict):
-    def lower_control(causal):
-        causal.loc[causal["selection"] == "matched_random", "low"] = low
+@pytest.mark.parametrize(("high", "verdict"), [(-0.01, "holds"), (0.01, "unclear")])
+def test_the_causal_check_holds_only_if_the_paired_difference_excludes_zero(edit, high, verdict):
+    def excess(causal):
+        rows = (causal["selection"] == "association") & (causal["metric"] == "auroc")
+        causal.loc[rows, ["excess_low", "excess_high"]] = -0.117, high
         return causal
 
-    found = findings(load_run(edit("causal", lower_control)))[-1]
+    found = findings(load_run(edit("causal", excess)))[-1]
     assert (found.subject, found.verdict) == ("Causal check:", verdict)
-    assert "from 91.1 to 81.5 [79.1,\u00a083.9]" in found.text
+    assert "from 91.1 to 81.5; matched random neurons give 90.8." in found.text
+    assert "The paired difference is -9.3 [-11.7" in found.text.replace("\u2212", "-")
+    assert "(p 0.004), that in perplexity" in found.text
 
 
 def test_many_settings_get_one_sentence_per_family(edit):

@@ -1,0 +1,83 @@
+"""Command line parsers whose errors are one line: what was given, what is known, what is nearest."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import jsonargparse
+from lightning.pytorch.cli import LightningArgumentParser
+
+from semprune.errors import ConfigurationError
+
+_CLASS = re.compile(r"Expected a dot import path string: (\S+)")
+_OPTION = re.compile(r"given class_path '[\w.]*?(\w+)':\s+(?:Option|Key) '([\w.]+)' is not (?:accepted|expected)")
+_ARGUMENTS = re.compile(r"unrecognized arguments: (--\S+)|(?:Option|Key) '([\w.]+)' is not (?:accepted|expected)")
+_EXPLAINED = re.compile(r"(?:unknown (?:option|class) '|\w+ has no option ').*?(?= `semprune)")  # by a parser inside
+_KEY = re.compile(r'Parser key "([\w.]+)":\s+')
+
+
+def explain(message: str, classes: Iterable[str], options: Iterable[str]) -> str:
+    """Say in one line what a parser's message means.
+
+    Args:
+        message: What jsonargparse says.
+        classes: Names of classes that configurations may use.
+        options: Options that the parser knows.
+
+    Returns:
+        The short message; the given one where it is of another kind.
+
+    Example:
+        >>> explain("Expected a dot import path string: Wnda", ["Magnitude", "Wanda"], [])
+        "unknown class 'Wnda'; did you mean 'Wanda'? Known: Magnitude, Wanda."
+        >>> explain("unrecognized arguments: --model.ridg 3", [], ["--model.ridge"])
+        "unknown option '--model.ridg'; did you mean '--model.ridge'?"
+    """
+    if found := _EXPLAINED.search(message):
+        return found[0]
+    if found := _CLASS.search(message):
+        known = sorted(classes)
+        return f"unknown class '{found[1]}'{_nearest(found[1], known)} Known: {', '.join(known)}."
+    if found := _OPTION.search(message):
+        return f"{found[1]} has no option '{found[2]}'."
+    if found := _ARGUMENTS.search(message):
+        given = (found[1] or found[2]).split("=")[0]
+        return f"unknown option '{given}'{_nearest(given, [option.removeprefix('--') for option in options], given)}"
+    return _KEY.sub(r"\1: ", message)
+
+
+def _nearest(given: str, known: list[str], option: str = "") -> str:
+    dashes = "--" if option.startswith("--") else ""
+    near = difflib.get_close_matches(given.removeprefix("--"), known, n=1)
+    return f"; did you mean '{dashes}{near[0]}'?" if near else "."
+
+
+class OneLineErrors:
+    """Mixed into a parser: errors are raised as :class:`ConfigurationError`, with no usage block above them."""
+
+    classes: tuple[str, ...] = ()
+    """Names of classes that configurations may use."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        parser: Any = getattr(ex, "subcommand_parser", None) or self
+        options = [option for action in parser._actions for option in action.option_strings]
+        command = parser.prog.replace(" [options]", "")
+        raise ConfigurationError(
+            f"{explain(message, self.classes, options)} `{command} --help` lists all options."
+        ) from ex
+
+
+class Parser(OneLineErrors, jsonargparse.ArgumentParser):
+    """Parser of the plain commands."""
+
+
+class LightningParser(OneLineErrors, LightningArgumentParser):
+    """Parser of ``fit`` and ``test``."""

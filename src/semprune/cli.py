@@ -101,9 +101,10 @@ def main(arguments: list[str] | None = None) -> int:
         known = ", ".join(COMMANDS)
         console.print(f"unknown command '{given[0]}'. Known: {known}.", markup=False)
         return 2
-    # Lightning advises more workers than there are cores to gain from, and its own tree utilities warn
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # Lightning advises more workers than there are cores to gain from, its own tree utilities warn, and a test does
+    # not go on in the fit's checkpoint folder
+    for message in (".*does not have many workers.*", ".*LeafSpec.*", "The dirpath has changed"):
+        warnings.filterwarnings("ignore", message=message)
     try:
         COMMANDS[given[0]](given[1:])
     except SempruneError as error:

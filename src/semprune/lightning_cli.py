@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
 
 from semprune.arguments import LightningParser
@@ -31,20 +32,30 @@ LINKED = {"backbone": "name", "dtype": "dtype"}  # parameters of the module that
 SHORT_NAMES = (CalibrationDataModule, DocumentDataModule, EvaluationDataModule, PruningCallback, ModelCheckpoint,
                EarlyStopping, LearningRateMonitor, TensorBoardLogger, CSVLogger)  # fmt: skip
 
+USAGE = {
+    "fit": {
+        "usage": "semprune fit --config configs/fit.yaml [options]",
+        "description": "Learn the neuron x concept association of a frozen language model.",
+    },
+    "test": {
+        "usage": "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT [options]",
+        "description": "Score the dense and the pruned model on the same items; semantic loss.",
+    },
+}
+
 
 class SaveStageConfig(SaveConfigCallback):
     """Saves the configuration as ``config.fit.yaml`` or ``config.test.yaml``: a test may share a fit's folder."""
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Name the file after the stage, then save as ever."""
-        self.config_filename = f"config.{stage}.yaml"
+        self.config_filename = f"config.{stage.value if isinstance(stage, TrainerFn) else stage}.yaml"
         super().setup(trainer, pl_module, stage)
 
 
 class SempruneCLI(LightningCLI):
     """LightningCLI with one ``backbone`` group shared by model and data."""
 
-    explicit: Any
     trainer: PairedTrainer
 
     @staticmethod
@@ -66,11 +77,6 @@ class SempruneCLI(LightningCLI):
         for target, source in LINKED.items():
             parser.link_arguments(f"backbone.{source}", f"model.{target}")
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, and note what was given rather than left at its default."""
-        super().parse_arguments(parser, args)
-        self.explicit = parser.parse_args(args, defaults=False)
-
     def _parse_ckpt_path(self) -> None:
         """Take the module's settings from the checkpoint; Lightning lets them silently override given ones.
 
@@ -82,15 +88,15 @@ class SempruneCLI(LightningCLI):
         path = self.config[name].get("ckpt_path")
         if path is None or path in ("last", "best", "hpc"):
             return
-        given = self.explicit[name].get("model")
+        settings, defaults = self.config[name].model, self._subcommand_parsers[name].get_defaults().model
         for key, value in read_checkpoint(Path(path)).get("hyper_parameters", {}).items():
-            if key in LINKED or key not in self.config[name].model:
+            if key in LINKED or key not in settings:
                 continue
-            if given is not None and key in given and given[key] != value:
+            if settings[key] not in (value, defaults[key]):
                 raise ConfigurationError(
-                    f"model.{key} is {given[key]}, but {path} was fitted with {value}. Leave it out, or fit again."
+                    f"model.{key} is {settings[key]}, but {path} was fitted with {value}. Leave it out, or fit again."
                 )
-            self.config[name].model[key] = value
+            settings[key] = value
 
     def after_instantiate_classes(self) -> None:
         """Assert that links arrived: Lightning ignores one whose target has no such parameter."""
@@ -103,7 +109,7 @@ class SempruneCLI(LightningCLI):
         if self.trainer.is_global_zero and folder is not None:
             checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
             console = Console()
-            console.print(concept_summary(write_fit(self.model, self.trainer, Path(folder))))
+            console.print(concept_summary(write_fit(self.model, Path(folder))))
             console.print(f"association: {folder}/association.safetensors", soft_wrap=True)
             console.print(f"checkpoint: {checkpoint}", soft_wrap=True)
 
@@ -129,16 +135,7 @@ def run_lightning(arguments: list[str]) -> None:
         save_config_callback=SaveStageConfig,
         save_config_kwargs={"overwrite": True},
         parser_class=LightningParser,
-        parser_kwargs={
-            "fit": {
-                "usage": "semprune fit --config configs/fit.yaml [options]",
-                "description": "Learn the neuron x concept association of a frozen language model.",
-            },
-            "test": {
-                "usage": "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT [options]",
-                "description": "Score the dense and the pruned model on the same items; semantic loss.",
-            },
-        },  # fmt: skip
+        parser_kwargs=USAGE,
         seed_everything_default=0,
         auto_configure_optimizers=False,
         args=None if arguments == sys.argv[1:] else arguments,  # Lightning warns where both are given

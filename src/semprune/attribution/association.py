@@ -130,14 +130,15 @@ class Association:
     def save(self, path: Path) -> None:
         """Write atomically as safetensors, with everything else in the header."""
         header = {
-            "format": FORMAT,
-            "concepts": json.dumps(self.concepts),
-            "levels": json.dumps(self.levels),
-            "sites": json.dumps([asdict(site) for site in self.sites]),
-            "fingerprint": json.dumps(asdict(self.fingerprint)),
-            "settings": json.dumps(self.settings, sort_keys=True),
+            "concepts": self.concepts,
+            "levels": self.levels,
+            "sites": [asdict(site) for site in self.sites],
+            "fingerprint": asdict(self.fingerprint),
+            "settings": self.settings,
         }
-        write_safetensors(path, {name: getattr(self, name).contiguous() for name in _TENSORS}, header)
+        tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
+        # one entry: safetensors writes several in an order that differs from process to process
+        write_safetensors(path, tensors, {FORMAT: json.dumps(header, sort_keys=True)})
 
 
 def load_association(path: Path | str) -> Association:
@@ -149,17 +150,18 @@ def load_association(path: Path | str) -> Association:
     remedy = "Fit again with `semprune fit`, or pass the association.safetensors that it wrote."
     try:
         with safe_open(str(path), framework="pt") as stored:
-            header = stored.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise CorruptArtefactError(path, f"its format is {header.get('format')!r}, not {FORMAT!r}", remedy)
+            metadata = stored.metadata() or {}
+            if FORMAT not in metadata:
+                raise CorruptArtefactError(path, f"it holds no {FORMAT!r}", remedy)
+            header = json.loads(metadata[FORMAT])
             tensors = {name: stored.get_tensor(name) for name in _TENSORS}
         return Association(
             **tensors,
-            concepts=tuple(json.loads(header["concepts"])),
-            levels=tuple(json.loads(header["levels"])),
-            sites=tuple(NeuronSite(**site) for site in json.loads(header["sites"])),
-            fingerprint=Fingerprint(**json.loads(header["fingerprint"])),
-            settings=json.loads(header["settings"]),
+            concepts=tuple(header["concepts"]),
+            levels=tuple(header["levels"]),
+            sites=tuple(NeuronSite(**site) for site in header["sites"]),
+            fingerprint=Fingerprint(**header["fingerprint"]),
+            settings=header["settings"],
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise CorruptArtefactError(path, str(error), remedy) from error

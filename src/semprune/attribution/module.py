@@ -44,6 +44,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         condition: Name under which the next test pass is kept: ``dense``, or the pruning method's.
         outcomes: What each test pass found, by condition.
         text: Held-out sequences whose perplexity test passes measure, or None.
+        precision: Average precision of each concept on held-out documents, after the last validation.
         watched: Rows of neurons whose raw activations test passes keep.
     """
 
@@ -79,6 +80,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         self.condition = "dense"
         self.outcomes: dict[str, TestOutcome] = {}
         self.watched: list[int] = []
+        self.precision: dict[str, float] = {}
         self.text: Tensor | None = None
         self.reading = torch.nn.ModuleDict({level: ReadingPrecision() for level in LEVELS})
         self._lm: Backbone | None = None
@@ -231,9 +233,10 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         for level, names in (("token", shape.concepts), ("sequence", shape.classes)):
             reading = self._reading(level)
             by_set, by_neuron = reading.compute()
-            self.log_dict({f"average_precision/{name}": value for name, value in zip(names, by_set, strict=False)})
-            self.log_dict({f"single_neuron/{name}": value for name, value in zip(names, by_neuron, strict=False)})
+            self.precision |= {f"average_precision/{name}": v for name, v in zip(names, by_set, strict=False)}
+            self.precision |= {f"single_neuron/{name}": v for name, v in zip(names, by_neuron, strict=False)}
             reading.reset()
+        self.log_dict(self.precision)
 
     def agreement(self) -> float:
         """Spearman correlation of the learned matrix with the closed form, over gated token-level entries."""
@@ -297,6 +300,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         checkpoint[CHECKPOINT_KEY] = {
             "shape": asdict(self._learner().shape),
             "fingerprint": asdict(self.lm.fingerprint),
+            "precision": self.precision,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -316,3 +320,4 @@ class NeuronSemanticAttribution(lightning.LightningModule):
                 "Resume with the configuration of the first run."
             )
         self._build(shape)
+        self.precision = dict(stored["precision"])

@@ -21,7 +21,6 @@ from semprune.data import CalibrationDataModule, DocumentDataModule, dataset_spe
 from semprune.errors import CorruptArtefactError
 from semprune.files import write_json, write_parquet
 from semprune.study.config import StudyConfig
-from semprune.study.store import read_json
 
 CHECKPOINT = "fit.ckpt"
 
@@ -42,16 +41,20 @@ def fitted_module(config: StudyConfig, lm: Backbone, run: Path) -> NeuronSemanti
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
         use_distributed_sampler=False, enable_model_summary=False,
         logger=TensorBoardLogger(run / "lightning_logs", name="fit", version=""),
-        callbacks=[ModelCheckpoint(folder, filename="last", save_last=False, save_on_train_epoch_end=True)],
+        callbacks=[_keeping_the_last(folder)],
     )  # fmt: skip
     partial = folder / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=str(partial) if partial.is_file() else None, weights_only=True)
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    write_json(folder / "metrics.json", metrics | {"closed_form_spearman": module.agreement()})
+    write_json(folder / "metrics.json", module.precision | {"closed_form_spearman": module.agreement()})
     module.association().save(run / "association.safetensors")
     trainer.save_checkpoint(folder / "part.ckpt")
     (folder / "part.ckpt").replace(folder / CHECKPOINT)  # its presence says that the fit is complete
     return module
+
+
+def _keeping_the_last(folder: Path) -> ModelCheckpoint:
+    """One checkpoint, overwritten after each epoch's validation, whose precisions it holds."""
+    return ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=False, enable_version_counter=False)
 
 
 def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
@@ -91,7 +94,7 @@ def check_causally(config: StudyConfig, lm: Backbone, association: Association, 
     write_parquet(path, table)
 
 
-def concept_table(module: NeuronSemanticAttribution, metrics: dict[str, float]) -> pd.DataFrame:
+def concept_table(module: NeuronSemanticAttribution) -> pd.DataFrame:
     """How well each concept is found: evidence, average precision on held-out documents, discoveries."""
     association, learner = module.association(), module.learner
     assert learner is not None  # a fitted module has one
@@ -102,8 +105,8 @@ def concept_table(module: NeuronSemanticAttribution, metrics: dict[str, float]) 
     return pd.DataFrame([
         {
             "concept": concept, "level": level, "prevalence": own / all_of_it,
-            "ap_set": metrics.get(f"average_precision/{concept}", missing),
-            "ap_neuron": metrics.get(f"single_neuron/{concept}", missing),
+            "ap_set": module.precision.get(f"average_precision/{concept}", missing),
+            "ap_neuron": module.precision.get(f"single_neuron/{concept}", missing),
             "discoveries": found, "n_positive": own, "n": all_of_it,
         }
         for concept, level, own, all_of_it, found in zip(
@@ -129,7 +132,7 @@ def describe_association(config: StudyConfig, module: NeuronSemanticAttribution,
     """Write the tables of concepts, layers and neurons; returns the neurons'."""
     association = module.association()
     cards = neuron_table(association, config.neurons_per_concept)
-    write_parquet(run / "concepts.parquet", concept_table(module, read_json(run / "fit" / "metrics.json")))
+    write_parquet(run / "concepts.parquet", concept_table(module))
     write_parquet(run / "layer_concept.parquet", layer_table(association))
     write_parquet(run / "neurons.parquet", cards)
     return cards

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
 from semprune.backbones import Backbone
-from semprune.data import EvaluationDataModule
+from semprune.data import CalibrationDataModule, EvaluationDataModule
 from semprune.evaluation import summarise_perplexity
 from semprune.pruning import PruneReport
 from semprune.pruning.callback import PruningCallback
@@ -27,14 +27,15 @@ def evaluation_data(config: StudyConfig, cell: Cell, lm: Backbone) -> Evaluation
         limit=config.limit,
         seed=0,
         token_budget=config.token_budget,
-        calibration=cell.calibration or None,
-        calibration_sequences=config.calibration_sequences,
-        calibration_length=config.calibration_length,
+        calibration=None,
         documents=config.fit.datasets,
         document_limit=config.fit.limit,
         document_length=config.fit.max_length,
         document_batch_size=config.fit.batch_size,
     )
+    if cell.calibration:  # its seed is the cell's; the items' is not
+        sequences, length = config.calibration_sequences, config.calibration_length
+        module.calibration = CalibrationDataModule(cell.calibration, sequences, length, cell.seed)
     module.tokenizer, module.context_length = lm.tokenizer, lm.max_length
     return module
 

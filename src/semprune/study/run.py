@@ -17,6 +17,7 @@ from rich.console import Console
 from semprune.attribution import NeuronSemanticAttribution, TestOutcome
 from semprune.attribution.watch import card_rows
 from semprune.backbones import Backbone, load_backbone
+from semprune.concepts import load_concepts
 from semprune.data import EvaluationDataModule, calibration_spec, dataset_spec
 from semprune.errors import EmptyStudyError
 from semprune.files import write_json, write_parquet
@@ -36,6 +37,7 @@ def check(config: StudyConfig) -> None:
         dataset_spec(name)
     for name in (*config.calibrations, config.text.calibration):
         calibration_spec(name)
+    load_concepts(config.fit.concepts)
     for method in config.methods:
         for sparsity in config.sparsities:
             check_settings(method, PruneSettings(sparsity))
@@ -64,32 +66,51 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     run.mkdir(parents=True, exist_ok=True)
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
     console.print(f"backbone {lm.fingerprint}, {str(lm.dtype).removeprefix('torch.')}")
+    cells = [Cell("dense"), *pruned_cells(config)]
+    data = _read(config, cells, lm)
     module = fit.fitted_module(config, lm, run)
     cards = fit.describe_association(config, module, run)
     fit.check_causally(config, lm, module.association(), run, console)
-    cells = [Cell("dense"), *pruned_cells(config)]
     folders = [run / "cells" / cell.key(config, str(lm.fingerprint)) for cell in cells]
     module.text = fit.held_out_text(config, lm)
     module.watched = card_rows(module.association(), config.neurons_per_concept)
-    dense = _dense(config, module, cells[0], folders[0], run, console)
+    dense = _dense(config, module, data[cells[0]], folders[0], run, console)
     module.outcomes = {"dense": dense}
     for number, (cell, folder) in enumerate(zip(cells[1:], folders[1:], strict=True), 1):
         console.print(f"cell {number} of {len(cells) - 1}: {cell.method} {cell.sparsity:g} {cell.calibration}")
         if not store.is_done(folder):
-            _pruned(config, module, cell, folder, dense, cards, run)
+            _pruned(config, module, cell, data[cell], folder, dense, cards, run)
     store.merge(run, folders)
     write_json(run / "provenance.json", _provenance(config, lm, folders, started, time.monotonic() - clock))
     return run
 
 
+def _read(config: StudyConfig, cells: list[Cell], lm: Backbone) -> dict[Cell, EvaluationDataModule]:
+    """Read and render all data of all cells: what is wrong with them shows before anything is computed."""
+    by_calibration: dict[tuple[str, int], EvaluationDataModule] = {}
+    for cell in cells:
+        key = cell.calibration, cell.seed
+        if key not in by_calibration:
+            by_calibration[key] = measure.evaluation_data(config, cell, lm)
+            by_calibration[key].prepare_data()
+            by_calibration[key].setup("test")
+    next(iter(by_calibration.values())).test_dataloader()
+    return {cell: by_calibration[cell.calibration, cell.seed] for cell in cells}
+
+
 def _dense(
-    config: StudyConfig, module: NeuronSemanticAttribution, cell: Cell, folder: Path, run: Path, console: Console
+    config: StudyConfig,
+    module: NeuronSemanticAttribution,
+    data: EvaluationDataModule,
+    folder: Path,
+    run: Path,
+    console: Console,
 ) -> TestOutcome:
     assert module.learner is not None  # fitted before
     if store.is_done(folder):
         return store.load_outcome(folder, module.learner)
     console.print("dense model")
-    data = measure.evaluation_data(config, cell, module.lm)
+    cell = Cell("dense")
     outcome, _ = measure.run_pass(module, data, cell, run)
     store.save_outcome(folder, outcome)
     association = module.association()
@@ -105,13 +126,13 @@ def _pruned(
     config: StudyConfig,
     module: NeuronSemanticAttribution,
     cell: Cell,
+    data: EvaluationDataModule,
     folder: Path,
     dense: TestOutcome,
     cards: pd.DataFrame,
     run: Path,
 ) -> None:
     lm, association = module.lm, module.association()
-    data = measure.evaluation_data(config, cell, lm)
     outcome, report = measure.run_pass(module, data, cell, run)
     assert report is not None  # a pruned cell has pruned
     tables = _common_tables(config, cell, outcome, dense, lm)

@@ -16,10 +16,9 @@ from semprune.study.fit import concept_table, layer_table
 from semprune.study.trainer import PairedTrainer
 
 
-def write_fit(module: NeuronSemanticAttribution, trainer: PairedTrainer, folder: Path) -> pd.DataFrame:
+def write_fit(module: NeuronSemanticAttribution, folder: Path) -> pd.DataFrame:
     """Write ``concepts.parquet`` and ``layer_concept.parquet``; returns the former."""
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    concepts = concept_table(module, metrics)
+    concepts = concept_table(module)
     write_parquet(folder / "concepts.parquet", concepts)
     write_parquet(folder / "layer_concept.parquet", layer_table(module.association()))
     return concepts

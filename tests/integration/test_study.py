@@ -1,0 +1,153 @@
+"""A study from end to end: its artefacts, and that killing it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tests.integration.small_study import run, write_study
+
+# Reasons as in test_fit_and_test.py; the loop over a dozen batches logs less often than
+# Lightning would like; Lightning 2.6 calls methods that jsonargparse 4.53 deprecates.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*logging interval.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
+]
+TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
+          "layer_concept", "neurons", "contexts")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("study")
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> Path:
+    """An undisturbed run."""
+    assert run(folder, ["study", "--config", str(write_study(folder, folder / "whole"))]) == 0
+    return folder / "whole"
+
+
+def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
+    results = pd.read_parquet(finished / "results.parquet")
+    assert set(results["method"]) == {"dense", "magnitude", "wanda"}
+    assert set(results["dataset"]) == {"sst2", "movie_reviews", "wiki"}
+    assert results.loc[results["metric"] == "accuracy", "n"].eq(20).all()
+    assert (finished / "report.html").stat().st_size > 10_000
+    for name in TABLES:
+        assert len(pd.read_parquet(finished / f"{name}.parquet")), name
+    sparsity = pd.read_parquet(finished / "sparsity.parquet")
+    assert sparsity["measured"].between(0.49, 0.51).all()
+
+
+def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finished: Path) -> None:
+    config, output = write_study(folder, folder / "killed"), folder / "killed"
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "tests.integration.small_study", str(folder), "study", "--config", str(config)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "PYTHONWARNINGS": "ignore"}
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, cwd=root, env=environment, text=True, stderr=subprocess.PIPE)
+
+    for sign in ("fit/last.ckpt", "causal.parquet", "cells/dense-*/cell.json"):
+        process = start()
+        while not list(output.glob(sign)):
+            assert process.poll() is None, process.communicate()[1][-3000:]
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    process = start()
+    assert (process.communicate(timeout=300)[1], process.returncode)[1] == 0
+    assert not list(output.rglob("*.tmp*"))
+    for name in (*(f"{table}.parquet" for table in TABLES), "association.safetensors"):
+        assert (output / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_a_damaged_checkpoint_of_a_study_is_named(folder: Path, finished: Path, capsys) -> None:
+    config = write_study(folder, folder / "damaged")
+    (folder / "damaged/fit").mkdir(parents=True)
+    (folder / "damaged/fit/fit.ckpt").write_bytes((finished / "fit/fit.ckpt").read_bytes()[:5000])
+    assert run(folder, ["study", "--config", str(config)]) == 2
+    error = capsys.readouterr().err
+    assert "CorruptArtefactError" in error
+    assert "the association is then fitted anew" in error
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fit": {"datasets": ["movie_reviews"], "max_length": 32, "concepts": ["sentiment.positve"]}},
+         "UnknownConceptError: unknown concept 'sentiment.positve'; did you mean 'sentiment.positive'?"),
+        ({"calibration_sequences": 4000}, "EmptyCalibrationError"),
+        ({"calibration_length": 4000}, "calibration length must be at most 64"),
+        ({"datasets": ["bbc_news"], "causal": {"dataset": "bbc_news"}}, "PromptTooLongError"),
+    ],
+)  # fmt: skip
+def test_bad_input_costs_no_work(folder: Path, changes, said, capsys) -> None:
+    config = write_study(folder, folder / "bad", **changes)
+    assert run(folder, ["study", "--config", str(config)]) == 2
+    assert said in capsys.readouterr().err
+    assert not (folder / "bad/association.safetensors").exists()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(finished: Path) -> Path:
+    return finished / "fit/fit.ckpt"
+
+
+def evaluate(folder: Path, checkpoint: Path, *more: str) -> list[str]:
+    data = ["--data.datasets", "[sst2,movie_reviews]", "--data.limit", "12", "--data.calibration_sequences", "4",
+            "--data.calibration_length", "16", "--data.documents", "[movie_reviews,bbc_news]",
+            "--data.document_length", "32"]  # fmt: skip
+    return ["test", "--backbone.name", str(folder / "model"), "--data", "EvaluationDataModule", *data, *more,
+            "--trainer.callbacks", "Wanda", "--trainer.accelerator", "cpu", "--trainer.devices", "1",
+            "--trainer.default_root_dir", str(folder), "--trainer.logger", "CSVLogger",
+            "--trainer.logger.save_dir", str(folder / "logs"), "--ckpt_path", str(checkpoint)]  # fmt: skip
+
+
+def test_the_test_command_writes_tables_and_a_report(folder: Path, checkpoint: Path, capsys) -> None:
+    assert run(folder, evaluate(folder, checkpoint)) == 0
+    out = capsys.readouterr().out
+    assert "Dense against pruned" in out
+    (results,) = (folder / "logs").rglob("results.parquet")
+    assert set(pd.read_parquet(results)["method"]) == {"dense", "wanda"}
+    loss = pd.read_parquet(results.with_name("semantic_loss.parquet"))
+    assert set(loss["concept"]) >= {"sentiment.positive", "movie_reviews.positive"}
+    assert results.with_name("report.html").is_file()
+    assert results.with_name("config.test.yaml").is_file()
+
+
+def test_a_damaged_checkpoint_is_named(folder: Path, checkpoint: Path, capsys) -> None:
+    damaged = folder / "damaged.ckpt"
+    damaged.write_bytes(checkpoint.read_bytes()[:5000])
+    assert run(folder, evaluate(folder, damaged)) == 2
+    assert "CorruptArtefactError: " in capsys.readouterr().err
+
+
+def test_a_setting_that_contradicts_the_checkpoint_is_refused(folder: Path, checkpoint: Path, capsys) -> None:
+    assert run(folder, evaluate(folder, checkpoint, "--model.ridge", "0.5")) == 2
+    assert "model.ridge is 0.5, but" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_other_weights_is_refused(folder: Path, checkpoint: Path, capsys) -> None:
+    other = torch.load(checkpoint, weights_only=True)
+    other["semprune"]["fingerprint"]["weights_sha256"] = "0" * 64
+    torch.save(other, folder / "other.ckpt")
+    assert run(folder, evaluate(folder, folder / "other.ckpt")) == 2
+    assert "BackboneMismatchError" in capsys.readouterr().err
+
+
+def test_a_prompt_that_does_not_fit_is_named(folder: Path, checkpoint: Path, capsys) -> None:
+    assert run(folder, evaluate(folder, checkpoint, "--data.datasets", "[bbc_news]")) == 2
+    assert "PromptTooLongError" in capsys.readouterr().err

@@ -101,9 +101,9 @@ def main(arguments: list[str] | None = None) -> int:
         known = ", ".join(COMMANDS)
         console.print(f"unknown command '{given[0]}'. Known: {known}.", markup=False)
         return 2
-    # Lightning advises more workers than there are cores to gain from, its own tree utilities warn, and a test does
-    # not go on in the fit's checkpoint folder
-    for message in (".*does not have many workers.*", ".*LeafSpec.*", "The dirpath has changed"):
+    # Lightning advises more workers than there are cores to gain from, its own tree utilities warn, a test does not go
+    # on in the fit's checkpoint folder, and arguments given from Python are meant
+    for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter"):
         warnings.filterwarnings("ignore", message=message)
     try:
         COMMANDS[given[0]](given[1:])

@@ -1,0 +1,61 @@
+"""Every configuration that ships is found here, is accepted by its command, and explains every key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from semprune.cli import main
+
+pytestmark = pytest.mark.filterwarnings(  # Lightning 2.6 calls what jsonargparse 4.53 deprecates
+    "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"
+)
+CONFIGS = Path(__file__).parents[2] / "configs"
+WHOLE = {"fit.yaml": "fit", "test.yaml": "test"}
+GROUPS = {"backbone": ("fit", "--backbone"), "trainer": ("fit", "--trainer"), "data": ("test", "--data")}
+
+
+def found(folder: str) -> list[Path]:
+    return sorted((CONFIGS / folder).glob("*.yaml"))
+
+
+def accepted(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--print_config"])
+    assert stopped.value.code in (None, 0)
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_commands_accept_their_configuration(name, capsys):
+    printed = accepted([WHOLE[name], "--config", str(CONFIGS / name)], capsys)
+    assert printed["backbone"]["name"] == yaml.safe_load((CONFIGS / name).read_text())["backbone"]["name"]
+
+
+@pytest.mark.parametrize(
+    "path", [path for group in GROUPS for path in found(group)], ids=lambda p: f"{p.parent.name}/{p.name}"
+)
+def test_groups_are_accepted(path, capsys):
+    command, option = GROUPS[path.parent.name]
+    printed = accepted([command, option, str(path)], capsys)[path.parent.name]
+    for key, value in yaml.safe_load(path.read_text()).items():
+        if key == "init_args":
+            assert value.items() <= printed[key].items()
+        elif key != "class_path":
+            assert printed[key] == value
+
+
+@pytest.mark.parametrize("path", found("study"), ids=lambda p: p.name)
+def test_studies_are_accepted(path, capsys):
+    printed = accepted(["study", "--config", str(path)], capsys)
+    assert printed["datasets"] == yaml.safe_load(path.read_text())["datasets"]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONFIGS)))
+def test_every_value_has_a_comment(path):
+    for line in path.read_text().splitlines():
+        bare = line.strip()
+        if bare and not bare.startswith("#") and not bare.endswith(":") and "class_path" not in bare:
+            assert " # " in line, f"{path.name}: {line}"

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 from semprune.data.examples import Example, build_examples, normalise
 from semprune.data.registry import DatasetSpec, dataset_spec
-from semprune.data.sources import Source, read_rows
+from semprune.data.sources import Source, chosen_source, has_fit_split, read_rows
 from semprune.errors import SettingError
 
 Split = Literal["fit", "evaluation"]
@@ -71,6 +71,31 @@ def read_split(spec: DatasetSpec, split: Split, source: Source = "auto") -> list
         fit = {document for document, key in keys.items() if hash_share(key) < spec.reserve}
     fit -= _overlapping(spec, examples, source)
     return [example for example in examples if (example.document_id in fit) == (split == "fit")]
+
+
+def read_shots(spec: DatasetSpec, source: Source = "auto") -> tuple[list[Example], list[Example]]:
+    """Read the examples that prompts may show, and those that are evaluated beside them.
+
+    The shown ones come from the fit side where the data set reserves one or the source that is read has a split
+    for it. Elsewhere they are the share ``shot_reserve`` of the evaluated documents, which are then not evaluated.
+
+    Args:
+        spec: The data set.
+        source: Where rows come from, see :mod:`semprune.data.sources`.
+
+    Returns:
+        Examples to show, examples to evaluate; they share no document.
+
+    Raises:
+        DatasetUnavailableError: If the rows cannot be had.
+        DatasetSchemaError: If the rows do not hold what they must.
+    """
+    evaluated = read_split(spec, "evaluation", source)
+    if spec.reserve > 0.0 or has_fit_split(chosen_source(spec, source)):
+        return read_split(spec, "fit", source), evaluated
+    shown = [e for e in evaluated if hash_share(f"shots/{spec.name}/{e.document_id}") < spec.shot_reserve]
+    documents = {example.document_id for example in shown}
+    return shown, [example for example in evaluated if example.document_id not in documents]
 
 
 def _overlapping(spec: DatasetSpec, examples: Iterable[Example], source: Source) -> set[str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from semprune.data.examples import build_examples, normalise, right_choice
+from semprune.data.examples import build_examples, normalise
+from semprune.data.labels import right_choice
 from semprune.data.prompts import find_prompt, first_words, render
 from semprune.data.registry import DatasetSpec, DocumentRule, DropRule, LabelRule, Prompt
 from semprune.errors import DatasetSchemaError, UnknownPromptError
@@ -30,7 +31,7 @@ def rows(*triples: tuple[str, str, Any]) -> list[dict[str, Any]]:
 
 
 def test_row_numbers_identify_rows_before_any_is_dropped() -> None:
-    spec = dataclasses.replace(SPEC, drop=(DropRule("text", "SPAM", "advertising"),))
+    spec = dataclasses.replace(SPEC, drop=(DropRule("text", "advertising", contains="SPAM"),))
     examples = build_examples(spec, rows(("x", "SPAM offer", "d"), ("y", "barks", "D"), ("z", "purrs", "c")))
     assert [(example.example_id, example.label) for example in examples] == [("1", 0), ("2", 1)]
 

@@ -9,18 +9,12 @@ from semprune.data.registry.catalogue import (
     read_calibration_yaml,
     read_dataset_yaml,
 )
-from semprune.data.registry.schema import (
-    DatasetSpec,
-    DocumentRule,
-    DropRule,
-    HubSource,
-    LabelRule,
-    OfflineSource,
-    Prompt,
-)
+from semprune.data.registry.schema import Counts, DatasetSpec, DocumentRule, DropRule, LabelRule, Prompt
+from semprune.data.registry.source_schema import HubSource, OfflineSource
 
 __all__ = [
     "CalibrationSpec",
+    "Counts",
     "DatasetSpec",
     "DocumentRule",
     "DropRule",

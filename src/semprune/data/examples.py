@@ -9,7 +9,7 @@ from typing import Any
 
 from semprune.data.derive import derive_columns
 from semprune.data.labels import number, right_choice
-from semprune.data.registry import DatasetSpec, DropRule
+from semprune.data.registry import DatasetSpec, DocumentRule, DropRule
 from semprune.errors import DatasetSchemaError
 
 
@@ -80,12 +80,15 @@ def _example(spec: DatasetSpec, place: int, row: Mapping[str, Any], prefix: str)
     if label is None:
         return None
     example_id = prefix + str(place if spec.id is None else row[spec.id])
-    document_id = example_id
-    if spec.document is not None:
-        document_id = prefix + str(row[spec.document.column]).split(spec.document.before, 1)[0]
+    document_id = example_id if spec.document is None else prefix + _document(spec.document, row)
     graded = spec.labels.threshold is not None
     grade = number(spec.name, spec.labels.column, row[spec.labels.column]) if graded else None
     return Example(example_id, document_id, row, label, grade)
+
+
+def _document(rule: DocumentRule, row: Mapping[str, Any]) -> str:
+    value = str(row[rule.column])
+    return value if rule.before is None else value.split(rule.before, 1)[0]
 
 
 def _drops(rule: DropRule, value: Any) -> bool:

@@ -59,11 +59,11 @@ class DocumentRule:
 
     Attributes:
         column: Column that holds the identifier.
-        before: The document is what stands before the first of these characters.
+        before: The document is what stands before the first of these characters; the whole value where none is given.
     """
 
     column: str
-    before: str
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from semprune.data.chat import as_chat, check_chat_template
 from semprune.data.examples import Example
-from semprune.data.prompts import find_prompt, render
+from semprune.data.prompts import find_prompts, render
 from semprune.data.registry import dataset_spec
 from semprune.data.settings import at_least
 from semprune.data.shots import ShotPicker
@@ -35,7 +35,7 @@ def load_items(
         name: Name of the data set.
         limit: Number of items; None for all. A larger limit adds items and removes none.
         seed: Which items a limit selects, and which examples are shown.
-        prompt: Name of one of its prompts; None for the first.
+        prompt: Name of one of its prompts; ``all`` for every one, on the same examples; None for the first.
         source: Where rows come from, see :mod:`semprune.data.sources`.
         shots: Answered examples before each item, of documents that are not evaluated; the same ones before all
             items of a data set (of a subject, for mmlu), so that their computation can be shared.
@@ -43,7 +43,7 @@ def load_items(
         tokenizer: Whose chat template ``chat`` uses.
 
     Returns:
-        The items, in an order that depends on the seed and their identifiers only.
+        The items of one prompt after another, each in an order that depends on the seed and their identifiers only.
 
     Raises:
         UnknownDatasetError: If there is no such data set.
@@ -54,7 +54,7 @@ def load_items(
         ConfigurationError: If ``chat`` is asked for without a chat template.
     """
     spec = dataset_spec(name)
-    chosen = find_prompt(spec, prompt)
+    prompts = find_prompts(spec, prompt)
     speaker = check_chat_template(tokenizer) if chat else None
     if at_least("shots", shots, 0):
         shown, evaluated = read_shots(spec, source)
@@ -66,7 +66,7 @@ def load_items(
         return f"items/{seed}/{name}/{example.example_id}"
 
     examples = select(evaluated, limit, key)
-    items = [render(spec, example, chosen, picker(example)) for example in examples]
+    items = [render(spec, example, chosen, picker(example)) for chosen in prompts for example in examples]
     return items if speaker is None else [as_chat(speaker, item) for item in items]
 
 

@@ -12,6 +12,9 @@ from semprune.data.registry import DatasetSpec, Prompt
 from semprune.errors import DatasetSchemaError, UnknownPromptError
 from semprune.types import Item
 
+ALL_PROMPTS = "all"
+"""Names every prompt of a data set; no prompt may be called so."""
+
 SHOT_SEPARATOR = "\n\n"
 """Between few-shot examples, as in the field's harness."""
 
@@ -28,6 +31,15 @@ def find_prompt(spec: DatasetSpec, name: str | None) -> Prompt:
     if name not in by_name:
         raise UnknownPromptError(name, by_name)
     return by_name[name]
+
+
+def find_prompts(spec: DatasetSpec, name: str | None) -> tuple[Prompt, ...]:
+    """Return the prompts that a setting names: ``all``, one by its name, or the first for None.
+
+    Raises:
+        UnknownPromptError: If the data set has none of that name.
+    """
+    return spec.prompts if name == ALL_PROMPTS else (find_prompt(spec, name),)
 
 
 def render(spec: DatasetSpec, example: Example, prompt: Prompt, shots: Sequence[Example] = ()) -> Item:

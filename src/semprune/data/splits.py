@@ -14,6 +14,7 @@ from semprune.data.examples import Example, build_examples, normalise
 from semprune.data.registry import DatasetSpec, dataset_spec
 from semprune.data.sources import Source, chosen_source, has_fit_split, read_rows
 from semprune.errors import SettingError
+from semprune.types import Document
 
 Split = Literal["fit", "evaluation"]
 Thing = TypeVar("Thing")
@@ -41,6 +42,16 @@ def select(things: Sequence[Thing], limit: int | None, key: Callable[[Thing], st
         key: Identifier of a thing, with the seed in it.
     """
     return sorted(things, key=lambda thing: hash_share(key(thing)))[:limit]
+
+
+def is_validation(document: Document, validation_share: float) -> bool:
+    """Whether a document is held out: by its identifier alone, so that no seed or limit moves it.
+
+    Args:
+        document: A document of the fit split.
+        validation_share: Share of documents that are held out.
+    """
+    return hash_share(f"validation/{document.dataset}/{document.document_id}") < validation_share
 
 
 def read_split(spec: DatasetSpec, split: Split, source: Source = "auto") -> list[Example]:

@@ -57,6 +57,7 @@ def test_a_correct_declaration_is_read() -> None:
             {"prompts": [{"name": "a", "contexts": ["{text}"], "choices": [" a", " b"]}]},
             "prompt 'a' needs a context per choice",
         ),
+        ({"prompts": [TOY["prompts"][0] | {"name": "all"}]}, "a prompt is called 'all'"),
         ({"prompts": TOY["prompts"] * 2}, "two of the prompts ask, ask have one name"),
         ({"derive": {"loud": "text.upper("}}, "derive.loud is no Jinja expression"),
         ({"derive": {"loud": "txt.upper()"}}, "derive.loud reads txt, which come later or never"),

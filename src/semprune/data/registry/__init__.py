@@ -6,6 +6,7 @@ from semprune.data.registry.catalogue import (
     calibration_spec,
     dataset_names,
     dataset_spec,
+    dataset_yaml,
     read_calibration_yaml,
     read_dataset_yaml,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "calibration_spec",
     "dataset_names",
     "dataset_spec",
+    "dataset_yaml",
     "read_calibration_yaml",
     "read_dataset_yaml",
 ]

@@ -134,6 +134,8 @@ def _pattern_rules(key: str, pattern: str) -> Iterator[tuple[str, str]]:
 
 
 def _prompt_rules(prompt: Prompt, labels: LabelRule) -> Iterator[tuple[str, str]]:
+    if prompt.name == "all":
+        yield "a prompt is called 'all', which names every prompt of a data set", "Give it another name."
     if bool(prompt.choices) == (prompt.choices_from is not None):
         yield f"prompt '{prompt.name}' needs exactly one of `choices`, `choices_from`", "Choose one."
     if bool(prompt.contexts) == (prompt.context is not None):

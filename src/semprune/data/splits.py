@@ -110,12 +110,17 @@ def read_shots(spec: DatasetSpec, source: Source = "auto") -> tuple[list[Example
 
 
 def _overlapping(spec: DatasetSpec, examples: Iterable[Example], source: Source) -> set[str]:
-    """Documents that share a text with the data sets of ``exclude_overlap``."""
+    """Documents that share a text with the evaluated rows of ``exclude_overlap``, which may name the set itself."""
     runs: set[str] = set()
     for other in map(dataset_spec, spec.exclude_overlap):
         for row in build_examples(other, read_rows(other, source)):
-            runs |= word_runs(row.text(other))
-    return {example.document_id for example in examples if runs & word_runs(example.text(spec))}
+            runs |= _runs(other, row)
+    return {example.document_id for example in examples if runs & _runs(spec, example)}
+
+
+def _runs(spec: DatasetSpec, example: Example) -> set[str]:
+    """Runs of each text column: one sentence of a pair is enough to overlap."""
+    return set().union(*(word_runs(example.columns[column]) for column in spec.text))
 
 
 def word_runs(text: str, length: int = OVERLAP_WORDS) -> set[str]:

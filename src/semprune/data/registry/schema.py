@@ -128,8 +128,8 @@ class DatasetSpec:
         shot_reserve: Where neither ``reserve`` nor the source offers rows for fitting: share of the documents that
             few-shot examples come from. Runs with examples do not evaluate them; runs without evaluate all rows.
         shots_within: Column whose value few-shot examples share with the item.
-        exclude_overlap: Data sets with shared texts: documents of this set that share a text with any of
-            their rows are never in this set's fit split.
+        exclude_overlap: Data sets with shared texts, this one's own other split included: documents of this set
+            that share a text with any of their evaluated rows are never in this set's fit split.
         max_words: Text column -> number of words that prompts keep of it.
     """
 

@@ -117,6 +117,7 @@ class Item:
         requests: One (context, continuation) pair per choice.
         label: Index of the right choice.
         prompt: Name of the prompt that rendered it.
+        grade: Graded label (similarity by people) where the data set has one: what ``spearman`` ranks against.
     """
 
     dataset: str
@@ -125,6 +126,7 @@ class Item:
     requests: tuple[tuple[str, str], ...]
     label: int
     prompt: str
+    grade: float | None = None
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from semprune.data.documents import DocumentDataModule
 from semprune.data.encoding import encode_request
 from semprune.data.evaluation import EvaluationDataModule
 from semprune.data.load import load_documents, load_items
+from semprune.data.provenance import hash_declaration, hash_items
 from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "dataset_names",
     "dataset_spec",
     "encode_request",
+    "hash_declaration",
+    "hash_items",
     "load_documents",
     "load_items",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -11,11 +10,12 @@ from torch.utils.data import DataLoader
 from semprune.data.batching import EncodedDocument, document_batch
 from semprune.data.encoding import encode, padding_token
 from semprune.data.load import load_documents
+from semprune.data.provenance import hash_documents
 from semprune.data.registry import dataset_spec
 from semprune.data.sampling import ShardedBatchSampler, bucketed, by_length
 from semprune.data.settings import at_least, limit_of, names_of
 from semprune.data.sources import Source, check_source, fetch
-from semprune.data.splits import hash_share
+from semprune.data.splits import is_validation
 from semprune.data.tokenized import TokenizedDataModule
 from semprune.errors import DatasetSchemaError, SettingError
 from semprune.types import Document, DocumentBatch
@@ -29,16 +29,6 @@ def class_names(datasets: Iterable[str]) -> tuple[str, ...]:
         ('movie_reviews.negative', 'movie_reviews.positive')
     """
     return tuple(f"{name}.{label}" for name in datasets for label in dataset_spec(name).labels.classes)
-
-
-def is_validation(document: Document, validation_share: float) -> bool:
-    """Whether a document is held out: by its identifier alone, so that no seed or limit moves it.
-
-    Args:
-        document: A document of the fit split.
-        validation_share: Share of documents that are held out.
-    """
-    return hash_share(f"validation/{document.dataset}/{document.document_id}") < validation_share
 
 
 def cluster_indices(documents: Iterable[Document]) -> list[int]:
@@ -57,14 +47,6 @@ def cluster_indices(documents: Iterable[Document]) -> list[int]:
     """
     numbers: dict[tuple[str, str], int] = {}
     return [numbers.setdefault((document.dataset, document.document_id), len(numbers)) for document in documents]
-
-
-def hash_documents(documents: Iterable[Document]) -> str:
-    """SHA-256 over data sets, identifiers and texts, in hex: names the data in artefacts."""
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update("\0".join((document.dataset, document.document_id, document.text, "")).encode())
-    return digest.hexdigest()
 
 
 class DocumentDataModule(TokenizedDataModule):

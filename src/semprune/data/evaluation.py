@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Int
 from torch import Tensor
@@ -12,9 +10,12 @@ from torch.utils.data import DataLoader
 
 from semprune.data.batching import encode_item, scoring_batch
 from semprune.data.calibration import CalibrationDataModule
+from semprune.data.chat import check_chat_template
 from semprune.data.documents import DocumentDataModule
 from semprune.data.encoding import Truncate, padding_token
 from semprune.data.load import load_items
+from semprune.data.prompts import find_prompts
+from semprune.data.provenance import hash_items
 from semprune.data.registry import dataset_spec
 from semprune.data.sampling import ShardedBatchSampler, within_budget
 from semprune.data.settings import at_least, limit_of, names_of
@@ -23,18 +24,32 @@ from semprune.data.tokenized import TokenizedDataModule
 from semprune.errors import CalibrationMissingError, SettingError
 from semprune.types import Item, ScoringBatch
 
-
-def hash_items(items: Iterable[Item]) -> str:
-    """SHA-256 over data sets, identifiers, requests and labels, in hex: names the data in artefacts."""
-    digest = hashlib.sha256()
-    for item in items:
-        parts = [item.dataset, item.item_id, *(text for request in item.requests for text in request), str(item.label)]
-        digest.update("\0".join((*parts, "")).encode())
-    return digest.hexdigest()
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class EvaluationDataModule(TokenizedDataModule):
     """Everything that ``test`` needs: items, calibration sequences, held-out documents.
+
+    Args:
+        datasets: Names of the data sets to score.
+        limit: Items of each data set; null for all. 200 give an accuracy within about 7 points.
+        seed: Which items, few-shot examples, calibration sequences and documents.
+        token_budget: Padded tokens of a batch over all ranks; raise it with memory and ranks.
+        truncate: What to do with prompts longer than the model's context: error, or left (keep the end).
+        calibration: Calibration set for pruning callbacks; null for none.
+        calibration_sequences: Number of calibration sequences.
+        calibration_length: Tokens of each.
+        documents: Data sets whose held-out documents are read; null for none. Give these and the next
+            ones the values they had in fitting, and the documents are those of its validation.
+        document_limit: Texts of each, training and validation together; null for all.
+        document_length: Tokens kept of each text.
+        document_batch_size: Texts in a batch over all ranks.
+        validation_share: Share of documents held out, in [0, 1).
+        source: auto (offline package if there is one, else hub), hub or offline.
+        prompt: Name of a prompt that all data sets have, or all (every prompt of each); null for the first of each.
+        shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
+        chat: Ask as a chat, with the tokenizer's own template.
 
     Attributes:
         datasets: Names of the evaluated data sets.
@@ -63,28 +78,15 @@ class EvaluationDataModule(TokenizedDataModule):
         document_batch_size: int = 32,
         validation_share: float = 0.25,
         source: Source = "auto",
+        prompt: str | None = None,
+        shots: int = 0,
+        chat: bool = False,
     ) -> None:
         """Check the settings; nothing is read yet.
 
-        Args:
-            datasets: Names of the data sets to score.
-            limit: Items of each data set; null for all. 200 give an accuracy within about 7 points.
-            seed: Which items, calibration sequences and documents.
-            token_budget: Padded tokens of a batch over all ranks; raise it with memory and ranks.
-            truncate: What to do with prompts longer than the model's context: error, or left (keep the end).
-            calibration: Calibration set for pruning callbacks; null for none.
-            calibration_sequences: Number of calibration sequences.
-            calibration_length: Tokens of each.
-            documents: Data sets whose held-out documents are read; null for none. Give these and the next
-                ones the values they had in fitting, and the documents are those of its validation.
-            document_limit: Texts of each, training and validation together; null for all.
-            document_length: Tokens kept of each text.
-            document_batch_size: Texts in a batch over all ranks.
-            validation_share: Share of documents held out, in [0, 1).
-            source: auto (offline package if there is one, else hub), hub or offline.
-
         Raises:
             UnknownDatasetError: If there is no such data set.
+            UnknownPromptError: If a data set has no such prompt.
             UnknownCalibrationError: If there is no such calibration set.
             SettingError: If a number is out of range.
         """
@@ -94,23 +96,22 @@ class EvaluationDataModule(TokenizedDataModule):
             raise SettingError("truncate", truncate, "error or left")
         self.datasets = names_of("datasets", datasets)
         self.specs = tuple(map(dataset_spec, datasets))
-        self.limit = limit_of("limit", limit)
-        self.seed = at_least("seed", seed, 0)
+        for spec in self.specs:
+            find_prompts(spec, prompt)
+        self.limit, self.seed = limit_of("limit", limit), at_least("seed", seed, 0)
         self.token_budget = at_least("token_budget", token_budget, 1)
+        self.prompt, self.shots, self.chat = prompt, at_least("shots", shots, 0), chat
         self.truncate: Truncate = truncate
         self.source: Source = source
-        self.calibration = (
-            CalibrationDataModule(calibration, calibration_sequences, calibration_length, seed, source=source)
-            if calibration is not None
-            else None
-        )
-        self.documents = (
-            DocumentDataModule(
+        self.calibration = self.documents = None
+        if calibration is not None:
+            self.calibration = CalibrationDataModule(
+                calibration, calibration_sequences, calibration_length, seed, source=source
+            )
+        if documents:
+            self.documents = DocumentDataModule(
                 documents, document_limit, document_length, document_batch_size, validation_share, seed, source
             )
-            if documents
-            else None
-        )
 
     def prepare_data(self) -> None:
         """Fetch all packages, once per machine."""
@@ -125,11 +126,13 @@ class EvaluationDataModule(TokenizedDataModule):
         if hasattr(self, "data_hash"):
             return
         tokenizer = self.take_tokenizer()
+        if self.chat:
+            check_chat_template(tokenizer)
         for module in (self.calibration, self.documents):
             if module is not None:
                 module.tokenizer, module.context_length = tokenizer, self.context_length
                 module.setup(stage)
-        self.items = tuple(self._read())
+        self.items = tuple(self._read(tokenizer))
         self.data_hash = hash_items(self.items)
 
     def calibration_input_ids(self) -> Int[Tensor, "sequences length"]:
@@ -166,9 +169,12 @@ class EvaluationDataModule(TokenizedDataModule):
             collate_fn=lambda batch: scoring_batch(batch, padding),
         )
 
-    def _read(self) -> list[Item]:
+    def _read(self, tokenizer: PreTrainedTokenizerBase) -> list[Item]:
         return [
             item
             for name in self.datasets
-            for item in load_items(name, limit=self.limit, seed=self.seed, source=self.source)
-        ]
+            for item in load_items(
+                name, limit=self.limit, seed=self.seed, prompt=self.prompt, source=self.source, shots=self.shots,
+                chat=self.chat, tokenizer=tokenizer,
+            )
+        ]  # fmt: skip

@@ -2,42 +2,72 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from semprune.data.chat import as_chat, check_chat_template
 from semprune.data.examples import Example
-from semprune.data.prompts import find_prompt, render
+from semprune.data.prompts import find_prompts, render
 from semprune.data.registry import dataset_spec
+from semprune.data.settings import at_least
+from semprune.data.shots import ShotPicker
 from semprune.data.sources import Source
-from semprune.data.splits import Split, read_split, select
+from semprune.data.splits import Split, read_shots, read_split, select
 from semprune.types import Document, Item
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def load_items(
-    name: str, *, limit: int | None = None, seed: int = 0, prompt: str | None = None, source: Source = "auto"
+    name: str,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    prompt: str | None = None,
+    source: Source = "auto",
+    shots: int = 0,
+    chat: bool = False,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> list[Item]:
     """Load a data set's items for evaluation.
 
     Args:
         name: Name of the data set.
         limit: Number of items; None for all. A larger limit adds items and removes none.
-        seed: Which items a limit selects.
-        prompt: Name of one of its prompts; None for the first.
+        seed: Which items a limit selects, and which examples are shown.
+        prompt: Name of one of its prompts; ``all`` for every one, on the same examples; None for the first.
         source: Where rows come from, see :mod:`semprune.data.sources`.
+        shots: Answered examples before each item, of documents that are not evaluated; the same ones before all
+            items of a data set (of a subject, for mmlu), so that their computation can be shared.
+        chat: Render contexts as a user's turn, see :mod:`semprune.data.chat`.
+        tokenizer: Whose chat template ``chat`` uses.
 
     Returns:
-        The items, in an order that depends on the seed and their identifiers only.
+        The items of one prompt after another, each in an order that depends on the seed and their identifiers only.
 
     Raises:
         UnknownDatasetError: If there is no such data set.
         UnknownPromptError: If it has no such prompt.
         DatasetUnavailableError: If its rows cannot be had.
         DatasetSchemaError: If its rows do not hold what they must.
+        SettingError: If there are not so many examples to show.
+        ConfigurationError: If ``chat`` is asked for without a chat template.
     """
     spec = dataset_spec(name)
-    chosen = find_prompt(spec, prompt)
+    prompts = find_prompts(spec, prompt)
+    speaker = check_chat_template(tokenizer) if chat else None
+    if at_least("shots", shots, 0):
+        shown, evaluated = read_shots(spec, source)
+    else:
+        shown, evaluated = [], read_split(spec, "evaluation", source)
+    picker = ShotPicker(spec, shown, shots, seed)
 
     def key(example: Example) -> str:
         return f"items/{seed}/{name}/{example.example_id}"
 
-    return [render(spec, example, chosen) for example in select(read_split(spec, "evaluation", source), limit, key)]
+    examples = select(evaluated, limit, key)
+    items = [render(spec, example, chosen, picker(example)) for chosen in prompts for example in examples]
+    return items if speaker is None else [as_chat(speaker, item) for item in items]
 
 
 def load_documents(

@@ -1,9 +1,10 @@
-"""Files of rows: Arrow streams, tab- and comma-separated text, folders of texts. One function per format."""
+"""Files of rows: Arrow streams, tab- and comma-separated text, lines, folders of texts. One function per format."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,27 @@ from semprune.errors import DatasetSchemaError
 Row = dict[str, Any]
 
 
-def read_files(dataset: str, source: OfflineSource, folder: Path) -> list[Row]:
+def read_files(dataset: str, source: OfflineSource, folder: Path, *, fit: bool = False) -> list[Row]:
     """Read all rows of an offline source.
 
     Args:
         dataset: Name of the data set, for messages.
         source: What to read and how.
         folder: Folder of the asset.
+        fit: Read ``fit_files`` instead of ``files``.
 
     Returns:
         The rows, in the order of the sorted paths; text of tsv, csv and folders is stripped of outer blanks.
 
     Raises:
-        DatasetSchemaError: If no file matches, or a file is not in the declared encoding.
+        DatasetSchemaError: If no file matches, a file is not in the declared encoding, or a line is not as declared.
     """
-    paths = sorted(folder.glob(source.files))
+    key, files = ("fit_files", source.fit_files or "") if fit else ("files", source.files)
+    paths = sorted(folder.glob(files)) if files else []
     if not paths:
-        raise DatasetSchemaError(dataset, f"no file matches '{source.files}'", "Correct `offline.files`.")
+        raise DatasetSchemaError(dataset, f"no file matches '{files}'", f"Correct `offline.{key}`.")
     read = READERS[source.format]
-    return [row for path in paths for row in read(path, _text_of(dataset, source, path))]
+    return [row for path in paths for row in read(dataset, source, path, _text_of(dataset, source, path))]
 
 
 def _text_of(dataset: str, source: OfflineSource, path: Path) -> str:
@@ -53,30 +56,55 @@ def _text_of(dataset: str, source: OfflineSource, path: Path) -> str:
         ) from error
 
 
-def _arrow(path: Path, text: str) -> list[Row]:
+def _arrow(dataset: str, source: OfflineSource, path: Path, text: str) -> list[Row]:
     """An Arrow stream, as ``datasets`` writes it."""
     with pa.OSFile(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
         rows: list[Row] = reader.read_all().to_pylist()
     return rows
 
 
-def _tsv(path: Path, text: str) -> list[Row]:
+def _tsv(dataset: str, source: OfflineSource, path: Path, text: str) -> list[Row]:
     """A header and rows divided by tabs; quotes mean nothing."""
-    return _table(csv.DictReader(io.StringIO(text, newline=None), delimiter="\t", quoting=csv.QUOTE_NONE))
+    lines = io.StringIO(text, newline=None)
+    return _table(csv.DictReader(lines, source.header or None, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def _csv(path: Path, text: str) -> list[Row]:
+def _csv(dataset: str, source: OfflineSource, path: Path, text: str) -> list[Row]:
     """A header and rows divided by commas; quoted text may hold line breaks."""
-    return _table(csv.DictReader(io.StringIO(text, newline="")))
+    return _table(csv.DictReader(io.StringIO(text, newline=""), source.header or None))
 
 
 def _table(reader: csv.DictReader[str]) -> list[Row]:
-    return [{key: value.strip() if isinstance(value, str) else value for key, value in row.items()} for row in reader]
+    """Rows without what stands beyond the header's columns, which the reader puts under None."""
+    return [
+        {key: value.strip() if isinstance(value, str) else value for key, value in row.items() if key is not None}
+        for row in reader
+    ]
 
 
-def _folders(path: Path, text: str) -> list[Row]:
+def _lines(dataset: str, source: OfflineSource, path: Path, text: str) -> list[Row]:
+    """One row per line that is not blank: the named groups of the pattern."""
+    rows: list[Row] = []
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+        found = re.fullmatch(source.pattern or "", line.rstrip("\n"))
+        if found is None and line.strip():
+            raise DatasetSchemaError(
+                dataset, f"{path.name}, line {number} does not match: {line!r}", "Correct `offline.pattern`."
+            )
+        if found is not None and line.strip():
+            rows.append({key: value.strip() for key, value in found.groupdict(default="").items()})
+    return rows
+
+
+def _folders(dataset: str, source: OfflineSource, path: Path, text: str) -> list[Row]:
     """One text; the folder is its label."""
     return [{"text": text.strip(), "label": path.parent.name, "id": f"{path.parent.name}/{path.name}"}]
 
 
-READERS: dict[str, Callable[[Path, str], list[Row]]] = {"arrow": _arrow, "tsv": _tsv, "csv": _csv, "folders": _folders}
+READERS: dict[str, Callable[[str, OfflineSource, Path, str], list[Row]]] = {
+    "arrow": _arrow,
+    "tsv": _tsv,
+    "csv": _csv,
+    "lines": _lines,
+    "folders": _folders,
+}

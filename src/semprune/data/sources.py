@@ -59,7 +59,8 @@ def read_rows(spec: DatasetSpec, source: Source = "auto", *, fit: bool = False) 
     Args:
         spec: The data set.
         source: See the module.
-        fit: Read the hub's split for fitting, where the data set reserves no documents of the evaluated one.
+        fit: Read the split for fitting, where the data set reserves no documents of the evaluated one: the
+            package's if it has one, else the hub's.
 
     Returns:
         One dictionary per row, keys ``spec.columns``, in the order of the source.
@@ -68,16 +69,28 @@ def read_rows(spec: DatasetSpec, source: Source = "auto", *, fit: bool = False) 
         DatasetUnavailableError: If the source cannot be had.
         DatasetSchemaError: If a declared column is missing.
     """
-    if fit and (spec.hub is None or spec.hub.fit_split is None or source == "offline"):
-        raise DatasetUnavailableError(
-            spec.name, "all of its rows are for evaluation, and this source has no other split for fitting"
-        )
-    chosen = _chosen(spec.name, "hub" if fit else source, spec.hub, spec.offline)
+    chosen = _chosen(spec.name, source, spec.hub, spec.offline)
+    if fit and not has_fit_split(chosen):
+        chosen = _hub_for_fitting(spec, source)
     if isinstance(chosen, OfflineSource):
-        rows = read_files(spec.name, chosen, _asset(spec.name, chosen.asset))
+        rows = read_files(spec.name, chosen, _asset(spec.name, chosen.asset), fit=fit)
     else:
         rows = _hub_rows(spec.name, chosen, fit=fit)
     return [_declared(spec, row, chosen.rename) for row in rows]
+
+
+def chosen_source(spec: DatasetSpec, source: Source = "auto") -> HubSource | OfflineSource:
+    """The one source that a data set's evaluated rows are read from.
+
+    Raises:
+        DatasetUnavailableError: If the data set does not have the source that is asked for.
+    """
+    return _chosen(spec.name, source, spec.hub, spec.offline)
+
+
+def has_fit_split(source: HubSource | OfflineSource) -> bool:
+    """Whether a source declares a split for fitting beside the evaluated one."""
+    return (source.fit_files if isinstance(source, OfflineSource) else source.fit_split) is not None
 
 
 def read_text(spec: CalibrationSpec, source: Source = "auto") -> str:
@@ -110,6 +123,15 @@ def _chosen(name: str, source: Source, hub: Hub | None, offline: Offline | None)
     if hub is None:
         raise DatasetUnavailableError(name, "it is not on the hub")
     return hub
+
+
+def _hub_for_fitting(spec: DatasetSpec, source: Source) -> HubSource:
+    """The hub, where the package holds no split for fitting: other rows, never other evaluated ones."""
+    if spec.hub is None or spec.hub.fit_split is None or source == "offline":
+        raise DatasetUnavailableError(
+            spec.name, "all of its rows are for evaluation, and this source has no other split for fitting"
+        )
+    return spec.hub
 
 
 def _asset(name: str, asset: str) -> Path:

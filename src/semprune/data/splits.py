@@ -12,8 +12,9 @@ from typing import Literal, TypeVar
 
 from semprune.data.examples import Example, build_examples, normalise
 from semprune.data.registry import DatasetSpec, dataset_spec
-from semprune.data.sources import Source, read_rows
+from semprune.data.sources import Source, chosen_source, has_fit_split, read_rows
 from semprune.errors import SettingError
+from semprune.types import Document
 
 Split = Literal["fit", "evaluation"]
 Thing = TypeVar("Thing")
@@ -41,6 +42,16 @@ def select(things: Sequence[Thing], limit: int | None, key: Callable[[Thing], st
         key: Identifier of a thing, with the seed in it.
     """
     return sorted(things, key=lambda thing: hash_share(key(thing)))[:limit]
+
+
+def is_validation(document: Document, validation_share: float) -> bool:
+    """Whether a document is held out: by its identifier alone, so that no seed or limit moves it.
+
+    Args:
+        document: A document of the fit split.
+        validation_share: Share of documents that are held out.
+    """
+    return hash_share(f"validation/{document.dataset}/{document.document_id}") < validation_share
 
 
 def read_split(spec: DatasetSpec, split: Split, source: Source = "auto") -> list[Example]:
@@ -73,13 +84,43 @@ def read_split(spec: DatasetSpec, split: Split, source: Source = "auto") -> list
     return [example for example in examples if (example.document_id in fit) == (split == "fit")]
 
 
+def read_shots(spec: DatasetSpec, source: Source = "auto") -> tuple[list[Example], list[Example]]:
+    """Read the examples that prompts may show, and those that are evaluated beside them.
+
+    The shown ones come from the fit side where the data set reserves one or the source that is read has a split
+    for it. Elsewhere they are the share ``shot_reserve`` of the evaluated documents, which are then not evaluated.
+
+    Args:
+        spec: The data set.
+        source: Where rows come from, see :mod:`semprune.data.sources`.
+
+    Returns:
+        Examples to show, examples to evaluate; they share no document.
+
+    Raises:
+        DatasetUnavailableError: If the rows cannot be had.
+        DatasetSchemaError: If the rows do not hold what they must.
+    """
+    evaluated = read_split(spec, "evaluation", source)
+    if spec.reserve > 0.0 or has_fit_split(chosen_source(spec, source)):
+        return read_split(spec, "fit", source), evaluated
+    shown = [e for e in evaluated if hash_share(f"shots/{spec.name}/{e.document_id}") < spec.shot_reserve]
+    documents = {example.document_id for example in shown}
+    return shown, [example for example in evaluated if example.document_id not in documents]
+
+
 def _overlapping(spec: DatasetSpec, examples: Iterable[Example], source: Source) -> set[str]:
-    """Documents that share a text with the data sets of ``exclude_overlap``."""
+    """Documents that share a text with the evaluated rows of ``exclude_overlap``, which may name the set itself."""
     runs: set[str] = set()
     for other in map(dataset_spec, spec.exclude_overlap):
         for row in build_examples(other, read_rows(other, source)):
-            runs |= word_runs(row.text(other))
-    return {example.document_id for example in examples if runs & word_runs(example.text(spec))}
+            runs |= _runs(other, row)
+    return {example.document_id for example in examples if runs & _runs(spec, example)}
+
+
+def _runs(spec: DatasetSpec, example: Example) -> set[str]:
+    """Runs of each text column: one sentence of a pair is enough to overlap."""
+    return set().union(*(word_runs(example.columns[column]) for column in spec.text))
 
 
 def word_runs(text: str, length: int = OVERLAP_WORDS) -> set[str]:

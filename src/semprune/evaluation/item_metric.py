@@ -51,6 +51,7 @@ class ItemMetric(Metric):
     scores: list[Tensor]
     lengths: list[Tensor]
     labels: list[Tensor]
+    grades: list[Tensor]
 
     def __init__(self, name: str, *, most_choices: int = 16) -> None:
         """Start without items.
@@ -64,7 +65,7 @@ class ItemMetric(Metric):
         metric(name)
         self.name = name
         self.most_choices = most_choices
-        for state in ("keys", "scores", "lengths", "labels"):
+        for state in ("keys", "scores", "lengths", "labels", "grades"):
             self.add_state(state, default=[], dist_reduce_fx="cat")
 
     def update(self, predictions: Sequence[Prediction]) -> None:
@@ -87,17 +88,19 @@ class ItemMetric(Metric):
         labels = [prediction.label for prediction in predictions]
         self.keys.append(torch.tensor(keys, dtype=torch.int64, device=self.device))
         self.labels.append(torch.tensor(labels, dtype=torch.int64, device=self.device))
+        self.grades.append(self._padded([(prediction.grade,) for prediction in predictions], torch.nan)[:, 0])
 
     def compute(self) -> Tensor:
         """Return the metric over the items of all ranks, NaN where there are none."""
-        keys, scores, lengths, labels = (
-            dim_zero_cat(state).cpu().numpy() for state in (self.keys, self.scores, self.lengths, self.labels)
+        keys, scores, lengths, labels, grades = (
+            dim_zero_cat(state).cpu().numpy()
+            for state in (self.keys, self.scores, self.lengths, self.labels, self.grades)
         )
         if not len(keys):
             return torch.tensor(torch.nan, device=self.device)
         _, first = np.unique(keys, return_index=True)
         used = np.isfinite(scores[first]).any(axis=0)  # columns that any item has
-        items = Outcomes(scores[first][:, used], labels[first], lengths[first][:, used])
+        items = Outcomes(scores[first][:, used], labels[first], lengths[first][:, used], grades[first])
         return torch.tensor(float(measure(self.name, items)), device=self.device)
 
     def _padded(self, rows: Sequence[Sequence[float]], filler: float) -> Tensor:

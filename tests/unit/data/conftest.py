@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pytest
 import yaml
@@ -77,6 +79,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         offline = dataset_spec(name).offline
         if offline is not None:
             _write_rows(folder, offline, _load(name)["offline"])
+            if offline.fit_files is not None:
+                _write_rows(folder, dataclasses.replace(offline, files=offline.fit_files), _load(name)["fit"])
     for name in calibration_names():
         path = folder / calibration_spec(name).offline.file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,8 +105,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Serve the hub rows of a fixture, whatever split is asked for; no offline package can be had."""
 
     def serve(name: str) -> None:
-        rows = _load(name)["hub"]
-        monkeypatch.setattr("semprune.data.sources.datasets.load_dataset", lambda *a, **k: [dict(row) for row in rows])
+        rows = datasets.Dataset.from_list(_load(name)["hub"])
+        monkeypatch.setattr("semprune.data.sources.datasets.load_dataset", lambda *a, **k: rows)
 
     def no_asset(name: str) -> None:
         raise AssertionError(f"asset {name} was asked for")
@@ -113,7 +117,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 def _write_rows(folder: Path, source: OfflineSource, rows: list[dict[str, Any]]) -> None:
     """Write rows as a package holds them: the inverse of the readers, written without them."""
-    path = folder / source.files.replace("*.arrow", "data-00000-of-00001.arrow")
+    path = folder / source.files.replace("*.arrow", "data-00000-of-00001.arrow").replace("*", "any")
     if source.format == "folders":
         for row in rows:
             _write_text(folder / source.files.replace("*/*.txt", f"{row['label']}/{row['file']}"), row["text"], source)
@@ -124,8 +128,10 @@ def _write_rows(folder: Path, source: OfflineSource, rows: list[dict[str, Any]])
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
     elif source.format == "tsv":
-        lines = ["\t".join(rows[0]), *("\t".join(row.values()) for row in rows)]
+        lines = [*([] if source.header else ["\t".join(rows[0])]), *("\t".join(row.values()) for row in rows)]
         path.write_bytes("\r\n".join(lines).encode(source.encoding))  # the packages have Windows line ends
+    elif source.format == "lines":
+        path.write_text("".join(f"{row['label']}:{row['fine']} {row['text']}\n" for row in rows), source.encoding)
     else:
         with path.open("w", encoding=source.encoding, newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))

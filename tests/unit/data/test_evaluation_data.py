@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,26 @@ def test_the_limit_and_the_hash_name_the_items(offline: Path, plain_tokenizer: A
         hashes.append(module.data_hash)
         assert [item.dataset for item in module.items] == ["sst2", "sst2", "mrpc", "mrpc"][:: 1 if limit is None else 2]
     assert hashes[0] != hashes[1]
+
+
+def test_all_prompts_ask_about_the_same_examples(offline: Path, plain_tokenizer: Any) -> None:
+    module = EvaluationDataModule(["sst2", "piqa"], limit=1, prompt="all", calibration=None)
+    module.tokenizer = plain_tokenizer
+    module.setup()
+    asked = [(item.dataset, item.prompt) for item in module.items]
+    assert asked == [("sst2", "harness"), ("sst2", "review"), ("sst2", "good_or_bad"), ("piqa", "harness")]
+    assert len({item.item_id for item in module.items[:3]}) == 1
+
+
+def test_shots_and_chat_reach_the_items(offline: Path, plain_tokenizer: Any) -> None:
+    module = EvaluationDataModule(["mmlu"], shots=1, chat=True, calibration=None)
+    module.tokenizer = copy.deepcopy(plain_tokenizer)
+    module.tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
+    module.setup()
+    (item,) = module.items
+    assert item.prompt == "harness+1shots+chat"
+    assert item.requests[0][0].startswith("[user]The following are")
+    assert "Answer: C\n\n" in item.requests[0][0]
 
 
 def test_a_prompt_longer_than_the_context(offline: Path, plain_tokenizer: PreTrainedTokenizerFast) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from semprune.data.examples import build_examples, normalise, right_choice
+from semprune.data.examples import build_examples, normalise
+from semprune.data.labels import right_choice
 from semprune.data.prompts import find_prompt, first_words, render
 from semprune.data.registry import DatasetSpec, DocumentRule, DropRule, LabelRule, Prompt
 from semprune.errors import DatasetSchemaError, UnknownPromptError
@@ -30,7 +31,7 @@ def rows(*triples: tuple[str, str, Any]) -> list[dict[str, Any]]:
 
 
 def test_row_numbers_identify_rows_before_any_is_dropped() -> None:
-    spec = dataclasses.replace(SPEC, drop=(DropRule("text", "SPAM", "advertising"),))
+    spec = dataclasses.replace(SPEC, drop=(DropRule("text", "advertising", contains="SPAM"),))
     examples = build_examples(spec, rows(("x", "SPAM offer", "d"), ("y", "barks", "D"), ("z", "purrs", "c")))
     assert [(example.example_id, example.label) for example in examples] == [("1", 0), ("2", 1)]
 
@@ -77,6 +78,41 @@ def test_a_rating_that_is_no_number_is_an_error() -> None:
     assert right_choice("toy", rule, {"rating": "-1.0"}) == 0
     with pytest.raises(DatasetSchemaError, match="rating 'n/a' in column 'rating' is no number"):
         right_choice("toy", rule, {"rating": "n/a"})
+
+
+def test_a_grade_is_kept_beside_its_side_of_the_threshold() -> None:
+    spec = dataclasses.replace(SPEC, labels=LabelRule("label", classes=("low", "high"), threshold=3.0))
+    made = build_examples(spec, rows(("1", "a", "2.99"), ("2", "b", "3"), ("3", "c", 5.0)))
+    assert [(example.label, example.grade) for example in made] == [(0, 2.99), (1, 3.0), (1, 5.0)]
+    assert render(spec, made[0], spec.prompts[0]).grade == 2.99
+    for wrong in ("high", "nan", None):
+        with pytest.raises(DatasetSchemaError, match="in column 'label' is no number"):
+            build_examples(spec, rows(("1", "a", wrong)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        (DropRule("text", "r", matches="^b.*[0-9]"), ["0", "2", "3"]),
+        (DropRule("label", "r", values=("c", -1)), ["0", "1"]),
+        (DropRule("text", "r", contains=" "), ["0", "1", "2", "3"]),
+        (DropRule("loud", "r", contains="PURRS"), ["0", "1"]),
+    ],
+)
+def test_rows_are_dropped_by_text_pattern_or_value(rule: DropRule, kept: list[str]) -> None:
+    spec = dataclasses.replace(SPEC, drop=(rule,), derive={"loud": "text.upper()"})
+    made = build_examples(spec, rows(("", "a1", "d"), ("", "b1", "D"), ("", "purrs", "c"), ("", "1purrs", "c")))
+    assert [example.example_id for example in made] == kept
+
+
+def test_a_row_without_text_can_be_dropped_by_its_label() -> None:
+    spec = dataclasses.replace(SPEC, drop=(DropRule("label", "unlabelled", values=(-1,)),))
+    assert [e.example_id for e in build_examples(spec, rows(("", None, -1), ("", "barks", "d")))] == ["1"]
+
+
+def test_a_whole_column_can_name_the_document() -> None:
+    spec = dataclasses.replace(SPEC, document=DocumentRule("id"))
+    assert [e.document_id for e in build_examples(spec, rows(("a~1", "barks", "d")))] == ["a~1"]
 
 
 def test_normalised_texts_differ_in_words_only() -> None:

@@ -102,3 +102,24 @@ def test_a_wrong_encoding_and_a_missing_file_are_named(tmp_path: Path) -> None:
     assert read_files("toy", OfflineSource("toy", "a.tsv", "tsv", "latin-1"), tmp_path)[0]["text"] == "cliché"
     with pytest.raises(DatasetSchemaError, match=r"no file matches 'b.tsv'"):
         read_files("toy", OfflineSource("toy", "b.tsv", "tsv"), tmp_path)
+
+
+def test_lines_are_taken_apart_by_a_pattern(tmp_path: Path) -> None:
+    source = OfflineSource("toy", "a.txt", "lines", pattern=r"(?P<label>\w+):(?P<text>.+)")
+    (tmp_path / "a.txt").write_bytes("A:one: 1 \r\n\nB:two\x85still two".encode())
+    assert read_files("toy", source, tmp_path) == [
+        {"label": "A", "text": "one: 1"},
+        {"label": "B", "text": "two\x85still two"},  # only line breaks end a line
+    ]
+    (tmp_path / "a.txt").write_text("A:one\nno label here\n", "utf-8")
+    with pytest.raises(DatasetSchemaError, match=r"a.txt, line 2 does not match: 'no label here"):
+        read_files("toy", source, tmp_path)
+
+
+def test_a_declared_header_names_the_first_fields(tmp_path: Path) -> None:
+    source = OfflineSource("toy", "a.tsv", "tsv", header=("id", "text"), fit_files="b.tsv")
+    (tmp_path / "a.tsv").write_text("1\tone\textra\tmore\n2\ttwo\n3\n", "utf-8")
+    rows = [{"id": "1", "text": "one"}, {"id": "2", "text": "two"}, {"id": "3", "text": None}]
+    assert read_files("toy", source, tmp_path) == rows
+    with pytest.raises(DatasetSchemaError, match=r"no file matches 'b.tsv'. Correct `offline.fit_files`"):
+        read_files("toy", source, tmp_path, fit=True)

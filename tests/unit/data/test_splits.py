@@ -85,6 +85,17 @@ def test_all_rows_of_a_benchmark_are_evaluated_and_fitting_reads_the_hubs_split(
     assert sorted(document.document_id for document in load_documents("sst2")) == ["fit-0", "fit-1", "fit-2"]
 
 
+def test_pairs_for_fitting_share_no_sentence_with_evaluated_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated = [{"score": 4.0, "sentence1": "A dog runs.", "sentence2": "The dog is running home."}]
+    training = [
+        {"score": 1.0, "sentence1": "a DOG runs", "sentence2": "Two cups stand there."},
+        {"score": 1.0, "sentence1": "Two cups stand there.", "sentence2": "The dog is running home!"},
+        {"score": 1.0, "sentence1": "A dog", "sentence2": "runs."},
+    ]
+    serve(monkeypatch, stsb=evaluated, stsb_fit=training)
+    assert [example.example_id for example in read_split(dataset_spec("stsb"), "fit")] == ["fit-2"]
+
+
 def test_a_side_that_is_none_is_an_error(offline: Path) -> None:
     with pytest.raises(SettingError, match="split must be fit or evaluation, got 'test'"):
         load_documents("sst2", split="test")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
+from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from semprune.errors import MetricUndefinedError, UnknownMetricError
@@ -22,6 +23,7 @@ from semprune.evaluation.metrics import (
     f1,
     macro_f1,
     measure,
+    spearman,
 )
 
 
@@ -31,7 +33,8 @@ def toy(items=60, choices=3, seed=0, ties=False):
     scores = random.normal(-4, 1, (items, choices))
     scores[np.arange(items), labels] += 0.8
     scores = scores.round(0) if ties else scores
-    return Outcomes(scores, labels, random.integers(1, 9, (items, choices)).astype(float))
+    lengths = random.integers(1, 9, (items, choices)).astype(float)
+    return Outcomes(scores, labels, lengths, (scores[:, 1] + random.normal(size=items)).round(1 - ties))
 
 
 @pytest.mark.parametrize("choices", [2, 3, 5])
@@ -67,6 +70,24 @@ def test_auroc_leaves_out_a_label_that_never_occurs_and_is_nan_without_any():
     expected = np.mean([roc_auc_score(labels == label, odds[label]) for label in (0, 1)])
     assert auroc(scores, labels) == pytest.approx(expected)
     assert np.isnan(auroc(scores, np.zeros(len(labels), int)))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_spearman_equals_scipy(ties):
+    items = toy(choices=2, ties=ties)
+    expected = spearmanr(items.scores[:, 1] - items.scores[:, 0], items.grades).statistic
+    assert 0.1 < expected < 0.95
+    assert spearman(items.scores, items.grades) == pytest.approx(expected, abs=1e-12)
+    shifted = items.scores + np.array([50.0, 0.0])  # another label prior
+    assert spearman(shifted, items.grades) == pytest.approx(expected, abs=1e-9)
+
+
+def test_spearman_needs_grades_and_differences():
+    items = toy(choices=2)
+    assert np.isnan(spearman(items.scores, np.ones(60)))
+    for grades in (None, np.full(60, np.nan)):
+        with pytest.raises(MetricUndefinedError, match="spearman"):
+            measure("spearman", items._replace(grades=grades))
 
 
 def test_first_of_equal_choices_wins():
@@ -116,7 +137,7 @@ def test_a_weight_of_k_is_the_item_k_times(name, seed):
     together = measure(name, items, times.astype(float))
     for row, value in zip(times, together, strict=True):
         again = np.repeat(np.arange(24), row)
-        repeated = measure(name, Outcomes(items.scores[again], items.labels[again], items.lengths[again]))
+        repeated = measure(name, Outcomes(*(values[again] for values in items)))
         assert value == pytest.approx(float(repeated), abs=1e-12, nan_ok=True)
 
 

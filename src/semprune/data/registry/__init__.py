@@ -6,21 +6,16 @@ from semprune.data.registry.catalogue import (
     calibration_spec,
     dataset_names,
     dataset_spec,
+    dataset_yaml,
     read_calibration_yaml,
     read_dataset_yaml,
 )
-from semprune.data.registry.schema import (
-    DatasetSpec,
-    DocumentRule,
-    DropRule,
-    HubSource,
-    LabelRule,
-    OfflineSource,
-    Prompt,
-)
+from semprune.data.registry.schema import Counts, DatasetSpec, DocumentRule, DropRule, LabelRule, Prompt
+from semprune.data.registry.source_schema import HubSource, OfflineSource
 
 __all__ = [
     "CalibrationSpec",
+    "Counts",
     "DatasetSpec",
     "DocumentRule",
     "DropRule",
@@ -34,6 +29,7 @@ __all__ = [
     "calibration_spec",
     "dataset_names",
     "dataset_spec",
+    "dataset_yaml",
     "read_calibration_yaml",
     "read_dataset_yaml",
 ]

@@ -44,6 +44,17 @@ def dataset_spec(name: str) -> DatasetSpec:
     return _dataset(name)
 
 
+def dataset_yaml(name: str) -> str:
+    """Return the text of a data set's YAML.
+
+    Raises:
+        UnknownDatasetError: If there is none of that name.
+    """
+    if name not in dataset_names():
+        raise UnknownDatasetError(name, dataset_names())
+    return (_folder() / f"{name}.yaml").read_text("utf-8")
+
+
 def calibration_names() -> list[str]:
     """Names of all calibration sets, sorted."""
     return _names(_folder() / "calibration")
@@ -96,7 +107,7 @@ def _read(cls: type[Spec], name: str, text: str) -> Spec:
 
 @cache  # specs are frozen, and a data module asks for each of them several times
 def _dataset(name: str) -> DatasetSpec:
-    return read_dataset_yaml(name, (_folder() / f"{name}.yaml").read_text("utf-8"))
+    return read_dataset_yaml(name, dataset_yaml(name))
 
 
 @cache

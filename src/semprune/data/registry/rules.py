@@ -6,8 +6,12 @@ import re
 import string
 from collections.abc import Iterator
 
+from jinja2 import TemplateError
+
+from semprune.data.derive import expression_columns
 from semprune.data.registry.calibration_schema import CalibrationSpec
-from semprune.data.registry.schema import DatasetSpec, LabelRule, Prompt
+from semprune.data.registry.schema import DatasetSpec, DropRule, LabelRule, Prompt
+from semprune.data.registry.source_schema import OfflineSource
 from semprune.errors import DatasetSchemaError
 
 
@@ -38,10 +42,8 @@ def check_calibration(name: str, spec: CalibrationSpec) -> None:
     if spec.hub is None and spec.offline is None:
         raise DatasetSchemaError(name, "it has no source", "Declare `hub`, `offline`, or both.")
     for pattern in spec.strip:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise DatasetSchemaError(name, f"strip: '{pattern}' is no regular expression", f"{error}.") from error
+        for detail, remedy in _pattern_rules("strip", pattern):
+            raise DatasetSchemaError(name, detail, remedy)
 
 
 def _broken_rules(name: str, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
@@ -52,39 +54,94 @@ def _broken_rules(name: str, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
         yield "it has no source", "Declare `hub`, `offline`, or both."
     if not spec.prompts or not spec.metrics or not spec.text:
         yield "`prompts`, `metrics` and `text` must each hold at least one entry", "Add one."
-    if not 0.0 <= spec.reserve < 1.0:
-        yield f"reserve must be in [0, 1), got {spec.reserve:g}", "It is a share of the documents."
-    unknown = _columns_read(spec) - set(spec.columns)
-    if unknown:
-        yield f"{', '.join(sorted(unknown))} used, but not in `columns`", "Declare each column that is used."
+    for key, share in (("reserve", spec.reserve), ("shot_reserve", spec.shot_reserve)):
+        if not 0.0 <= share < 1.0:
+            yield f"{key} must be in [0, 1), got {share:g}", "It is a share of the documents."
+    yield from _column_rules(spec)
     yield from _label_rules(spec.labels)
+    if spec.offline is not None:
+        yield from _offline_rules(spec.offline)
+    for rule in spec.drop:
+        yield from _drop_rules(rule)
+    names = [prompt.name for prompt in spec.prompts]
+    if len(set(names)) < len(names):
+        yield f"two of the prompts {', '.join(names)} have one name", "Name each prompt differently."
     for prompt in spec.prompts:
         yield from _prompt_rules(prompt, spec.labels)
 
 
+def _column_rules(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
+    known = set(spec.columns)
+    for column, expression in spec.derive.items():
+        try:
+            unknown = expression_columns(expression) - known
+        except TemplateError as error:
+            yield f"derive.{column} is no Jinja expression ({error})", "Correct its syntax."
+            return
+        if unknown:
+            yield (
+                f"derive.{column} reads {', '.join(sorted(unknown))}, which come later or never",
+                "Reorder or declare.",
+            )
+        known.add(column)
+    unknown = _columns_read(spec) - known
+    if unknown:
+        yield f"{', '.join(sorted(unknown))} used, but not in `columns`", "Declare each column that is used."
+
+
 def _columns_read(spec: DatasetSpec) -> set[str]:
     read = {*spec.text, spec.labels.column, *spec.max_words, *(rule.column for rule in spec.drop)}
-    read |= {_root(field) for field in (spec.labels.keys, spec.id) if field}
+    read |= {_root(field) for field in (spec.labels.keys, spec.id, spec.shots_within) if field}
     read |= {spec.document.column} if spec.document else set()
     for prompt in spec.prompts:
-        read |= template_columns(prompt.context).union(*map(template_columns, prompt.choices))
+        templates = [prompt.description, prompt.context or "", *prompt.contexts, *prompt.choices]
+        read |= set().union(*map(template_columns, templates))
         read |= {_root(prompt.choices_from)} if prompt.choices_from else set()
     return read
 
 
 def _label_rules(labels: LabelRule) -> Iterator[tuple[str, str]]:
-    ways = [bool(labels.values), labels.keys is not None, labels.sign_minimum is not None]
+    ways = [bool(labels.values), labels.keys is not None, labels.sign_minimum is not None, labels.threshold is not None]
     if sum(ways) != 1:
-        yield "labels need exactly one of `values`, `keys`, `sign_minimum`", "Choose one."
+        yield "labels need exactly one of `values`, `keys`, `sign_minimum`, `threshold`", "Choose one."
     if labels.values and labels.classes and len(labels.values) != len(labels.classes):
         yield f"{len(labels.values)} label values for {len(labels.classes)} classes", "List one value per class."
     if labels.sign_minimum is not None and (labels.sign_minimum <= 0 or len(labels.classes) != 2):
         yield "`sign_minimum` must be positive, with two classes", "Class 0 is the negative side."
+    if labels.threshold is not None and len(labels.classes) != 2:
+        yield "`threshold` needs two classes", "Class 0 is below the threshold."
+
+
+def _offline_rules(source: OfflineSource) -> Iterator[tuple[str, str]]:
+    if (source.pattern is not None) != (source.format == "lines"):
+        yield "`offline.pattern` belongs to format lines, and lines need it", "Give both or neither."
+    if source.pattern is not None:
+        yield from _pattern_rules("offline.pattern", source.pattern)
+
+
+def _drop_rules(rule: DropRule) -> Iterator[tuple[str, str]]:
+    if sum((rule.contains is not None, rule.matches is not None, bool(rule.values))) != 1:
+        yield f"drop rule on '{rule.column}' needs exactly one of `contains`, `matches`, `values`", "Choose one."
+    if rule.matches is not None:
+        yield from _pattern_rules("drop", rule.matches)
+
+
+def _pattern_rules(key: str, pattern: str) -> Iterator[tuple[str, str]]:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        yield f"{key}: '{pattern}' is no regular expression", f"{error}."
 
 
 def _prompt_rules(prompt: Prompt, labels: LabelRule) -> Iterator[tuple[str, str]]:
+    if prompt.name == "all":
+        yield "a prompt is called 'all', which names every prompt of a data set", "Give it another name."
     if bool(prompt.choices) == (prompt.choices_from is not None):
         yield f"prompt '{prompt.name}' needs exactly one of `choices`, `choices_from`", "Choose one."
+    if bool(prompt.contexts) == (prompt.context is not None):
+        yield f"prompt '{prompt.name}' needs exactly one of `context`, `contexts`", "Choose one."
+    if prompt.contexts and len(prompt.contexts) != len(prompt.choices):
+        yield f"prompt '{prompt.name}' needs a context per choice", "List as many `contexts` as `choices`."
     expected = len(labels.classes or labels.values)
     if prompt.choices and expected and len(prompt.choices) != expected:
         yield f"prompt '{prompt.name}' has {len(prompt.choices)} choices for {expected} labels", "They must agree."

@@ -6,56 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from semprune.data.registry.source_schema import HubSource, OfflineSource
+
 Family = Literal["sentiment", "similarity", "reasoning", "topic"]
-FileFormat = Literal["arrow", "tsv", "csv", "folders"]
-
-
-@dataclass(frozen=True, slots=True)
-class HubSource:
-    """Where the hub keeps the rows.
-
-    Attributes:
-        path: ``organisation/name``.
-        split: Split that is evaluated; ``train+test`` joins two.
-        config: Configuration of the hub data set.
-        fit_split: Split for fitting, where the evaluated split reserves no documents for it.
-        revision: Branch or commit; ``refs/convert/parquet`` where the hub has only a loading script.
-        rename: Hub column -> the name that this registry uses.
-    """
-
-    path: str
-    split: str
-    config: str | None = None
-    fit_split: str | None = None
-    revision: str | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class OfflineSource:
-    """Where an offline package keeps the rows.
-
-    Attributes:
-        asset: Name of the asset.
-        files: Path or glob pattern inside the asset's folder.
-        format: ``arrow`` (stream files), ``tsv`` (header, no quoting), ``csv`` (header, quoted), or
-            ``folders`` (one text per file, its folder is its label; columns ``text``, ``label``, ``id``).
-        encoding: Encoding of text files.
-        encoding_exceptions: Path ending -> encoding, for single files that differ from the rest.
-        rename: Column in the file -> the name that this registry uses.
-    """
-
-    asset: str
-    files: str
-    format: FileFormat
-    encoding: str = "utf-8"
-    encoding_exceptions: Mapping[str, str] = field(default_factory=dict)
-    rename: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """How a row says which choice is right; exactly one of ``values``, ``keys``, ``sign_minimum``.
+    """How a row says which choice is right; exactly one of ``values``, ``keys``, ``sign_minimum``, ``threshold``.
 
     Attributes:
         column: Column of the label.
@@ -64,6 +22,8 @@ class LabelRule:
         keys: Field of the row that lists the keys of the choices, e.g. ``choices[label]``.
         sign_minimum: The column is a rating: choice 0 where it is ≤ −minimum, choice 1 where it is
             ≥ minimum; rows in between are dropped.
+        threshold: The column is a grade: choice 1 where it is ≥ threshold, else choice 0; no row is dropped, and
+            metrics of rank (``spearman``) use the grade itself.
     """
 
     column: str
@@ -71,21 +31,26 @@ class LabelRule:
     values: tuple[Any, ...] = ()
     keys: str | None = None
     sign_minimum: float | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DropRule:
-    """Rows to leave out.
+    """Rows to leave out; exactly one of ``contains``, ``matches``, ``values``.
 
     Attributes:
-        column: Column to look at.
-        contains: Text that damns the row.
+        column: Column to look at, derived ones included.
         reason: Why; for the reader.
+        contains: Text that damns the row.
+        matches: Regular expression that, found anywhere in the text, damns the row.
+        values: Values that damn the row.
     """
 
     column: str
-    contains: str
     reason: str
+    contains: str | None = None
+    matches: str | None = None
+    values: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +59,11 @@ class DocumentRule:
 
     Attributes:
         column: Column that holds the identifier.
-        before: The document is what stands before the first of these characters.
+        before: The document is what stands before the first of these characters; the whole value where none is given.
     """
 
     column: str
-    before: str
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +75,29 @@ class Prompt:
         context: Template of the context.
         choices: Templates of the continuations, the same number for each row.
         choices_from: Field that lists the choices, e.g. ``choices[text]``; each is preceded by a space.
+        contexts: Templates of one context per choice, instead of ``context``, where the choice is inside it.
+        description: Template of what stands before everything, few-shot examples included.
     """
 
     name: str
-    context: str
+    context: str | None = None
     choices: tuple[str, ...] = ()
     choices_from: str | None = None
+    contexts: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Number of examples, for lists; counted from the real package, or as the hub publishes it.
+
+    Attributes:
+        evaluated: Examples that are evaluated.
+        reserved: Examples for fitting and calibration that the same source holds.
+    """
+
+    evaluated: int
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +114,22 @@ class DatasetSpec:
         labels: How a row says which choice is right.
         prompts: At least one; the first is the default.
         metrics: Names of metrics; the first is the headline.
+        counts: Number of examples.
+        non_commercial: Whether the licence forbids commercial use.
         hub: Source on the hub.
         offline: Source in an offline package.
+        derive: New column -> Jinja expression over the columns and the derived ones before it; see
+            :mod:`semprune.data.derive`.
         id: Column that identifies a row; the row's number where there is none.
         document: How rows form documents; each row its own where there is none.
         drop: Rows to leave out.
         deduplicate: Keep the first of rows whose text differs only in case, punctuation or spacing.
         reserve: Share of documents reserved for fitting and calibration, never evaluated.
-        exclude_overlap: Data sets with shared texts: documents of this set that share a text with any of
-            their rows are never in this set's fit split.
+        shot_reserve: Where neither ``reserve`` nor the source offers rows for fitting: share of the documents that
+            few-shot examples come from. Runs with examples do not evaluate them; runs without evaluate all rows.
+        shots_within: Column whose value few-shot examples share with the item.
+        exclude_overlap: Data sets with shared texts, this one's own other split included: documents of this set
+            that share a text with any of their evaluated rows are never in this set's fit split.
         max_words: Text column -> number of words that prompts keep of it.
     """
 
@@ -153,12 +142,17 @@ class DatasetSpec:
     labels: LabelRule
     prompts: tuple[Prompt, ...]
     metrics: tuple[str, ...]
+    counts: Counts | None = None
+    non_commercial: bool = False
     hub: HubSource | None = None
     offline: OfflineSource | None = None
+    derive: Mapping[str, str] = field(default_factory=dict)
     id: str | None = None
     document: DocumentRule | None = None
     drop: tuple[DropRule, ...] = ()
     deduplicate: bool = False
     reserve: float = 0.0
+    shot_reserve: float = 0.1
+    shots_within: str | None = None
     exclude_overlap: tuple[str, ...] = ()
     max_words: Mapping[str, int] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from semprune.errors import MetricUndefinedError, UnknownMetricError
 from semprune.evaluation.metrics.accuracy import acc_norm, accuracy, chosen
 from semprune.evaluation.metrics.calibration import calibrated_accuracy, expected_calibration_error
 from semprune.evaluation.metrics.confusion import class_f1, f1, macro_f1
+from semprune.evaluation.metrics.correlation import spearman
 from semprune.evaluation.metrics.ranking import auroc, binary_auroc, label_log_odds
 from semprune.evaluation.metrics.weighting import Array
 
@@ -37,6 +38,7 @@ __all__ = [
     "measure",
     "metric",
     "right_choices",
+    "spearman",
 ]
 
 
@@ -47,11 +49,13 @@ class Outcomes(NamedTuple):
         scores: Summed log-probabilities ``[items, choices]``; -inf where an item has fewer choices.
         labels: Right choices ``[items]``.
         lengths: Characters of each choice ``[items, choices]``; 1 where absent.
+        grades: What people said of each item ``[items]``, on any scale; NaN or None where the data set has no grades.
     """
 
     scores: Array
     labels: Array
     lengths: Array
+    grades: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,14 @@ class Metric:
         fixed_labels: Needs the same choices for every item.
         per_character: Scores are divided by the choices' characters first.
         counts_items: A mean of right or wrong per item, for which McNemar's test is exact.
+        graded: Compares with the items' grades instead of their labels.
     """
 
     function: Callable[..., Array]
     fixed_labels: bool = False
     per_character: bool = False
     counts_items: bool = False
+    graded: bool = False
 
 
 METRICS: dict[str, Metric] = {
@@ -78,6 +84,7 @@ METRICS: dict[str, Metric] = {
     "auroc": Metric(auroc, fixed_labels=True),
     "f1": Metric(f1, fixed_labels=True),
     "macro_f1": Metric(macro_f1, fixed_labels=True),
+    "spearman": Metric(spearman, fixed_labels=True, graded=True),
     "expected_calibration_error": Metric(expected_calibration_error),
 }
 
@@ -104,6 +111,15 @@ def _scores(name: str, outcomes: Outcomes) -> Float[np.ndarray, "items choices"]
     return outcomes.scores / outcomes.lengths if chosen_metric.per_character else outcomes.scores
 
 
+def _right(name: str, outcomes: Outcomes) -> Array:
+    """What the metric compares with: labels, or grades."""
+    if not metric(name).graded:
+        return outcomes.labels
+    if outcomes.grades is None or not np.isfinite(outcomes.grades).all():
+        raise MetricUndefinedError(name, "the items carry no grades; it needs a `threshold` label rule")
+    return outcomes.grades
+
+
 def measure(
     name: str, outcomes: Outcomes, weights: Float[np.ndarray, "*resamples items"] | None = None
 ) -> Float[np.ndarray, "*resamples"]:
@@ -126,7 +142,7 @@ def measure(
         >>> float(measure("acc_norm", items)), float(measure("accuracy", items))
         (1.0, 0.0)
     """
-    values: Array = metric(name).function(_scores(name, outcomes), outcomes.labels, weights)
+    values: Array = metric(name).function(_scores(name, outcomes), _right(name, outcomes), weights)
     return values
 
 

@@ -9,7 +9,7 @@ from semprune.cli import main
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"datasets": ["sts2"]}, "UnknownDatasetError: unknown data set 'sts2'; did you mean 'sst2'?"),
+        ({"datasets": ["sst3"]}, "UnknownDatasetError: unknown data set 'sst3'; did you mean 'sst2'?"),
         ({"methods": ["wnda"]}, "UnknownMethodError: unknown pruning method 'wnda'; did you mean 'wanda'?"),
         ({"sparsities": [50]}, "SparsityRangeError: sparsity must be in [0, 1), got 50. A percentage? Pass 0.5."),
         ({"sparsities": [-0.1]}, "SparsityRangeError: sparsity must be in [0, 1), got -0.1."),

@@ -36,7 +36,7 @@ OTHER_NAMES = {"social_i_qa": "social_iqa", "anli": "anli_r1", "paws": "paws_en"
 # Its names for tasks that another library (unitxt) renders, as text to generate.
 NOT_COMPARED = {"stsb", "ag_news", "dbpedia_14"}
 SPLITS = ("train", "validation", "test", "dev", "validation_matched", "train_r1", "dev_r1", "test_r1")
-CHAT_TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+CHAT_TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
 WITH_HARNESS = [name for name in dataset_names() if dataset_spec(name).prompts[0].name == "harness"]
 Row = dict[str, Any]
 

@@ -32,7 +32,9 @@ def check_chat_template(tokenizer: PreTrainedTokenizerBase | None) -> PreTrained
 def as_chat(tokenizer: PreTrainedTokenizerBase, item: Item) -> Item:
     """Render an item's contexts as a user's turn, with the tokenizer's own template.
 
-    The continuation loses its leading space: it begins the assistant's turn, as in the field's harness.
+    The continuation loses the space that joined it to the context: it begins the assistant's turn, as in the field's
+    harness. Description and few-shot examples are part of the user's turn (the harness puts a description, which only
+    mmlu has, into a system turn).
 
     Args:
         tokenizer: A tokenizer that :func:`check_chat_template` let pass.
@@ -41,8 +43,9 @@ def as_chat(tokenizer: PreTrainedTokenizerBase, item: Item) -> Item:
     Returns:
         The item, its prompt's name with ``+chat``.
     """
-    requests = tuple((_user_turn(tokenizer, context), continuation.lstrip()) for context, continuation in item.requests)
-    return dataclasses.replace(item, requests=requests, prompt=f"{item.prompt}+chat")
+    requests = ((_user_turn(tokenizer, context), continuation) for context, continuation in item.requests)
+    joined = tuple((turn, continuation.removeprefix(" ")) for turn, continuation in requests)
+    return dataclasses.replace(item, requests=joined, prompt=f"{item.prompt}+chat")
 
 
 def _user_turn(tokenizer: PreTrainedTokenizerBase, context: str) -> str:

@@ -9,8 +9,10 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import load_items
+from semprune.data.chat import as_chat
 from semprune.data.encoding import encode_request
 from semprune.errors import ConfigurationError
+from semprune.types import Item
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}[end]{% endfor %}"
@@ -30,6 +32,11 @@ def test_the_context_is_the_users_turn(offline: Path, plain_tokenizer: PreTraine
     assert (chat.item_id, chat.label, chat.prompt) == (plain.item_id, plain.label, "harness+chat")
     expected = f"<s>[user]{plain.requests[0][0]}[end][assistant]"
     assert chat.requests == ((expected, "no"), (expected, "yes"))
+
+
+def test_only_the_joining_space_goes(plain_tokenizer: PreTrainedTokenizerFast) -> None:
+    item = Item("toy", "1", "1", (("It rained because", "  the sun"), ("It rained because", "so")), 0, "ask")
+    assert [continuation for _, continuation in as_chat(chatting(plain_tokenizer), item).requests] == [" the sun", "so"]
 
 
 def test_few_shot_examples_are_part_of_the_turn(offline: Path, plain_tokenizer: PreTrainedTokenizerFast) -> None:

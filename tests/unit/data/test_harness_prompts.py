@@ -6,6 +6,7 @@ the fixtures, in the hub's own columns, for sets that are on the hub only).
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from typing import Any
 
 import datasets
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from semprune.assets import asset_status, ensure_asset
+from semprune.data.chat import as_chat
 from semprune.data.examples import Example, build_examples
 from semprune.data.prompts import find_prompt, render
 from semprune.data.readers import read_files
@@ -33,6 +36,7 @@ OTHER_NAMES = {"social_i_qa": "social_iqa", "anli": "anli_r1", "paws": "paws_en"
 # Its names for tasks that another library (unitxt) renders, as text to generate.
 NOT_COMPARED = {"stsb", "ag_news", "dbpedia_14"}
 SPLITS = ("train", "validation", "test", "dev", "validation_matched", "train_r1", "dev_r1", "test_r1")
+CHAT_TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
 WITH_HARNESS = [name for name in dataset_names() if dataset_spec(name).prompts[0].name == "harness"]
 Row = dict[str, Any]
 
@@ -73,7 +77,16 @@ def label_of(task: Any, doc: Row) -> int:
     return label if isinstance(label, int) else task.doc_to_choice(doc).index(label)
 
 
-def compare(task: Any, spec: DatasetSpec, examples: list[Example]) -> int:
+def compare_chat(task: Any, item: Item, doc: Row, tokenizer: PreTrainedTokenizerFast) -> None:
+    def turns(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
+
+    context = task.fewshot_context(doc, num_fewshot=0, apply_chat_template=True, chat_template=turns)
+    theirs = [instance.args for instance in task.construct_requests(doc, context, apply_chat_template=True)]
+    assert list(as_chat(tokenizer, item).requests) == theirs
+
+
+def compare(task: Any, spec: DatasetSpec, examples: list[Example], tokenizer: PreTrainedTokenizerFast) -> int:
     docs = list(task.eval_docs)
     prompt = find_prompt(spec, "harness")
     assert len(docs) == len(examples) > 0
@@ -81,6 +94,8 @@ def compare(task: Any, spec: DatasetSpec, examples: list[Example]) -> int:
         item: Item = render(spec, example, prompt)
         assert list(item.requests) == requests_of(task, doc, [])
         assert item.label == label_of(task, doc)
+    if not prompt.description:
+        compare_chat(task, render(spec, examples[0], prompt), docs[0], tokenizer)
     # And with two answered examples in front.
     shown, more = (docs[1:3], examples[1:3]) if len(docs) > 2 else (docs[-1:], examples[-1:])
     assert list(render(spec, examples[0], prompt, more).requests) == requests_of(task, docs[0], shown)
@@ -89,15 +104,21 @@ def compare(task: Any, spec: DatasetSpec, examples: list[Example]) -> int:
 
 @pytest.mark.parametrize("name", WITH_HARNESS)
 def test_requests_are_string_equal(
-    name: str, manager: Any, monkeypatch: pytest.MonkeyPatch, written: Callable[[str], dict[str, Any]]
+    name: str,
+    manager: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    written: Callable[[str], dict[str, Any]],
+    plain_tokenizer: PreTrainedTokenizerFast,
 ) -> None:
+    tokenizer = copy.deepcopy(plain_tokenizer)
+    tokenizer.chat_template = CHAT_TEMPLATE
     spec = dataset_spec(name)
     rows = raw_rows(spec, written)
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(OTHER_NAMES.get(name, name).format_map(row), []).append(row)
     compared = sum(
-        compare(harness_task(manager, task, own, monkeypatch), spec, build_examples(spec, own))
+        compare(harness_task(manager, task, own, monkeypatch), spec, build_examples(spec, own), tokenizer)
         for task, own in groups.items()
     )
     assert compared == len(rows)

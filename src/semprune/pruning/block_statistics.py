@@ -142,6 +142,7 @@ class BlockStatistics:
 
         def hook(parameter: str, expert: int, inputs: Tensor, tokens: Tensor) -> None:
             name = names[parameter, expert]
+            self._source[name] = name  # no other matrix reads these tokens
             tau = None if self._tau is None else self._tau.reshape(-1)[tokens]
             # sequence by sequence, as elsewhere; a sequence that sends nothing here still counts as seen
             counts = (tokens // self._shape[1]).bincount(minlength=self._shape[0]).tolist()

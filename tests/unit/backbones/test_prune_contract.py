@@ -129,6 +129,16 @@ def test_a_saved_model_is_read_back_and_generates(architecture, variant, tmp_pat
 
 
 @every_variant
+def test_bfloat16_is_pruned_as_exactly(architecture, variant):
+    model = tiny.make_model(architecture, variant).bfloat16()
+    _wanda(model)
+
+    for name, linear in _linears(model).items():
+        assert linear.weight.dtype == torch.bfloat16
+        assert (linear.weight == 0).sum(-1).unique().tolist() == [linear.weight.shape[1] // 2], name
+
+
+@every_variant
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_padding_never_counts(architecture, variant, side):
     garbage = torch.randint(3, 40, (6, 3), generator=torch.Generator().manual_seed(6))

@@ -13,8 +13,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from safetensors.torch import load_file, save_file
+from tests.unit.backbones import tiny
 
-from semprune.backbones import hub, load, load_backbone
+from semprune.backbones import describe, fingerprint_model, hub, load, load_backbone
 from semprune.errors import BackboneLoadError, SettingError, UnknownArchitectureError, UnknownBackboneError
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -39,6 +40,21 @@ def test_local_folder(folder, model, input_ids):
         assert torch.equal(backbone.model(input_ids).logits, model(input_ids).logits)
 
 
+@pytest.mark.parametrize(("architecture", "variant"), tiny.VARIANTS)
+def test_every_family_is_loaded_with_all_its_weights(architecture, variant, tokenizer, tmp_path):
+    model = tiny.make_model(architecture, variant)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    backbone = load_backbone(str(tmp_path))
+
+    assert backbone.family.name == describe(model, tokenizer, "tiny").family.name
+    assert backbone.fingerprint.weights_sha256 == fingerprint_model(model).weights_sha256
+    assert backbone.max_length == (2048 if architecture == "BloomForCausalLM" else 32)
+    loaded = backbone.model.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_dtype_changes_the_numbers_and_not_the_fingerprint(folder, dtype):
     backbone = load_backbone(str(folder), dtype=dtype)
@@ -46,9 +62,17 @@ def test_dtype_changes_the_numbers_and_not_the_fingerprint(folder, dtype):
     assert backbone.fingerprint == load_backbone(str(folder)).fingerprint
 
 
-@pytest.mark.parametrize(("amx", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_dtype_asks_the_hardware(folder, monkeypatch, amx, expected):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_f": True}, torch.float32),
+        ({}, torch.float32),  # another architecture
+    ],
+)
+def test_auto_dtype_asks_the_hardware(folder, monkeypatch, features, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
     assert load_backbone(str(folder), dtype="auto").dtype == expected
 
 
@@ -77,7 +101,7 @@ def test_damaged_configuration(folder, content):
         load_backbone(str(folder))
 
 
-@pytest.mark.parametrize("architecture", ["LlamaModel", "OPTForCausalLM", None])
+@pytest.mark.parametrize("architecture", ["LlamaModel", "CTRLLMHeadModel", None])
 def test_undeclared_architecture_is_never_loaded_as_another(folder, architecture):
     config = json.loads((folder / "config.json").read_text())
     config["architectures"] = architecture and [architecture]
@@ -154,7 +178,7 @@ def test_hub_model_is_marked_with_its_commit(folder, monkeypatch):
 
 
 def test_hub_model_of_unknown_architecture_is_refused_before_its_weights(tmp_path, monkeypatch):
-    (tmp_path / "config.json").write_text('{"model_type": "opt", "architectures": ["OPTForCausalLM"]}')
+    (tmp_path / "config.json").write_text('{"model_type": "ctrl", "architectures": ["CTRLLMHeadModel"]}')
     asked = []
 
     def snapshot(name, revision, allow_patterns):

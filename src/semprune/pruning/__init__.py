@@ -4,6 +4,7 @@ The Lightning callbacks are in ``semprune.pruning.callbacks``: whoever only prun
 takes longer than all the rest.
 """
 
+from semprune.pruning.collected import CollectedStatistics, dense_statistics, prune_from
 from semprune.pruning.masks import apply_masks, hash_masks
 from semprune.pruning.method import Decision, Method, ScoredMethod
 from semprune.pruning.methods import find_method, methods
@@ -14,6 +15,7 @@ from semprune.pruning.statistics import SquareSums, running_mean_squares, token_
 from semprune.pruning.stored_masks import StoredMasks, load_masks, save_masks
 
 __all__ = [
+    "CollectedStatistics",
     "Decision",
     "Method",
     "PruneReport",
@@ -21,10 +23,12 @@ __all__ = [
     "SquareSums",
     "StoredMasks",
     "apply_masks",
+    "dense_statistics",
     "find_method",
     "hash_masks",
     "load_masks",
     "methods",
+    "prune_from",
     "prune_model",
     "pruned_count",
     "running_mean_squares",

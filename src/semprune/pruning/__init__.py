@@ -13,12 +13,14 @@ from semprune.pruning.report import PruneReport
 from semprune.pruning.selection import pruned_count, select_exact, select_reference
 from semprune.pruning.statistics import SquareSums, running_mean_squares, token_squares
 from semprune.pruning.stored_masks import StoredMasks, load_masks, save_masks
+from semprune.pruning.structured import RemovalReport, remove_neurons
 
 __all__ = [
     "CollectedStatistics",
     "Decision",
     "Method",
     "PruneReport",
+    "RemovalReport",
     "ScoredMethod",
     "SquareSums",
     "StoredMasks",
@@ -31,6 +33,7 @@ __all__ = [
     "prune_from",
     "prune_model",
     "pruned_count",
+    "remove_neurons",
     "running_mean_squares",
     "save_masks",
     "select_exact",

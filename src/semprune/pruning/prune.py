@@ -41,9 +41,8 @@ def prune_model(
 ) -> PruneReport:
     """Prune every linear of the decoder blocks in place; embeddings, head, norms and biases stay as they are.
 
-    Nothing is changed before the settings, the weights and the calibration sequences are checked. Activations can
-    only be checked on the way: where they turn out not finite, earlier blocks are pruned already, so load the model
-    again. Source: SCIENCE §2.
+    Settings, weights and calibration sequences are checked before anything is changed. Activations can only be
+    checked on the way: where they turn out not finite, earlier blocks are pruned already. Source: SCIENCE §2.
 
     Args:
         model: A Hugging Face causal language model of a known family.
@@ -53,7 +52,7 @@ def prune_model(
         pattern: ``N:M`` keeps N weights of each M consecutive inputs of an output: 2:4 keeps two of four.
         attention_mask: 1 for tokens, 0 for padding on either side; padding never counts. None: no padding.
         selection: ``exact`` or ``reference``, see :class:`~semprune.pruning.settings.PruneSettings`.
-        statistics: ``sequential`` or ``dense``, see the same.
+        statistics: ``sequential`` or ``dense``, and
         allocation: ``uniform`` or ``owl``, see the same.
         batch_size: Sequences per forward.
         token_weights: Weights of the tokens in the statistics, 1 everywhere where None. Source: SCIENCE G1.
@@ -67,9 +66,7 @@ def prune_model(
         SettingError: Another argument has a value it cannot have, or a matrix's inputs are not whole runs of M.
         EmptyCalibrationError: The method looks at data and there is no token.
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
-        UnknownArchitectureError: No family declares the model's class.
-        UnprunedMatrixError: A block has a matrix that the family does not name.
-        MaskMismatchError: Ranks computed different masks.
+        SempruneError: The model is of no known family, second moments have no inverse, ranks disagree.
     """
     settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation)
     found = check_settings(method, settings)

@@ -322,6 +322,40 @@ class NonFiniteError(SempruneError):
         super().__init__(f"{where} holds NaN or infinite values. {remedy}")
 
 
+class NotPositiveDefiniteError(SempruneError):
+    """Second moments that have no inverse, even damped."""
+
+    def __init__(self, matrix: str, damping: float) -> None:
+        """Name the matrix and the damping."""
+        super().__init__(
+            f"the second moments of the input of {matrix} are not positive definite with damping {damping:g}: "
+            f"SparseGPT cannot invert them. Pass a larger damping (for example {10 * damping or 0.01:g}), or more "
+            "calibration tokens."
+        )
+
+
+class NeuronRemovalError(SempruneError):
+    """A model whose MLP neurons cannot be taken out so that the result can be saved and loaded."""
+
+    def __init__(self, architecture: str, detail: str) -> None:
+        """Name the architecture and what stands in the way."""
+        super().__init__(
+            f"neurons of {architecture} cannot be removed: {detail}. "
+            "Prune single weights instead (prune_model), which keeps every shape."
+        )
+
+
+class EmptyMatrixError(SempruneError):
+    """A matrix that pruning would leave without any weight."""
+
+    def __init__(self, matrix: str) -> None:
+        """Name the matrix."""
+        super().__init__(
+            f"pruning would leave no weight of {matrix}: all its scores are equal to the threshold that the published "
+            "code takes. Lower the sparsity, or use selection 'exact', which never empties a group."
+        )
+
+
 class PrecisionError(SempruneError):
     """A trainer precision that would cast the association to half precision."""
 

@@ -41,7 +41,11 @@ def check(config: StudyConfig) -> None:
     for method in config.methods:
         for sparsity in config.sparsities:
             check_settings(method, PruneSettings(sparsity))
-    for field in ("methods", "sparsities", "calibrations", "seeds", "datasets"):
+        for pattern in config.patterns:
+            check_settings(method, PruneSettings(pattern=pattern))
+    if not config.patterns and not config.sparsities:
+        raise EmptyStudyError("sparsities")
+    for field in ("methods", "calibrations", "seeds", "datasets"):
         if not getattr(config, field):
             raise EmptyStudyError(field)
 
@@ -77,7 +81,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     dense = _dense(config, module, data[cells[0]], folders[0], run, console)
     module.outcomes = {"dense": dense}
     for number, (cell, folder) in enumerate(zip(cells[1:], folders[1:], strict=True), 1):
-        console.print(f"cell {number} of {len(cells) - 1}: {cell.method} {cell.sparsity:g} {cell.calibration}")
+        console.print(f"cell {number} of {len(cells) - 1}: {cell.label}")
         if not store.is_done(folder):
             _pruned(config, module, cell, data[cell], folder, dense, cards, run)
     store.merge(run, folders)

@@ -10,8 +10,9 @@ import pandas as pd
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.files import write_parquet
 from semprune.pruning.callback import PruningCallback
+from semprune.pruning.pattern import Pattern
 from semprune.study import measure
-from semprune.study.cells import Cell
+from semprune.study.cells import UNSTRUCTURED, Cell
 from semprune.study.fit import concept_table, layer_table
 from semprune.study.trainer import PairedTrainer
 
@@ -54,9 +55,9 @@ def _cell(pruner: PruningCallback, trainer: PairedTrainer) -> Cell:
     data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
     calibration = data.calibration
     looked_at = calibration is not None and pruner.report is not None and pruner.report.calibration is not None
-    return Cell(
-        pruner.name,
-        pruner.settings()["sparsity"],
-        calibration.spec.name if looked_at else "",
-        calibration.seed if looked_at else 0,
-    )
+    settings, report = pruner.settings(), pruner.report
+    assert report is not None  # it has pruned
+    name, seed = (calibration.spec.name, calibration.seed) if looked_at else ("", 0)
+    pattern = settings.get("pattern")
+    sparsity = Pattern.parse(pattern).sparsity if pattern else settings["sparsity"]
+    return Cell(pruner.name, sparsity, name, seed, pattern or UNSTRUCTURED)

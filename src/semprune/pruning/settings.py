@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from torch import Tensor
+
 from semprune.errors import SettingError
 from semprune.pruning.method import Method
 from semprune.pruning.methods import find_method
@@ -16,15 +18,23 @@ class PruneSettings:
 
     Attributes:
         sparsity: Share of each matrix's weights to set to zero, in [0, 1).
-        selection: ``exact`` or ``reference``.
-        statistics: ``sequential`` or ``dense``.
-        batch_size: Sequences per forward.
+        selection: ``exact`` (exactly the asked number per group, ties by position) or ``reference`` (what the
+            published code selects, bit for bit; it sees one sequence per forward, and since its running mean depends
+            on the order, every rank of a distributed run sees all sequences).
+        statistics: ``sequential``: a block's statistics come from its dense weights and the outputs of the pruned
+            blocks before it (as published). ``dense``: from the dense model, in one pass.
+        batch_size: Sequences per forward; with several ranks also the unit that is shared out.
     """
 
     sparsity: float
     selection: str = "exact"
     statistics: str = "sequential"
     batch_size: int = 8
+
+    @property
+    def forward_size(self) -> int:
+        """Sequences per forward that are really run together."""
+        return 1 if self.selection == "reference" else self.batch_size
 
     def relevant(self, method: Method) -> dict[str, str | float | int]:
         """Return the values that a method reads, as they are recorded with its masks."""
@@ -48,3 +58,13 @@ def check_settings(method: str, settings: PruneSettings) -> Method:
     if settings.batch_size < 1:
         raise SettingError("batch_size", settings.batch_size, "at least 1")
     return found
+
+
+def check_token_weights(settings: PruneSettings, token_weights: Tensor | None) -> None:
+    """Refuse token weights where the published code has none.
+
+    Raises:
+        SettingError: There are token weights and the selection is ``reference``.
+    """
+    if token_weights is not None and settings.selection == "reference":
+        raise SettingError("token_weights", "weights", "None with selection 'reference': the published code has none")

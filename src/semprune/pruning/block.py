@@ -1,0 +1,139 @@
+"""Prunes one decoder block: gathers what its matrices read, decides, writes in place, and runs it again.
+
+It knows matrices and hidden states, not the model they come from: a model that is in memory and one that is streamed
+block by block are pruned by the same piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from semprune.backbones.blocks import BlockRunner
+from semprune.pruning.block_statistics import BlockStatistics
+from semprune.pruning.linear import PrunableLinear
+from semprune.pruning.method import Method
+from semprune.pruning.selection import keeper
+from semprune.pruning.settings import PruneSettings
+from semprune.pruning.sharing import sum_together
+from semprune.pruning.statistics import RunningMeanSquares, SquareSums
+from semprune.types import LayerStats
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOutcome:
+    """What the pruning of one block, or of several, did.
+
+    Attributes:
+        masks: True where a weight is kept, in the stored orientation, on the CPU, by module name.
+        sparsity: Measured share of zeros of each matrix, by module name.
+    """
+
+    masks: dict[str, Bool[Tensor, "rows columns"]] = field(default_factory=dict)
+    sparsity: dict[str, float] = field(default_factory=dict)
+
+    def add(self, other: BlockOutcome) -> None:
+        """Take in what another block's pruning did."""
+        self.masks.update(other.masks)
+        self.sparsity.update(other.sparsity)
+
+
+class BlockPruner:
+    """Prunes one block after the other, each from the hidden states that its runner holds.
+
+    Use it inside :func:`semprune.backbones.blocks.calibrating`.
+
+    Args:
+        method: A pruning method.
+        settings: How to prune, checked by :func:`semprune.pruning.settings.check_settings`.
+        sequences: Calibration sequences that all ranks together run.
+        shared: Whether each rank runs its own share of them, so that statistics are summed over ranks.
+    """
+
+    def __init__(self, method: Method, settings: PruneSettings, sequences: int = 0, *, shared: bool = False) -> None:
+        """Nothing is run yet."""
+        self._method = method
+        self._settings = settings
+        self._sequences = sequences
+        self._shared = shared
+        self._sequential = settings.statistics == "sequential"
+        self._keep = keeper(settings.selection, settings.sparsity)
+
+    def prune(
+        self,
+        runner: BlockRunner,
+        index: int,
+        linears: Sequence[PrunableLinear],
+        tau: Float[Tensor, "sequences tokens"] | None = None,
+        *,
+        advance: bool,
+    ) -> BlockOutcome:
+        """Gather, decide and write one block.
+
+        Args:
+            runner: Holds the block's inputs.
+            index: The block, as the runner counts.
+            linears: The block's matrices, in the order of the computation.
+            tau: Weight of each token of the runner's sequences, 0 for padding; None where every weight is 1.
+            advance: Leave the next block's inputs in the runner: outputs of the pruned block where statistics are
+                sequential, of the dense one where they are dense. False for the last block: nobody needs its outputs.
+
+        Raises:
+            CaptureError: A matrix did not see every sequence once.
+            NonFiniteError: An input held NaN or infinity at a token that counts; nothing of this block is changed.
+        """
+        stats = self.gather(runner, index, linears, tau, advance=advance and not self._sequential)
+        outcome = self.decide(linears, stats)
+        if advance and self._sequential:
+            runner.run(index, advance=True)
+        return outcome
+
+    def gather(
+        self,
+        runner: BlockRunner,
+        index: int,
+        linears: Sequence[PrunableLinear],
+        tau: Float[Tensor, "sequences tokens"] | None = None,
+        *,
+        advance: bool,
+    ) -> dict[str, LayerStats]:
+        """Run one block as it is and return the statistics of what its matrices read, summed over ranks.
+
+        Args:
+            runner: Holds the block's inputs.
+            index: The block, as the runner counts.
+            linears: Its matrices.
+            tau: As in :meth:`prune`.
+            advance: Leave the block's outputs in the runner.
+
+        Raises:
+            CaptureError: A matrix did not see every sequence once.
+            NonFiniteError: An input held NaN or infinity at a token that counts.
+        """
+        gathered = BlockStatistics(linears, SquareSums if self._settings.selection == "exact" else RunningMeanSquares)
+        with gathered.gathering(outputs_dropped=not advance) as begin:
+
+            def on_batch(batch: slice) -> None:
+                weights = None if tau is None else tau[batch]
+                begin((batch.stop - batch.start, runner.hidden.shape[1]), weights)
+
+            runner.run(index, advance=advance, on_batch=on_batch)
+        if self._shared:
+            sum_together(gathered.additive())
+        return gathered.results(self._sequences)
+
+    def decide(self, linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats]) -> BlockOutcome:
+        """Prune matrices in place, given their statistics (none for a method that reads none)."""
+        outcome = BlockOutcome()
+        for linear in linears:
+            decision = self._method.prune(linear.weight, stats.get(linear.name), self._keep)
+            if decision.weight is not None:
+                linear.write(linear.orient(decision.weight))
+            kept = linear.orient(decision.kept).contiguous()
+            linear.keep(kept)
+            outcome.masks[linear.name] = kept.cpu()
+            outcome.sparsity[linear.name] = linear.measured_sparsity()
+        return outcome

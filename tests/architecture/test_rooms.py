@@ -13,12 +13,13 @@ import pytest
 
 import semprune
 
-FOUNDATION = {"errors", "files", "ranks", "tensor_files", "types"}
+FOUNDATION = {"errors", "files", "provenance", "ranks", "tensor_files", "types"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
 LEFT_OF_STUDY = LEFT_OF_EVALUATION | {"evaluation", "pruning", "attribution"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
+    "provenance": {"errors"},
     "ranks": {"errors"},
     "types": {"errors"},
     "tensor_files": {"errors", "files", "types"},

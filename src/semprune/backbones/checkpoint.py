@@ -16,19 +16,9 @@ from torch import Tensor
 
 from semprune.backbones.weight_files import weight_files
 from semprune.errors import BackboneLoadError
+from semprune.tensor_files import CODES
 
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
+DTYPES = {code: dtype for dtype, code in CODES.items()}
 REMEDY = "Fetch the model again, or save it again with save_pretrained."
 
 

@@ -7,7 +7,7 @@ is restated here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -33,6 +33,7 @@ class Conversion:
     Attributes:
         targets: For each stored name the parameters (or buffers) that it becomes or becomes a part of; empty where the
             model has no place for it.
+        renamed: Stored names whose tensors are parameters as they are, under another name or the same.
 
     Args:
         model: The model, on the meta device.
@@ -41,9 +42,7 @@ class Conversion:
         device: Where they go.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, stored: Iterator[str] | list[str], dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, stored: Iterable[str], dtype: torch.dtype, device: torch.device) -> None:
         """Rename all names, which also tells transformers what to undo when names are turned back."""
         self._model = model
         mapping = get_model_conversion_mapping(model)
@@ -51,6 +50,7 @@ class Conversion:
         self._converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
         # mostly parameters; a few models store buffers
         self._places = model.state_dict()
+        self.renamed: set[str] = set()
         self.targets = {name: self._targets(name) for name in stored}
         self._settings = LoadStateDictConfig(
             dtype=dtype,
@@ -84,6 +84,7 @@ class Conversion:
         if renamed not in self._places and stored in self._places:  # should not have been renamed
             renamed, source = self._rename(stored, [], [])
         if source is None:
+            self.renamed.add(stored)
             return (renamed,) if renamed in self._places else ()
         patterns = next(entry for entry in self._converters if source in entry.source_patterns).target_patterns
         names = (renamed.replace(patterns[0], pattern) for pattern in patterns)

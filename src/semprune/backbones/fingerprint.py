@@ -8,12 +8,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from semprune.assets import cache_folder
 from semprune.backbones.checkpoint import Checkpoint
 from semprune.backbones.weight_files import weight_files
+from semprune.tensor_files import tensor_bytes
 from semprune.types import Fingerprint
 
 DEFINITION = 1
@@ -73,8 +73,7 @@ def _hash_files(folder: Path) -> str:
 
 def _add(digest: hashlib._Hash, name: str, value: Tensor) -> None:
     digest.update(f"{name}|{tuple(value.shape)}|{value.dtype}|".encode())
-    flat = value.detach().cpu().contiguous().reshape(-1)
-    digest.update(flat.view(torch.uint8).numpy().data)  # bytes, since numpy has no bfloat16
+    digest.update(tensor_bytes(value))
 
 
 def _stamp(path: Path) -> list[str | int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -48,23 +49,47 @@ def load_backbone(
 
 
 def _read(name: str, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    remedy = f"Are the files in {folder} complete and of this model? Delete a cached folder to have it made again."
     try:
         model, loading = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise BackboneLoadError(name, first_line(error), _remedy(folder)) from error
+    # transformers fills what a file lacks with random numbers and only warns.
+    refuse_absent(name, folder, {str(key) for kind in ("missing_keys", "mismatched_keys") for key in loading[kind]})
+    return model, load_tokenizer(name, folder)
+
+
+def load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model folder.
+
+    Raises:
+        BackboneLoadError: There is none.
+    """
+    try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise BackboneLoadError(name, first_line(error), remedy) from error
-    # transformers fills what a file lacks with random numbers and only warns.
-    absent = sorted({str(key) for kind in ("missing_keys", "mismatched_keys") for key in loading[kind]})
-    if absent:
-        detail = f"the weights lack {', '.join(absent[:5])}" + (f" and {len(absent) - 5} more" if absent[5:] else "")
-        raise BackboneLoadError(name, detail, remedy)
-    # It also makes an empty tokenizer for some models where there is none.
+        raise BackboneLoadError(name, first_line(error), _remedy(folder)) from error
+    # transformers makes an empty tokenizer for some models where there is none.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise BackboneLoadError(name, "there is no vocabulary for its tokenizer", remedy)
-    return model, tokenizer
+        raise BackboneLoadError(name, "there is no vocabulary for its tokenizer", _remedy(folder))
+    return tokenizer
+
+
+def refuse_absent(name: str, folder: Path, absent: Iterable[str]) -> None:
+    """Refuse a model some of whose parameters are in no file.
+
+    Raises:
+        BackboneLoadError: There is one.
+    """
+    names = sorted(absent)
+    if names:
+        more = f" and {len(names) - 5} more" if names[5:] else ""
+        raise BackboneLoadError(name, f"the weights lack {', '.join(names[:5])}{more}", _remedy(folder))
+
+
+def _remedy(folder: Path) -> str:
+    return f"Are the files in {folder} complete and of this model? Delete a cached folder to have it made again."
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:

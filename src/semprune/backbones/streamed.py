@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
@@ -14,9 +15,11 @@ from semprune.backbones.checkpoint import Checkpoint
 from semprune.backbones.conversion import Conversion
 from semprune.backbones.families import find_family
 from semprune.backbones.fingerprint import fingerprint_folder
+from semprune.backbones.hub import FILES
 from semprune.backbones.layout import decoder_layers, prunable_matrices
-from semprune.backbones.load import check_device, resolve_dtype
+from semprune.backbones.load import check_device, refuse_absent, resolve_dtype
 from semprune.backbones.source import BackboneSource
+from semprune.backbones.weight_files import INDEX
 from semprune.errors import BackboneLoadError
 
 
@@ -33,6 +36,8 @@ class StreamedModel:
         matrices: Its prunable matrices, block by block.
         fingerprint: Which weights these are.
         checkpoint: Its stored tensors.
+        places: First parameter that each stored tensor becomes; tensors that the model has no place for are left out.
+        conversion: Turns stored tensors into parameters and back.
         dtype: Number format of the parameters.
 
     Args:
@@ -58,8 +63,8 @@ class StreamedModel:
         self.family = find_family(source.architecture)
         self.blocks = decoder_layers(self.model, self.family)
         self.matrices = prunable_matrices(self.model, self.family)
-        self._conversion = Conversion(self.model, list(self.checkpoint.tensors), self.dtype, self.device)
-        self._places = self._by_place()
+        self.conversion = Conversion(self.model, list(self.checkpoint.tensors), self.dtype, self.device)
+        self.places = {name: targets[0] for name, targets in self.conversion.targets.items() if targets}
         self._check_complete()
         self.fingerprint = fingerprint_folder(source.folder, source.architecture, source.revision)
 
@@ -83,41 +88,29 @@ class StreamedModel:
         """Return the open block's parameters under the names in which they are stored."""
         prefix = self._prefix(index)
         state = self.blocks[index].state_dict()
-        return self._conversion.revert({f"{prefix}{name}": value.detach().cpu() for name, value in state.items()})
+        return self.conversion.revert({f"{prefix}{name}": value.detach().cpu() for name, value in state.items()})
 
-    def outside_blocks(self) -> Iterator[dict[str, Tensor]]:
-        """Yield the stored tensors outside the blocks, head included, one by one, in the model's number format."""
-        for name in sorted(stored for stored, place in self._places.items() if not self._in_a_block(place)):
-            (target, *others) = self._conversion.targets[name]
-            tensor = self.checkpoint.read([name])[name]
-            if others:  # several parameters in one tensor: handed on as it is
-                yield {name: tensor}
-            else:
-                yield self._conversion.revert({target: self._as_parameter(target, tensor)})
+    def in_a_block(self, place: str) -> bool:
+        """Whether a parameter's name belongs to a decoder block."""
+        return place.startswith(f"{self.family.layers}.")
 
-    def block_bytes(self) -> int:
-        """Return the size of the largest block's parameters, in bytes."""
-        return max(_size(block.parameters()) for block in self.blocks)
+    def configuration(self) -> str:
+        """Return the text of a ``config.json`` for this model in its number format."""
+        text: str = self.model.config.to_json_string()
+        return text
 
-    def around_bytes(self) -> int:
-        """Return the size of the body's parameters outside the blocks, in bytes."""
-        inside = {id(value) for block in self.blocks for value in block.parameters()}
-        return _size(value for value in self._body().parameters() if id(value) not in inside)
-
-    def total_bytes(self) -> int:
-        """Return the size of all parameters, in bytes."""
-        return _size(self.model.parameters())
-
-    def _as_parameter(self, target: str, tensor: Tensor) -> Tensor:
-        place = self.model.get_parameter_or_buffer(target)
-        return tensor.to(place.dtype) if tensor.is_floating_point() else tensor
+    def companions(self) -> list[Path]:
+        """Return the files beside the weights that a copy of the model needs: tokenizer, generation settings."""
+        own = {"config.json", INDEX, *(stored.file.name for stored in self.checkpoint.tensors.values())}
+        found = {path for pattern in FILES for path in self.source.folder.glob(pattern)}
+        return sorted(path for path in found if path.name not in own and path.suffix != ".safetensors")
 
     @contextmanager
     def _loaded(self, prefix: str | None) -> Iterator[None]:
-        names = [stored for stored, place in self._places.items() if self._belongs(place, prefix)]
+        names = [stored for stored, place in self.places.items() if self._belongs(place, prefix)]
         root = self.model.get_submodule(prefix.rstrip(".")) if prefix else self._body()
         try:
-            self._conversion.load(self.checkpoint.read(names))
+            self.conversion.load(self.checkpoint.read(names))
             root.requires_grad_(False)
             yield
         finally:
@@ -126,7 +119,7 @@ class StreamedModel:
     def _belongs(self, place: str, prefix: str | None) -> bool:
         if prefix is not None:
             return place.startswith(prefix)
-        return place.startswith(f"{self.model.base_model_prefix}.") and not self._in_a_block(place)
+        return place.startswith(f"{self.model.base_model_prefix}.") and not self.in_a_block(place)
 
     def _body(self) -> nn.Module:
         body: nn.Module = self.model.base_model
@@ -135,22 +128,11 @@ class StreamedModel:
     def _prefix(self, index: int) -> str:
         return f"{self.family.layers}.{index}."
 
-    def _in_a_block(self, place: str) -> bool:
-        return place.startswith(f"{self.family.layers}.")
-
-    def _by_place(self) -> dict[str, str]:
-        """First parameter that each stored tensor becomes; tensors without a place are left out."""
-        return {name: targets[0] for name, targets in self._conversion.targets.items() if targets}
-
     def _check_complete(self) -> None:
-        filled = {target for targets in self._conversion.targets.values() for target in targets}
+        filled = {target for targets in self.conversion.targets.values() for target in targets}
         tied = set(self.model.all_tied_weights_keys)
-        absent = sorted({name for name, _ in self.model.named_parameters()} - filled - tied)
-        if absent:
-            more = f" and {len(absent) - 5} more" if absent[5:] else ""
-            detail = f"the weights lack {', '.join(absent[:5])}{more}"
-            remedy = f"Are the files in {self.source.folder} complete and of this model?"
-            raise BackboneLoadError(self.source.name, detail, remedy)
+        absent = {name for name, _ in self.model.named_parameters()} - filled - tied
+        refuse_absent(self.source.name, self.source.folder, absent)
 
     def _refuse_quantised(self, config: PretrainedConfig) -> None:
         if getattr(config, "quantization_config", None) is not None:
@@ -177,7 +159,3 @@ def _release(root: nn.Module) -> None:
         for name, value in module.named_parameters(recurse=False):
             if not value.is_meta:
                 setattr(module, name, nn.Parameter(torch.empty_like(value, device="meta"), requires_grad=False))
-
-
-def _size(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

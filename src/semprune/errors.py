@@ -297,6 +297,17 @@ class NonFiniteError(SempruneError):
         super().__init__(f"{where} holds NaN or infinite values. {remedy}")
 
 
+class EmptyMatrixError(SempruneError):
+    """A matrix that pruning would leave without any weight."""
+
+    def __init__(self, matrix: str) -> None:
+        """Name the matrix."""
+        super().__init__(
+            f"pruning would leave no weight of {matrix}: all its scores are equal to the threshold that the published "
+            "code takes. Lower the sparsity, or use selection 'exact', which never empties a group."
+        )
+
+
 class PrecisionError(SempruneError):
     """A trainer precision that would cast the association to half precision."""
 

@@ -6,17 +6,21 @@ block by block are pruned by the same piece.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from semprune.backbones.blocks import BlockRunner
+from semprune.errors import EmptyMatrixError
 from semprune.pruning.block_statistics import BlockStatistics
 from semprune.pruning.linear import PrunableLinear
-from semprune.pruning.method import Method
-from semprune.pruning.selection import keeper
+from semprune.pruning.method import Decision, Method
+from semprune.pruning.pattern import Pattern
+from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.sharing import sum_together
 from semprune.pruning.statistics import RunningMeanSquares, SquareSums
@@ -30,15 +34,44 @@ class BlockOutcome:
     Attributes:
         masks: True where a weight is kept, in the stored orientation, on the CPU, by module name.
         sparsity: Measured share of zeros of each matrix, by module name.
+        orders: Of matrices whose columns were reordered for their pattern: the columns (inputs) in the order in which
+            the pattern holds, on the CPU, by module name.
+        patterned: Whether the asked N:M pattern holds in the mask as it is stored (inputs in their own order), by
+            module name; empty where none was asked.
     """
 
     masks: dict[str, Bool[Tensor, "rows columns"]] = field(default_factory=dict)
     sparsity: dict[str, float] = field(default_factory=dict)
+    orders: dict[str, Int[Tensor, " in"]] = field(default_factory=dict)
+    patterned: dict[str, bool] = field(default_factory=dict)
 
     def add(self, other: BlockOutcome) -> None:
         """Take in what another block's pruning did."""
-        self.masks.update(other.masks)
-        self.sparsity.update(other.sparsity)
+        for name in ("masks", "sparsity", "orders", "patterned"):
+            getattr(self, name).update(getattr(other, name))
+
+    def report(self, method: str, settings: Mapping[str, Any], calibration: str | None) -> PruneReport:
+        """Return what was done together with how."""
+        return PruneReport(method, settings, self.masks, self.sparsity, calibration, self.orders, self.patterned)
+
+    def record(self, linear: PrunableLinear, decision: Decision, pattern: Pattern | None) -> None:
+        """Write one decision in place and take it down.
+
+        Raises:
+            EmptyMatrixError: No weight would be left; nothing is written.
+        """
+        if not decision.kept.any():
+            raise EmptyMatrixError(linear.name)
+        if decision.weight is not None:
+            linear.write(linear.orient(decision.weight))
+        kept = linear.orient(decision.kept).contiguous()
+        linear.keep(kept)
+        self.masks[linear.name] = kept.cpu()
+        self.sparsity[linear.name] = linear.measured_sparsity()
+        if decision.order is not None:
+            self.orders[linear.name] = decision.order.cpu()
+        if pattern is not None:
+            self.patterned[linear.name] = pattern.fits(decision.kept)
 
 
 class BlockPruner:
@@ -60,7 +93,7 @@ class BlockPruner:
         self._sequences = sequences
         self._shared = shared
         self._sequential = settings.statistics == "sequential"
-        self._keep = keeper(settings.selection, settings.sparsity)
+        self._keep = settings.keep
 
     def prune(
         self,
@@ -125,15 +158,24 @@ class BlockPruner:
             sum_together(gathered.additive())
         return gathered.results(self._sequences)
 
-    def decide(self, linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats]) -> BlockOutcome:
-        """Prune matrices in place, given their statistics (none for a method that reads none)."""
+    def decide(self, linears: Sequence[PrunableLinear], stats: Mapping[str, LayerStats]) -> BlockOutcome:
+        """Prune matrices in place, given their statistics (none for a method that reads none).
+
+        Raises:
+            EmptyMatrixError: A matrix would be left without a weight; it is not changed.
+        """
         outcome = BlockOutcome()
-        for linear in linears:
-            decision = self._method.prune(linear.weight, stats.get(linear.name), self._keep)
-            if decision.weight is not None:
-                linear.write(linear.orient(decision.weight))
-            kept = linear.orient(decision.kept).contiguous()
-            linear.keep(kept)
-            outcome.masks[linear.name] = kept.cpu()
-            outcome.sparsity[linear.name] = linear.measured_sparsity()
+        for together in _by_input(linears, stats):
+            named = {linear.name: linear for linear in together}
+            weights = {name: linear.weight for name, linear in named.items()}
+            for name, decision in self._method.prune_together(weights, stats.get(together[0].name), self._keep):
+                outcome.record(named[name], decision, self._keep.pattern)
         return outcome
+
+
+def _by_input(linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats]) -> list[list[PrunableLinear]]:
+    """Return the matrices, those together that share their statistics; without any, each by itself."""
+    groups: dict[int | str, list[PrunableLinear]] = defaultdict(list)
+    for linear in linears:
+        groups[id(stats[linear.name]) if linear.name in stats else linear.name].append(linear)
+    return list(groups.values())

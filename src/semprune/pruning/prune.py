@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -28,13 +29,15 @@ def prune_model(
     input_ids: Int[Tensor, "sequences tokens"] | None,
     *,
     method: str,
-    sparsity: float,
+    sparsity: float | None = None,
+    pattern: str | None = None,
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
     selection: str = "exact",
     statistics: str = "sequential",
     batch_size: int = 8,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
+    **options: Any,
 ) -> PruneReport:
     """Prune every linear of the decoder blocks in place; embeddings, head, norms and biases stay as they are.
 
@@ -46,30 +49,34 @@ def prune_model(
         model: A Hugging Face causal language model of a known family.
         input_ids: Calibration sequences; None for a method that looks at no data (magnitude).
         method: Name of a method in :mod:`semprune.pruning.methods`.
-        sparsity: As in :class:`~semprune.pruning.settings.PruneSettings`, like the other settings.
+        sparsity: Share of each matrix's weights to set to zero. Either this or ``pattern``.
+        pattern: ``N:M`` keeps N weights of each M consecutive inputs of an output: 2:4 keeps two of four.
         attention_mask: 1 for tokens, 0 for padding on either side; padding never counts. None: no padding.
-        selection: ``exact`` or ``reference``.
-        statistics: ``sequential`` or ``dense``.
+        selection: ``exact`` or ``reference``, see :class:`~semprune.pruning.settings.PruneSettings`.
+        statistics: ``sequential`` or ``dense``, see the same.
         batch_size: Sequences per forward.
         token_weights: Weights of the tokens in the statistics, 1 everywhere where None. Source: SCIENCE G1.
         distributed: Every rank of the default process group makes this call with the same sequences and gets the
             same masks; each runs its share of the batches (all of them with ``reference`` selection).
+        options: Options of the method, which its file describes.
 
     Raises:
         UnknownMethodError: There is no such method.
         SparsityRangeError: The sparsity is outside [0, 1).
-        SettingError: Another argument has a value it cannot have.
+        SettingError: Another argument has a value it cannot have, or a matrix's inputs are not whole runs of M.
         EmptyCalibrationError: The method looks at data and there is no token.
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
         UnknownArchitectureError: No family declares the model's class.
         UnprunedMatrixError: A block has a matrix that the family does not name.
         MaskMismatchError: Ranks computed different masks.
     """
-    settings = PruneSettings(sparsity, selection, statistics, batch_size)
+    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options)
     found = check_settings(method, settings)
     check_token_weights(settings, token_weights)
     blocks = prunable_linears(model)
-    check_finite(chain.from_iterable(blocks.values()))
+    linears = list(chain.from_iterable(blocks.values()))
+    settings.check_widths((linear.name, linear.weight.shape[1]) for linear in linears)
+    check_finite(linears)
     distributed = distributed and several_ranks()
     tokens = None
     if found.needs_statistics:
@@ -77,7 +84,7 @@ def prune_model(
     with calibrating(model):
         outcome = _prune_blocks(model, blocks, found, settings, tokens, distributed)
     calibration = None if tokens is None else hash_calibration(tokens.input_ids, tokens.tau)
-    report = PruneReport(method, settings.relevant(found), outcome.masks, outcome.sparsity, calibration)
+    report = outcome.report(method, settings.relevant(found), calibration)
     if distributed:
         require_equal_masks(report.mask_hash, next(model.parameters()).device)
     return report
@@ -93,7 +100,7 @@ def _prune_blocks(
 ) -> BlockOutcome:
     outcome = BlockOutcome()
     if tokens is None:
-        outcome.add(BlockPruner(method, settings).decide(chain.from_iterable(blocks.values()), {}))
+        outcome.add(BlockPruner(method, settings).decide(list(chain.from_iterable(blocks.values())), {}))
         return outcome
     shared = distributed and settings.selection == "exact"
     runner, tau = _runner(model, settings, tokens, shared=shared)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from semprune.pruning.masks import hash_masks
@@ -23,6 +23,11 @@ class PruneReport:
         masks: True where a weight is kept, in the stored orientation, on the CPU, by module name.
         sparsity: Measured share of zeros of each matrix, by module name.
         calibration: sha256 of the calibration's token ids; None where none were looked at.
+        orders: Of matrices whose columns were reordered for their N:M pattern: the inputs in the order in which the
+            pattern holds, by module name. Who runs such a matrix on N:M hardware permutes its columns so, and its
+            inputs alike.
+        patterned: Whether the asked N:M pattern was measured in the mask as it is stored, its inputs in their own
+            order, by module name; empty where none was asked. False for matrices in ``orders``, save by chance.
     """
 
     method: str
@@ -30,6 +35,8 @@ class PruneReport:
     masks: Mapping[str, Bool[Tensor, "rows columns"]]
     sparsity: Mapping[str, float]
     calibration: str | None = None
+    orders: Mapping[str, Int[Tensor, " in"]] = field(default_factory=dict)
+    patterned: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def total_sparsity(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -11,9 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semprune.errors import SettingError, SparsityRangeError
+from semprune.pruning.pattern import Pattern, select_pattern_exact, select_pattern_reference
 
 Group = Literal["row", "matrix"]
-Keep = Callable[[Float[Tensor, "out in"], Group], Bool[Tensor, "out in"]]
 
 
 def pruned_count(sparsity: float, size: int) -> int:
@@ -117,7 +118,37 @@ def check_selection(selection: str) -> str:
     return selection
 
 
-def keeper(selection: str, sparsity: float) -> Keep:
-    """Return the function that a method asks which weights to keep, given scores and group."""
-    select = SELECTIONS[selection]
-    return lambda score, group: select(score, sparsity, group)
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which weights a method is to keep, given scores and the group that competes.
+
+    Attributes:
+        selection: ``exact`` or ``reference``.
+        sparsity: Share to prune; not read where there is a pattern.
+        pattern: N:M, whose runs are the groups then; None for no pattern.
+    """
+
+    selection: str
+    sparsity: float
+    pattern: Pattern | None = None
+
+    @property
+    def reference(self) -> bool:
+        """Whether the published code is to be followed bit for bit."""
+        return self.selection == "reference"
+
+    def __call__(self, score: Float[Tensor, "out in"], group: Group) -> Bool[Tensor, "out in"]:
+        """Return True where a weight is kept; the lowest scores go."""
+        if self.pattern is None:
+            return SELECTIONS[self.selection](score, self.sparsity, group)
+        return (select_pattern_reference if self.reference else select_pattern_exact)(score, self.pattern)
+
+
+def keeper(selection: str, sparsity: float, pattern: str | None = None) -> Keep:
+    """Return what a method asks which weights to keep.
+
+    Example:
+        >>> keeper("exact", 0.5)(torch.tensor([[2.0, 1.0]]), "row")
+        tensor([[ True, False]])
+    """
+    return Keep(selection, sparsity, None if pattern is None else Pattern.parse(pattern))

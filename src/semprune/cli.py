@@ -20,6 +20,7 @@ from semprune.data import (  # noqa: F401  # short names in configurations
     EvaluationDataModule,
 )
 from semprune.errors import SempruneError
+from semprune.prune_command import prune
 from semprune.pruning.callbacks import Magnitude, Wanda  # noqa: F401  # short names in configurations
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.study import PairedTrainer, StudyConfig, run_study
@@ -31,6 +32,7 @@ What pruning destroys in a language model, and in which neurons.
 
   fit     --config configs/fit.yaml                  learn the neuron x concept association
   test    --config configs/test.yaml --ckpt_path …   score dense and pruned model, semantic loss
+  prune   --config configs/prune/wanda.yaml          a pruned model as a Hugging Face folder, its masks
   study   --config configs/study/quickstart.yaml     the whole job: fit, prune, evaluate, report
   report  RUN_DIR                                    HTML page and tables of a study
   assets  list | get NAME … | verify NAME …          offline models and data
@@ -115,6 +117,7 @@ def _asset_table() -> Table:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "fit": lambda arguments: _lightning(["fit", *arguments]),
     "test": lambda arguments: _lightning(["test", *arguments]),
+    "prune": prune,
     "study": _study,
     "report": _report,
     "assets": _assets,

@@ -32,7 +32,8 @@ ROOMS: dict[str, set[str]] = {
     "attribution": LEFT_OF_STUDY - {"attribution"},
     "study": LEFT_OF_STUDY,
     "report": {"errors", "files"},
-    "cli": LEFT_OF_STUDY | {"study", "report"},
+    "prune_command": LEFT_OF_STUDY,
+    "cli": LEFT_OF_STUDY | {"study", "report", "prune_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

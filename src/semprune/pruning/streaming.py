@@ -65,7 +65,7 @@ def prune_streamed(
                 bits = {name: pack_bits(mask) for name, mask in outcome.masks.items()}
                 write_safetensors(_masks_of(output, block), bits, {})
                 if not masks_only:
-                    write_safetensors(_shard(output, block, count), streamed.export_block(block), FORMAT)
+                    _write_shard(_shard(output, block, count), streamed.export_block(block))
             steps.settle(block)
             output.finish_block({"sparsity": outcome.sparsity})
             steps.drop(block)
@@ -74,6 +74,11 @@ def prune_streamed(
         _write_masks(streamed, output, header)
         if not masks_only:
             _complete_folder(streamed, output)
+
+
+def _write_shard(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    layout = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+    stream_safetensors(path, layout, ((name, tensors[name]) for name in storage_order(layout)), FORMAT)
 
 
 def _write_masks(streamed: StreamedModel, output: OutputFolder, header: Mapping[str, Any]) -> None:

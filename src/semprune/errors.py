@@ -289,6 +289,31 @@ class UnprunedMatrixError(SempruneError):
         )
 
 
+class UnroutedExpertError(SempruneError):
+    """An expert of a mixture that no calibration token was routed to."""
+
+    def __init__(self, matrices: Iterable[str], shown: int = 6) -> None:
+        """List the matrices without a statistic."""
+        names = list(matrices)
+        more = f" and {len(names) - shown} more" if len(names) > shown else ""
+        super().__init__(
+            f"no calibration token was routed to the experts of {', '.join(names[:shown])}{more}: nothing is known of "
+            "their inputs. Pass more or more varied calibration sequences, or prune by magnitude, which needs none."
+        )
+
+
+class RoutedNeuronsError(SempruneError):
+    """MLP neurons asked of a block whose MLP is a mixture of experts."""
+
+    def __init__(self, architecture: str, layer: int) -> None:
+        """Name the architecture and the block."""
+        super().__init__(
+            f"{architecture}: the MLP neurons of block {layer} are inside of experts and have a value only at the "
+            "tokens routed to these; they cannot be associated with concepts. Ask for kinds=('attention',), or use "
+            "this backbone for pruning and evaluation only."
+        )
+
+
 class NonFiniteError(SempruneError):
     """NaN or infinity where numbers must be finite."""
 

@@ -13,9 +13,10 @@ class NeuronSite:
     """A place in a frozen LLM whose coordinates are neurons.
 
     Attributes:
-        name: Stable site name, ``layers.{layer}.mlp``.
+        name: Stable site name, ``layers.{layer}.mlp`` or ``layers.{layer}.attn``.
         layer: Index of the decoder block.
-        kind: ``mlp`` (input of the down-projection).
+        kind: ``mlp`` (input of the down-projection) or ``attention`` (input of the attention's output projection, its
+            heads side by side).
         width: Number of neurons.
         module: Dotted path of the module whose *input* holds the neurons.
     """
@@ -29,19 +30,39 @@ class NeuronSite:
 
 @dataclass(frozen=True, slots=True)
 class PrunableMatrix:
-    """A linear weight inside a decoder block.
+    """A linear weight inside a decoder block, or one expert's slice of a stack of them.
 
     Attributes:
-        name: Dotted path of the module inside the Hugging Face model.
+        name: Dotted path of the module inside the Hugging Face model; for an expert followed by the parameter's name
+            and the expert's index.
         layer: Index of the decoder block.
-        role: ``q``, ``k``, ``v``, ``qkv``, ``o``, ``gate``, ``up`` or ``down``.
+        role: ``q``, ``k``, ``v``, ``qkv``, ``o``, ``gate``, ``up``, ``gate_up`` or ``down``.
         transposed: True where the stored weight is ``[in, out]`` (GPT-2's Conv1D).
+        parameter: Name of the parameter in the module.
+        expert: Which slice of a parameter ``[experts, rows, columns]``; None where the parameter is the matrix.
+
+    Example:
+        >>> matrix = PrunableMatrix("layers.0.experts.down_proj.3", 0, "down", parameter="down_proj", expert=3)
+        >>> matrix.module, matrix.key
+        ('layers.0.experts', 'layers.0.experts.down_proj')
     """
 
     name: str
     layer: int
     role: str
     transposed: bool = False
+    parameter: str = "weight"
+    expert: int | None = None
+
+    @property
+    def module(self) -> str:
+        """Dotted path of the module inside the Hugging Face model."""
+        return self.name if self.expert is None else self.name.removesuffix(f".{self.parameter}.{self.expert}")
+
+    @property
+    def key(self) -> str:
+        """Name of the whole parameter in the model's state dict."""
+        return f"{self.module}.{self.parameter}"
 
 
 @dataclass(frozen=True, slots=True)

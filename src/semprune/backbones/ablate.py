@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.hooks import site_hooks
-from semprune.backbones.layout import family_of, neuron_sites
+from semprune.backbones.layout import family_of, kind_of_site, neuron_sites
 from semprune.errors import CaptureError
 from semprune.types import NeuronSite
 
@@ -29,10 +29,12 @@ def ablate(model: nn.Module, replacements: Mapping[str, Replacement]) -> Iterato
 
     Raises:
         UnknownArchitectureError: No family declares the model's class.
+        RoutedNeuronsError: A site is the MLP of a mixture of experts.
         CaptureError: A site does not exist or never ran, an index is outside its width, or the two tensors of a site
             differ in length.
     """
-    known = {site.name: site for site in neuron_sites(model, family_of(model))}
+    kinds = tuple(dict.fromkeys(kind_of_site(name) for name in replacements)) or ("mlp",)
+    known = {site.name: site for site in neuron_sites(model, family_of(model), kinds)}
     for name, replacement in replacements.items():
         _check(known, name, replacement)
     held = {name: pair for name, pair in replacements.items() if pair[0].numel()}

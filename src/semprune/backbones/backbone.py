@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,7 +23,6 @@ class Backbone:
         model: The Hugging Face model, in evaluation mode, no parameter requires a gradient.
         tokenizer: Its tokenizer.
         family: Where its matrices and neurons are.
-        sites: Places of its neurons, in the order of the layers.
         matrices: Its prunable matrices, block by block.
         fingerprint: Which weights these are.
     """
@@ -31,14 +31,22 @@ class Backbone:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     family: Family
-    sites: tuple[NeuronSite, ...]
     matrices: tuple[PrunableMatrix, ...]
     fingerprint: Fingerprint
 
+    @cached_property
+    def sites(self) -> tuple[NeuronSite, ...]:
+        """Places of its MLP neurons, in the order of the layers.
+
+        Raises:
+            RoutedNeuronsError: They are inside of experts. The rest of the backbone can be used.
+        """
+        return neuron_sites(self.model, self.family)
+
     @property
     def max_length(self) -> int:
-        """Longest input in tokens."""
-        return int(self.model.config.max_position_embeddings)
+        """Longest input in tokens: of the positions, or of training where positions have no limit."""
+        return int(self.family.trained_length or self.model.config.max_position_embeddings)
 
     @property
     def device(self) -> torch.device:
@@ -73,6 +81,6 @@ def describe(
         BackboneLoadError: The model lacks a matrix that the family names, or its weights are quantised.
     """
     family = family_of(model)
-    sites, matrices = neuron_sites(model, family), prunable_matrices(model, family)
+    matrices = prunable_matrices(model, family)
     model.eval().requires_grad_(False)  # a model built from a configuration starts in training mode
-    return Backbone(name, model, tokenizer, family, sites, matrices, fingerprint or fingerprint_model(model))
+    return Backbone(name, model, tokenizer, family, matrices, fingerprint or fingerprint_model(model))

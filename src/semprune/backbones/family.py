@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import nn
+
 
 @dataclass(frozen=True, slots=True)
 class FamilyMatrix:
-    """A prunable linear inside each decoder block.
+    """A prunable linear inside each decoder block, or a stack of them.
 
     Attributes:
         path: Dotted path of the module, from the block.
-        role: ``q``, ``k``, ``v``, ``qkv``, ``o``, ``gate``, ``up`` or ``down``.
+        role: ``q``, ``k``, ``v``, ``qkv``, ``o``, ``gate``, ``up``, ``gate_up`` or ``down``.
         transposed: True where the stored weight is ``[in, out]``.
+        parameter: Name of the parameter in the module.
+        experts: True where the parameter stacks the matrices of a mixture of experts, ``[experts, rows, columns]``:
+            each expert's slice is a prunable matrix of its own, with statistics of the tokens routed to it.
     """
 
     path: str
     role: str
     transposed: bool = False
+    parameter: str = "weight"
+    experts: bool = False
+
+    @property
+    def key(self) -> str:
+        """Dotted path of the parameter, from the block."""
+        return f"{self.path}.{self.parameter}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,9 @@ class Family:
         matrices: Every prunable linear of a block, in the order of the computation.
         excluded: Parameters of two or more dimensions inside a block that are never pruned, by dotted path from the
             block. A parameter that is neither here nor in ``matrices`` is an error.
+        alternatives: The matrices of blocks that are built otherwise, where one model mixes several kinds (dense and
+            routed MLPs). A block is of the first kind whose modules it has all.
+        trained_length: Tokens per sequence in training, where positions have no limit that the configuration states.
     """
 
     name: str
@@ -38,9 +53,19 @@ class Family:
     layers: str
     matrices: tuple[FamilyMatrix, ...]
     excluded: tuple[str, ...] = ()
+    alternatives: tuple[tuple[FamilyMatrix, ...], ...] = ()
+    trained_length: int | None = None
 
     @property
     def down(self) -> FamilyMatrix:
         """The MLP's down-projection; the coordinates of its input are the neurons."""
         (down,) = (matrix for matrix in self.matrices if matrix.role == "down")
         return down
+
+    def matrices_of(self, layer: nn.Module) -> tuple[FamilyMatrix, ...]:
+        """Return the matrices of one decoder block, in the order of the computation."""
+        modules = {name for name, _ in layer.named_modules()}
+        for matrices in (self.matrices, *self.alternatives):
+            if all(matrix.path in modules for matrix in matrices):
+                return matrices
+        return self.matrices  # whoever reads them finds which is missing

@@ -32,11 +32,11 @@ def site_hooks(model: nn.Module, sites: Sequence[NeuronSite], edit: Edit) -> Ite
     if not sites:
         raise CaptureError("no sites were given")
     run = _Run(tuple(sites), edit)
-    body = getattr(model, "base_model", model)  # ran by the whole model and by callers that need no logits
     with ExitStack() as stack:
         for site in sites:
             hook = _module_of(model, site).register_forward_pre_hook(run.hook_for(site))
             stack.callback(hook.remove)
+        body = _body_of(model, sites[0])
         stack.callback(body.register_forward_pre_hook(run.start, with_kwargs=True).remove)
         stack.callback(body.register_forward_hook(run.end).remove)
         yield
@@ -94,6 +94,16 @@ def _module_of(model: nn.Module, site: NeuronSite) -> nn.Module:
         return model.get_submodule(site.module)
     except AttributeError as error:
         raise CaptureError(f"{type(model).__name__} has no module {site.module}") from error
+
+
+def _body_of(model: nn.Module, site: NeuronSite) -> nn.Module:
+    """Return what runs the decoder blocks, with or without a head; some heads pass by the model's ``base_model``."""
+    path = site.module.split(".")
+    for end in range(1, len(path)):
+        if isinstance(model.get_submodule(".".join(path[:end])), nn.ModuleList):
+            return model.get_submodule(".".join(path[: end - 1]))
+    body: nn.Module = getattr(model, "base_model", model)
+    return body
 
 
 def _some(names: list[str]) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from torch import Tensor, nn
 
 from semprune.backbones.families import find_family
-from semprune.backbones.family import Family
-from semprune.errors import BackboneLoadError, UnprunedMatrixError
+from semprune.backbones.family import Family, FamilyMatrix
+from semprune.errors import BackboneLoadError, RoutedNeuronsError, SettingError, UnprunedMatrixError
 from semprune.types import NeuronSite, PrunableMatrix
+
+SITE_KINDS = {"mlp": ("down", "mlp"), "attention": ("o", "attn")}
+"""Kind of site -> role of the matrix whose input the neurons are, last part of the site's name."""
 
 
 def family_of(model: nn.Module) -> Family:
@@ -32,44 +37,89 @@ def decoder_layers(model: nn.Module, family: Family) -> nn.ModuleList:
 
 
 def prunable_matrices(model: nn.Module, family: Family) -> tuple[PrunableMatrix, ...]:
-    """Return every prunable linear, block by block.
+    """Return every prunable linear, block by block, each expert's as one of its own.
 
     Raises:
         UnprunedMatrixError: A block has a matrix (or a stack of them) that the family does not name.
         BackboneLoadError: A block lacks a matrix that the family names, or holds quantised weights.
     """
-    found = []
+    found: list[PrunableMatrix] = []
     for index, layer in enumerate(decoder_layers(model, family)):
-        for matrix in family.matrices:
-            _check_weight(model, family, layer, matrix.path)
-            name = f"{family.layers}.{index}.{matrix.path}"
-            found.append(PrunableMatrix(name, index, matrix.role, matrix.transposed))
-        _check_all_named(model, family, layer, index)
+        matrices = family.matrices_of(layer)
+        for matrix in matrices:
+            weight = _check_weight(model, family, layer, matrix)
+            found += _named(matrix, weight, f"{family.layers}.{index}.{matrix.path}", index)
+        _check_all_named(model, family, matrices, layer, index)
     return tuple(found)
 
 
-def neuron_sites(model: nn.Module, family: Family) -> tuple[NeuronSite, ...]:
-    """Return the neurons' places, one per decoder block: the input of the MLP's down-projection."""
+def neuron_sites(model: nn.Module, family: Family, kinds: Sequence[str] = ("mlp",)) -> tuple[NeuronSite, ...]:
+    """Return the neurons' places, block by block.
+
+    Args:
+        model: A Hugging Face causal language model.
+        family: Its family.
+        kinds: ``mlp``: the input of the MLP's down-projection, site ``layers.{l}.mlp``. ``attention``: the input of
+            the attention's output projection, all heads side by side, site ``layers.{l}.attn``.
+
+    Raises:
+        SettingError: There is no such kind.
+        RoutedNeuronsError: MLP neurons are asked for, and they are inside of experts.
+        BackboneLoadError: A block lacks a matrix that the family names, or holds quantised weights.
+    """
+    for kind in kinds:
+        if kind not in SITE_KINDS:
+            raise SettingError("kinds", kind, f"some of {', '.join(SITE_KINDS)}")
     sites = []
     for index, layer in enumerate(decoder_layers(model, family)):
-        weight = _check_weight(model, family, layer, family.down.path)
-        width = weight.shape[0 if family.down.transposed else 1]
-        module = f"{family.layers}.{index}.{family.down.path}"
-        sites.append(NeuronSite(f"layers.{index}.mlp", index, "mlp", width, module))
+        matrices = family.matrices_of(layer)
+        for kind in kinds:
+            role, suffix = SITE_KINDS[kind]
+            readers = [matrix for matrix in matrices if matrix.role == role]
+            if any(matrix.experts for matrix in readers):
+                raise RoutedNeuronsError(type(model).__name__, index)
+            (reader,) = readers
+            weight = _check_weight(model, family, layer, reader)
+            width = weight.shape[0 if reader.transposed else 1]
+            module = f"{family.layers}.{index}.{reader.path}"
+            sites.append(NeuronSite(f"layers.{index}.{suffix}", index, kind, width, module))
     return tuple(sites)
 
 
-def _check_all_named(model: nn.Module, family: Family, layer: nn.Module, index: int) -> None:
-    named = {f"{matrix.path}.weight" for matrix in family.matrices} | set(family.excluded)
+def kind_of_site(name: str) -> str:
+    """Return the kind of a site by its name; names of no kind count as ``mlp``.
+
+    Example:
+        >>> kind_of_site("layers.3.attn")
+        'attention'
+    """
+    return next((kind for kind, (_, suffix) in SITE_KINDS.items() if name.endswith(f".{suffix}")), "mlp")
+
+
+def _named(matrix: FamilyMatrix, weight: Tensor, module: str, layer: int) -> Iterator[PrunableMatrix]:
+    if not matrix.experts:
+        yield PrunableMatrix(module, layer, matrix.role, matrix.transposed, matrix.parameter)
+        return
+    for expert in range(weight.shape[0]):
+        name = f"{module}.{matrix.parameter}.{expert}"
+        yield PrunableMatrix(name, layer, matrix.role, matrix.transposed, matrix.parameter, expert)
+
+
+def _check_all_named(
+    model: nn.Module, family: Family, matrices: Sequence[FamilyMatrix], layer: nn.Module, index: int
+) -> None:
+    named = {matrix.key for matrix in matrices} | set(family.excluded)
     unnamed = [name for name, value in layer.named_parameters() if value.ndim >= 2 and name not in named]
     if unnamed:
         raise UnprunedMatrixError(type(model).__name__, (f"{family.layers}.{index}.{name}" for name in unnamed))
 
 
-def _check_weight(model: nn.Module, family: Family, layer: nn.Module, path: str) -> Tensor:
-    weight = getattr(_module(layer, path, family, model), "weight", None)
-    if not isinstance(weight, Tensor) or weight.ndim != 2 or not weight.is_floating_point():
-        raise _mismatch(model, family, f"'{path}' holds no floating-point weight matrix (a quantised model?)")
+def _check_weight(model: nn.Module, family: Family, layer: nn.Module, matrix: FamilyMatrix) -> Tensor:
+    weight = getattr(_module(layer, matrix.path, family, model), matrix.parameter, None)
+    axes = 3 if matrix.experts else 2
+    if not isinstance(weight, Tensor) or weight.ndim != axes or not weight.is_floating_point():
+        what = "stack of expert matrices" if matrix.experts else "weight matrix"
+        raise _mismatch(model, family, f"'{matrix.path}' holds no floating-point {what} (a quantised model?)")
     return weight
 
 

@@ -26,7 +26,8 @@ def load_backbone(
     Args:
         name: An embedded backbone, a local folder with ``config.json``, or a hub name (organisation/model).
         dtype: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 where the hardware multiplies it natively
-            (a GPU, or a CPU with AMX), else float32. The default is float32: small statistics are lost in less.
+            (a GPU, or a CPU with AMX or AVX512-BF16: there a product was measured to take half the time of float32's,
+            on one thread), else float32. The default is float32: small statistics are lost in less.
         device: Where the weights go, for example ``cpu`` or ``cuda:0``.
         revision: Commit, tag or branch on the hub; None takes the newest. Only for hub names.
 
@@ -108,7 +109,8 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    features = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(features.get("amx_bf16", False) or features.get("avx512_bf16", False))
 
 
 def check_device(device: str) -> torch.device:

@@ -1,4 +1,8 @@
-"""Gathers the input statistics of one block's matrices by hooks, while the block runs."""
+"""Gathers the input statistics of one block's matrices by hooks, while the block runs.
+
+The matrices of an expert have statistics of the tokens that were routed to it, each token counting alike whatever its
+routing weight, as where the experts are linears of their own and the published code hooks them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from semprune.backbones.calls import replaced_forward
-from semprune.errors import CaptureError, NonFiniteError
+from semprune.backbones.experts import ObserveExpert, routed_forward
+from semprune.errors import CaptureError, NonFiniteError, UnroutedExpertError
 from semprune.pruning.linear import PrunableLinear
 from semprune.pruning.statistics import Accumulator
 from semprune.types import LayerStats
@@ -48,12 +53,17 @@ class BlockStatistics:
             outputs_dropped: The block's outputs are not used. Then the block's last matrix is not multiplied: its
                 output reaches no other matrix.
         """
+        last = self._linears[self._last]
         with ExitStack() as stack:
             for name, linear in self._linears.items():
-                handle = linear.module.register_forward_pre_hook(self._hook(name), with_kwargs=True)
-                stack.callback(handle.remove)
-            if outputs_dropped:
-                last = self._linears[self._last]
+                if linear.matrix.expert is None:
+                    handle = linear.module.register_forward_pre_hook(self._hook(name), with_kwargs=True)
+                    stack.callback(handle.remove)
+            for experts in self._experts():
+                outputs = not (outputs_dropped and last.module is experts)
+                forward = routed_forward(experts, self._routed_hook(experts), outputs=outputs)
+                stack.enter_context(replaced_forward(experts, forward))
+            if outputs_dropped and last.matrix.expert is None:
                 stack.enter_context(replaced_forward(last.module, _zeros(last.weight.shape[0])))
 
             def begin(shape: tuple[int, int], tau: Tensor | None) -> None:
@@ -80,6 +90,8 @@ class BlockStatistics:
         Raises:
             CaptureError: A matrix saw more or fewer.
             NonFiniteError: An input held NaN or infinity at a token that counts.
+            UnroutedExpertError: No token that counts was routed to an expert. Nothing then says which of its inputs
+                matter, and to prune it by another rule would be another method.
         """
         shared = {source: self._accumulators[source].result() for source in self._sources()}
         found = {name: shared[self._source.get(name, name)] for name in self._linears}
@@ -88,7 +100,16 @@ class BlockStatistics:
                 raise CaptureError(f"'{name}' saw {stats.sequences} calibration sequences of {sequences}")
             if not stats.sum_squares.isfinite().all():
                 raise NonFiniteError(f"the input of {name}")
+        unrouted = [name for name, stats in found.items() if self._is_expert(name) and stats.tokens == 0]
+        if unrouted:
+            raise UnroutedExpertError(unrouted)
         return found
+
+    def _is_expert(self, name: str) -> bool:
+        return self._linears[name].matrix.expert is not None
+
+    def _experts(self) -> list[nn.Module]:
+        return list(dict.fromkeys(linear.module for name, linear in self._linears.items() if self._is_expert(name)))
 
     def _sources(self) -> set[str]:
         return {self._source.get(name, name) for name in self._linears}
@@ -108,11 +129,33 @@ class BlockStatistics:
             known = self._source.setdefault(name, source)
             if known != source:
                 raise CaptureError(f"'{name}' read the input of '{known}' in one batch and of '{source}' in another")
-            if self._over:
-                raise CaptureError(f"'{name}' ran after '{self._last}', which its family names as the block's last")
-            self._over = name == self._last
+            self._in_order(name)
 
         return hook
+
+    def _routed_hook(self, experts: nn.Module) -> ObserveExpert:
+        names = {
+            (linear.matrix.parameter, linear.matrix.expert): name
+            for name, linear in self._linears.items()
+            if linear.module is experts
+        }
+
+        def hook(parameter: str, expert: int, inputs: Tensor, tokens: Tensor) -> None:
+            name = names[parameter, expert]
+            tau = None if self._tau is None else self._tau.reshape(-1)[tokens]
+            # sequence by sequence, as elsewhere; a sequence that sends nothing here still counts as seen
+            counts = (tokens // self._shape[1]).bincount(minlength=self._shape[0]).tolist()
+            weights = [None] * len(counts) if tau is None else [part[None] for part in tau.split(counts)]
+            for part, weight in zip(inputs.split(counts), weights, strict=True):
+                self._accumulators[name].update(part[None], weight)  # [1, routed, in]
+            self._in_order(name)
+
+        return hook
+
+    def _in_order(self, name: str) -> None:
+        if self._over:
+            raise CaptureError(f"'{name}' ran after '{self._last}', which its family names as the block's last")
+        self._over = name == self._last
 
     def _by_token(self, name: str, inputs: Tensor) -> Float[Tensor, "batch tokens in"]:
         if inputs.numel() != self._shape[0] * self._shape[1] * inputs.shape[-1]:
@@ -121,4 +164,4 @@ class BlockStatistics:
 
 
 def _zeros(width: int) -> Callable[[Tensor], Tensor]:
-    return lambda inputs: inputs.new_zeros(()).expand(*inputs.shape[:-1], width)
+    return lambda inputs: inputs.new_zeros(*inputs.shape[:-1], width)  # some blocks add to it in place

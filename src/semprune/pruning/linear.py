@@ -22,7 +22,8 @@ class PrunableLinear:
 
     Attributes:
         matrix: Its name, block, role and orientation.
-        module: ``nn.Linear``, or a ``Conv1D`` that stores ``[in, out]``.
+        module: ``nn.Linear``, a ``Conv1D`` that stores ``[in, out]``, or the experts of a mixture, whose parameters
+            stack one matrix per expert.
     """
 
     matrix: PrunableMatrix
@@ -30,15 +31,15 @@ class PrunableLinear:
 
     @property
     def name(self) -> str:
-        """Dotted path inside the Hugging Face model."""
+        """Name of the matrix: the module's path, for an expert with parameter and index."""
         return self.matrix.name
 
     @property
     def stored(self) -> Float[Tensor, "rows columns"]:
-        """The weight as it is stored, cut from autograd; writing to it changes the model."""
-        weight = self.module.weight
+        """The weight as it is stored, cut from autograd; a view: writing to it changes the model."""
+        weight = getattr(self.module, self.matrix.parameter)
         assert isinstance(weight, Tensor)
-        return weight.data
+        return weight.data if self.matrix.expert is None else weight.data[self.matrix.expert]
 
     @property
     def weight(self) -> Float[Tensor, "out in"]:
@@ -99,8 +100,28 @@ def prunable_linears(model: nn.Module) -> dict[int, list[PrunableLinear]]:
     """
     blocks: dict[int, list[PrunableLinear]] = defaultdict(list)
     for matrix in prunable_matrices(model, family_of(model)):
-        blocks[matrix.layer].append(PrunableLinear(matrix, model.get_submodule(matrix.name)))
+        blocks[matrix.layer].append(PrunableLinear(matrix, model.get_submodule(matrix.module)))
     return dict(blocks)
+
+
+def stored_weight(model: nn.Module, name: str) -> Tensor:
+    """Return the weight that a matrix's name stands for, as it is stored: a view.
+
+    Args:
+        model: Holds the weight.
+        name: Dotted path of a module with a ``weight``, or of a stacked parameter followed by an expert's index.
+
+    Raises:
+        AttributeError: The model has no such weight.
+    """
+    path, _, last = name.rpartition(".")
+    owner, _, parameter = path.rpartition(".")
+    stack = getattr(model.get_submodule(owner), parameter, None) if last.isdecimal() else None
+    if isinstance(stack, nn.Parameter) and stack.ndim == 3 and int(last) < stack.shape[0]:
+        return stack.data[int(last)]
+    weight = model.get_submodule(name).weight
+    assert isinstance(weight, Tensor)
+    return weight.data
 
 
 def check_finite(linears: Iterable[PrunableLinear]) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
 from semprune.errors import SettingError
-from semprune.pruning.linear import writable
+from semprune.pruning.linear import stored_weight, writable
 
 
 def pack_bits(mask: Bool[Tensor, "rows columns"]) -> UInt8[Tensor, " bytes"]:
@@ -53,8 +53,8 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Bool[Tensor, "rows columns
     """Set the weights that masks do not keep to zero, in place.
 
     Args:
-        model: Holds a module with a ``weight`` for every name.
-        masks: True where a weight is kept, in the stored orientation, by module name.
+        model: Holds a weight for every name.
+        masks: True where a weight is kept, in the stored orientation, by the matrix's name.
 
     Raises:
         SettingError: The model has no such weight; nothing is changed then.
@@ -67,10 +67,9 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Bool[Tensor, "rows columns
 
 def _weight(model: nn.Module, name: str, shape: tuple[int, ...]) -> Tensor:
     try:
-        weight = model.get_submodule(name).weight
+        weight = stored_weight(model, name)
     except AttributeError as error:
         raise SettingError("masks", name, "for modules of this model that have a weight") from error
-    assert isinstance(weight, Tensor)
     if tuple(weight.shape) != shape:
         raise SettingError("masks", f"{name} {shape}", f"of the weights' shapes, here {tuple(weight.shape)}")
-    return weight.data
+    return weight

@@ -3,30 +3,15 @@
 import pytest
 import tokenizers
 import torch
-import transformers
+from tests.unit.backbones import tiny
 from transformers import PreTrainedTokenizerFast
 
 WORDS = ["<pad>", "<s>", "</s>", "the", "cat", "sat", "on", "a", "mat", "not", "?"]
-WIDTH = 24
-SIZE = {
-    "vocab_size": len(WORDS),
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "max_position_embeddings": 32,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
 
 
-def _make_model(architecture, **changes):
-    """Return a random model in evaluation mode; the same one every time."""
-    cls = getattr(transformers, architecture)
-    own = {"n_inner": WIDTH} if architecture == "GPT2LMHeadModel" else {"intermediate_size": WIDTH}
-    heads = {} if architecture == "GPT2LMHeadModel" else {"num_key_value_heads": 1, "head_dim": 8}
-    torch.manual_seed(0)
-    return cls(cls.config_class(**{**SIZE, **own, **heads, **changes})).eval()
+def _make_model(architecture, variant=None, **changes):
+    """Return a random model that knows the tokenizer's words."""
+    return tiny.make_model(architecture, variant, vocab_size=len(WORDS), **changes)
 
 
 @pytest.fixture

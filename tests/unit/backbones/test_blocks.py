@@ -1,69 +1,11 @@
-"""Running block by block gives what the whole model gives."""
+"""What the runner runs and leaves alone; that blocks give what the model gives is in ``test_block_contract``."""
 
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM
 
 from semprune.backbones.blocks import BlockRunner, calibrating
 from semprune.backbones.calls import CallRecorder, replaced_forward
 from semprune.errors import CaptureError
-
-RIGHT = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
-LEFT = RIGHT.flip(-1)
-
-
-def bloom():
-    """A model whose blocks return tuples and whose positions are in an attention bias."""
-    torch.manual_seed(0)
-    return BloomForCausalLM(BloomConfig(vocab_size=11, hidden_size=16, n_layer=3, n_head=2)).eval()
-
-
-def parts(model):
-    """Decoder blocks, final norm."""
-    if hasattr(model, "transformer"):
-        return model.transformer.h, model.transformer.ln_f
-    return model.model.layers, model.model.norm
-
-
-def logits_by_blocks(model, input_ids, mask, batch_size):
-    blocks, norm = parts(model)
-    with calibrating(model):
-        runner = BlockRunner(model, blocks, input_ids, attention_mask=mask, batch_size=batch_size)
-        for index in range(len(blocks)):
-            runner.run(index, advance=False)  # a pass whose outputs are dropped changes nothing
-            runner.run(index, advance=True)
-        return model.lm_head(norm(runner.hidden))
-
-
-@pytest.fixture(params=["LlamaForCausalLM", "GPT2LMHeadModel", "Gemma3ForCausalLM", "BloomForCausalLM"])
-def any_model(request, make_model):
-    if request.param == "BloomForCausalLM":
-        return bloom()
-    # Gemma 3: masks and rotary embeddings differ between the blocks of one model
-    kinds = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 2}
-    return make_model(request.param, **(kinds if request.param == "Gemma3ForCausalLM" else {}))
-
-
-@pytest.mark.parametrize("mask", [None, RIGHT], ids=["full", "right-padded"])
-@pytest.mark.parametrize("batch_size", [2, 3])
-@torch.no_grad()
-def test_all_blocks_then_norm_and_head_give_the_logits(any_model, input_ids, mask, batch_size):
-    by_batch = [
-        any_model(input_ids[rows], attention_mask=None if mask is None else mask[rows], use_cache=False).logits
-        for rows in torch.arange(3).split(batch_size)
-    ]
-
-    assert torch.equal(logits_by_blocks(any_model, input_ids, mask, batch_size), torch.cat(by_batch))
-
-
-@torch.no_grad()
-def test_left_padding_gives_each_token_what_it_has_without_padding(any_model, input_ids):
-    logits = logits_by_blocks(any_model, input_ids, LEFT, 3)
-
-    for row in range(3):
-        real = LEFT[row].bool()
-        alone = any_model(input_ids[row : row + 1, real], use_cache=False).logits[0]
-        torch.testing.assert_close(logits[row, real], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_recording_runs_one_block_once(llama, input_ids):

@@ -46,9 +46,17 @@ def test_dtype_changes_the_numbers_and_not_the_fingerprint(folder, dtype):
     assert backbone.fingerprint == load_backbone(str(folder)).fingerprint
 
 
-@pytest.mark.parametrize(("amx", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_dtype_asks_the_hardware(folder, monkeypatch, amx, expected):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_f": True}, torch.float32),
+        ({}, torch.float32),  # another architecture
+    ],
+)
+def test_auto_dtype_asks_the_hardware(folder, monkeypatch, features, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
     assert load_backbone(str(folder), dtype="auto").dtype == expected
 
 
@@ -77,7 +85,7 @@ def test_damaged_configuration(folder, content):
         load_backbone(str(folder))
 
 
-@pytest.mark.parametrize("architecture", ["LlamaModel", "OPTForCausalLM", None])
+@pytest.mark.parametrize("architecture", ["LlamaModel", "CTRLLMHeadModel", None])
 def test_undeclared_architecture_is_never_loaded_as_another(folder, architecture):
     config = json.loads((folder / "config.json").read_text())
     config["architectures"] = architecture and [architecture]
@@ -154,7 +162,7 @@ def test_hub_model_is_marked_with_its_commit(folder, monkeypatch):
 
 
 def test_hub_model_of_unknown_architecture_is_refused_before_its_weights(tmp_path, monkeypatch):
-    (tmp_path / "config.json").write_text('{"model_type": "opt", "architectures": ["OPTForCausalLM"]}')
+    (tmp_path / "config.json").write_text('{"model_type": "ctrl", "architectures": ["CTRLLMHeadModel"]}')
     asked = []
 
     def snapshot(name, revision, allow_patterns):

@@ -40,6 +40,7 @@ TRANSFORMERS = {"semprune.backbones", "semprune.data"}
 LIGHTNING = {f"semprune.{room}" for room in ("attribution", "cli", "data", "evaluation", "study")} | {
     "semprune.pruning.callback",
     "semprune.pruning.callbacks",
+    "semprune.pruning.hold",
     "semprune.pruning.monitoring",
     "semprune.pruning.run",
 }

@@ -1,10 +1,11 @@
-"""One pruning callback per method, under the short names that configurations use."""
+"""One pruning callback per method, and the one that holds masks, under the short names of configurations."""
 
 from __future__ import annotations
 
 from semprune.pruning.callback import PruningCallback
+from semprune.pruning.hold import HoldMasks
 
-__all__ = ["Magnitude", "PruningCallback", "Wanda"]
+__all__ = ["HoldMasks", "Magnitude", "PruningCallback", "Wanda"]
 
 
 class Magnitude(PruningCallback):

@@ -21,7 +21,7 @@ from semprune.data import (  # noqa: F401  # short names in configurations
 )
 from semprune.errors import SempruneError
 from semprune.prune_command import prune
-from semprune.pruning.callbacks import Magnitude, Wanda  # noqa: F401  # short names in configurations
+from semprune.pruning.callbacks import RIA, Magnitude, SparseGPT, Wanda  # noqa: F401  # short names in configurations
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.study import PairedTrainer, StudyConfig, run_study
 from semprune.study.config import BackboneConfig

@@ -322,6 +322,18 @@ class NonFiniteError(SempruneError):
         super().__init__(f"{where} holds NaN or infinite values. {remedy}")
 
 
+class NotPositiveDefiniteError(SempruneError):
+    """Second moments that have no inverse, even damped."""
+
+    def __init__(self, matrix: str, damping: float) -> None:
+        """Name the matrix and the damping."""
+        super().__init__(
+            f"the second moments of the input of {matrix} are not positive definite with damping {damping:g}: "
+            f"SparseGPT cannot invert them. Pass a larger damping (for example {10 * damping or 0.01:g}), or more "
+            "calibration tokens."
+        )
+
+
 class EmptyMatrixError(SempruneError):
     """A matrix that pruning would leave without any weight."""
 

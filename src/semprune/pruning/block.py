@@ -8,70 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from semprune.backbones.blocks import BlockRunner
-from semprune.errors import EmptyMatrixError
-from semprune.pruning.block_statistics import BlockStatistics
+from semprune.pruning.block_outcome import BlockOutcome
+from semprune.pruning.gathering import Gatherer
 from semprune.pruning.linear import PrunableLinear
-from semprune.pruning.method import Decision, Method
-from semprune.pruning.pattern import Pattern
-from semprune.pruning.report import PruneReport
+from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings
-from semprune.pruning.sharing import sum_together
-from semprune.pruning.statistics import RunningMeanSquares, SquareSums
 from semprune.types import LayerStats
-
-
-@dataclass(frozen=True, slots=True)
-class BlockOutcome:
-    """What the pruning of one block, or of several, did.
-
-    Attributes:
-        masks: True where a weight is kept, in the stored orientation, on the CPU, by module name.
-        sparsity: Measured share of zeros of each matrix, by module name.
-        orders: Of matrices whose columns were reordered for their pattern: the columns (inputs) in the order in which
-            the pattern holds, on the CPU, by module name.
-        patterned: Whether the asked N:M pattern holds in the mask as it is stored (inputs in their own order), by
-            module name; empty where none was asked.
-    """
-
-    masks: dict[str, Bool[Tensor, "rows columns"]] = field(default_factory=dict)
-    sparsity: dict[str, float] = field(default_factory=dict)
-    orders: dict[str, Int[Tensor, " in"]] = field(default_factory=dict)
-    patterned: dict[str, bool] = field(default_factory=dict)
-
-    def add(self, other: BlockOutcome) -> None:
-        """Take in what another block's pruning did."""
-        for name in ("masks", "sparsity", "orders", "patterned"):
-            getattr(self, name).update(getattr(other, name))
-
-    def report(self, method: str, settings: Mapping[str, Any], calibration: str | None) -> PruneReport:
-        """Return what was done together with how."""
-        return PruneReport(method, settings, self.masks, self.sparsity, calibration, self.orders, self.patterned)
-
-    def record(self, linear: PrunableLinear, decision: Decision, pattern: Pattern | None) -> None:
-        """Write one decision in place and take it down.
-
-        Raises:
-            EmptyMatrixError: No weight would be left; nothing is written.
-        """
-        if not decision.kept.any():
-            raise EmptyMatrixError(linear.name)
-        if decision.weight is not None:
-            linear.write(linear.orient(decision.weight))
-        kept = linear.orient(decision.kept).contiguous()
-        linear.keep(kept)
-        self.masks[linear.name] = kept.cpu()
-        self.sparsity[linear.name] = linear.measured_sparsity()
-        if decision.order is not None:
-            self.orders[linear.name] = decision.order.cpu()
-        if pattern is not None:
-            self.patterned[linear.name] = pattern.fits(decision.kept)
 
 
 class BlockPruner:
@@ -89,11 +36,11 @@ class BlockPruner:
     def __init__(self, method: Method, settings: PruneSettings, sequences: int = 0, *, shared: bool = False) -> None:
         """Nothing is run yet."""
         self._method = method
-        self._settings = settings
-        self._sequences = sequences
-        self._shared = shared
-        self._sequential = settings.statistics == "sequential"
         self._keep = settings.keep
+        self._sequential = settings.statistics == "sequential"
+        self._gatherer = None
+        if method.needs_statistics:
+            self._gatherer = Gatherer(method.needs, settings.selection, sequences, shared=shared)
 
     def prune(
         self,
@@ -117,46 +64,15 @@ class BlockPruner:
         Raises:
             CaptureError: A matrix did not see every sequence once.
             NonFiniteError: An input held NaN or infinity at a token that counts; nothing of this block is changed.
+            NotPositiveDefiniteError: The method inverts second moments that have no inverse; names the matrix.
         """
-        stats = self.gather(runner, index, linears, tau, advance=advance and not self._sequential)
+        stats: Mapping[str, LayerStats] = {}
+        if self._gatherer is not None:
+            stats = self._gatherer.gather(runner, index, linears, tau, advance=advance and not self._sequential)
         outcome = self.decide(linears, stats)
         if advance and self._sequential:
             runner.run(index, advance=True)
         return outcome
-
-    def gather(
-        self,
-        runner: BlockRunner,
-        index: int,
-        linears: Sequence[PrunableLinear],
-        tau: Float[Tensor, "sequences tokens"] | None = None,
-        *,
-        advance: bool,
-    ) -> dict[str, LayerStats]:
-        """Run one block as it is and return the statistics of what its matrices read, summed over ranks.
-
-        Args:
-            runner: Holds the block's inputs.
-            index: The block, as the runner counts.
-            linears: Its matrices.
-            tau: As in :meth:`prune`.
-            advance: Leave the block's outputs in the runner.
-
-        Raises:
-            CaptureError: A matrix did not see every sequence once.
-            NonFiniteError: An input held NaN or infinity at a token that counts.
-        """
-        gathered = BlockStatistics(linears, SquareSums if self._settings.selection == "exact" else RunningMeanSquares)
-        with gathered.gathering(outputs_dropped=not advance) as begin:
-
-            def on_batch(batch: slice) -> None:
-                weights = None if tau is None else tau[batch]
-                begin((batch.stop - batch.start, runner.hidden.shape[1]), weights)
-
-            runner.run(index, advance=advance, on_batch=on_batch)
-        if self._shared:
-            sum_together(gathered.additive())
-        return gathered.results(self._sequences)
 
     def decide(self, linears: Sequence[PrunableLinear], stats: Mapping[str, LayerStats]) -> BlockOutcome:
         """Prune matrices in place, given their statistics (none for a method that reads none).

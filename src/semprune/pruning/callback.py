@@ -27,9 +27,10 @@ class PruningCallback(Callback):
 
     When ``fit``, ``validate``, ``test`` or ``predict`` starts, it prunes ``pl_module.lm.model`` in place with the
     data module's calibration sequences, and when the run ends, also by an exception, it puts the dense weights back
-    (kept on the CPU meanwhile). Its state holds the masks, which are applied again instead of computed when a
-    checkpoint with the same settings is loaded. With several ranks, the calibration is shared out over them and all
-    have the same masks.
+    (kept on the CPU meanwhile). Its state holds the masks. When a checkpoint with the same settings is loaded they
+    are applied again instead of computed, except for a method that changes the weights it keeps (SparseGPT): its
+    weights would weigh as much as the model, so they are computed again from the calibration, which is the same work
+    with the same result. With several ranks, the calibration is shared out over them and all have the same masks.
 
     Attributes:
         name: Name of the pruning method.
@@ -37,10 +38,13 @@ class PruningCallback(Callback):
 
     Args:
         method: Name of the pruning method.
-        sparsity: Share of each matrix's weights to set to zero, in [0, 1).
+        sparsity: Share of each matrix's weights to set to zero, in [0, 1); 0.5 where neither this nor a pattern is
+            given, what the literature compares at.
         selection: exact (the asked number of each group) or reference (what the published code selects).
         statistics: sequential (earlier blocks already pruned) or dense.
         batch_size: Calibration sequences per forward.
+        pattern: N:M, which keeps N weights of each M consecutive inputs; instead of a sparsity.
+        options: Options of the method.
 
     Raises:
         UnknownMethodError: There is no such method.
@@ -51,15 +55,19 @@ class PruningCallback(Callback):
     def __init__(
         self,
         method: str,
-        sparsity: float = 0.5,
+        sparsity: float | None = None,
         selection: str = "exact",
         statistics: str = "sequential",
         batch_size: int = 8,
+        pattern: str | None = None,
+        **options: Any,
     ) -> None:
         """Check the settings; nothing is pruned yet."""
         self.name = method
         self.report: PruneReport | None = None
-        self._settings = PruneSettings(sparsity, selection, statistics, batch_size)
+        if sparsity is None and pattern is None:
+            sparsity = 0.5
+        self._settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options)
         self._method = check_settings(method, self._settings)
         self._lm: Backbone | None = None
         self._dense: WeightCopy | None = None
@@ -146,10 +154,12 @@ class PruningCallback(Callback):
         self._refuse_company(trainer)
         calibration = None
         if self._method.needs_statistics:
-            with suppress(CalibrationMissingError) if self._loaded else nullcontext():  # loaded masks need none
+            with suppress(CalibrationMissingError) if self._masks_suffice else nullcontext():
                 calibration = calibration_of(trainer, type(self).__name__)
         masks, self._loaded = self._loaded, None
         if masks is not None and not still_valid(masks, lm.fingerprint, calibration):
+            masks = None
+        if self._method.changes_weights:
             masks = None
         self._lm, self._dense = lm, WeightCopy(lm.model)
         try:
@@ -163,6 +173,11 @@ class PruningCallback(Callback):
         if trainer.is_global_zero:
             log_sparsity(trainer.loggers, self.report, lm.matrices, trainer.global_step)
 
+    @property
+    def _masks_suffice(self) -> bool:
+        """Whether loaded masks make the pruned model, without calibration."""
+        return self._loaded is not None and not self._method.changes_weights
+
     def _refuse_company(self, trainer: Trainer) -> None:
         for other in trainer.callbacks:  # type: ignore[attr-defined]  # set by Lightning's callback connector
             if isinstance(other, PruningCallback) and other is not self and other.active:
@@ -172,19 +187,24 @@ class PruningCallback(Callback):
                 )
 
     def _prune(self, lm: Backbone, calibration: Tensor | None, *, distributed: bool) -> PruneReport:
+        settings = self._settings
         return prune_model(
             lm.model,
             calibration,
             method=self.name,
-            sparsity=self._settings.sparsity,
-            selection=self._settings.selection,
-            statistics=self._settings.statistics,
-            batch_size=self._settings.batch_size,
+            sparsity=settings.sparsity,
+            pattern=settings.pattern,
+            selection=settings.selection,
+            statistics=settings.statistics,
+            batch_size=settings.batch_size,
             distributed=distributed,
+            **settings.options,
         )
 
     def _apply(self, lm: Backbone, stored: StoredMasks) -> PruneReport:
         assert self._dense is not None
         apply_masks(lm.model, stored.masks)
         measured = {linear.name: linear.measured_sparsity() for linear in self._dense.linears}
-        return PruneReport(stored.method, stored.settings, stored.masks, measured, stored.calibration)
+        return PruneReport(
+            stored.method, stored.settings, stored.masks, measured, stored.calibration, stored.orders, stored.patterned
+        )

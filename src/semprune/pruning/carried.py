@@ -19,8 +19,7 @@ logger = logging.getLogger(__name__)
 
 def state_of(report: PruneReport, fingerprint: Fingerprint) -> dict[str, Any]:
     """Return a checkpoint's entry: plain values and the bits of each mask."""
-    stored = StoredMasks(report.masks, fingerprint, report.method, report.settings, report.calibration)
-    header, bits = stored.pack()
+    header, bits = StoredMasks.of(report, fingerprint).pack()
     return {"header": header, "bits": bits}
 
 

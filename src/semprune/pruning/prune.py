@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks import BlockRunner, calibrating, split_batches
 from semprune.backbones.layout import decoder_layers, family_of
-from semprune.pruning.block import BlockOutcome, BlockPruner
+from semprune.pruning.block import BlockPruner
+from semprune.pruning.block_outcome import BlockOutcome
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.linear import PrunableLinear, check_finite, prunable_linears
 from semprune.pruning.method import Method

@@ -43,7 +43,7 @@ def check_sparsity(sparsity: float) -> float:
 def select_exact(score: Float[Tensor, "out in"], sparsity: float, group: Group) -> Bool[Tensor, "out in"]:
     """Keep all but the lowest scores of each group: exactly :func:`pruned_count` go; among equals the first ones.
 
-    Source: ours. The same set as the head of a stable sort, found without sorting.
+    Source: ours.
 
     Args:
         score: Finite scores.
@@ -58,16 +58,26 @@ def select_exact(score: Float[Tensor, "out in"], sparsity: float, group: Group) 
         tensor([[ True, False, False,  True]])
     """
     grouped = score if group == "row" else score.reshape(1, -1)
-    count = pruned_count(sparsity, grouped.shape[-1])
+    return ~select_lowest(grouped, pruned_count(sparsity, grouped.shape[-1])).reshape(score.shape)
+
+
+def select_lowest(score: Float[Tensor, "groups members"], count: int) -> Bool[Tensor, "groups members"]:
+    """Return True for the ``count`` lowest scores of each row; among equals the first ones.
+
+    Source: ours. The same set as the head of a stable sort, found without sorting.
+
+    Example:
+        >>> select_lowest(torch.tensor([[2.0, 1.0, 1.0, 1.0]]), 2)
+        tensor([[False,  True,  True, False]])
+    """
     if count == 0:
-        return torch.ones_like(score, dtype=torch.bool)
-    threshold = grouped.kthvalue(count, dim=-1, keepdim=True).values
-    pruned = grouped <= threshold
-    surplus = pruned.sum(-1, keepdim=True) > count
-    if surplus.any():
-        below, equal = grouped < threshold, grouped == threshold
-        pruned = below | (equal & (equal.cumsum(-1) <= count - below.sum(-1, keepdim=True)))
-    return ~pruned.reshape(score.shape)
+        return torch.zeros_like(score, dtype=torch.bool)
+    threshold = score.kthvalue(count, dim=-1, keepdim=True).values
+    lowest = score <= threshold
+    if (lowest.sum(-1) > count).any():
+        below, equal = score < threshold, score == threshold
+        lowest = below | (equal & (equal.cumsum(-1) <= count - below.sum(-1, keepdim=True)))
+    return lowest
 
 
 def select_reference(score: Float[Tensor, "out in"], sparsity: float, group: Group) -> Bool[Tensor, "out in"]:

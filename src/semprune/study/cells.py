@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from semprune.pruning import find_method
-from semprune.pruning.callbacks import Magnitude, PruningCallback, Wanda
 from semprune.study.config import StudyConfig
-
-CALLBACKS: dict[str, Callable[..., PruningCallback]] = {"magnitude": Magnitude, "wanda": Wanda}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from semprune.data import EvaluationDataModule
 from semprune.evaluation import summarise_perplexity
 from semprune.pruning import PruneReport
 from semprune.pruning.callback import PruningCallback
-from semprune.study.cells import CALLBACKS, Cell
+from semprune.pruning.callbacks import CALLBACKS
+from semprune.study.cells import Cell
 from semprune.study.config import StudyConfig
 
 

@@ -76,7 +76,9 @@ def test_magnitude_compares_over_the_whole_matrix():
 @pytest.mark.parametrize("name", sorted(methods()))
 def test_every_method_is_named_like_its_file_and_only_reads_its_inputs(name):
     method = find_method(name)
-    weight, stats = torch.randn(6, 8), LayerStats(torch.rand(8), 3.0, 1)
+    inputs = torch.randn(20, 8)
+    squares = inputs.square().sum(0)
+    weight, stats = torch.randn(6, 8), LayerStats(squares, 20.0, 1, second_moments=2 * inputs.t() @ inputs)
     before = weight.clone()
     decision = method.prune(weight, stats, keeper("exact", 0.5))
 

@@ -196,8 +196,9 @@ def compare(weights_gb: float, place: str | None) -> tuple[float, float]:
     assert streaming is not None
     assert memory is not None
     peaks = [found["peak_gb"] for found in (streaming, memory)]
+    took = [found["seconds"] for found in (streaming, memory)]
     print(f"{size:.2f} GB of weights, no limit: peak {peaks[0]:.2f} GB streamed, {peaks[1]:.2f} GB in memory "
-          f"({peaks[1] / peaks[0]:.1f} x); {streaming['seconds']:.0f} s streamed, {memory['seconds']:.0f} s in memory")  # fmt: skip
+          f"({peaks[1] / peaks[0]:.1f} x); {took[0]:.0f} s and {took[1]:.0f} s")  # fmt: skip
     return peaks[0], peaks[1]
 
 

@@ -119,6 +119,7 @@ def _provenance(
 ) -> dict[str, Any]:
     header = plan.header()
     by_matrix = {name: share for block in output.blocks for name, share in block["sparsity"].items()}
+    patterned = {name: holds for block in output.blocks for name, holds in block["patterned"].items()}
     return clock.record() | {
         "backbone": {
             "name": plan.streamed.source.name,
@@ -129,6 +130,7 @@ def _provenance(
         "calibration": {config.calibration.name: header["calibration"]} if header["calibration"] else {},
         "settings": asdict(config),
         "sparsity": {**_by_role(plan, by_matrix), "by_matrix": by_matrix},
+        "patterned": patterned,
         "memory_estimate_bytes": estimate.peak,
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +15,9 @@ from semprune.errors import MemoryLimitError
 from semprune.pruning.linear import PrunableLinear, prunable_linears
 from semprune.pruning.method import Method
 
-FP32 = 4
+FP32, FP64 = 4, 8
+INVERSE_COPIES = 5
+"""Matrices of SparseGPT's two factorisations that are alive together."""
 SLACK = 256 * 2**20
 """Bytes for what no shape tells: libraries' buffers, the allocator's leftovers, attention masks. Measured; ours."""
 WORKING_BYTES = 24
@@ -89,12 +93,16 @@ def _forward_bytes(streamed: StreamedModel, linears: Sequence[PrunableLinear], b
 
 
 def _statistics_bytes(method: Method, linears: Sequence[PrunableLinear]) -> int:
-    """Second moments of each matrix's inputs and the copies in which they are inverted; squares are next to nothing."""
+    """Second moments of each input, fp64 and fp32, and the copies in which one is inverted; squares are tiny."""
     if method.needs != "second_moments":
         return 0
-    squares = [linear.weight.shape[1] ** 2 for linear in linears]
-    largest = max(linear.stored.numel() for linear in linears)
-    return FP32 * (sum(squares) + 3 * max(squares) + 3 * largest)
+    shared = {role: "in" for role in ("q", "k", "v", "qkv")} | {role: "mlp" for role in ("gate", "up", "gate_up")}
+    widths = {
+        (shared.get(linear.matrix.role, linear.matrix.role), linear.matrix.expert): linear.weight.shape[1]
+        for linear in linears
+    }
+    squares = [width**2 for width in widths.values()]
+    return (FP64 + FP32) * sum(squares) + INVERSE_COPIES * FP32 * max(squares)
 
 
 def _converted_bytes(streamed: StreamedModel) -> int:
@@ -119,3 +127,13 @@ def _bytes(module: nn.Module) -> int:
 
 def _size(parameters: Iterable[nn.Parameter]) -> int:
     return sum(value.numel() * value.element_size() for value in parameters)
+
+
+def return_free_memory() -> None:
+    """Hand what is freed back to the system, where the allocator can be told to (glibc).
+
+    It keeps the pieces that it thinks will be asked for again; from block to block they would add up.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)

@@ -45,7 +45,7 @@ class PrunePlan:
     def header(self) -> dict[str, Any]:
         """Return what is stored with the masks."""
         if self.masks is not None:
-            return {key: self.masks.header[key] for key in ("fingerprint", "method", "settings", "calibration")}
+            return {key: value for key, value in self.masks.header.items() if key not in ("shapes", "mask_hash")}
         assert self.method is not None
         assert self.settings is not None
         return {
@@ -57,12 +57,12 @@ class PrunePlan:
 
     def identity(self) -> dict[str, Any]:
         """Return everything that the bytes of the result depend on."""
-        source = "masks" if self.masks is not None else "method"
+        header = self.header()
         return {
-            **self.header(),
+            **{key: header[key] for key in ("fingerprint", "method", "settings", "calibration")},
             "dtype": str(self.streamed.dtype).removeprefix("torch."),
             "device": self.streamed.device.type,
-            "from": source,
+            "masks": None if self.masks is None else self.masks.header["mask_hash"],
             "masks_only": self.masks_only,
             "versions": versions(),
         }

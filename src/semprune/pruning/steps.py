@@ -9,7 +9,8 @@ import torch
 
 from semprune.backbones.blocks import BlockRunner, HiddenStates
 from semprune.backbones.streamed import StreamedModel
-from semprune.pruning.block import BlockOutcome, BlockPruner
+from semprune.pruning.block import BlockPruner
+from semprune.pruning.block_outcome import BlockOutcome
 from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.hidden_file import HiddenFile
 from semprune.pruning.linear import PrunableLinear

@@ -15,8 +15,9 @@ from semprune.backbones.outside import OutsideBlocks
 from semprune.backbones.streamed import StreamedModel
 from semprune.files import atomic, write_json, write_text
 from semprune.pruning.linear import check_finite, prunable_linears
-from semprune.pruning.mask_file import Bits, write_mask_file
+from semprune.pruning.mask_file import write_mask_file
 from semprune.pruning.masks import pack_bits
+from semprune.pruning.memory import return_free_memory
 from semprune.pruning.output import PROVENANCE, OutputFolder
 from semprune.pruning.steps import BlockSteps
 from semprune.tensor_files import storage_order, stream_safetensors, write_safetensors
@@ -53,27 +54,37 @@ def prune_streamed(
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
         BackboneLoadError: A file of weights is damaged.
     """
-    linears = prunable_linears(streamed.model)
     first, count = len(output.blocks), len(streamed.blocks)
     with output.writing(output.path), calibrating(streamed.model):
         if first < count:
             steps.start(first)
         for block in range(first, count):
-            with streamed.block(block):
-                check_finite(linears[block])
-                outcome = steps.prune(block, linears[block])
-                bits = {name: pack_bits(mask) for name, mask in outcome.masks.items()}
-                write_safetensors(_masks_of(output, block), bits, {})
-                if not masks_only:
-                    _write_shard(_shard(output, block, count), streamed.export_block(block))
+            about = _prune_block(streamed, steps, output, block, masks_only=masks_only)
             steps.settle(block)
-            output.finish_block({"sparsity": outcome.sparsity})
+            output.finish_block(about)
             steps.drop(block)
+            return_free_memory()
             if on_block is not None:
                 on_block(block + 1)
         _write_masks(streamed, output, header)
         if not masks_only:
             _complete_folder(streamed, output)
+
+
+def _prune_block(
+    streamed: StreamedModel, steps: BlockSteps, output: OutputFolder, block: int, *, masks_only: bool
+) -> dict[str, Any]:
+    """Write the files of one block, and return what its record says."""
+    linears = prunable_linears(streamed.model)[block]
+    with streamed.block(block):
+        check_finite(linears)
+        outcome = steps.prune(block, linears)
+        bits = {name: pack_bits(mask) for name, mask in outcome.masks.items()}
+        write_safetensors(_part(output, "masks", block), bits, {})
+        write_safetensors(_part(output, "orders", block), outcome.orders, {})
+        if not masks_only:
+            _write_shard(_shard(output, block, len(streamed.blocks)), streamed.export_block(block))
+    return {"sparsity": outcome.sparsity, "patterned": outcome.patterned}
 
 
 def _write_shard(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -82,17 +93,18 @@ def _write_shard(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _write_masks(streamed: StreamedModel, output: OutputFolder, header: Mapping[str, Any]) -> None:
-    """Put the masks of all blocks into one file."""
+    """Put the masks of all blocks into one file, with the column orders and patterns that there are."""
     linears = prunable_linears(streamed.model)
     block_of = {linear.name: block for block, inside in linears.items() for linear in inside}
     shapes = {linear.name: tuple(linear.stored.shape) for inside in linears.values() for linear in inside}
-
-    def read(name: str) -> Bits:
-        with safe_open(_masks_of(output, block_of[name]), framework="pt", backend="pread") as file:
-            bits: Tensor = file.get_tensor(name)
-        return bits
-
-    write_mask_file(output.path / MASKS, shapes, read, header)
+    parts = [_part(output, "orders", block) for block in linears]
+    orders = {name: _read(part, name).tolist() for part in parts for name in _names(part)}
+    patterned = {name: holds for block in output.blocks for name, holds in block["patterned"].items()}
+    measured = {"orders": orders, "patterned": patterned}
+    whole = {**header, **{name: values for name, values in measured.items() if values}}
+    write_mask_file(
+        output.path / MASKS, shapes, lambda name: _read(_part(output, "masks", block_of[name]), name), whole
+    )
 
 
 def _complete_folder(streamed: StreamedModel, output: OutputFolder) -> None:
@@ -112,8 +124,7 @@ def _write_index(output: OutputFolder, shards: list[Path]) -> None:
     weight_map: dict[str, str] = {}
     total = 0
     for shard in shards:
-        with safe_open(shard, framework="pt", backend="pread") as file:
-            weight_map |= dict.fromkeys(file.keys(), shard.name)
+        weight_map |= dict.fromkeys(_names(shard), shard.name)
         with shard.open("rb") as stream:
             total += shard.stat().st_size - 8 - int.from_bytes(stream.read(8), "little")
     write_json(output.path / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
@@ -123,5 +134,16 @@ def _shard(output: OutputFolder, number: int, blocks: int) -> Path:
     return output.path / f"model-{number + 1:05d}-of-{blocks + 1:05d}.safetensors"
 
 
-def _masks_of(output: OutputFolder, block: int) -> Path:
-    return output.work / f"masks-{block:05d}.safetensors"
+def _part(output: OutputFolder, what: str, block: int) -> Path:
+    return output.work / f"{what}-{block:05d}.safetensors"
+
+
+def _names(path: Path) -> list[str]:
+    with safe_open(path, framework="pt", backend="pread") as file:
+        return list(file.keys())
+
+
+def _read(path: Path, name: str) -> Tensor:
+    with safe_open(path, framework="pt", backend="pread") as file:
+        tensor: Tensor = file.get_tensor(name)
+    return tensor

@@ -334,6 +334,17 @@ class NotPositiveDefiniteError(SempruneError):
         )
 
 
+class NeuronRemovalError(SempruneError):
+    """A model whose MLP neurons cannot be taken out so that the result can be saved and loaded."""
+
+    def __init__(self, architecture: str, detail: str) -> None:
+        """Name the architecture and what stands in the way."""
+        super().__init__(
+            f"neurons of {architecture} cannot be removed: {detail}. "
+            "Prune single weights instead (prune_model), which keeps every shape."
+        )
+
+
 class EmptyMatrixError(SempruneError):
     """A matrix that pruning would leave without any weight."""
 

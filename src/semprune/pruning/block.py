@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +18,7 @@ from semprune.pruning.block_outcome import BlockOutcome
 from semprune.pruning.gathering import Gatherer
 from semprune.pruning.linear import PrunableLinear
 from semprune.pruning.method import Method
+from semprune.pruning.selection import Keep
 from semprune.pruning.settings import PruneSettings
 from semprune.types import LayerStats
 
@@ -31,12 +33,22 @@ class BlockPruner:
         settings: How to prune, checked by :func:`semprune.pruning.settings.check_settings`.
         sequences: Calibration sequences that all ranks together run.
         shared: Whether each rank runs its own share of them, so that statistics are summed over ranks.
+        allocation: Sparsity of each block, by its number in the model; None for the settings' own everywhere.
     """
 
-    def __init__(self, method: Method, settings: PruneSettings, sequences: int = 0, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        method: Method,
+        settings: PruneSettings,
+        sequences: int = 0,
+        *,
+        shared: bool = False,
+        allocation: Mapping[int, float] | None = None,
+    ) -> None:
         """Nothing is run yet."""
         self._method = method
         self._keep = settings.keep
+        self._allocation = allocation
         self._sequential = settings.statistics == "sequential"
         self._gatherer = None
         if method.needs_statistics:
@@ -84,9 +96,13 @@ class BlockPruner:
         for together in _by_input(linears, stats):
             named = {linear.name: linear for linear in together}
             weights = {name: linear.weight for name, linear in named.items()}
-            for name, decision in self._method.prune_together(weights, stats.get(together[0].name), self._keep):
-                outcome.record(named[name], decision, self._keep.pattern)
+            keep = self._keep_of(together[0].matrix.layer)
+            for name, decision in self._method.prune_together(weights, stats.get(together[0].name), keep):
+                outcome.record(named[name], decision, keep.pattern)
         return outcome
+
+    def _keep_of(self, block: int) -> Keep:
+        return self._keep if self._allocation is None else replace(self._keep, sparsity=self._allocation[block])
 
 
 def _by_input(linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats]) -> list[list[PrunableLinear]]:

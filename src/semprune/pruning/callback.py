@@ -44,7 +44,8 @@ class PruningCallback(Callback):
         statistics: sequential (earlier blocks already pruned) or dense.
         batch_size: Calibration sequences per forward.
         pattern: N:M, which keeps N weights of each M consecutive inputs; instead of a sparsity.
-        options: Options of the method.
+        allocation: uniform (every block alike) or owl (less where outliers are many).
+        options: Options of the method and of the allocation.
 
     Raises:
         UnknownMethodError: There is no such method.
@@ -60,6 +61,7 @@ class PruningCallback(Callback):
         statistics: str = "sequential",
         batch_size: int = 8,
         pattern: str | None = None,
+        allocation: str = "uniform",
         **options: Any,
     ) -> None:
         """Check the settings; nothing is pruned yet."""
@@ -67,7 +69,7 @@ class PruningCallback(Callback):
         self.report: PruneReport | None = None
         if sparsity is None and pattern is None:
             sparsity = 0.5
-        self._settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options)
+        self._settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation)
         self._method = check_settings(method, self._settings)
         self._lm: Backbone | None = None
         self._dense: WeightCopy | None = None
@@ -153,7 +155,7 @@ class PruningCallback(Callback):
         lm = backbone_of(pl_module, type(self).__name__)
         self._refuse_company(trainer)
         calibration = None
-        if self._method.needs_statistics:
+        if self._settings.needs(self._method) != "nothing":
             with suppress(CalibrationMissingError) if self._masks_suffice else nullcontext():
                 calibration = calibration_of(trainer, type(self).__name__)
         masks, self._loaded = self._loaded, None
@@ -196,6 +198,7 @@ class PruningCallback(Callback):
             pattern=settings.pattern,
             selection=settings.selection,
             statistics=settings.statistics,
+            allocation=settings.allocation,
             batch_size=settings.batch_size,
             distributed=distributed,
             **settings.options,

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from semprune.backbones.blocks import BlockRunner, calibrating, split_batches
-from semprune.backbones.layout import decoder_layers, family_of
+from semprune.backbones.blocks import calibrating
 from semprune.pruning.block import BlockPruner
 from semprune.pruning.block_outcome import BlockOutcome
+from semprune.pruning.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.linear import PrunableLinear, check_finite, prunable_linears
+from semprune.pruning.dense_pass import allocate, collect
 from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
-from semprune.pruning.sharing import own_batches, require_equal_masks
+from semprune.pruning.sharing import require_equal_masks
 from semprune.ranks import distributed as several_ranks
 
 logger = logging.getLogger(__name__)
@@ -35,6 +33,7 @@ def prune_model(
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
     selection: str = "exact",
     statistics: str = "sequential",
+    allocation: str = "uniform",
     batch_size: int = 8,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
@@ -42,9 +41,8 @@ def prune_model(
 ) -> PruneReport:
     """Prune every linear of the decoder blocks in place; embeddings, head, norms and biases stay as they are.
 
-    Nothing is changed before the settings, the weights and the calibration sequences are checked. Activations can
-    only be checked on the way: where they turn out not finite, earlier blocks are pruned already, so load the model
-    again. Source: SCIENCE §2.
+    Settings, weights and calibration sequences are checked before anything is changed. Activations can only be
+    checked on the way: where they turn out not finite, earlier blocks are pruned already. Source: SCIENCE §2.
 
     Args:
         model: A Hugging Face causal language model of a known family.
@@ -54,12 +52,13 @@ def prune_model(
         pattern: ``N:M`` keeps N weights of each M consecutive inputs of an output: 2:4 keeps two of four.
         attention_mask: 1 for tokens, 0 for padding on either side; padding never counts. None: no padding.
         selection: ``exact`` or ``reference``, see :class:`~semprune.pruning.settings.PruneSettings`.
-        statistics: ``sequential`` or ``dense``, see the same.
+        statistics: ``sequential`` or ``dense``, and
+        allocation: ``uniform`` or ``owl``, see the same.
         batch_size: Sequences per forward.
         token_weights: Weights of the tokens in the statistics, 1 everywhere where None. Source: SCIENCE G1.
         distributed: Every rank of the default process group makes this call with the same sequences and gets the
             same masks; each runs its share of the batches (all of them with ``reference`` selection).
-        options: Options of the method, which its file describes.
+        options: Options of the method, which its file describes, and of the allocation.
 
     Raises:
         UnknownMethodError: There is no such method.
@@ -67,62 +66,46 @@ def prune_model(
         SettingError: Another argument has a value it cannot have, or a matrix's inputs are not whole runs of M.
         EmptyCalibrationError: The method looks at data and there is no token.
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
-        UnknownArchitectureError: No family declares the model's class.
-        UnprunedMatrixError: A block has a matrix that the family does not name.
-        MaskMismatchError: Ranks computed different masks.
+        SempruneError: The model is of no known family, second moments have no inverse, ranks disagree.
     """
-    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options)
+    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation)
     found = check_settings(method, settings)
     check_token_weights(settings, token_weights)
-    blocks = prunable_linears(model)
-    linears = list(chain.from_iterable(blocks.values()))
-    settings.check_widths((linear.name, linear.weight.shape[1]) for linear in linears)
-    check_finite(linears)
-    distributed = distributed and several_ranks()
-    tokens = None
-    if found.needs_statistics:
-        tokens = check_calibration(input_ids, attention_mask, token_weights, _vocabulary(model))
+    blocks = checked_blocks(model, settings)
+    tokens = calibration = None
+    if settings.needs(found) != "nothing":
+        tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
+        calibration = hash_calibration(tokens.input_ids, tokens.tau)
     with calibrating(model):
         outcome = _prune_blocks(model, blocks, found, settings, tokens, distributed)
-    calibration = None if tokens is None else hash_calibration(tokens.input_ids, tokens.tau)
     report = outcome.report(method, settings.relevant(found), calibration)
-    if distributed:
+    if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(model.parameters()).device)
     return report
 
 
 def _prune_blocks(
     model: nn.Module,
-    blocks: Mapping[int, Sequence[PrunableLinear]],
+    blocks: Blocks,
     method: Method,
     settings: PruneSettings,
     tokens: CalibrationTokens | None,
     distributed: bool,
 ) -> BlockOutcome:
     outcome = BlockOutcome()
-    if tokens is None:
-        outcome.add(BlockPruner(method, settings).decide(list(chain.from_iterable(blocks.values())), {}))
+    allocation = None
+    if settings.owl is not None:
+        assert tokens is not None
+        dense = collect(model, blocks, tokens, settings, "squares", distributed=distributed)
+        allocation = allocate(blocks, dense, settings.keep.sparsity, settings.owl)
+    if tokens is None or not method.needs_statistics:
+        pruner = BlockPruner(method, settings, allocation=allocation)
+        for linears in blocks.values():
+            outcome.add(pruner.decide(linears, {}))
         return outcome
-    shared = distributed and settings.selection == "exact"
-    runner, tau = _runner(model, settings, tokens, shared=shared)
-    pruner = BlockPruner(method, settings, tokens.input_ids.shape[0], shared=shared)
+    run = BlockwiseRun.start(model, tokens, settings, distributed=distributed)
+    pruner = BlockPruner(method, settings, run.sequences, shared=run.shared, allocation=allocation)
     for index, linears in blocks.items():
-        outcome.add(pruner.prune(runner, index, linears, tau, advance=index + 1 < len(blocks)))
+        outcome.add(pruner.prune(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks)))
         logger.info("pruned block %d of %d", index + 1, len(blocks))
     return outcome
-
-
-def _runner(
-    model: nn.Module, settings: PruneSettings, tokens: CalibrationTokens, *, shared: bool
-) -> tuple[BlockRunner, Tensor | None]:
-    """Return what runs this rank's sequences, and the weights of their tokens."""
-    size = settings.forward_size
-    batches = split_batches(tokens.input_ids.shape[0], size)
-    own = tokens.take(own_batches(batches) if shared else batches, next(model.parameters()).device)
-    layers = decoder_layers(model, family_of(model))
-    return BlockRunner(model, layers, own.input_ids, attention_mask=own.attention_mask, batch_size=size), own.tau
-
-
-def _vocabulary(model: nn.Module) -> int:
-    embedding: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]  # any Hugging Face model has it
-    return embedding.num_embeddings

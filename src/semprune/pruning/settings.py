@@ -9,10 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from semprune.errors import MasksOnlyError, SettingError
-from semprune.pruning.method import Method
+from semprune.pruning.allocation import ALLOCATIONS, OWL
+from semprune.pruning.method import Method, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.pattern import Pattern
 from semprune.pruning.selection import Keep, check_selection, check_sparsity, keeper
+
+OWL_OPTIONS = ("owl_multiple", "owl_spread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,10 @@ class PruneSettings:
         batch_size: Sequences per forward; with several ranks also the unit that is shared out.
         pattern: ``N:M``, which keeps N weights of each M consecutive inputs of an output (2:4 keeps two of four);
             None for no pattern.
-        options: Options of the method, by name, where they are not the method's defaults.
+        options: Options of the method and of the allocation, by name, where they are not the defaults.
+        allocation: ``uniform``: every block the same sparsity. ``owl``: less where outliers are many, the same
+            sparsity over all weights; costs one pass over the dense model. Its options are ``owl_multiple`` and
+            ``owl_spread``, see :class:`semprune.pruning.allocation.OWL`.
     """
 
     sparsity: float | None = None
@@ -38,6 +44,7 @@ class PruneSettings:
     batch_size: int = 8
     pattern: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    allocation: str = "uniform"
 
     @property
     def forward_size(self) -> int:
@@ -49,12 +56,31 @@ class PruneSettings:
         """What a method asks which weights to keep."""
         return keeper(self.selection, self.sparsity or 0.0, self.pattern)
 
+    @property
+    def owl(self) -> OWL | None:
+        """The allocation's settings where it is OWL."""
+        given = {name.removeprefix("owl_"): value for name, value in self.options.items() if name in OWL_OPTIONS}
+        return OWL(**given) if self.allocation == "owl" else None
+
+    @property
+    def method_options(self) -> dict[str, Any]:
+        """The options that are the method's, and unknown ones."""
+        of_owl = OWL_OPTIONS if self.allocation == "owl" else ()
+        return {name: value for name, value in self.options.items() if name not in of_owl}
+
+    def needs(self, method: Method) -> Needs:
+        """Return which statistics a method reads with these settings; OWL reads squares for every method."""
+        return "squares" if self.allocation == "owl" and method.needs == "nothing" else method.needs
+
     def relevant(self, method: Method) -> dict[str, Any]:
         """Return the values that a method reads, as they are recorded with its masks."""
         names = ["sparsity" if self.pattern is None else "pattern", "selection"]
-        names += ["statistics", "batch_size"] if method.needs_statistics else []
+        names += ["statistics", "batch_size"] if self.needs(method) != "nothing" else []
         values = asdict(self)
-        return {name: values[name] for name in names} | method.options()
+        found = {name: values[name] for name in names} | method.options()
+        if self.owl is not None:
+            found |= {"allocation": "owl"} | {f"owl_{name}": value for name, value in asdict(self.owl).items()}
+        return found
 
     def check_widths(self, widths: Iterable[tuple[str, int]]) -> None:
         """Refuse matrices that a pattern does not fit.
@@ -77,7 +103,10 @@ def check_settings(method: str, settings: PruneSettings) -> Method:
         SparsityRangeError: The sparsity is outside [0, 1).
         SettingError: Another setting has a value it cannot have.
     """
-    found = find_method(method).with_options(settings.options)
+    found = find_method(method)
+    if settings.allocation not in ALLOCATIONS:
+        raise SettingError("allocation", settings.allocation, "'uniform' or 'owl'")
+    found = found.with_options(settings.method_options)
     _check_amount(settings)
     check_selection(settings.selection)
     if settings.statistics not in ("sequential", "dense"):
@@ -94,6 +123,8 @@ def _check_amount(settings: PruneSettings) -> None:
         raise SettingError("sparsity or pattern", got, "given, exactly one of the two")
     if settings.pattern is not None:
         Pattern.parse(settings.pattern)
+        if settings.owl is not None:
+            raise SettingError("allocation", "owl", "'uniform' with a pattern, which leaves no block a choice")
     elif settings.sparsity is not None:
         check_sparsity(settings.sparsity)
 

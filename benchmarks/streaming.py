@@ -87,7 +87,9 @@ def streamed(folder: Path, out: Path) -> int:
     settings = PruneSettings(0.5, batch_size=4)
     method = check_settings("wanda", settings)
     plan = PrunePlan(model, False, settings, method, check_calibration(_ids(), None, None, VOCABULARY))
-    announced = estimate_memory(model, method, batch_size=4, length=TOKENS, base_bytes=resident_bytes()).peak
+    announced = estimate_memory(
+        model, method, calibrated=True, batch_size=4, length=TOKENS, base_bytes=resident_bytes()
+    ).peak
     output = OutputFolder(out, plan.identity())
     with output.held():
         prune_streamed(model, plan.steps(output), output, plan.header())

@@ -56,7 +56,8 @@ class PruneConfig:
         pattern: N:M, which keeps N weights of each M inputs. Either this or sparsity.
         selection: exact (exactly the asked number) or reference (what the published code selects).
         statistics: sequential (as published) or dense (of the dense model, in one pass).
-        options: Options of the method, by name.
+        allocation: uniform, or owl (blocks with many outliers give up less; one more pass over the dense model).
+        options: Options of the method and of the allocation, by name.
         calibration: Text that the method looks at.
         masks_only: Write masks and no weights.
         masks: A masks.safetensors to apply again, instead of a method; null to compute masks.
@@ -70,6 +71,7 @@ class PruneConfig:
     pattern: str | None = None
     selection: str = "exact"
     statistics: str = "sequential"
+    allocation: str = "uniform"
     options: dict[str, Any] = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     masks_only: bool = False
@@ -79,5 +81,11 @@ class PruneConfig:
     def settings(self) -> PruneSettings:
         """Return how to prune, unchecked."""
         return PruneSettings(
-            self.sparsity, self.selection, self.statistics, self.calibration.batch_size, self.pattern, self.options
+            self.sparsity,
+            self.selection,
+            self.statistics,
+            self.calibration.batch_size,
+            self.pattern,
+            self.options,
+            self.allocation,
         )

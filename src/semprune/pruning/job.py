@@ -80,7 +80,14 @@ def run_prune(
 def _estimate(plan: PrunePlan, config: PruneConfig) -> MemoryEstimate:
     size = 1 if plan.settings is None else plan.settings.forward_size
     length = 1 if plan.tokens is None else plan.tokens.input_ids.shape[1]
-    return estimate_memory(plan.streamed, plan.method, batch_size=size, length=length, base_bytes=resident_bytes())
+    return estimate_memory(
+        plan.streamed,
+        plan.method,
+        calibrated=plan.tokens is not None,
+        batch_size=size,
+        length=length,
+        base_bytes=resident_bytes(),
+    )
 
 
 def _announcement(plan: PrunePlan, output: OutputFolder, estimate: MemoryEstimate) -> str:

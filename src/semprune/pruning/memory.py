@@ -57,7 +57,13 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    streamed: StreamedModel, method: Method | None, *, batch_size: int, length: int, base_bytes: int
+    streamed: StreamedModel,
+    method: Method | None,
+    *,
+    calibrated: bool,
+    batch_size: int,
+    length: int,
+    base_bytes: int,
 ) -> MemoryEstimate:
     """Return what a streamed run needs.
 
@@ -66,6 +72,7 @@ def estimate_memory(
     Args:
         streamed: The model.
         method: The pruning method; None for stored masks.
+        calibrated: Whether calibration sequences are run, for the method or for the allocation.
         batch_size: Sequences per forward.
         length: Tokens of each.
         base_bytes: What the process holds already.
@@ -76,7 +83,7 @@ def estimate_memory(
     masks = max(sum(linear.stored.numel() for linear in inside) for inside in linears.values())
     working = WORKING_BYTES * max(linear.stored.numel() for linear in chain.from_iterable(linears.values()))
     steps = {"the weights of one block and its masks": weights + masks + (working if method is not None else 0)}
-    if method is not None and method.needs_statistics:
+    if calibrated and method is not None:
         forward = max(_forward_bytes(streamed, inside, batch_size, length) for inside in linears.values())
         gathered = max(_statistics_bytes(method, inside) for inside in linears.values())
         steps["the embeddings and one block"] = _around_bytes(streamed) + weights + forward

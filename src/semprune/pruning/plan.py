@@ -12,6 +12,7 @@ from semprune.backbones.streamed import StreamedModel
 from semprune.data import CalibrationDataModule
 from semprune.errors import BackboneMismatchError, MasksOnlyError, SettingError
 from semprune.provenance import versions
+from semprune.pruning.blockwise import vocabulary
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.config import PruneConfig
 from semprune.pruning.linear import prunable_linears
@@ -20,6 +21,8 @@ from semprune.pruning.method import Method
 from semprune.pruning.output import OutputFolder
 from semprune.pruning.settings import PruneSettings, check_settings, refuse_changed_weights
 from semprune.pruning.steps import BlockSteps, Calibrated, StoredMaskSteps, WithoutCalibration
+from semprune.pruning.streamed_allocation import streamed_allocation
+from semprune.pruning.streamed_inputs import StreamedInputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,21 @@ class PrunePlan:
             return StoredMaskSteps(self.masks)
         assert self.method is not None
         assert self.settings is not None
-        if self.tokens is None:
-            return WithoutCalibration(self.method, self.settings)
-        return Calibrated(self.streamed, self.tokens, self.method, self.settings, output)
+        method, settings = self.method, self.settings
+
+        def allocate() -> dict[int, float] | None:
+            if settings.owl is None:
+                return None
+            assert self.tokens is not None
+            return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output)
+
+        def inputs(block: int) -> StreamedInputs:
+            assert self.tokens is not None
+            return StreamedInputs(self.streamed, self.tokens, settings, output.work, block)
+
+        if not method.needs_statistics:
+            return WithoutCalibration(method, settings, allocate)
+        return Calibrated(method, settings, allocate, inputs)
 
 
 def plan_pruning(config: PruneConfig) -> PrunePlan:
@@ -92,7 +107,7 @@ def plan_pruning(config: PruneConfig) -> PrunePlan:
     method = check_settings(config.method, settings)
     if config.masks_only and method.changes_weights:
         raise MasksOnlyError(method.name)
-    calibration = _calibration(config) if method.needs_statistics else None
+    calibration = _calibration(config) if settings.needs(method) != "nothing" else None
     streamed = _open_model(config)
     linears = [linear for inside in prunable_linears(streamed.model).values() for linear in inside]
     settings.check_widths((linear.name, linear.weight.shape[1]) for linear in linears)
@@ -126,5 +141,4 @@ def _read_tokens(calibration: CalibrationDataModule, streamed: StreamedModel) ->
     calibration.tokenizer = load_tokenizer(streamed.source.name, streamed.source.folder)
     calibration.context_length = getattr(streamed.model.config, "max_position_embeddings", None)
     calibration.prepare_data()
-    vocabulary: int = streamed.model.get_input_embeddings().num_embeddings
-    return check_calibration(calibration.calibration_input_ids(), None, None, vocabulary)
+    return check_calibration(calibration.calibration_input_ids(), None, None, vocabulary(streamed.model))

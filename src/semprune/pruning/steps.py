@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-import torch
-
-from semprune.backbones.blocks import BlockRunner, HiddenStates
-from semprune.backbones.streamed import StreamedModel
 from semprune.pruning.block import BlockPruner
 from semprune.pruning.block_outcome import BlockOutcome
-from semprune.pruning.calibration import CalibrationTokens
-from semprune.pruning.hidden_file import HiddenFile
 from semprune.pruning.linear import PrunableLinear
 from semprune.pruning.mask_file import MaskFile
 from semprune.pruning.method import Method
-from semprune.pruning.output import OutputFolder
 from semprune.pruning.settings import PruneSettings
+from semprune.pruning.streamed_inputs import StreamedInputs
+
+Allocate = Callable[[], Mapping[int, float] | None]
+"""Gives the sparsity of each block, or None where all have the settings' own."""
 
 
 class BlockSteps(Protocol):
@@ -55,11 +52,17 @@ class WithoutCalibration(_StepsWithoutState):
     Args:
         method: The method.
         settings: How to prune.
+        allocate: Gives the sparsity of each block.
     """
 
-    def __init__(self, method: Method, settings: PruneSettings) -> None:
+    def __init__(self, method: Method, settings: PruneSettings, allocate: Allocate) -> None:
         """Nothing is pruned yet."""
-        self._pruner = BlockPruner(method, settings)
+        self._method, self._settings, self._allocate = method, settings, allocate
+        self._pruner: BlockPruner
+
+    def start(self, block: int) -> None:
+        """Share out the sparsity."""
+        self._pruner = BlockPruner(self._method, self._settings, allocation=self._allocate())
 
     def prune(self, block: int, linears: Sequence[PrunableLinear]) -> BlockOutcome:
         """Prune from the weights alone."""
@@ -92,65 +95,41 @@ class Calibrated:
     """A method that looks at what each matrix reads; hidden states are kept on the disk.
 
     Args:
-        streamed: The model.
-        tokens: Calibration sequences.
         method: The method.
         settings: How to prune.
-        output: In whose work folder the hidden states are.
+        allocate: Gives the sparsity of each block.
+        inputs: Makes the calibration sequences ready for a block.
     """
 
     def __init__(
-        self,
-        streamed: StreamedModel,
-        tokens: CalibrationTokens,
-        method: Method,
-        settings: PruneSettings,
-        output: OutputFolder,
+        self, method: Method, settings: PruneSettings, allocate: Allocate, inputs: Callable[[int], StreamedInputs]
     ) -> None:
         """Nothing is run yet."""
-        self._streamed, self._settings, self._output = streamed, settings, output
-        self._tokens = tokens.take([slice(0, tokens.input_ids.shape[0])], streamed.device)
-        self._pruner = BlockPruner(method, settings, tokens.input_ids.shape[0])
-        self._runner: BlockRunner
-        self._hidden: HiddenFile
+        self._method, self._settings, self._allocate, self._make_inputs = method, settings, allocate, inputs
+        self._pruner: BlockPruner
+        self._inputs: StreamedInputs
 
     def start(self, block: int) -> None:
-        """Record what blocks are called with, and make the first block's inputs or take up those of a later one.
+        """Share out the sparsity, and make the first block's inputs or take up those of a later one.
 
         Raises:
             CaptureError: The model's forward did not call each block exactly once.
             CorruptArtefactError: The inputs that a killed run left are damaged.
         """
-
-        def storage(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> HiddenStates:
-            self._hidden = HiddenFile(self._output.work, shape, dtype, device, block)
-            return self._hidden
-
-        with self._streamed.around_blocks(), self._streamed.block(0):
-            self._runner = BlockRunner(
-                self._streamed.model,
-                self._streamed.blocks,
-                self._tokens.input_ids,
-                attention_mask=self._tokens.attention_mask,
-                batch_size=self._settings.forward_size,
-                storage=storage,
-                embed=block == 0,
-            )
-        if block == 0:
-            self._hidden.turn()
+        allocation = self._allocate()
+        self._inputs = self._make_inputs(block)
+        sequences = self._inputs.tokens.input_ids.shape[0]
+        self._pruner = BlockPruner(self._method, self._settings, sequences, allocation=allocation)
 
     def prune(self, block: int, linears: Sequence[PrunableLinear]) -> BlockOutcome:
         """Prune from the block's inputs, and write the next block's."""
-        return self._pruner.prune(self._runner, block, linears, self._tokens.tau, advance=not self._is_last(block))
+        advance = not self._inputs.is_last(block)
+        return self._pruner.prune(self._inputs.runner, block, linears, self._inputs.tokens.tau, advance=advance)
 
     def settle(self, block: int) -> None:
         """Put the next block's inputs on the disk."""
-        if not self._is_last(block):
-            self._hidden.turn()
+        self._inputs.settle(block)
 
     def drop(self, block: int) -> None:
         """Delete the inputs of a finished block."""
-        self._hidden.drop(block)
-
-    def _is_last(self, block: int) -> bool:
-        return block + 1 == len(self._streamed.blocks)
+        self._inputs.drop(block)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from semprune.backbones.blocks import calibrating
 from semprune.backbones.outside import OutsideBlocks
 from semprune.backbones.streamed import StreamedModel
+from semprune.errors import CorruptArtefactError
 from semprune.files import atomic, write_json, write_text
 from semprune.pruning.linear import check_finite, prunable_linears
 from semprune.pruning.mask_file import write_mask_file
@@ -81,7 +83,8 @@ def _prune_block(
         outcome = steps.prune(block, linears)
         bits = {name: pack_bits(mask) for name, mask in outcome.masks.items()}
         write_safetensors(_part(output, "masks", block), bits, {})
-        write_safetensors(_part(output, "orders", block), outcome.orders, {})
+        if outcome.orders:
+            write_safetensors(_part(output, "orders", block), outcome.orders, FORMAT)
         if not masks_only:
             _write_shard(_shard(output, block, len(streamed.blocks)), streamed.export_block(block))
     return {"sparsity": outcome.sparsity, "patterned": outcome.patterned}
@@ -98,7 +101,7 @@ def _write_masks(streamed: StreamedModel, output: OutputFolder, header: Mapping[
     block_of = {linear.name: block for block, inside in linears.items() for linear in inside}
     shapes = {linear.name: tuple(linear.stored.shape) for inside in linears.values() for linear in inside}
     parts = [_part(output, "orders", block) for block in linears]
-    orders = {name: _read(part, name).tolist() for part in parts for name in _names(part)}
+    orders = {name: _read(part, name).tolist() for part in parts if part.is_file() for name in _names(part)}
     patterned = {name: holds for block in output.blocks for name, holds in block["patterned"].items()}
     measured = {"orders": orders, "patterned": patterned}
     whole = {**header, **{name: values for name, values in measured.items() if values}}
@@ -139,11 +142,22 @@ def _part(output: OutputFolder, what: str, block: int) -> Path:
 
 
 def _names(path: Path) -> list[str]:
-    with safe_open(path, framework="pt", backend="pread") as file:
+    with _opened(path) as file:
         return list(file.keys())
 
 
 def _read(path: Path, name: str) -> Tensor:
-    with safe_open(path, framework="pt", backend="pread") as file:
+    with _opened(path) as file:
         tensor: Tensor = file.get_tensor(name)
     return tensor
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file that an earlier block, or an earlier call, wrote."""
+    try:
+        with safe_open(path, framework="pt", backend="pread") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        remedy = f"Delete {path.parent} and run the same command again."
+        raise CorruptArtefactError(path, str(error), remedy) from error

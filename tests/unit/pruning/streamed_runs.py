@@ -37,7 +37,7 @@ def plan_of(folder: Path, method: str = "wanda", *, masks_only: bool = False, dt
     amount = {} if "pattern" in settings else {"sparsity": 0.5}
     asked = PruneSettings(**{"batch_size": 4, **amount, **settings})
     found = check_settings(method, asked)
-    tokens = check_calibration(IDS, None, None, 40) if found.needs_statistics else None
+    tokens = check_calibration(IDS, None, None, 40) if asked.needs(found) != "nothing" else None
     return PrunePlan(streamed, masks_only, asked, found, tokens)
 
 

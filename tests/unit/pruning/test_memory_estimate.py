@@ -18,7 +18,8 @@ def cache(tmp_path, monkeypatch):
 
 
 def _estimate(plan):
-    return estimate_memory(plan.streamed, plan.method, batch_size=2, length=10, base_bytes=1000)
+    calibrated = plan.tokens is not None
+    return estimate_memory(plan.streamed, plan.method, calibrated=calibrated, batch_size=2, length=10, base_bytes=1000)
 
 
 def test_magnitude_needs_one_block_its_masks_and_the_matrix_in_work(tmp_path):

@@ -20,7 +20,7 @@ from semprune.errors import (
     OutputOccupiedError,
     OutputWriteError,
 )
-from semprune.pruning import hash_masks, load_masks, prune_model
+from semprune.pruning import StoredMasks, hash_masks, load_masks, prune_model, save_masks
 from semprune.pruning.mask_file import MaskFile
 from semprune.pruning.output import WORK, OutputFolder
 from semprune.pruning.plan import PrunePlan
@@ -71,6 +71,12 @@ def test_every_family_gives_what_pruning_in_memory_gives(architecture, variant, 
         ("wanda", {"statistics": "dense"}),
         ("wanda", {"selection": "reference"}),
         ("wanda", {"pattern": "2:4"}),
+        ("wanda", {"allocation": "owl", "options": {"owl_spread": 0.2}}),
+        ("magnitude", {"allocation": "owl"}),
+        ("ria", {}),
+        ("ria", {"pattern": "2:4", "options": {"permutation": "assignment"}}),
+        ("sparsegpt", {}),
+        ("sparsegpt", {"pattern": "1:4"}),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -78,7 +84,11 @@ def test_every_way_of_pruning_and_dtype(folder, tmp_path, method, settings, dtyp
     prune_into(tmp_path / "out", plan_of(folder, method, dtype=dtype, **settings))
     expected = _load(folder, getattr(torch, dtype))
     amount = settings if "pattern" in settings else {"sparsity": 0.5, **settings}
-    prune_model(expected, IDS, method=method, batch_size=4, **amount)
+    given = {name: value for name, value in amount.items() if name != "options"}
+    report = prune_model(expected, IDS, method=method, batch_size=4, **given, **settings.get("options", {}))
+    stored = StoredMasks.of(report, plan_of(folder).streamed.fingerprint)
+    save_masks(tmp_path / "expected", stored)
+    assert (tmp_path / "out" / "masks.safetensors").read_bytes() == (tmp_path / "expected").read_bytes()
     _same(_load(tmp_path / "out"), expected)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == dtype
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -39,6 +40,8 @@ from semprune.tensor_files import storage_order, stream_safetensors
 
 VOCABULARY, SEQUENCES, TOKENS = 32000, 8, 128
 GB = 1e9
+LEAN = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
+"""What only reserves address space counts for the limit too: pyarrow's pool alone a gigabyte, each thread 64 MB."""
 
 
 def write_model(folder: Path, gigabytes: float) -> float:
@@ -115,7 +118,9 @@ def child(how: str, folder: Path, out: Path, limit_gb: float) -> None:
 
 def _start(how: str, folder: Path, out: Path, limit_gb: float) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmarks.streaming", "--child", how, str(folder), str(out), str(limit_gb)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **LEAN}
+    )
 
 
 def measured(how: str, folder: Path, out: Path, limit_gb: float) -> dict[str, float] | None:

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from accelerate import init_empty_weights
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig
 
 from semprune.backbones.checkpoint import Checkpoint
 from semprune.backbones.conversion import Conversion
@@ -18,6 +17,7 @@ from semprune.backbones.fingerprint import fingerprint_folder
 from semprune.backbones.hub import FILES
 from semprune.backbones.layout import decoder_layers, prunable_matrices
 from semprune.backbones.load import check_device, refuse_absent, resolve_dtype
+from semprune.backbones.skeleton import skeleton
 from semprune.backbones.source import BackboneSource
 from semprune.backbones.weight_files import INDEX
 from semprune.errors import BackboneLoadError
@@ -59,7 +59,7 @@ class StreamedModel:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
         self._refuse_quantised(config)
         self.dtype = self._stored_dtype(config) if dtype == "stored" else resolve_dtype(dtype, self.device)
-        self.model = _skeleton(config, self.dtype, self.device)
+        self.model = skeleton(config, self.dtype, self.device)
         self.family = find_family(source.architecture)
         self.blocks = decoder_layers(self.model, self.family)
         self.matrices = prunable_matrices(self.model, self.family)
@@ -131,8 +131,12 @@ class StreamedModel:
     def _check_complete(self) -> None:
         filled = {target for targets in self.conversion.targets.values() for target in targets}
         tied = set(self.model.all_tied_weights_keys)
-        absent = {name for name, _ in self.model.named_parameters()} - filled - tied
+        absent = {name for name, value in self._tensors() if value.is_meta} - filled - tied
         refuse_absent(self.source.name, self.source.folder, absent)
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        yield from self.model.named_parameters()
+        yield from self.model.named_buffers()
 
     def _refuse_quantised(self, config: PretrainedConfig) -> None:
         if getattr(config, "quantization_config", None) is not None:
@@ -142,15 +146,6 @@ class StreamedModel:
         if isinstance(config.dtype, torch.dtype):
             return config.dtype
         return next(t.dtype for t in self.checkpoint.tensors.values() if t.dtype.is_floating_point)
-
-
-def _skeleton(config: PretrainedConfig, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    with init_empty_weights(include_buffers=False):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
-    for module in model.modules():
-        for name, value in module.named_buffers(recurse=False):
-            module._buffers[name] = value.to(device)  # setattr would make a persistent buffer of it
-    return model.eval().requires_grad_(False)
 
 
 def _release(root: nn.Module) -> None:

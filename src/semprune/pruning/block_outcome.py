@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,9 @@ from semprune.errors import EmptyMatrixError
 from semprune.pruning.linear import PrunableLinear
 from semprune.pruning.method import Decision
 from semprune.pruning.pattern import Pattern
-from semprune.pruning.report import PruneReport
+from semprune.pruning.report import PruneReport, count_empty_rows
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +30,27 @@ class BlockOutcome:
             the pattern holds, on the CPU, by module name.
         patterned: Whether the asked N:M pattern holds in the mask as it is stored (inputs in their own order), by
             module name; empty where none was asked.
+        empty_rows: Output rows of which nothing is kept, by module name, where there are any.
     """
 
     masks: dict[str, Bool[Tensor, "rows columns"]] = field(default_factory=dict)
     sparsity: dict[str, float] = field(default_factory=dict)
     orders: dict[str, Int[Tensor, " in"]] = field(default_factory=dict)
     patterned: dict[str, bool] = field(default_factory=dict)
+    empty_rows: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: BlockOutcome) -> None:
         """Take in what another block's pruning did."""
-        for name in ("masks", "sparsity", "orders", "patterned"):
+        for name in ("masks", "sparsity", "orders", "patterned", "empty_rows"):
             getattr(self, name).update(getattr(other, name))
 
     def report(self, method: str, settings: Mapping[str, Any], calibration: str | None) -> PruneReport:
         """Return what was done together with how."""
-        return PruneReport(method, settings, self.masks, self.sparsity, calibration, self.orders, self.patterned)
+        if self.empty_rows:
+            count, matrices = sum(self.empty_rows.values()), len(self.empty_rows)
+            logger.warning("%s left %d output rows in %d matrices without a weight", method, count, matrices)
+        measured = (self.orders, self.patterned, self.empty_rows)
+        return PruneReport(method, settings, self.masks, self.sparsity, calibration, *measured)
 
     def record(self, linear: PrunableLinear, decision: Decision, pattern: Pattern | None) -> None:
         """Write one decision in place and take it down.
@@ -59,5 +68,7 @@ class BlockOutcome:
         self.sparsity[linear.name] = linear.measured_sparsity()
         if decision.order is not None:
             self.orders[linear.name] = decision.order.cpu()
+        if empty := count_empty_rows(decision.kept):
+            self.empty_rows[linear.name] = empty
         if pattern is not None:
             self.patterned[linear.name] = pattern.fits(decision.kept)

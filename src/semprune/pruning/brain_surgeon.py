@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semprune.errors import NotPositiveDefiniteError
+from semprune.pruning.precision import full_fp32
 from semprune.pruning.selection import Keep, pruned_count, select_lowest
 
 
@@ -40,6 +41,7 @@ class Choice:
         return self._keep(losses, "row")
 
 
+@full_fp32()
 def inverse_factor(
     moments: Float[Tensor, "in in"], damping: float, matrix: str
 ) -> tuple[Float[Tensor, "in in"], Bool[Tensor, " in"]]:
@@ -78,6 +80,7 @@ def inverse_factor(
     return upper, dead
 
 
+@full_fp32()
 def sweep(
     weight: Float[Tensor, "out in"], upper: Float[Tensor, "in in"], block: int, choice: Choice
 ) -> Bool[Tensor, "out in"]:

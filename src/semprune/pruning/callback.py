@@ -11,9 +11,8 @@ from torch import Tensor
 
 from semprune.backbones.backbone import Backbone
 from semprune.errors import CalibrationMissingError, ConfigurationError
-from semprune.pruning.carried import masks_from, state_of, still_valid
+from semprune.pruning.carried import apply_stored, masks_from, state_of, still_valid
 from semprune.pruning.linear import WeightCopy
-from semprune.pruning.masks import apply_masks
 from semprune.pruning.monitoring import log_sparsity
 from semprune.pruning.prune import prune_model
 from semprune.pruning.report import PruneReport
@@ -168,7 +167,7 @@ class PruningCallback(Callback):
             if masks is None:
                 self.report = self._prune(lm, calibration, distributed=trainer.world_size > 1)
             else:
-                self.report = self._apply(lm, masks)
+                self.report = apply_stored(lm.model, masks, self._dense.linears)
         except BaseException:
             self.restore()
             raise
@@ -202,12 +201,4 @@ class PruningCallback(Callback):
             batch_size=settings.batch_size,
             distributed=distributed,
             **settings.options,
-        )
-
-    def _apply(self, lm: Backbone, stored: StoredMasks) -> PruneReport:
-        assert self._dense is not None
-        apply_masks(lm.model, stored.masks)
-        measured = {linear.name: linear.measured_sparsity() for linear in self._dense.linears}
-        return PruneReport(
-            stored.method, stored.settings, stored.masks, measured, stored.calibration, stored.orders, stored.patterned
         )

@@ -14,9 +14,13 @@ def full_fp32() -> Iterator[None]:
 
     Second moments and their inverse lose half their digits otherwise. Source: SCIENCE P4 (TF32 off).
     """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    # One by one: torch refuses to read the setting for all where a user set a backend's own.
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]  # untyped
+    before = [backend.fp32_precision for backend in backends]
     try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision

@@ -28,6 +28,8 @@ class PruneReport:
             inputs alike.
         patterned: Whether the asked N:M pattern was measured in the mask as it is stored, its inputs in their own
             order, by module name; empty where none was asked. False for matrices in ``orders``, save by chance.
+        empty_rows: Output rows of which the mask keeps nothing, by module name, where there are any. It happens where
+            the whole matrix is the group, as published for magnitude and RIA: a row competes with larger rows.
     """
 
     method: str
@@ -37,6 +39,7 @@ class PruneReport:
     calibration: str | None = None
     orders: Mapping[str, Int[Tensor, " in"]] = field(default_factory=dict)
     patterned: Mapping[str, bool] = field(default_factory=dict)
+    empty_rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total_sparsity(self) -> float:
@@ -48,3 +51,14 @@ class PruneReport:
     def mask_hash(self) -> str:
         """Return the sha256 over names, shapes and bits of the masks."""
         return hash_masks(self.masks)
+
+
+def count_empty_rows(kept: Bool[Tensor, "out in"]) -> int:
+    """Return the number of rows of which a mask keeps nothing.
+
+    Example:
+        >>> import torch
+        >>> count_empty_rows(torch.tensor([[True, False], [False, False]]))
+        1
+    """
+    return int((~kept.any(-1)).sum())

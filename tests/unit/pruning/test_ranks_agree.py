@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from semprune.errors import CaptureError, MaskMismatchError, NonFiniteError
-from semprune.pruning import prune_model
+from semprune.pruning import dense_statistics, prune_from, prune_model, remove_neurons
 from semprune.pruning.block_statistics import BlockStatistics
 from semprune.pruning.linear import PrunableLinear
 from semprune.pruning.sharing import require_equal_masks
@@ -67,6 +67,23 @@ def pruned_hash(sequences, padded=False, **settings):
     return [masks, weights.hexdigest()]
 
 
+def kept_neurons(sequences):
+    kept = remove_neurons(model(), calibration(sequences), sparsity=0.5, batch_size=2, distributed=True).kept
+    return [each.tolist() for each in kept.values()]
+
+
+def from_collected(sequences):
+    pruned = model()
+    statistics = dense_statistics(pruned, calibration(sequences), methods=["sparsegpt"], batch_size=2, distributed=True)
+    given = {"method": "sparsegpt", "sparsity": 0.5, "allocation": "owl", "distributed": True}
+    return prune_from(pruned, statistics, **given).mask_hash
+
+
+def everything():
+    found = {name: pruned_hash(**case) for name, case in CASES.items()}
+    return {**found, "neurons": kept_neurons(5), "collected, owl": from_collected(5)}
+
+
 def disagree(rank):
     """On the second rank, two matrices read different tensors; on the others, the same."""
     linears = [PrunableLinear(PrunableMatrix(name, 0, "up"), torch.nn.Linear(3, 2)) for name in ("first", "second")]
@@ -82,7 +99,7 @@ def disagree(rank):
 def work(rank, folder, ranks):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
-    found = {name: pruned_hash(**case) for name, case in CASES.items()}
+    found = everything()
     broken = model()
     broken.model.layers[1].input_layernorm.weight.data[0] = float("nan")
     for name, attempt in {
@@ -111,10 +128,10 @@ def by_rank(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def alone():
     """What one process computes."""
-    return {name: pruned_hash(**case) for name, case in CASES.items()}
+    return everything()
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, "neurons", "collected, owl"])
 def test_several_processes_compute_the_masks_and_weights_of_one(by_rank, alone, case):
     assert [found[case] for found in by_rank] == [alone[case]] * len(by_rank)
 

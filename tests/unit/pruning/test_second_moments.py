@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semprune.pruning import second_moments
 from semprune.pruning.precision import full_fp32
 from semprune.pruning.second_moments import STRIP, RunningSecondMoments, SecondMoments
 from semprune.pruning.statistics import RunningMeanSquares, SquareSums
@@ -121,24 +122,34 @@ def test_the_running_mean_is_the_published_one_bit_for_bit():
     assert gathered.additive() == ()
 
 
-def test_trap_a_users_tf32_setting_does_not_reach_the_products():
-    before = torch.get_float32_matmul_precision()
-    try:
+@pytest.fixture
+def fast_products():
+    """Each way in which a user may have allowed TF32 and bf16 in fp32 products."""
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    before = [backend.fp32_precision for backend in backends]
+    yield lambda: [backend.fp32_precision for backend in backends]
+    for backend, precision in zip(backends, before, strict=True):
+        backend.fp32_precision = precision
+
+
+@pytest.mark.parametrize("allow", ["for all", "by backend"])
+def test_trap_a_users_tf32_setting_does_not_reach_the_products(fast_products, monkeypatch, allow):
+    if allow == "for all":
         torch.set_float32_matmul_precision("medium")
-        with full_fp32():
-            assert torch.get_float32_matmul_precision() == "highest"
-        assert torch.get_float32_matmul_precision() == "medium"
-        torch.manual_seed(0)
-        inputs = torch.randn(1, 300, 64)
-        gathered = SecondMoments(64)
-        gathered.update(inputs, None)
-        assert torch.allclose(gathered.result().second_moments.double(), moments(inputs), rtol=1e-5, atol=1e-4)
-    finally:
-        torch.set_float32_matmul_precision(before)
+    else:
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    seen, strips = [], second_moments._strips
+    monkeypatch.setattr(second_moments, "_strips", lambda width: (seen.append(fast_products()), strips(width))[1])
+    SecondMoments(4).update(torch.ones(1, 2, 4), None)
+
+    assert seen == [["ieee", "ieee"]]
+    assert fast_products() == ["tf32", "bf16"]
 
 
-def test_the_users_setting_comes_back_after_an_error():
-    before = torch.get_float32_matmul_precision()
+def test_the_users_setting_comes_back_after_an_error(fast_products):
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    before = fast_products()
 
     def broken():
         with full_fp32():
@@ -147,4 +158,4 @@ def test_the_users_setting_comes_back_after_an_error():
     with pytest.raises(RuntimeError, match="stopped"):
         broken()
 
-    assert torch.get_float32_matmul_precision() == before
+    assert fast_products() == before

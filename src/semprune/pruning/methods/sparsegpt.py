@@ -13,7 +13,6 @@ from torch import Tensor
 from semprune.errors import SettingError
 from semprune.pruning.brain_surgeon import Choice, inverse_factor, sweep
 from semprune.pruning.method import Decision, Method, Needs
-from semprune.pruning.precision import full_fp32
 from semprune.pruning.selection import Keep
 from semprune.types import LayerStats
 
@@ -86,13 +85,11 @@ class SparseGPT(Method):
             for name, weight in weights.items():
                 yield name, Decision(torch.ones_like(weight, dtype=torch.bool))
             return
-        with full_fp32():
-            upper, dead = inverse_factor(stats.second_moments, self.damping, next(iter(weights)))
-            for name, weight in weights.items():
-                updated = weight.float().clone(memory_format=torch.contiguous_format)
-                updated[:, dead] = 0
-                kept = sweep(updated, upper, self.block, Choice(keep))
-                yield name, Decision(kept, updated)
+        upper, dead = inverse_factor(stats.second_moments, self.damping, next(iter(weights)))
+        for name, weight in weights.items():
+            updated = weight.float().clone(memory_format=torch.contiguous_format)
+            updated[:, dead] = 0
+            yield name, Decision(sweep(updated, upper, self.block, Choice(keep)), updated)
 
 
 METHOD = SparseGPT()

@@ -56,12 +56,6 @@ class Family:
     alternatives: tuple[tuple[FamilyMatrix, ...], ...] = ()
     trained_length: int | None = None
 
-    @property
-    def down(self) -> FamilyMatrix:
-        """The MLP's down-projection; the coordinates of its input are the neurons."""
-        (down,) = (matrix for matrix in self.matrices if matrix.role == "down")
-        return down
-
     def matrices_of(self, layer: nn.Module) -> tuple[FamilyMatrix, ...]:
         """Return the matrices of one decoder block, in the order of the computation."""
         modules = {name for name, _ in layer.named_modules()}

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
 from semprune.assets import cache_folder
 from semprune.backbones.checkpoint import Checkpoint
@@ -48,18 +50,20 @@ def fingerprint_folder(folder: Path, architecture: str, revision: str) -> Finger
 
 
 def fingerprint_model(model: nn.Module, revision: str = "memory") -> Fingerprint:
-    """Return the fingerprint of a model in memory: its state dict in the order of the names.
+    """Return the fingerprint of a model in memory: what it would store, in the order of the names.
 
-    Equals the fingerprint's hash of the folder that ``save_pretrained`` makes of it. Another dtype of the same weights
-    is another fingerprint here.
+    Equals the fingerprint's hash of the folder that ``save_pretrained`` makes of it, also where that stores experts one
+    by one. Another dtype of the same weights is another fingerprint here.
     """
     digest = hashlib.sha256()
     state = model.state_dict()
     # named_parameters gives a tied tensor once, under its first name, as a saved file does; the state dict leaves out
     # buffers that are never saved.
     once = {name for name, _ in [*model.named_parameters(), *model.named_buffers()]}
-    for name in sorted(once & state.keys()):
-        _add(digest, name, state[name])
+    kept = {name: state[name] for name in once & state.keys()}
+    stored = revert_weight_conversion(model, kept) if isinstance(model, PreTrainedModel) else kept
+    for name in sorted(stored):
+        _add(digest, name, stored[name])
     return Fingerprint(type(model).__name__, revision, digest.hexdigest())
 
 

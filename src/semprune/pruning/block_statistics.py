@@ -18,6 +18,7 @@ from semprune.backbones.calls import replaced_forward
 from semprune.backbones.experts import ObserveExpert, routed_forward
 from semprune.errors import CaptureError, NonFiniteError, UnroutedExpertError
 from semprune.pruning.linear import PrunableLinear
+from semprune.pruning.routing import routed_sequences
 from semprune.pruning.statistics import Accumulator
 from semprune.ranks import gather_rows
 from semprune.types import LayerStats
@@ -152,12 +153,9 @@ class BlockStatistics:
 
         def hook(parameter: str, expert: int, inputs: Tensor, tokens: Tensor) -> None:
             name = names[parameter, expert]
-            tau = None if self._tau is None else self._tau.reshape(-1)[tokens]
-            # sequence by sequence, as elsewhere; a sequence that sends nothing here still counts as seen
-            counts = (tokens // self._shape[1]).bincount(minlength=self._shape[0]).tolist()
-            weights = [None] * len(counts) if tau is None else [part[None] for part in tau.split(counts)]
-            for part, weight in zip(inputs.split(counts), weights, strict=True):
-                self._accumulators[name].update(part[None], weight)  # [1, routed, in]
+            self._source[name] = name  # no other matrix reads these tokens
+            for part, weights in routed_sequences(inputs, tokens, self._shape, self._tau):
+                self._accumulators[name].update(part, weights)
             self._in_order(name)
 
         return hook

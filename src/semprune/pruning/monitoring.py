@@ -29,9 +29,13 @@ def sparsity_figure(report: PruneReport, matrices: Iterable[PrunableMatrix]) -> 
     """Return a heatmap of the measured sparsity, blocks down and roles across."""
     named = tuple(matrices)
     roles = list(dict.fromkeys(matrix.role for matrix in named))
-    grid = np.full((1 + max(matrix.layer for matrix in named), len(roles)), np.nan)
-    for matrix in named:
-        grid[matrix.layer, roles.index(matrix.role)] = report.sparsity[matrix.name]
+    zeros = np.zeros((1 + max(matrix.layer for matrix in named), len(roles)))
+    sizes = np.zeros_like(zeros)
+    for matrix in named:  # experts of one block share a cell
+        cell = matrix.layer, roles.index(matrix.role)
+        sizes[cell] += report.masks[matrix.name].numel()
+        zeros[cell] += report.sparsity[matrix.name] * report.masks[matrix.name].numel()
+    grid = np.divide(zeros, sizes, out=np.full_like(zeros, np.nan), where=sizes > 0)
     figure = Figure(figsize=(2 + 0.6 * len(roles), 2 + 0.2 * len(grid)), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(grid, vmin=0, vmax=1, aspect="auto", cmap="viridis")

@@ -17,8 +17,7 @@ def _reference(model, layer):
     """Return a copy whose down-projection of one block does not read the neurons and adds their constants instead."""
     edited = copy.deepcopy(model)
     down = edited.get_submodule(neuron_sites(model, family_of(model))[layer].module)
-    transposed = family_of(model).down.transposed
-    weight = down.weight.data if transposed else down.weight.data.T  # [width, hidden], a view
+    weight = down.weight.data.T if isinstance(down, nn.Linear) else down.weight.data  # [width, hidden], a view
     constant = VALUES.to(weight.dtype) @ weight[NEURONS]
     weight[NEURONS] = 0.0
     bias = getattr(down, "bias", None)

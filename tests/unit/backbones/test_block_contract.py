@@ -77,9 +77,12 @@ def test_blocks_one_by_one_give_the_models_hidden_states_and_logits(architecture
 @every_variant
 @pytest.mark.parametrize("mask", [RIGHT, LEFT], ids=["padded right", "padded left"])
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_a_padded_token_has_what_it_has_alone(architecture, variant, mask, batch_size):
+@pytest.mark.parametrize("attention", ["its own", "eager"])
+def test_a_padded_token_has_what_it_has_alone(architecture, variant, mask, batch_size, attention):
     """In float32: several models' masks turn into NaN in float64, where their softmax stays float32."""
     model = tiny.make_model(architecture, variant)
+    if attention == "eager":
+        model.set_attn_implementation("eager")
     hidden, _ = _block_by_block(model, IDS, mask, batch_size)
 
     for row in range(3):

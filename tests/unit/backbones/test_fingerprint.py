@@ -5,6 +5,8 @@ import os
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.unit.backbones import tiny
+from transformers import AutoModelForCausalLM
 
 from semprune.backbones import fingerprint as module
 from semprune.backbones import fingerprint_folder, fingerprint_model
@@ -20,6 +22,17 @@ def test_folder_and_memory_agree(make_model, tmp_path, tied):
     saved = fingerprint_folder(tmp_path / "model", "LlamaForCausalLM", "local")
     assert saved.weights_sha256 == fingerprint_model(model).weights_sha256
     assert (saved.architecture, saved.revision) == ("LlamaForCausalLM", "local")
+
+
+@pytest.mark.parametrize(("architecture", "variant"), tiny.VARIANTS)
+def test_folder_and_memory_agree_also_where_files_have_another_layout(architecture, variant, tmp_path):
+    """Files hold experts one by one; in memory they are stacked."""
+    model = tiny.make_model(architecture, variant)
+    model.save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+
+    saved = fingerprint_folder(tmp_path, architecture, "local").weights_sha256
+    assert {fingerprint_model(model).weights_sha256, fingerprint_model(again).weights_sha256} == {saved}
 
 
 def test_cutting_into_files_does_not_count(model, tmp_path):

@@ -13,8 +13,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from safetensors.torch import load_file, save_file
+from tests.unit.backbones import tiny
 
-from semprune.backbones import hub, load, load_backbone
+from semprune.backbones import describe, fingerprint_model, hub, load, load_backbone
 from semprune.errors import BackboneLoadError, SettingError, UnknownArchitectureError, UnknownBackboneError
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -37,6 +38,21 @@ def test_local_folder(folder, model, input_ids):
     assert backbone.tokenizer("the cat sat").input_ids == [3, 4, 5]
     with torch.no_grad():
         assert torch.equal(backbone.model(input_ids).logits, model(input_ids).logits)
+
+
+@pytest.mark.parametrize(("architecture", "variant"), tiny.VARIANTS)
+def test_every_family_is_loaded_with_all_its_weights(architecture, variant, tokenizer, tmp_path):
+    model = tiny.make_model(architecture, variant)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    backbone = load_backbone(str(tmp_path))
+
+    assert backbone.family.name == describe(model, tokenizer, "tiny").family.name
+    assert backbone.fingerprint.weights_sha256 == fingerprint_model(model).weights_sha256
+    assert backbone.max_length == (2048 if architecture == "BloomForCausalLM" else 32)
+    loaded = backbone.model.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

@@ -6,7 +6,7 @@ from tests.unit.backbones import tiny
 from transformers import AutoModelForCausalLM
 
 from semprune.backbones import decoder_layers, family_of, prunable_matrices
-from semprune.pruning import apply_masks, prune_model
+from semprune.pruning import apply_masks, methods, prune_model
 from semprune.pruning.linear import prunable_linears
 
 IDS = torch.randint(3, 40, (6, 10), generator=torch.Generator().manual_seed(5))
@@ -129,6 +129,16 @@ def test_a_saved_model_is_read_back_and_generates(architecture, variant, tmp_pat
 
 
 @every_variant
+def test_bfloat16_is_pruned_as_exactly(architecture, variant):
+    model = tiny.make_model(architecture, variant).bfloat16()
+    _wanda(model)
+
+    for name, linear in _linears(model).items():
+        assert linear.weight.dtype == torch.bfloat16
+        assert (linear.weight == 0).sum(-1).unique().tolist() == [linear.weight.shape[1] // 2], name
+
+
+@every_variant
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_padding_never_counts(architecture, variant, side):
     garbage = torch.randint(3, 40, (6, 3), generator=torch.Generator().manual_seed(6))
@@ -166,3 +176,14 @@ def test_masks_apply_to_the_dense_weights_by_name(architecture, variant):
 
     for (name, one), other in zip(fresh.named_parameters(), pruned.parameters(), strict=True):
         assert torch.equal(one, other), name
+
+
+@every_variant
+@pytest.mark.parametrize("method", sorted(methods()))
+def test_every_method_prunes_it(architecture, variant, method):
+    model = tiny.make_model(architecture, variant)
+    report = prune_model(model, IDS, method=method, sparsity=0.5)
+
+    assert report.total_sparsity == 0.5
+    with torch.no_grad():
+        assert model(IDS).logits.isfinite().all()

@@ -1,14 +1,18 @@
 """Statistics of a mixture of experts: each expert counts the tokens that are routed to it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import MixtralConfig, MixtralForCausalLM
 
+from semprune.backbones import family_of, prunable_matrices
 from semprune.errors import CaptureError, SettingError, UnroutedExpertError
 from semprune.pruning import SquareSums, prune_model
 from semprune.pruning.block_statistics import BlockStatistics
 from semprune.pruning.linear import prunable_linears
 from semprune.pruning.masks import apply_masks
+from semprune.pruning.monitoring import sparsity_figure
 
 UP, DOWN = "model.layers.0.mlp.experts.gate_up_proj.", "model.layers.0.mlp.experts.down_proj."
 HIDDEN = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])  # two sequences of two tokens
@@ -141,3 +145,40 @@ def test_masks_of_an_expert_that_is_not_there_are_refused():
     after = model.model.layers[0].mlp.experts.down_proj
     assert torch.equal(after[:3], before[:3])
     assert not after[3].any()
+
+
+def test_reference_selection_takes_the_running_mean_over_sequences():
+    """Where the experts are linears of their own, the published hook sees each sequence's routed tokens in turn."""
+    ids = torch.randint(3, 40, (5, 12), generator=torch.Generator().manual_seed(1))
+    model = mixtral(16)
+    experts = model.model.layers[0].mlp.experts
+    seen = []
+    hook = experts.register_forward_pre_hook(lambda module, args: seen.append(args[:2]))
+    with torch.no_grad():
+        for row in ids:
+            model(row[None], use_cache=False)
+    hook.remove()
+    mean = torch.zeros(16)
+    for count, (hidden, to) in enumerate(seen):
+        squares = torch.norm(hidden[(to == 1).any(-1)].t(), p=2, dim=1) ** 2
+        mean = mean * count / (count + 1) + squares / (count + 1)
+    metric = experts.gate_up_proj[1].detach().abs() * mean.sqrt().reshape(1, -1)
+    expected = torch.ones_like(metric, dtype=torch.bool)
+    expected.scatter_(1, torch.sort(metric, dim=-1, stable=True)[1][:, :8], False)
+
+    report = prune_model(model, ids, method="wanda", sparsity=0.5, selection="reference")
+
+    assert torch.equal(report.masks[f"{UP}1"], expected)
+
+
+def test_the_figure_shows_the_share_over_all_experts_of_a_block():
+    model = mixtral(16)
+    matrices = prunable_matrices(model, family_of(model))
+    report = prune_model(model, None, method="magnitude", sparsity=0.5)
+    uneven = dict(report.sparsity) | {f"{DOWN}{expert}": value for expert, value in enumerate((0.0, 0.2, 0.4, 1.0))}
+    figure = sparsity_figure(replace(report, sparsity=uneven), matrices)
+
+    cells = figure.axes[0].images[0].get_array()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["q", "k", "v", "o", "gate_up", "down"]
+    assert cells[0].tolist() == pytest.approx([0.5] * 5 + [0.4])

@@ -16,7 +16,7 @@ def families() -> tuple[Family, ...]:
 
     Example:
         >>> [family.name for family in families()][:2]
-        ['bloom', 'falcon']
+        ['bloom', 'cohere']
     """
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     return tuple(importlib.import_module(f"{__name__}.{name}").FAMILY for name in names)

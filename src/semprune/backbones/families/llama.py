@@ -18,6 +18,9 @@ FAMILY = Family(
         "Olmo2ForCausalLM",
         "Olmo3ForCausalLM",
         "SmolLM3ForCausalLM",
+        "StableLmForCausalLM",
+        "Exaone4ForCausalLM",
+        "SeedOssForCausalLM",
     ),
     layers="model.layers",
     matrices=(

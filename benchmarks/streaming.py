@@ -1,7 +1,7 @@
 """A model larger than the memory limit is pruned, killed twice on the way, and ends with the bytes of a whole run.
 
     python -m benchmarks.streaming                                      # 6 GB of weights under a limit of 3 GB
-    python -m benchmarks.streaming --weights-gb 1.2 --limit-gb 1.0      # small
+    python -m benchmarks.streaming --weights-gb 1.5 --limit-gb 1.1      # small
 
 It writes a random Llama in bfloat16 into a temporary folder and prunes it with Wanda in processes whose data segment
 (anonymous memory) is limited by the system; the same limit is shown to stop pruning in memory. Then peak memory of
@@ -130,6 +130,7 @@ def measured(how: str, folder: Path, out: Path, limit_gb: float) -> dict[str, fl
     if process.returncode == 0:
         return dict(json.loads(said.splitlines()[-1]))
     if "not enough memory" in complaint or "MemoryError" in complaint or "Cannot allocate" in complaint:
+        print(complaint.strip().splitlines()[-1], flush=True)
         return None
     raise RuntimeError(complaint)
 

@@ -32,10 +32,19 @@ def skeleton(config: PretrainedConfig, dtype: torch.dtype, device: torch.device)
         dtype: Number format of the parameters.
         device: Where buffers go that the model computes itself (rotary frequencies, masks …).
     """
-    with _EmptyOnMeta(), init_empty_weights(include_buffers=False):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
-    for module in model.modules():
+    model = _without_weights(config, dtype)
+    # transformers computes buffers in fp32 and only then rounds them to the format that construction gave them
+    computed = dict(_without_weights(config, torch.float32).named_buffers())
+    config.dtype = dtype
+    for path, module in model.named_modules():
         for name, value in module.named_buffers(recurse=False):
             if not value.is_meta:
-                module._buffers[name] = value.to(device)  # setattr would make a persistent buffer of it
+                exact = computed[f"{path}.{name}".removeprefix(".")]
+                module._buffers[name] = exact.to(device, value.dtype)  # setattr would make it persistent
     return model.eval().requires_grad_(False)
+
+
+def _without_weights(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    with _EmptyOnMeta(), init_empty_weights(include_buffers=False):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    return model

@@ -20,7 +20,7 @@ def weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX
     try:
         stored = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values() if index.is_file() else [SINGLE]
-        names = sorted(set(stored))
+        names = sorted({str(Path(name)) for name in stored})
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         detail = f"{INDEX} is damaged ({error!r})"
         raise BackboneLoadError(str(folder), detail, "Fetch the model again.") from error

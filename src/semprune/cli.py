@@ -14,6 +14,7 @@ from semprune.arguments import Parser
 from semprune.assets import asset_status, assets, ensure_asset, verify_asset
 from semprune.errors import SempruneError
 from semprune.lightning_cli import run_lightning
+from semprune.prune_command import prune
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.study import StudyConfig, run_study
 
@@ -23,6 +24,7 @@ What pruning destroys in a language model, and in which neurons.
 
   fit     --config configs/fit.yaml                  learn the neuron x concept association
   test    --config configs/test.yaml --ckpt_path …   score dense and pruned model, semantic loss
+  prune   --config configs/prune/wanda.yaml          a pruned model as a Hugging Face folder, its masks
   study   --config configs/study/quickstart.yaml     the whole job: fit, prune, evaluate, report
   report  RUN_DIR                                    HTML page and tables of a study
   assets  list | get NAME … | verify NAME …          offline models and data
@@ -84,6 +86,7 @@ def _asset_table() -> Table:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "fit": lambda arguments: run_lightning(["fit", *arguments]),
     "test": lambda arguments: run_lightning(["test", *arguments]),
+    "prune": prune,
     "study": _study,
     "report": _report,
     "assets": _assets,

@@ -440,3 +440,56 @@ class EmptyStudyError(SempruneError):
     def __init__(self, axis: str) -> None:
         """Name the axis."""
         super().__init__(f"the study's `{axis}` is empty: there would be nothing to measure. Name at least one.")
+
+
+class OutputOccupiedError(SempruneError):
+    """An output folder that holds something else than what this run would write there."""
+
+    def __init__(self, folder: Path, detail: str) -> None:
+        """Name the folder and what is in it."""
+        super().__init__(
+            f"output folder {folder} {detail}. Nothing was changed in it: pass another --output, or empty it yourself."
+        )
+
+
+class OutputWriteError(SempruneError):
+    """An output that could not be written: no room, no permission.
+
+    Example:
+        >>> raise OutputWriteError(Path("out"), "No space left on device", resumable=True)
+        Traceback (most recent call last):
+        ...
+        semprune.errors.OutputWriteError: could not write out: No space left on device. Free some space or make the \
+folder writable, then run the same command again: it goes on after the last finished block.
+    """
+
+    def __init__(self, path: Path, detail: str, *, resumable: bool = False) -> None:
+        """Name the path and what the system said."""
+        after = "it goes on after the last finished block" if resumable else "nothing was done yet"
+        super().__init__(
+            f"could not write {path}: {detail}. Free some space or make the folder writable, "
+            f"then run the same command again: {after}."
+        )
+
+
+class MemoryLimitError(SempruneError):
+    """A run that would need more memory than it may take."""
+
+    def __init__(self, needed_bytes: int, limit_bytes: int, largest: str) -> None:
+        """Name what is needed, what is allowed and what needs most."""
+        super().__init__(
+            f"this run would need about {needed_bytes / 1e9:.2f} GB of memory, most of it for {largest}; the limit is "
+            f"{limit_bytes / 1e9:.2f} GB. Lower --calibration.batch_size or --calibration.length, take a smaller "
+            "--backbone.dtype, or raise --memory_limit."
+        )
+
+
+class MasksOnlyError(SempruneError):
+    """Masks alone asked of a method that changes the weights it keeps."""
+
+    def __init__(self, method: str) -> None:
+        """Name the method."""
+        super().__init__(
+            f"method '{method}' changes the weights that it keeps, so that masks alone do not give its result. "
+            "Leave out --masks_only: the pruned folder holds the masks too."
+        )

@@ -13,13 +13,14 @@ import pytest
 
 import semprune
 
-FOUNDATION = {"errors", "files", "multiple_tests", "ranks", "tensor_files", "types"}
+FOUNDATION = {"errors", "files", "multiple_tests", "provenance", "ranks", "tensor_files", "types"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
 LEFT_OF_STUDY = LEFT_OF_EVALUATION | {"evaluation", "pruning", "attribution"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "multiple_tests": set(),
+    "provenance": {"errors"},
     "ranks": {"errors"},
     "types": {"errors"},
     "tensor_files": {"errors", "files", "types"},
@@ -34,7 +35,8 @@ ROOMS: dict[str, set[str]] = {
     "report": {"errors", "files", "multiple_tests"},
     "arguments": {"errors"},
     "lightning_cli": LEFT_OF_STUDY | {"study", "report", "arguments"},
-    "cli": LEFT_OF_STUDY | {"study", "report", "arguments", "lightning_cli"},
+    "prune_command": LEFT_OF_STUDY | {"arguments"},
+    "cli": LEFT_OF_STUDY | {"study", "report", "arguments", "lightning_cli", "prune_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}
@@ -48,6 +50,7 @@ LIGHTNING = {
     "semprune.study",
     "semprune.pruning.callback",
     "semprune.pruning.callbacks",
+    "semprune.pruning.hold",
     "semprune.pruning.monitoring",
     "semprune.pruning.run",
 }

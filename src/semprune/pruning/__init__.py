@@ -9,6 +9,7 @@ from semprune.pruning.masks import apply_masks, hash_masks
 from semprune.pruning.method import Decision, Method, ScoredMethod
 from semprune.pruning.methods import find_method, methods
 from semprune.pruning.prune import prune_model
+from semprune.pruning.reapply import apply_mask_file
 from semprune.pruning.report import PruneReport
 from semprune.pruning.selection import pruned_count, select_exact, select_reference
 from semprune.pruning.statistics import SquareSums, running_mean_squares, token_squares
@@ -24,6 +25,7 @@ __all__ = [
     "ScoredMethod",
     "SquareSums",
     "StoredMasks",
+    "apply_mask_file",
     "apply_masks",
     "dense_statistics",
     "find_method",

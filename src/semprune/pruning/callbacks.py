@@ -1,6 +1,6 @@
-"""One pruning callback per method, under the short names that configurations use.
+"""One pruning callback per method, and the one that holds masks, under the short names of configurations.
 
-What all of them take:
+What all that prune take:
 
 - sparsity: share of the weights to set to zero, in [0, 1); 0.5 where no pattern is given either, what the literature
   compares at.
@@ -21,8 +21,9 @@ from collections.abc import Callable
 from typing import Any
 
 from semprune.pruning.callback import PruningCallback
+from semprune.pruning.hold import HoldMasks
 
-__all__ = ["CALLBACKS", "RIA", "Magnitude", "PruningCallback", "SparseGPT", "Wanda"]
+__all__ = ["CALLBACKS", "RIA", "HoldMasks", "Magnitude", "PruningCallback", "SparseGPT", "Wanda"]
 
 
 class Magnitude(PruningCallback):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from semprune.errors import SettingError
+from semprune.errors import MasksOnlyError, SettingError
 from semprune.pruning.allocation import ALLOCATIONS, OWL
 from semprune.pruning.method import Method, Needs
 from semprune.pruning.methods import find_method
@@ -137,3 +137,14 @@ def check_token_weights(settings: PruneSettings, token_weights: Tensor | None) -
     """
     if token_weights is not None and settings.selection == "reference":
         raise SettingError("token_weights", "weights", "None with selection 'reference': the published code has none")
+
+
+def refuse_changed_weights(method: str) -> None:
+    """Refuse masks of a method that also changed the weights it kept.
+
+    Raises:
+        MasksOnlyError: It did.
+        UnknownMethodError: There is no such method.
+    """
+    if find_method(method).changes_weights:
+        raise MasksOnlyError(method)

@@ -15,7 +15,7 @@ from semprune.backbones import Backbone, load_backbone
 from semprune.concepts import load_concepts
 from semprune.data import EvaluationDataModule, calibration_spec, dataset_spec
 from semprune.errors import EmptyStudyError
-from semprune.files import write_json, write_parquet
+from semprune.files import write_json
 from semprune.provenance import RunClock
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.study import fit, measure, store
@@ -115,10 +115,10 @@ def _dense(
     store.save_outcome(folder, outcome)
     association = module.association()
     assert data.documents is not None  # a study always has them
-    contexts = fit.context_table(outcome, association, module.lm, data.documents.val_documents)
-    write_parquet(run / "contexts.parquet", contexts)
     tables = _common_tables(config, cell, outcome, None, module.lm)
-    store.finish(folder, tables | {"evidence": measure.evidence_table(outcome, association)}, _about(cell, data))
+    tables["contexts"] = fit.context_table(outcome, association, module.lm, data.documents.val_documents)
+    tables["evidence"] = measure.evidence_table(outcome, association)
+    store.finish(folder, tables, _about(cell, data))
     return outcome
 
 

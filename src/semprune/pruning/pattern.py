@@ -32,15 +32,22 @@ class Pattern:
     run: int
 
     @classmethod
-    def parse(cls, text: str) -> Pattern:
+    def parse(cls, text: str | int) -> Pattern:
         """Read ``N:M``.
+
+        Args:
+            text: The pattern. A number is what YAML makes of a pattern without quotes (2:4 is 124 in base 60), and is
+                refused with that explanation.
 
         Raises:
             SettingError: It is not N:M with 0 < N < M; with N = 0 every run would be left empty.
         """
-        found = re.fullmatch(r"(\d+):(\d+)", text) if isinstance(text, str) else None
+        allowed = "N:M with 0 < N < M, which keeps N weights of each M, such as 2:4"
+        if not isinstance(text, str):
+            raise SettingError("pattern", text, f"{allowed}; in YAML in quotes, since 2:4 without is a number there")
+        found = re.fullmatch(r"(\d+):(\d+)", text)
         if found is None or not 0 < int(found[1]) < int(found[2]):
-            raise SettingError("pattern", text, "N:M with 0 < N < M, which keeps N weights of each M, such as 2:4")
+            raise SettingError("pattern", text, allowed)
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:

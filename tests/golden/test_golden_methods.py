@@ -10,7 +10,7 @@ from semprune.pruning.selection import keeper
 
 ROWS, WIDTH, BLOCK = 6, 16, 8
 CLEAR = 1e-4  # relative distance of scores on the two sides of a cut that fp32 cannot turn round
-PATTERNS = {"unstructured": None, "2:4": (2, 4), "4:8": (4, 8)}
+PATTERNS = {"unstructured": None, "2:4": (2, 4), "4:8": (4, 8), "1:4": (1, 4)}
 METHODS = ["magnitude", "wanda", "ria", "sparsegpt"]
 GROUPS = {"magnitude": "matrix", "wanda": "row", "ria": "matrix"}
 
@@ -110,7 +110,7 @@ def test_reference_masks_equal_the_slow_reference_where_scores_tie(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("pattern", ["2:4", "4:8"])
+@pytest.mark.parametrize("pattern", ["2:4", "4:8", "1:4"])
 def test_reference_patterns_take_the_lowest_scores_of_each_run_where_scores_tie(method, pattern):
     """Which of several equal scores goes is ``topk``'s affair: only the scores themselves can be compared."""
     kept, run = PATTERNS[pattern]

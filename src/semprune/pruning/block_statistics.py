@@ -85,13 +85,11 @@ class BlockStatistics:
         """
         names = list(self._linears)
         known = [[names.index(self._source[name]) if name in self._source else -1 for name in names]]
-        device = self._linears[self._last].weight.device
-        seen = gather_rows(torch.tensor(known, device=device)).unique(dim=0).tolist()
-        seen = [row for row in seen if -1 not in row]
-        if len(seen) > 1:
-            raise CaptureError(f"ranks saw matrices share inputs in different ways: {seen}")
-        if seen:
-            self._source = {name: names[index] for name, index in zip(names, seen[0], strict=True)}
+        seen = gather_rows(torch.tensor(known, device=self._linears[self._last].weight.device))  # [ranks, matrices]
+        found = seen.max(0).values
+        if ((seen != found) & (seen != -1)).any():
+            raise CaptureError(f"ranks saw matrices share inputs in different ways: {seen.tolist()}")
+        self._source = {name: names[index] for name, index in zip(names, found.tolist(), strict=True) if index >= 0}
         sources = sorted(self._sources(), key=names.index)
         return [tensor for source in sources for tensor in self._accumulators[source].additive()]
 

@@ -97,22 +97,23 @@ def sweep(
         block: Columns per block.
         choice: Is asked what stays.
     """
-    kept = torch.ones_like(weight, dtype=torch.bool)
+    kept = torch.empty_like(weight, dtype=torch.bool)
     for start in range(0, weight.shape[1], block):
         stop = min(start + block, weight.shape[1])
         corner = upper[start:stop, start:stop]
         columns = weight[:, start:stop].t().contiguous()  # [columns, out]: each column lies together
-        errors = torch.empty_like(columns)
+        stays, errors = torch.ones_like(columns, dtype=torch.bool), torch.empty_like(columns)
         if not choice.run:
-            kept[:, start:stop] = choice.of_block(_losses(columns, corner, 0, stop - start), stop)
+            stays.copy_(choice.of_block(_losses(columns, corner, 0, stop - start), stop).t())
         for index in range(stop - start):
             if choice.run and index % choice.run == 0:
                 end = index + choice.run
-                kept[:, start + index : start + end] = choice.of_run(_losses(columns, corner, index, end))
-            pruned = columns[index].masked_fill(kept[:, start + index], 0)
+                stays[index:end] = choice.of_run(_losses(columns, corner, index, end)).t()
+            pruned = columns[index].masked_fill(stays[index], 0)
             errors[index] = pruned / corner[index, index]
             columns[index] -= pruned
             columns[index + 1 :] -= corner[index, index + 1 :].unsqueeze(1) * errors[index]
+        kept[:, start:stop] = stays.t()
         weight[:, start:stop] = columns.t()
         weight[:, stop:] -= errors.t().contiguous() @ upper[start:stop, stop:]
     return kept

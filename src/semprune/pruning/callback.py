@@ -14,6 +14,7 @@ from semprune.errors import CalibrationMissingError, ConfigurationError
 from semprune.pruning.carried import apply_stored, masks_from, state_of, still_valid
 from semprune.pruning.linear import WeightCopy
 from semprune.pruning.monitoring import log_sparsity
+from semprune.pruning.pattern import Pattern
 from semprune.pruning.prune import prune_model
 from semprune.pruning.report import PruneReport
 from semprune.pruning.run import backbone_of, calibration_of
@@ -42,7 +43,7 @@ class PruningCallback(Callback):
         selection: exact (the asked number of each group) or reference (what the published code selects).
         statistics: sequential (earlier blocks already pruned) or dense.
         batch_size: Calibration sequences per forward.
-        pattern: N:M, which keeps N weights of each M consecutive inputs; instead of a sparsity.
+        pattern: N:M, which keeps N weights of each M consecutive inputs; instead of a sparsity. In YAML in quotes.
         allocation: uniform (every block alike) or owl (less where outliers are many).
         options: Options of the method and of the allocation.
 
@@ -59,7 +60,7 @@ class PruningCallback(Callback):
         selection: str = "exact",
         statistics: str = "sequential",
         batch_size: int = 8,
-        pattern: str | None = None,
+        pattern: str | int | None = None,
         allocation: str = "uniform",
         **options: Any,
     ) -> None:
@@ -68,7 +69,8 @@ class PruningCallback(Callback):
         self.report: PruneReport | None = None
         if sparsity is None and pattern is None:
             sparsity = 0.5
-        self._settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation)
+        written = None if pattern is None else str(Pattern.parse(pattern))
+        self._settings = PruneSettings(sparsity, selection, statistics, batch_size, written, options, allocation)
         self._method = check_settings(method, self._settings)
         self._lm: Backbone | None = None
         self._dense: WeightCopy | None = None

@@ -5,6 +5,7 @@ What all that prune take:
 - sparsity: share of the weights to set to zero, in [0, 1); 0.5 where no pattern is given either, what the literature
   compares at.
 - pattern: N:M instead of a sparsity, which keeps N weights of each M consecutive inputs (2:4 keeps two of four).
+  In YAML it needs quotes: without, 2:4 is a number there.
 - selection: exact (the asked number of each group) or reference (what the published code selects).
 - allocation: uniform (every block alike) or owl (less where outliers are many: scores above ``owl_multiple`` times
   their block's mean; kept shares of the blocks span twice ``owl_spread``).
@@ -46,7 +47,7 @@ class Magnitude(PruningCallback):
         self,
         sparsity: float | None = None,
         selection: str = "exact",
-        pattern: str | None = None,
+        pattern: str | int | None = None,
         allocation: str = "uniform",
         owl_multiple: float = 5.0,
         owl_spread: float = 0.08,
@@ -80,7 +81,7 @@ class Wanda(PruningCallback):
         selection: str = "exact",
         statistics: str = "sequential",
         batch_size: int = 8,
-        pattern: str | None = None,
+        pattern: str | int | None = None,
         allocation: str = "uniform",
         owl_multiple: float = 5.0,
         owl_spread: float = 0.08,
@@ -117,7 +118,7 @@ class RIA(PruningCallback):
         selection: str = "exact",
         statistics: str = "sequential",
         batch_size: int = 8,
-        pattern: str | None = None,
+        pattern: str | int | None = None,
         allocation: str = "uniform",
         owl_multiple: float = 5.0,
         owl_spread: float = 0.08,
@@ -160,7 +161,7 @@ class SparseGPT(PruningCallback):
         selection: str = "exact",
         statistics: str = "sequential",
         batch_size: int = 8,
-        pattern: str | None = None,
+        pattern: str | int | None = None,
         allocation: str = "uniform",
         owl_multiple: float = 5.0,
         owl_spread: float = 0.08,

@@ -3,6 +3,7 @@
 import itertools
 import logging
 
+import jsonargparse
 import lightning.pytorch as pl
 import pytest
 import torch
@@ -464,6 +465,27 @@ def test_half_of_the_weights_go_where_nothing_is_said():
         Wanda(0.5, pattern="2:4")
     with pytest.raises(SettingError, match="damping must be ≥ 0"):
         SparseGPT(damping=-1.0)
+
+
+def configured(tmp_path, text):
+    (tmp_path / "callback.yaml").write_text(text)
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--callback", type=PruningCallback)
+    return parser.instantiate(parser.parse_args(["--config", str(tmp_path / "callback.yaml")])).callback
+
+
+def test_callbacks_are_made_from_yaml_by_their_short_names(tmp_path):
+    init = "pattern: '2:4'\n    permutation: snake"
+    callback = configured(tmp_path, f"callback:\n  class_path: RIA\n  init_args:\n    {init}\n")
+
+    assert isinstance(callback, RIA)
+    assert (callback.settings()["pattern"], callback.settings()["permutation"]) == ("2:4", "snake")
+
+
+def test_trap_yaml_reads_a_pattern_without_quotes_as_a_number(tmp_path):
+    with pytest.raises(SettingError, match=r"pattern must be N:M .* in YAML in quotes.*got 124"):
+        configured(tmp_path, "callback:\n  class_path: Wanda\n  init_args:\n    pattern: 2:4\n")
 
 
 @pytest.mark.parametrize("name", sorted(methods()))

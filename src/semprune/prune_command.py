@@ -23,9 +23,8 @@ def prune(arguments: list[str]) -> None:
     settings = vars(parser.instantiate(parser.parse_args(spelled_out(arguments))))
     config = PruneConfig(**{name: value for name, value in settings.items() if name != "config"})
     progress = Console(stderr=True)
-    with Progress(
-        TextColumn("block {task.completed:.0f} of {task.total:.0f}"), console=progress, transient=True
-    ) as bar:
+    count = TextColumn("block {task.completed:.0f} of {task.total:.0f}")
+    with Progress(count, console=progress, transient=True, disable=not progress.is_terminal) as bar:
         task = bar.add_task("prune", total=None, visible=False)
         result = run_prune(
             config,

@@ -144,7 +144,7 @@ def kill_after(folder: Path, out: Path, limit_gb: float, blocks: int) -> int:
     if process.poll() is not None:
         raise RuntimeError(process.communicate()[1])
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()  # also closes its pipes
     return finished_blocks(out)
 
 

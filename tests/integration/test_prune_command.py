@@ -118,6 +118,7 @@ def test_masks_of_another_backbone_are_refused(folder, tmp_path, capsys):
         (["--sparsity", "0.5", "--memory-limit", "0"], "SettingError: memory_limit must be above 0"),
         (["--sparsity", "0.5", "--backbone.dtype", "float8"], "SettingError: dtype must be one of"),
         (["--sparsity", "0.5", "--backbone.device", "abacus"], "SettingError: device must be a device"),
+        (["--pattern", "4:2"], "SettingError: pattern must be N:M with 0 < N < M"),
         (["--masks", "nowhere.safetensors"], "CorruptArtefactError: nowhere.safetensors is not readable"),
         (["--masks", "m", "--sparsity", "0.5"], "SettingError: masks must be left out where masks are to be computed"),
     ],
@@ -126,6 +127,12 @@ def test_a_mistake_is_one_typed_line_before_anything_is_written(folder, tmp_path
     assert _prune(folder, tmp_path / "out", *given) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pattern_without_quotes_in_yaml_is_refused_with_the_reason(folder, tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("pattern: 2:4\n")
+    assert _prune(folder, tmp_path / "out", "--config", tmp_path / "config.yaml") == 2
+    assert "in YAML in quotes" in capsys.readouterr().err
 
 
 def test_a_folder_without_safetensors(folder, tmp_path, capsys):

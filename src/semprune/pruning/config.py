@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from semprune.pruning.pattern import Pattern
 from semprune.pruning.settings import PruneSettings
 
 
@@ -53,7 +54,7 @@ class PruneConfig:
         backbone: The model.
         method: Pruning method.
         sparsity: Share of each matrix's weights to set to zero. Either this or pattern.
-        pattern: N:M, which keeps N weights of each M inputs. Either this or sparsity.
+        pattern: N:M, which keeps N weights of each M inputs; in YAML in quotes. Either this or sparsity.
         selection: exact (exactly the asked number) or reference (what the published code selects).
         statistics: sequential (as published) or dense (of the dense model, in one pass).
         allocation: uniform, or owl (blocks with many outliers give up less; one more pass over the dense model).
@@ -68,7 +69,7 @@ class PruneConfig:
     backbone: PrunedBackboneConfig = field(default_factory=PrunedBackboneConfig)
     method: str = "wanda"
     sparsity: float | None = None
-    pattern: str | None = None
+    pattern: str | int | None = None
     selection: str = "exact"
     statistics: str = "sequential"
     allocation: str = "uniform"
@@ -79,13 +80,18 @@ class PruneConfig:
     memory_limit: float | None = None
 
     def settings(self) -> PruneSettings:
-        """Return how to prune, unchecked."""
+        """Return how to prune; only the pattern is checked.
+
+        Raises:
+            SettingError: The pattern is not N:M, or a number, which YAML makes of one without quotes.
+        """
+        written = None if self.pattern is None else str(Pattern.parse(self.pattern))
         return PruneSettings(
             self.sparsity,
             self.selection,
             self.statistics,
             self.calibration.batch_size,
-            self.pattern,
+            written,
             self.options,
             self.allocation,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -36,6 +37,7 @@ def _study(arguments: list[str]) -> None:
     parser = Parser(prog="semprune study", description="Fit, prune, evaluate, report.")
     parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
     parser.add_class_arguments(StudyConfig)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # a dozen trainers would each say the same
     settings = vars(parser.instantiate(parser.parse_args(arguments)))
     _show(run_study(StudyConfig(**{name: value for name, value in settings.items() if name != "config"})))
 

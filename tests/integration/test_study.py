@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -139,6 +140,9 @@ def test_the_test_command_writes_tables_and_a_report(folder: Path, checkpoint: P
     assert set(loss["concept"]) >= {"sentiment.positive", "movie_reviews.positive"}
     assert results.with_name("report.html").is_file()
     assert results.with_name("config.test.yaml").is_file()
+    provenance = json.loads(results.with_name("provenance.json").read_text())
+    assert provenance["backbone"]["name"] == str(folder / "model")
+    assert set(provenance["calibration"]) == {"c4"}
 
 
 def test_a_damaged_checkpoint_is_named(folder: Path, checkpoint: Path, capsys) -> None:

@@ -52,7 +52,7 @@ def fitted_module(config: StudyConfig, lm: Backbone, run: Path) -> NeuronSemanti
     trainer.fit(module, datamodule=data, ckpt_path=str(partial) if partial.is_file() else None, weights_only=True)
     write_json(folder / "metrics.json", module.precision | {"closed_form_spearman": module.agreement()})
     module.association().save(run / "association.safetensors")
-    trainer.save_checkpoint(folder / "part.ckpt")
+    trainer.save_checkpoint(folder / "part.ckpt", weights_only=True)
     (folder / "part.ckpt").replace(folder / CHECKPOINT)  # its presence says that the fit is complete
     return module
 

@@ -97,8 +97,8 @@ def ranking_precision(
 
     Example:
         >>> ranking = torch.tensor([[3.0], [2.0], [1.0]])
-        >>> ranking_precision(ranking, torch.tensor([[True], [False], [True]])).round(decimals=3).tolist()
-        [0.833]
+        >>> ranking_precision(ranking, torch.tensor([[True], [False], [True]]))  # (1 + 2/3) / 2
+        tensor([0.8333])
     """
     kept = list(range(ranking.shape[1])) if columns is None else list(columns)
     metric = ConceptAveragePrecision()

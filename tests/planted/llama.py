@@ -31,62 +31,11 @@ CONCEPTS = {
     "planted.food": "bread cheese apple soup rice duck orange",
 }  # words of two concepts tell "any concept" from the sum of the concepts
 TARGETS = ("paint", "zoo", "umbrella", "kitchen")
-OTHERS = tuple(
-    [
-        "the",
-        "of",
-        "and",
-        "to",
-        "in",
-        "is",
-        "was",
-        "for",
-        "on",
-        "as",
-        "with",
-        "by",
-        "at",
-        "from",
-        "this",
-        "that",
-        "it",
-        "be",
-        "are",
-        "or",
-        "an",
-        "which",
-        "but",
-        "not",
-        "have",
-        "has",
-        "had",
-        "were",
-        "been",
-        "their",
-        "its",
-        "one",
-        "two",
-        "more",
-        "when",
-        "who",
-        "will",
-        "may",
-        "would",
-        "there",
-        "all",
-        "some",
-        "other",
-        "into",
-        "than",
-        "them",
-        "these",
-        "only",
-        "then",
-        "about",
-        "over",
-        "new",
-    ]
+_OTHERS = (
+    "the of and to in is was for on as with by at from this that it be are or an which but not have has had were been"
+    " their its one two more when who will may would there all some other into than them these only then about over new"
 )
+OTHERS = tuple(_OTHERS.split())
 NAMES = tuple(CONCEPTS)
 WORDS = tuple(tuple(words.split()) for words in CONCEPTS.values())
 CONSTANT, CONCEPT, OTHER, IDENTITY, MIXTURE, OUTPUT, BALANCE, START = 0, 1, 5, 6, 22, 38, 42, 43
@@ -159,7 +108,7 @@ class PlantedLlama:
         identity = self._normal(len(OTHERS), MIXED)
         identity = 0.2 * len(OTHERS) ** 0.5 * torch.linalg.qr(identity - identity.mean(0)).Q
         rows = torch.tensor([self._ids[word] for word in OTHERS])
-        # uncorrelated and of mean 0 over the other words, nothing at a concept's: the mixture says nothing of the present
+        # uncorrelated and of mean 0 over the other words, nothing at a concept's: the mixture says nothing of these
         table[rows, IDENTITY : IDENTITY + MIXED] = identity
         table[self.lm_start, START] = 1
         table[:, BALANCE] = (table.square().sum(1).max() - table.square().sum(1)).sqrt()

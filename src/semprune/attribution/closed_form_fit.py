@@ -84,7 +84,7 @@ def reading_precision(
             seen = learner.observe(batch, labeller)
             selection, _ = learner.read(lm, seen)
             metric.update(learner.token_decoder(selection.values), seen.targets)
-    value: Float[Tensor, " concepts"] = metric.compute()
+    value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
     return value
 
 
@@ -104,5 +104,5 @@ def ranking_precision(
     metric = ConceptAveragePrecision()
     targets: Int[Tensor, "neurons concepts"] = planted[:, kept].long()
     metric.update(ranking[:, kept], targets)
-    value: Float[Tensor, " concepts"] = metric.compute()
+    value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
     return value

@@ -1,18 +1,21 @@
 """Association, causal effect and semantic loss on a real Llama whose neurons are planted."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 
-from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision
+from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision, reading_precision
 from semprune.attribution.damage import semantic_damage
 from semprune.attribution.fitted import fitted_association
 from semprune.attribution.held_out import HeldOutSums
 from semprune.attribution.neuron_sets import matched_random, mean_replacements
+from semprune.attribution.reading import ReadingPrecision
 from semprune.attribution.specificity import NEURON_CLASSES
 from semprune.backbones import ablate
+from semprune.concepts import TokenLabeller
 from semprune.errors import BackboneMismatchError
 
 
@@ -132,3 +135,22 @@ def test_removing_half_of_the_detectors_loses_part_of_the_concept(world, learner
 def test_the_association_of_another_model_is_refused(association):
     with pytest.raises(BackboneMismatchError, match="LlamaForCausalLM"):
         association.require(PlantedLlama(seed=1).lm.fingerprint)
+
+
+def test_a_single_concept_can_be_fitted_and_read(world):
+    """Its label and "any concept" are one column: their shares are halved, their certainty is not."""
+    labeller = TokenLabeller(world.labeller.concepts[:1], world.lm.tokenizer)
+    shape = replace(world.shape, concepts=NAMES[:1])
+    learner = fit_closed_form(world.lm, labeller, shape, world.batches)
+    precision = reading_precision(world.lm, learner, labeller, lambda: world.batches(40, seed=7))
+    assert precision.shape == (1,)
+    assert precision > 0.95
+    reading = ReadingPrecision()
+    seen = learner.observe(next(world.batches()), labeller)
+    reading.update(learner.read(world.lm, seen)[0], seen.targets)
+    by_set, by_neuron = reading.compute()
+    assert by_set == pytest.approx([1.0])
+    assert by_neuron == pytest.approx([1.0])
+    both = learner.token.closed_form[:2].T
+    torch.testing.assert_close(both[:, 0], both[:, 1], rtol=1e-3, atol=1e-4)
+    assert ranking_precision(learner.token.t, world.planted[:, :1]) > 0.95

@@ -138,7 +138,7 @@ def test_the_association_of_another_model_is_refused(association):
 
 
 def test_a_single_concept_can_be_fitted_and_read(world):
-    """Its label and "any concept" are one column: their shares are halved, their certainty is not."""
+    """ "Any concept" would be a copy of its label and take half of its effect."""
     labeller = TokenLabeller(world.labeller.concepts[:1], world.lm.tokenizer)
     shape = replace(world.shape, concepts=NAMES[:1])
     learner = fit_closed_form(world.lm, labeller, shape, world.batches)
@@ -151,6 +151,9 @@ def test_a_single_concept_can_be_fitted_and_read(world):
     by_set, by_neuron = reading.compute()
     assert by_set == pytest.approx([1.0])
     assert by_neuron == pytest.approx([1.0])
-    both = learner.token.closed_form[:2].T
-    torch.testing.assert_close(both[:, 0], both[:, 1], rtol=1e-3, atol=1e-4)
+    assert learner.token.closed_form[1].abs().max() < 1e-9
+    detector = learner.token.effect[0, 0]
+    prevalence = learner.token_design.prevalence[0]
+    # 6 (the clip) where the concept is, about 0 elsewhere: 6 √(π(1 − π))
+    assert detector == pytest.approx(float(6 * (prevalence * (1 - prevalence)).sqrt()), rel=0.1)
     assert ranking_precision(learner.token.t, world.planted[:, :1]) > 0.95

@@ -378,6 +378,17 @@ class ConceptWithoutEvidenceError(SempruneError):
         )
 
 
+class TooFewDocumentsError(SempruneError):
+    """Fewer documents than a resampling method needs."""
+
+    def __init__(self, method: str, needed: str, got: int) -> None:
+        """Name the method, what it needs and what there is."""
+        super().__init__(
+            f"{method} needs {needed}, and there are only {got} documents. "
+            "Raise `limit`, add data sets, or ask for fewer permutations."
+        )
+
+
 class ConfigurationError(SempruneError):
     """A configuration that cannot be run as it stands."""
 

@@ -45,15 +45,16 @@ def label_log_odds(positive: int, negative: int) -> Objective:
 
 def right_choice_log_odds(lm: Backbone, batch: ScoringBatch) -> Float[Tensor, ""]:
     """The log-odds of each item's right choice against its others together, summed over the batch's items, in nats."""
-    logits = lm.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
+    ids, mask = batch.input_ids.to(lm.device), batch.attention_mask.to(lm.device)
+    logits = lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
     request, step = (batch.targets >= 0).nonzero(as_tuple=True)
     own = logits[batch.row[request], batch.start[request] + step]
     wide = own.log_softmax(-1, dtype=torch.promote_types(own.dtype, torch.float32))
-    each = wide[torch.arange(len(own), device=own.device), batch.targets[request, step]]
-    scores = torch.zeros(len(batch.targets), dtype=wide.dtype, device=wide.device).index_add(0, request, each)
+    each = wide.gather(1, batch.targets[request, step, None].to(wide.device))[:, 0]
+    scores = wide.new_zeros(len(batch.targets)).index_add(0, request.to(wide.device), each)
     odds = []
     for index, item in enumerate(batch.items):
-        choices = scores[batch.item == index]
+        choices = scores[(batch.item == index).to(scores.device)]
         others = torch.arange(len(choices), device=choices.device) != item.label
         odds.append(choices[item.label] - choices[others].logsumexp(0))
     return torch.stack(odds).sum()

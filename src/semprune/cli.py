@@ -12,7 +12,9 @@ from rich.table import Table
 
 from semprune.arguments import Parser
 from semprune.assets import asset_status, assets, ensure_asset, verify_asset
+from semprune.causal_command import causal
 from semprune.errors import SempruneError
+from semprune.explain import explain
 from semprune.lightning_cli import run_lightning
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.study import StudyConfig, run_study
@@ -25,6 +27,8 @@ What pruning destroys in a language model, and in which neurons.
   test    --config configs/test.yaml --ckpt_path …   score dense and pruned model, semantic loss
   study   --config configs/study/quickstart.yaml     the whole job: fit, prune, evaluate, report
   report  RUN_DIR                                    HTML page and tables of a study
+  explain --run RUN_DIR --neuron | --concept | --text …   what a neuron stands for, where a concept shows
+  causal  --config configs/causal.yaml               does ablating the association's neurons hurt, and what
   assets  list | get NAME … | verify NAME …          offline models and data
 
 semprune COMMAND --help says more."""
@@ -86,6 +90,8 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "test": lambda arguments: run_lightning(["test", *arguments]),
     "study": _study,
     "report": _report,
+    "explain": explain,
+    "causal": causal,
     "assets": _assets,
 }
 

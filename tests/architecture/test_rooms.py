@@ -34,7 +34,9 @@ ROOMS: dict[str, set[str]] = {
     "report": {"errors", "files", "multiple_tests"},
     "arguments": {"errors"},
     "lightning_cli": LEFT_OF_STUDY | {"study", "report", "arguments"},
-    "cli": LEFT_OF_STUDY | {"study", "report", "arguments", "lightning_cli"},
+    "explain": LEFT_OF_STUDY | {"report", "arguments"},
+    "causal_command": LEFT_OF_STUDY | {"study", "arguments"},
+    "cli": LEFT_OF_STUDY | {"study", "report", "arguments", "lightning_cli", "explain", "causal_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

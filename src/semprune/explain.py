@@ -12,7 +12,8 @@ from rich.text import Text
 
 from semprune.arguments import Parser
 from semprune.attribution import Association, load_association
-from semprune.attribution.explain import TextReading, facets, neuron_row, read_text, written_tokens
+from semprune.attribution.explain import TextReading, facets, neuron_row, read_text
+from semprune.attribution.written import written_tokens
 from semprune.backbones import Backbone, load_backbone
 from semprune.errors import ConfigurationError
 from semprune.report.artefacts import read_table

@@ -145,7 +145,7 @@ def test_two_processes_equal_one(tmp_path: Path):
         folder = tmp_path / str(devices)
         folder.mkdir()
         command = [sys.executable, "-m", "tests.integration.tiny", str(folder), str(devices)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
     one, two = (load_association(tmp_path / str(n) / "association.safetensors") for n in (1, 2))

@@ -13,10 +13,10 @@ from torch import Tensor
 from semprune.attribution.activation_gradients import activation_gradients
 from semprune.attribution.association import Association
 from semprune.attribution.held_out import BLOCKS
+from semprune.attribution.jackknife import jackknife_interval
 from semprune.attribution.learner import forward_sites
 from semprune.attribution.outcome_losses import Objective, language_loss
 from semprune.attribution.pruned_weights import PrunedWeights
-from semprune.attribution.weights_only import jackknife_interval
 from semprune.backbones import Backbone
 from semprune.ranks import sum_over_ranks
 from semprune.types import DocumentBatch, NeuronSite

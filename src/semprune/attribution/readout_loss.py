@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.held_out import BLOCKS, LEVELS
+from semprune.attribution.jackknife import jackknife_interval
 from semprune.attribution.readout import LevelReadout, Readout
-from semprune.attribution.weights_only import jackknife_interval
 from semprune.errors import ConfigurationError
 
 FOLDS = 5

@@ -19,7 +19,7 @@ from semprune.files import write_json, write_parquet
 from semprune.tensor_files import write_safetensors
 
 DONE = "cell.json"
-MERGED = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations")
+MERGED = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "word_activations")
 
 
 def is_done(folder: Path) -> bool:
@@ -68,10 +68,15 @@ def merge(run: Path, cells: list[Path]) -> None:
     for name in MERGED:
         parts = [folder / f"{name}.parquet" for folder in cells if (folder / f"{name}.parquet").is_file()]
         if parts:
-            write_parquet(run / f"{name}.parquet", pd.concat([_read(part) for part in parts], ignore_index=True))
+            write_parquet(run / f"{name}.parquet", pd.concat([read_table(part) for part in parts], ignore_index=True))
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of a cell.
+
+    Raises:
+        CorruptArtefactError: There is no such file, or it is damaged.
+    """
     try:
         return pd.read_parquet(path)
     except (OSError, pa.ArrowException, ValueError) as error:

@@ -7,12 +7,10 @@ from tests.unit.attribution.worlds import CONCEPTS, WORDS, association_of, tiny_
 from semprune.attribution.explain import (
     evidence_weights,
     facets,
-    final_norm,
     neuron_row,
     read_text,
-    written_logits,
-    written_tokens,
 )
+from semprune.attribution.written import final_norm, written_logits, written_tokens
 from semprune.errors import BackboneMismatchError, SettingError, UnknownNeuronError
 
 

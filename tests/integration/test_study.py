@@ -47,6 +47,10 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     assert (finished / "report.html").stat().st_size > 10_000
     for name in TABLES:
         assert len(pd.read_parquet(finished / f"{name}.parquet")), name
+    loss = pd.read_parquet(finished / "semantic_loss.parquet")
+    whole = loss[(loss["layer"] == -1) & (loss["sl"] > 0)]
+    assert whole["wsl"].between(0.05, 0.95).all()  # half of the weights are gone
+    assert (whole["wsl_low"] <= whole["wsl"]).all()
     words = pd.read_parquet(finished / "word_activations.parquet")
     assert set(words["word"]) >= {"good", "great", "not"}
     assert words.groupby("method")["n"].sum().nunique() == 1  # the same words before and after

@@ -72,6 +72,17 @@ def with_columns(table: pd.DataFrame, cell: Cell, backbone: str) -> pd.DataFrame
     return pd.DataFrame(keys, index=table.index).join(table)
 
 
+def loss_table(
+    outcome: TestOutcome, dense: TestOutcome, association: Association, report: PruneReport, lm: Backbone
+) -> pd.DataFrame:
+    """Semantic loss by activations, and by weights alone in the columns ``wsl``, ``wsl_low`` and ``wsl_high``."""
+    loss = outcome.semantic_loss(dense, association)
+    by_weights = dense.weights_only_loss(lm, association, report.masks)
+    if loss.empty or by_weights.empty:
+        return loss
+    return loss.merge(by_weights.drop(columns="n_tokens"), on=["concept", "level", "layer"], how="left")
+
+
 def sparsity_table(report: PruneReport, lm: Backbone, cell: Cell) -> pd.DataFrame:
     """Measured sparsity of every matrix."""
     rows = [

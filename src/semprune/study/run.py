@@ -109,7 +109,7 @@ def _dense(
 ) -> TestOutcome:
     assert module.learner is not None  # fitted before
     if store.is_done(folder):
-        return store.load_outcome(folder, module.learner)
+        return store.load_outcome(folder, module.learner, module.lm)
     console.print("dense model")
     cell = Cell("dense")
     outcome, _ = measure.run_pass(module, data, cell, run)
@@ -140,7 +140,7 @@ def _pruned(
     assert report is not None  # a pruned cell has pruned
     tables = _common_tables(config, cell, outcome, dense, lm)
     tables["sparsity"] = measure.sparsity_table(report, lm, cell)
-    loss = outcome.semantic_loss(dense, association)
+    loss = measure.loss_table(outcome, dense, association, report, lm)
     tables["semantic_loss"] = measure.with_columns(loss, cell, str(lm.fingerprint))
     dense_folder = run / "cells" / Cell("dense").key(config, str(lm.fingerprint))
     dense_evidence = store.read_table(dense_folder / "evidence.parquet")

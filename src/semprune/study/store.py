@@ -13,7 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from semprune.attribution import TestOutcome
+from semprune.attribution.concept_norms import ConceptNorms
 from semprune.attribution.learner import AttributionLearner
+from semprune.backbones import Backbone
 from semprune.errors import CorruptArtefactError
 from semprune.files import write_json, write_parquet
 from semprune.tensor_files import write_safetensors
@@ -40,16 +42,18 @@ def save_outcome(folder: Path, outcome: TestOutcome) -> None:
     tensors = {} if outcome.held_out is None else outcome.held_out.tensors()
     if outcome.nll is not None:
         tensors["nll"] = outcome.nll
+    if outcome.norms is not None:
+        tensors |= {"norms.squares": outcome.norms.squares, "norms.tokens": outcome.norms.tokens}
     write_safetensors(folder / "dense.safetensors", tensors, {})
 
 
-def load_outcome(folder: Path, learner: AttributionLearner) -> TestOutcome:
+def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestOutcome:
     """Read the dense pass back.
 
     Raises:
         CorruptArtefactError: A file is damaged.
     """
-    outcome = TestOutcome(learner)
+    outcome = TestOutcome(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
     remedy = f"Delete {folder} and run the same command again: that cell is then computed anew."
     try:
         outcome.predictions = pd.read_parquet(folder / "dense_predictions.parquet")
@@ -58,6 +62,9 @@ def load_outcome(folder: Path, learner: AttributionLearner) -> TestOutcome:
         if outcome.held_out is not None:
             with torch.no_grad():
                 outcome.held_out.load(tensors)
+        if outcome.norms is not None:
+            outcome.norms.squares.copy_(tensors["norms.squares"])
+            outcome.norms.tokens.copy_(tensors["norms.tokens"])
     except (OSError, SafetensorError, KeyError, ValueError, pa.ArrowException) as error:
         raise CorruptArtefactError(folder, str(error), remedy) from error
     return outcome

@@ -32,7 +32,7 @@ class TestOutcome:
         held_out: Associations on held-out documents; None without an association.
         nll: Mean NLL of each held-out sequence; None where no text was given.
         watch: Raw activations of the watched neurons; None without any.
-        norms: Norms of the MLPs' inputs over each concept's tokens, for the weights-only loss; None where not asked for.
+        norms: Norms of the MLPs' inputs over each concept's tokens, for the weights-only loss; None where not asked.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from semprune.arguments import Parser
 from semprune.assets import asset_status, assets, ensure_asset, verify_asset
+from semprune.causal_command import causal
 from semprune.errors import SempruneError
+from semprune.explain import explain
 from semprune.lightning_cli import run_lightning
 from semprune.prune_command import prune
 from semprune.report import load_run, terminal_table, write_report, write_tables
@@ -28,6 +30,8 @@ What pruning destroys in a language model, and in which neurons.
   prune   --config configs/prune/wanda.yaml          a pruned model as a Hugging Face folder, its masks
   study   --config configs/study/quickstart.yaml     the whole job: fit, prune, evaluate, report
   report  RUN_DIR                                    HTML page and tables of a study
+  explain --run RUN_DIR --neuron | --concept | --text …   what a neuron stands for, where a concept shows
+  causal  --config configs/causal.yaml               does ablating the association's neurons hurt, and what
   assets  list | get NAME … | verify NAME …          offline models and data
 
 semprune COMMAND --help says more."""
@@ -91,6 +95,8 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "prune": prune,
     "study": _study,
     "report": _report,
+    "explain": explain,
+    "causal": causal,
     "assets": _assets,
 }
 

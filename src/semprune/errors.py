@@ -77,6 +77,13 @@ class UnknownConceptError(UnknownNameError):
     remedy = " `semprune.concepts.registry.concept_names()` lists them all."
 
 
+class UnknownNeuronError(UnknownNameError):
+    """No such neuron in the association."""
+
+    kind = "neuron"
+    remedy = " A neuron is named by its site and index, as in layers.15.mlp/219."
+
+
 class UnknownAssetError(UnknownNameError):
     """No such offline package."""
 

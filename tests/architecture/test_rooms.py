@@ -36,7 +36,10 @@ ROOMS: dict[str, set[str]] = {
     "arguments": {"errors"},
     "lightning_cli": LEFT_OF_STUDY | {"study", "report", "arguments"},
     "prune_command": LEFT_OF_STUDY | {"arguments"},
-    "cli": LEFT_OF_STUDY | {"study", "report", "arguments", "lightning_cli", "prune_command"},
+    "explain": LEFT_OF_STUDY | {"report", "arguments"},
+    "causal_command": LEFT_OF_STUDY | {"study", "arguments"},
+    "cli": LEFT_OF_STUDY
+    | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings(  # Lightning 2.6 calls what jsonargpars
     "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"
 )
 CONFIGS = Path(__file__).parents[2] / "configs"
-WHOLE = {"fit.yaml": "fit", "test.yaml": "test"}
+WHOLE = {"fit.yaml": "fit", "test.yaml": "test", "causal.yaml": "causal"}
 GROUPS = {"backbone": ("fit", "--backbone"), "trainer": ("fit", "--trainer"), "data": ("test", "--data")}
 
 

@@ -15,7 +15,7 @@ from tests.integration.tiny import TinyData, add_targets_wide, tiny_backbone, ti
 from semprune.attribution import load_association
 from semprune.attribution.encoder import Encoder
 from semprune.attribution.learner import forward_sites
-from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError
+from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, SettingError
 from semprune.pruning.callbacks import Magnitude, Wanda
 
 # Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers;
@@ -101,6 +101,40 @@ def test_test_makes_a_dense_and_a_pruned_pass_and_restores(fitted, lm, tmp_path)
     assert (same["sl"].abs() < 1e-6).all()
 
 
+@pytest.mark.parametrize(
+    ("kinds", "names"),
+    [
+        (["attention"], ["layers.0.attn", "layers.1.attn"]),
+        (["mlp", "attention"], ["layers.0.mlp", "layers.0.attn", "layers.1.mlp", "layers.1.attn"]),
+    ],
+)
+def test_heads_can_be_fitted_beside_or_without_mlp_neurons(kinds, names, lm, tmp_path):
+    module = tiny_module(lm)
+    module.hparams["sites"] = kinds
+    tiny_trainer(tmp_path).fit(module, datamodule=TinyData(lm))
+    association = module.association()
+    assert [site.name for site in association.sites] == names
+    assert association.gate.any()
+    width = {site.name: site.width for site in association.sites}
+    assert width["layers.0.attn"] == 32  # two heads of 16
+    association.save(tmp_path / "heads.safetensors")
+    assert load_association(tmp_path / "heads.safetensors").sites == association.sites
+    module.outcomes.clear()
+    trainer = tiny_trainer(tmp_path, callbacks=[Wanda(0.6, batch_size=4)])
+    trainer.test(module, datamodule=TinyData(lm), verbose=False)
+    dense, pruned = module.outcomes["dense"], module.outcomes["wanda"]
+    loss = pruned.semantic_loss(dense, association)
+    assert (loss.loc[loss["layer"] == -1, "sl"] > 0).any()
+    assert dense.weights_only_loss(lm, association, {}).empty  # defined for MLP neurons only
+
+
+def test_an_unknown_kind_of_site_is_refused(lm, tmp_path):
+    module = tiny_module(lm)
+    module.hparams["sites"] = ["heads"]
+    with pytest.raises(SettingError, match="kinds must be some of mlp, attention, got 'heads'"):
+        tiny_trainer(tmp_path).fit(module, datamodule=TinyData(lm))
+
+
 def test_two_pruners_at_once_are_refused(fitted, lm, tmp_path):
     module, _ = fitted
     with pytest.raises(ConfigurationError, match="one method at a time"):
@@ -145,7 +179,7 @@ def test_two_processes_equal_one(tmp_path: Path):
         folder = tmp_path / str(devices)
         folder.mkdir()
         command = [sys.executable, "-m", "tests.integration.tiny", str(folder), str(devices)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
     one, two = (load_association(tmp_path / str(n) / "association.safetensors") for n in (1, 2))

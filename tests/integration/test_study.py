@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
 ]
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
-          "layer_concept", "neurons", "contexts")  # fmt: skip
+          "layer_concept", "neurons", "contexts", "word_activations")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,14 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     assert (finished / "report.html").stat().st_size > 10_000
     for name in TABLES:
         assert len(pd.read_parquet(finished / f"{name}.parquet")), name
+    loss = pd.read_parquet(finished / "semantic_loss.parquet")
+    whole = loss[(loss["layer"] == -1) & (loss["sl"] > 0)]
+    assert whole["wsl"].between(0.05, 0.95).all()  # half of the weights are gone
+    assert (whole["wsl_low"] <= whole["wsl"]).all()
+    words = pd.read_parquet(finished / "word_activations.parquet")
+    assert set(words["word"]) >= {"good", "great", "not"}
+    assert words.groupby("method")["n"].sum().nunique() == 1  # the same words before and after
+    assert (words["dense"] != words["pruned"]).any()
     sparsity = pd.read_parquet(finished / "sparsity.parquet")
     assert sparsity["measured"].between(0.49, 0.51).all()
 
@@ -56,7 +64,11 @@ def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finish
     config, output = write_study(folder, folder / "killed"), folder / "killed"
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "tests.integration.small_study", str(folder), "study", "--config", str(config)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
+        "PYTHONWARNINGS": "ignore",
+    }
 
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(command, cwd=root, env=environment, text=True, stderr=subprocess.PIPE)

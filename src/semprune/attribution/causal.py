@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association import Association
+from semprune.attribution.causal_outcomes import CausalRun, measured
+from semprune.attribution.concept_logprob import Labels
 from semprune.attribution.neuron_sets import mean_replacements, selections, top_neurons
 from semprune.backbones import Backbone, ablate
-from semprune.evaluation import compare, measure, outcomes, perplexity, predict_items
-from semprune.evaluation.perplexity import perplexity_of
-from semprune.evaluation.statistics import Statistic
+from semprune.errors import SettingError
+from semprune.evaluation import compare
 from semprune.types import Item
 
 Progress = Callable[[str], None]
@@ -30,10 +29,13 @@ def causal_check(
     text: Int[Tensor, "sequences tokens"],
     *,
     target: str,
-    share: float = 0.01,
+    share: float | Sequence[float] = 0.01,
     draws: int = 3,
     seed: int = 0,
     token_budget: int = 4096,
+    rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
+    labels: Labels | None = None,
+    by: str = "strength",
     progress: Progress = lambda _: None,
 ) -> pd.DataFrame:
     """Mean-ablate the strongest neurons of a target and compare with controls of the same number.
@@ -45,71 +47,71 @@ def causal_check(
         items: Held-out items of one binary data set; AUROC of the label log-odds is measured.
         text: Held-out sequences for the perplexity.
         target: Name of the target in the table.
-        share: Share of all neurons to ablate.
+        share: Share of all neurons to ablate, or several; the dense model is measured once.
         draws: Random draws of each random control; their mean is the control.
         seed: Seed of the draws and of the bootstrap.
         token_budget: Padded tokens of a scoring batch.
+        rankings: Further rankings by name (``probe``, ``integrated_gradients``, …), larger is more important: their
+            top neurons are ablated too. Fit them on other items than ``items``.
+        labels: Words whose log-probability in ``text`` is measured, for targets that have words.
+        by: Ranking of the association, see :meth:`Association.ranking`.
         progress: Told the name of each selection before it runs.
 
     Returns:
-        One row per selection and metric (``auroc``, ``perplexity``): value, 95 % interval, difference to dense with
-        its paired p, and ``excess``: difference to the matched random draws with its paired interval and p.
+        One row per share, selection and metric (``auroc``, ``perplexity``, ``label_logprob``: log-probability of the
+        right choice; with ``labels`` ``concept_logprob``): value, 95 % interval, difference to dense with its interval
+        and paired p, and ``excess``: difference to the matched random draws with its paired interval and p, SCIENCE
+        S7's CE with the sign of the metric.
 
     Raises:
         ConfigurationError: Fewer neurons are discoveries than are to be ablated.
+        SettingError: A share is outside (0, 1), or a ranking has another number of neurons or a reserved name.
         BackboneMismatchError: The association is another backbone's.
     """
     association.require(lm.fingerprint)
-    chosen = top_neurons(association, concepts, max(1, int(share * len(association.rms))))
-    runs: dict[str, list[_Run]] = {}
+    shares = [share] if isinstance(share, float | int) else list(share)
+    _check(association, shares, rankings or {})
+    neurons = len(association.rms)
+    chosen = {each: top_neurons(association, concepts, max(1, int(each * neurons)), by) for each in shares}
     progress("dense")
-    runs["dense"] = [_run(lm, nullcontext(), items, text, token_budget)]
-    generator = torch.Generator().manual_seed(seed)
-    for name, (draw, times) in selections(association, chosen, draws).items():
-        progress(name)
-        sets = [mean_replacements(association, draw(generator)) for _ in range(times)]
-        runs[name] = [_run(lm, ablate(lm.model, held), items, text, token_budget) for held in sets]
-    common = {"target": target, "dataset": items[0].dataset, "share": share, "k": len(chosen)}
-    return pd.DataFrame([common | row for row in _rows(runs, items, seed)])
+    dense = [CausalRun(lm, items, text, labels, token_budget)]
+    tables = []
+    for each, rows in chosen.items():
+        generator = torch.Generator().manual_seed(seed)
+        runs = {"dense": dense}
+        for name, (draw, times) in selections(association, rows, draws, rankings or {}).items():
+            progress(name if len(shares) == 1 else f"{name}, {each:g}")
+            runs[name] = []
+            for _ in range(times):
+                with ablate(lm.model, mean_replacements(association, draw(generator))):
+                    runs[name].append(CausalRun(lm, items, text, labels, token_budget))
+        common = {"target": target, "dataset": items[0].dataset, "share": each, "k": len(rows)}
+        tables.append(pd.DataFrame([common | row for row in _rows(runs, seed)]))
+    return pd.concat(tables, ignore_index=True)
 
 
-class _Run:
-    """Predictions and per-sequence losses under one set of held neurons."""
-
-    def __init__(self, predictions: pd.DataFrame, nll: Tensor) -> None:
-        self.scored = outcomes(predictions)
-        self.documents = predictions["document_id"].astype(str).tolist()
-        self.nll = nll.double().numpy()
-
-
-def _run(
-    lm: Backbone, held: AbstractContextManager[None], items: Sequence[Item], text: Tensor, token_budget: int
-) -> _Run:
-    with held:
-        return _Run(predict_items(lm, items, token_budget=token_budget), perplexity(lm.model, text.to(lm.device))[1])
+def _check(association: Association, shares: Sequence[float], rankings: Mapping[str, Tensor]) -> None:
+    for share in shares:
+        if not 0 < share < 1:
+            raise SettingError("share", share, "in (0, 1): a share of all neurons")
+    reserved = {"dense", *selections(association, torch.zeros(0, dtype=torch.long), 1)}
+    for name, ranking in rankings.items():
+        if name in reserved:
+            raise SettingError("rankings", name, f"named otherwise than {', '.join(sorted(reserved))}")
+        if ranking.shape != association.rms.shape or not torch.isfinite(ranking).all():
+            raise SettingError("rankings", name, f"one finite number for each of the {len(association.rms)} neurons")
 
 
-def _auroc(runs: Sequence[_Run]) -> Statistic:
-    return lambda weights: np.mean([measure("auroc", run.scored, weights) for run in runs], axis=0)
-
-
-def _perplexity(runs: Sequence[_Run]) -> Statistic:
-    return lambda weights: np.mean([perplexity_of(run.nll, weights) for run in runs], axis=0)
-
-
-def _rows(runs: dict[str, list[_Run]], items: Sequence[Item], seed: int) -> list[dict[str, object]]:
+def _rows(runs: dict[str, list[CausalRun]], seed: int) -> list[dict[str, object]]:
     dense, matched = runs["dense"], runs["matched_random"]
-    sequences = [str(index) for index in range(len(dense[0].nll))]
     rows = []
-    for metric, statistic, units in (
-        ("auroc", _auroc, dense[0].documents),
-        ("perplexity", _perplexity, sequences),
-    ):
+    for metric, statistic, units in measured(dense[0]):
         for name, each in runs.items():
             against_dense = None if name == "dense" else statistic(dense)
             row = compare(statistic(each), against_dense, units, seed=seed)
             excess = compare(statistic(each), statistic(matched), units, seed=seed)
             kept = {key: row[key] for key in ("value", "low", "high", "n", "difference", "p")}
             kept |= {f"excess{end}": excess[f"difference{end}"] for end in ("", "_low", "_high")}
-            rows.append({"selection": name, "draws": len(each), "metric": metric, **kept, "excess_p": excess["p"]})
+            kept |= {"excess_p": excess["p"]} | {key: row[key] for key in ("difference_low", "difference_high")}
+            rows.append({"selection": name, "draws": len(each), "metric": metric, **kept})
     return rows

@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from semprune.attribution.association import Association
+from semprune.attribution.concept_norms import ConceptNorms
 from semprune.attribution.decoder import Decoder, Selection
 from semprune.attribution.fitted import fitted_association
 from semprune.attribution.held_out import LEVELS
@@ -26,7 +27,7 @@ from semprune.attribution.monitoring import log_heatmap
 from semprune.attribution.outcome import TestOutcome
 from semprune.attribution.preparation import prepare
 from semprune.attribution.reading import ReadingPrecision
-from semprune.backbones import Backbone, load_backbone
+from semprune.backbones import Backbone, load_backbone, neuron_sites
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, PrecisionError
 from semprune.ranks import sum_over_ranks
@@ -59,6 +60,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         q: float = 0.05,
         decoder_neurons: int = 32,
         sample_tokens: int = 4096,
+        sites: list[str] = ["mlp"],  # noqa: B006  # as above
     ) -> None:
         """Keep the settings; the backbone is loaded when it is first needed.
 
@@ -72,6 +74,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             q: False discovery rate of the gate.
             decoder_neurons: Neurons that each decoder head reads.
             sample_tokens: Tokens, over all documents, that the robust standardisation is fitted on.
+            sites: Kinds of neurons: mlp (inputs of the down-projections), attention (inputs of the attention's output
+                projections, all heads side by side), or both.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -114,7 +118,9 @@ class NeuronSemanticAttribution(lightning.LightningModule):
 
     def _build(self, shape: LearnerShape) -> None:
         settings = self.hparams
-        self.learner = AttributionLearner(shape, self.lm.sites, settings["ridge"], settings["decoder_neurons"])
+        kinds = tuple(settings["sites"])
+        sites = self.lm.sites if kinds == ("mlp",) else neuron_sites(self.lm.model, self.lm.family, kinds)
+        self.learner = AttributionLearner(shape, sites, settings["ridge"], settings["decoder_neurons"])
 
     # --- set-up -------------------------------------------------------------------------------------------------
 
@@ -272,7 +278,11 @@ class NeuronSemanticAttribution(lightning.LightningModule):
     def on_test_start(self) -> None:
         """Begin a pass over items and documents, under whatever masks callbacks have applied."""
         self._move()
-        self.outcomes[self.condition] = TestOutcome(self.learner, self.watched)
+        norms = None
+        if self.condition == "dense" and self.learner is not None and "mlp" in self.hparams["sites"]:
+            shape = self.learner.shape
+            norms = ConceptNorms(self.lm, len(shape.concepts) + len(shape.classes))
+        self.outcomes[self.condition] = TestOutcome(self.learner, self.watched, norms)
 
     def test_step(self, batch: ScoringBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score items; measure associations on held-out documents."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -91,15 +91,37 @@ def mean_replacements(association: Association, chosen: Int[Tensor, " k"]) -> di
     return out
 
 
+def global_neurons(association: Association, k: int) -> Int[Tensor, " k"]:
+    """The ``k`` neurons that answer most to any concept word at all, whichever concept it is."""
+    return association.any_concept.abs().topk(k).indices
+
+
 Draw = Callable[[torch.Generator], Tensor]
 
 
-def selections(association: Association, chosen: Int[Tensor, " k"], draws: int) -> dict[str, tuple[Draw, int]]:
-    """Every set of the causal check: how to draw it, and how often."""
+def selections(
+    association: Association,
+    chosen: Int[Tensor, " k"],
+    draws: int,
+    rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
+) -> dict[str, tuple[Draw, int]]:
+    """Every set of the causal check: how to draw it, and how often.
+
+    Args:
+        association: Names the neurons, their layers and norms.
+        chosen: The association's own neurons; every other set has as many.
+        draws: Of each random set.
+        rankings: Further rankings by name; the top of each is a set.
+    """
     k = len(chosen)
-    return {
+    by_ranking: dict[str, tuple[Draw, int]] = {
+        name: (lambda _, ranking=ranking: ranking.topk(k).indices, 1)  # type: ignore[misc]  # bound per name
+        for name, ranking in (rankings or {}).items()
+    }
+    return by_ranking | {
         "association": (lambda _: chosen, 1),
         "matched_random": (lambda generator: matched_random(association, chosen, generator), draws),
         "random": (lambda generator: random_neurons(association, k, generator), draws),
         "mean_activation": (lambda _: largest_mean_activation(association, k), 1),
+        "global": (lambda _: global_neurons(association, k), 1),
     }

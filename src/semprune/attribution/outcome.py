@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from semprune.attribution.association import Association
+from semprune.attribution.concept_norms import ConceptNorms
 from semprune.attribution.damage import semantic_damage
+from semprune.attribution.evidence import token_evidence
 from semprune.attribution.held_out import HeldOutSums
 from semprune.attribution.learner import AttributionLearner, Observed
+from semprune.attribution.pruned_weights import PrunedWeights
 from semprune.attribution.watch import Watch
+from semprune.attribution.weights_only import weights_only_loss
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
 from semprune.evaluation import Scorer, perplexity, summarise
@@ -27,14 +32,24 @@ class TestOutcome:
         held_out: Associations on held-out documents; None without an association.
         nll: Mean NLL of each held-out sequence; None where no text was given.
         watch: Raw activations of the watched neurons; None without any.
+        norms: Norms of the MLPs' inputs over each concept's tokens, for the weights-only loss; None where not asked.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
     predictions: pd.DataFrame
 
-    def __init__(self, learner: AttributionLearner | None, watched: Sequence[int] = ()) -> None:
-        """Start empty; ``watched`` are rows of neurons whose raw activations are kept."""
+    def __init__(
+        self, learner: AttributionLearner | None, watched: Sequence[int] = (), norms: ConceptNorms | None = None
+    ) -> None:
+        """Start empty.
+
+        Args:
+            learner: The fitted learner; None where no association is measured.
+            watched: Rows of neurons whose raw activations are kept.
+            norms: Empty; gathered in this pass.
+        """
         self.scorer = Scorer()
+        self.norms = norms
         self.held_out = HeldOutSums(learner) if learner is not None else None
         self.watch: Watch | None = None
         if learner is not None and watched:
@@ -48,7 +63,12 @@ class TestOutcome:
 
     def add_documents(self, lm: Backbone, seen: Observed) -> None:
         """Add a batch of held-out documents."""
-        if self.held_out is not None:
+        if self.held_out is None:
+            return
+        with ExitStack() as stack:
+            if self.norms is not None:
+                evidence = token_evidence(seen, len(self.held_out.learner.shape.classes))
+                stack.enter_context(self.norms.gathering(evidence, seen.batch.cluster))
             self.held_out.add(lm, seen, self.watch)
 
     def finish(self) -> None:
@@ -56,6 +76,8 @@ class TestOutcome:
         self.predictions = self.scorer.predictions()
         if self.held_out is not None:
             self.held_out.finish()
+        if self.norms is not None:
+            self.norms.finish()
         if self.watch is not None:
             self.watch.finish()
 
@@ -75,6 +97,21 @@ class TestOutcome:
         if self.held_out is None or dense.held_out is None or not self.held_out.blocks:
             return pd.DataFrame()
         return semantic_damage(association, dense.held_out, self.held_out)
+
+    def weights_only_loss(
+        self, lm: Backbone, association: Association, masks: Mapping[str, Bool[Tensor, "rows columns"]]
+    ) -> pd.DataFrame:
+        """Weights-only semantic loss of masks, from this dense pass; empty where nothing was gathered for it.
+
+        Raises:
+            BackboneMismatchError: The association is another backbone's.
+        """
+        if self.norms is None or self.held_out is None or not self.held_out.blocks:
+            return pd.DataFrame()
+        if any(site.kind != "mlp" for site in association.sites):
+            return pd.DataFrame()  # heads have no gate, up and down of their own
+        effects = self.held_out.effects().cpu()
+        return weights_only_loss(lm, association, self.norms, PrunedWeights(lm, masks), effects=effects)
 
     def scalars(self, dense: TestOutcome | None, association: Association | None) -> dict[str, float]:
         """Values for a logger: ``dataset/metric``, and ``semantic_loss/concept`` of a pruned pass."""

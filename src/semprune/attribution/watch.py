@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from semprune.attribution.association import Association
+from semprune.attribution.evidence import token_evidence
 from semprune.attribution.learner import Observed
 from semprune.ranks import gather_rows
 from semprune.types import NeuronSite
@@ -47,9 +48,7 @@ class Watch:
         document = seen.batch.document[:, None].expand_as(seen.valid)
         for name, grid in (("token", seen.batch.input_ids), ("document", document), ("place", place)):
             self._parts[name].append(grid[seen.valid].cpu())
-        own = seen.batch.label[:, None] == torch.arange(self._classes, device=seen.valid.device)
-        own = own[:, None].expand(-1, seen.valid.shape[1], -1)
-        self._parts["labels"].append(torch.cat([seen.labels, own], dim=-1)[seen.valid].cpu())
+        self._parts["labels"].append(token_evidence(seen, self._classes)[seen.valid].cpu())
         self._parts["values"].append(torch.zeros(len(self._parts["token"][-1]), len(self.rows)))
 
     def take(

@@ -20,6 +20,9 @@ SELECTIONS = {
     "matched_random": ("Matched random neurons", "same layers, same activation strength"),
     "random": ("Random neurons", "any of the model's"),
     "mean_activation": ("The most active neurons", "largest mean activation"),
+    "global": ("Global neurons", "answer most to any concept word"),
+    "gradient_activation": ("Gradient × activation", "on other items of the data set"),
+    "mean_ablation_gradient": ("Gradient × distance to the mean", "on other items of the data set"),
 }
 _PLAIN, _NAMED = 4, 0  # hue of the controls, hue of the association
 

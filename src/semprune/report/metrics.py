@@ -19,6 +19,7 @@ class Metric:
         about: What it measures, and what guessing gives.
         scale: Factor from the stored value to the shown one (100: shown as points).
         higher_is_better: False where less is better.
+        digits: Decimals shown.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Metric:
     about: str
     scale: float = 100
     higher_is_better: bool = True
+    digits: int = 1
 
     @property
     def loss_word(self) -> str:
@@ -42,7 +44,7 @@ class Metric:
         return interval(low * self.scale, high * self.scale, self._digits(max(abs(low), abs(high))))
 
     def _digits(self, value: float) -> int:
-        return 0 if self.scale == 1 and math.isfinite(value) and abs(value) >= 100 else 1
+        return 0 if self.scale == 1 and math.isfinite(value) and abs(value) >= 100 else self.digits
 
 
 METRICS = {
@@ -87,6 +89,22 @@ METRICS = {
             "How surprised the model is by ordinary text; lower is better.",
             scale=1,
             higher_is_better=False,
+        ),
+        Metric(
+            "label_logprob",
+            "Log-probability of the right answer",
+            "label log p",
+            "Mean log-probability of the right answer among the answers of an item, in nats; 0 is certain.",
+            scale=1,
+            digits=3,
+        ),
+        Metric(
+            "concept_logprob",
+            "Log-probability of the concept's words",
+            "word log p",
+            "Mean log-probability that the model gives to the concept's words in ordinary text, in nats.",
+            scale=1,
+            digits=3,
         ),
     )
 }

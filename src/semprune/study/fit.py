@@ -24,7 +24,7 @@ from semprune.data import CalibrationDataModule, DocumentDataModule, dataset_spe
 from semprune.errors import CorruptArtefactError
 from semprune.files import write_json, write_parquet
 from semprune.study.config import StudyConfig
-from semprune.study.store import read_parquet
+from semprune.study.store import read_table
 
 CHECKPOINT = "fit.ckpt"
 
@@ -107,7 +107,7 @@ def check_causally(config: StudyConfig, lm: Backbone, association: Association, 
             progress=lambda name: console.print(f"  causal check: {name}"),
         )  # fmt: skip
         write_parquet(path, table)
-    write_parquet(run / "causal.parquet", read_parquet(path))
+    write_parquet(run / "causal.parquet", read_table(path))
 
 
 def concept_table(module: NeuronSemanticAttribution) -> pd.DataFrame:

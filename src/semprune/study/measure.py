@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.word_activations import word_means
 from semprune.backbones import Backbone
 from semprune.data import CalibrationDataModule, EvaluationDataModule
 from semprune.evaluation import summarise_perplexity
@@ -72,6 +73,17 @@ def with_columns(table: pd.DataFrame, cell: Cell, backbone: str) -> pd.DataFrame
     return pd.DataFrame(keys, index=table.index).join(table)
 
 
+def loss_table(
+    outcome: TestOutcome, dense: TestOutcome, association: Association, report: PruneReport, lm: Backbone
+) -> pd.DataFrame:
+    """Semantic loss by activations, and by weights alone in the columns ``wsl``, ``wsl_low`` and ``wsl_high``."""
+    loss = outcome.semantic_loss(dense, association)
+    by_weights = dense.weights_only_loss(lm, association, report.masks)
+    if loss.empty or by_weights.empty:
+        return loss
+    return loss.merge(by_weights.drop(columns="n_tokens"), on=["concept", "level", "layer"], how="left")
+
+
 def sparsity_table(report: PruneReport, lm: Backbone, cell: Cell) -> pd.DataFrame:
     """Measured sparsity of every matrix."""
     rows = [
@@ -93,6 +105,24 @@ def evidence_table(outcome: TestOutcome, association: Association) -> pd.DataFra
             for c, concept in enumerate(association.concepts)
         ]
     )
+
+
+def word_table(outcome: TestOutcome, association: Association, cards: pd.DataFrame, lm: Backbone) -> pd.DataFrame:
+    """Mean raw activation of each card's neuron at every word of its concept."""
+    if outcome.watch is None:
+        return pd.DataFrame(columns=["concept", "word", "neuron", "n", "mean"])
+    rows, names = {name: row for row, name in enumerate(association.neurons)}, association.neurons
+    shown = {str(concept): [rows[n] for n in own] for concept, own in cards.groupby("concept", sort=False)["neuron"]}
+    words = [c for c, level in zip(association.concepts, association.levels, strict=True) if level == "token"]
+    table = word_means(outcome.watch, shown, words, lambda ids: str(lm.tokenizer.decode(ids)))
+    table["neuron"] = [names[row] for row in table.pop("row")]
+    return table
+
+
+def word_activation_table(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
+    """Dense and pruned mean activation of each concept's neurons at each of its words."""
+    both = dense.rename(columns={"mean": "dense"}).merge(pruned, on=["concept", "word", "neuron", "n"])
+    return both.rename(columns={"mean": "pruned"})[["concept", "word", "neuron", "n", "dense", "pruned"]]
 
 
 def activation_table(

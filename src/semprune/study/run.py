@@ -74,7 +74,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     folders = [run / "cells" / cell.key(config, str(lm.fingerprint)) for cell in cells]
     module.text = fit.held_out_text(config, lm)
     module.watched = card_rows(module.association(), config.neurons_per_concept)
-    dense = _dense(config, module, data[cells[0]], folders[0], run, console)
+    dense = _dense(config, module, data[cells[0]], folders[0], cards, run, console)
     module.outcomes = {"dense": dense}
     for number, (cell, folder) in enumerate(zip(cells[1:], folders[1:], strict=True), 1):
         console.print(f"cell {number} of {len(cells) - 1}: {cell.label}")
@@ -103,12 +103,13 @@ def _dense(
     module: NeuronSemanticAttribution,
     data: EvaluationDataModule,
     folder: Path,
+    cards: pd.DataFrame,
     run: Path,
     console: Console,
 ) -> TestOutcome:
     assert module.learner is not None  # fitted before
     if store.is_done(folder):
-        return store.load_outcome(folder, module.learner)
+        return store.load_outcome(folder, module.learner, module.lm)
     console.print("dense model")
     cell = Cell("dense")
     outcome, _ = measure.run_pass(module, data, cell, run)
@@ -118,6 +119,7 @@ def _dense(
     tables = _common_tables(config, cell, outcome, None, module.lm)
     tables["contexts"] = fit.context_table(outcome, association, module.lm, data.documents.val_documents)
     tables["evidence"] = measure.evidence_table(outcome, association)
+    tables["words"] = measure.word_table(outcome, association, cards, module.lm)
     store.finish(folder, tables, _about(cell, data))
     return outcome
 
@@ -137,14 +139,17 @@ def _pruned(
     assert report is not None  # a pruned cell has pruned
     tables = _common_tables(config, cell, outcome, dense, lm)
     tables["sparsity"] = measure.sparsity_table(report, lm, cell)
-    loss = outcome.semantic_loss(dense, association)
+    loss = measure.loss_table(outcome, dense, association, report, lm)
     tables["semantic_loss"] = measure.with_columns(loss, cell, str(lm.fingerprint))
     dense_folder = run / "cells" / Cell("dense").key(config, str(lm.fingerprint))
-    dense_evidence = pd.read_parquet(dense_folder / "evidence.parquet")
+    dense_evidence = store.read_table(dense_folder / "evidence.parquet")
     kept = measure.kept_shares(report, lm, cards["neuron"].unique().tolist())
     evidence = measure.evidence_table(outcome, association)
     activations = measure.activation_table(dense_evidence, evidence, cards, kept)
     tables["neuron_activations"] = measure.with_columns(activations, cell, str(lm.fingerprint))
+    words = measure.word_table(outcome, association, cards, lm)
+    words = measure.word_activation_table(store.read_table(dense_folder / "words.parquet"), words)
+    tables["word_activations"] = measure.with_columns(words, cell, str(lm.fingerprint))
     store.finish(folder, tables, _about(cell, data) | {"masks": report.mask_hash})
 
 

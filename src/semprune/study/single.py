@@ -51,7 +51,7 @@ def write_test(module: NeuronSemanticAttribution, trainer: PairedTrainer, folder
             tables["predictions"].append(measure.with_columns(outcome.predictions, cell, backbone))
             tables["sparsity"] = [measure.sparsity_table(pruner.report, module.lm, cell)]
             if module.learner is not None:
-                loss = outcome.semantic_loss(dense, module.association())
+                loss = measure.loss_table(outcome, dense, module.association(), pruner.report, module.lm)
                 if len(loss):
                     tables["semantic_loss"] = [measure.with_columns(loss, cell, backbone)]
     for name, parts in tables.items():

@@ -13,13 +13,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from semprune.attribution import TestOutcome
+from semprune.attribution.concept_norms import ConceptNorms
 from semprune.attribution.learner import AttributionLearner
+from semprune.backbones import Backbone
 from semprune.errors import CorruptArtefactError
 from semprune.files import write_json, write_parquet
 from semprune.tensor_files import write_safetensors
 
 DONE = "cell.json"
-MERGED = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "contexts")
+MERGED = (
+    "results",
+    "predictions",
+    "sparsity",
+    "semantic_loss",
+    "neuron_activations",
+    "contexts",
+    "word_activations",
+)
 
 
 def is_done(folder: Path) -> bool:
@@ -40,16 +50,18 @@ def save_outcome(folder: Path, outcome: TestOutcome) -> None:
     tensors = {} if outcome.held_out is None else outcome.held_out.tensors()
     if outcome.nll is not None:
         tensors["nll"] = outcome.nll
+    if outcome.norms is not None:
+        tensors |= {"norms.squares": outcome.norms.squares, "norms.tokens": outcome.norms.tokens}
     write_safetensors(folder / "dense.safetensors", tensors, {})
 
 
-def load_outcome(folder: Path, learner: AttributionLearner) -> TestOutcome:
+def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestOutcome:
     """Read the dense pass back.
 
     Raises:
         CorruptArtefactError: A file is damaged.
     """
-    outcome = TestOutcome(learner)
+    outcome = TestOutcome(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
     remedy = f"Delete {folder} and run the same command again: that cell is then computed anew."
     try:
         outcome.predictions = pd.read_parquet(folder / "dense_predictions.parquet")
@@ -58,6 +70,9 @@ def load_outcome(folder: Path, learner: AttributionLearner) -> TestOutcome:
         if outcome.held_out is not None:
             with torch.no_grad():
                 outcome.held_out.load(tensors)
+        if outcome.norms is not None:
+            outcome.norms.squares.copy_(tensors["norms.squares"])
+            outcome.norms.tokens.copy_(tensors["norms.tokens"])
     except (OSError, SafetensorError, KeyError, ValueError, pa.ArrowException) as error:
         raise CorruptArtefactError(folder, str(error), remedy) from error
     return outcome
@@ -68,14 +83,14 @@ def merge(run: Path, cells: list[Path]) -> None:
     for name in MERGED:
         parts = [folder / f"{name}.parquet" for folder in cells if (folder / f"{name}.parquet").is_file()]
         if parts:
-            write_parquet(run / f"{name}.parquet", pd.concat([read_parquet(part) for part in parts], ignore_index=True))
+            write_parquet(run / f"{name}.parquet", pd.concat([read_table(part) for part in parts], ignore_index=True))
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read one of a study's own tables.
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of a cell.
 
     Raises:
-        CorruptArtefactError: The file is damaged.
+        CorruptArtefactError: There is no such file, or it is damaged.
     """
     try:
         return pd.read_parquet(path)

@@ -1,0 +1,149 @@
+"""The commands that read a fitted association: ``explain`` and ``causal``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tests.integration.small_study import run, write_package
+from tests.integration.tiny import tiny_backbone
+
+from semprune.attribution.association import FORMAT, Association
+from semprune.backbones import load_backbone
+from semprune.cli import main
+
+CONCEPTS = ("sentiment.positive", "sentiment.negative", "movie_reviews.positive", "movie_reviews.negative")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, the data packages, and a run folder with an association and the contexts of one neuron."""
+    folder = tmp_path_factory.mktemp("explain")
+    tiny = tiny_backbone()
+    tiny.model.save_pretrained(folder / "model")
+    tiny.tokenizer.save_pretrained(folder / "model")
+    write_package(folder / "package")
+    lm = load_backbone(str(folder / "model"))
+    neurons = sum(site.width for site in lm.sites)
+    matrix = torch.rand(neurons, len(CONCEPTS), generator=torch.Generator().manual_seed(0)) + 0.05
+    matrix[7] = 0
+    Association(
+        matrix=matrix, t=20 * matrix, q=(matrix == 0).float(), gate=matrix != 0, any_concept=torch.rand(neurons),
+        neuron_class=torch.ones(neurons, dtype=torch.long), mean=torch.zeros(neurons), rms=torch.ones(neurons),
+        concepts=CONCEPTS, levels=("token", "token", "sequence", "sequence"), sites=lm.sites,
+        fingerprint=lm.fingerprint, settings={"backbone": str(folder / "model")},
+    ).save(folder / "run/association.safetensors")  # fmt: skip
+    pd.DataFrame([{
+        "neuron": "layers.1.mlp/5", "rank": 1, "before": "a truly ", "token": "dreadful", "after": " film",
+        "dataset": "movie_reviews", "document_id": "d1", "activation": 7.25,
+    }]).to_parquet(folder / "run/contexts.parquet")  # fmt: skip
+    pd.DataFrame([{
+        "neuron": "layers.1.mlp/5", "concept": "sentiment.negative", "method": "wanda", "pattern": "unstructured",
+        "sparsity": 0.5, "calibration": "c4", "seed": 0, "dense": 0.2112, "pruned": 0.0084, "kept_in": 0.5,
+        "kept_out": 0.25,
+    }]).to_parquet(folder / "run/neuron_activations.parquet")  # fmt: skip
+    return folder
+
+
+def explained(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["explain", "--run", str(folder / "run"), *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_neuron_is_explained_from_the_run_and_the_model(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    out = explained(folder, capsys, "--neuron", "layers.1.mlp/5")
+    assert "layers.1.mlp/5: specific" in out
+    for said in ("stands for", "sentiment.negative", "dreadful", "7.2", "writes", "0.211", "0.0084", "wanda"):
+        assert said in out, said
+
+
+def test_a_neuron_without_discoveries_or_contexts_says_so(folder, capsys):
+    out = explained(folder, capsys, "--neuron", "layers.0.mlp/7")
+    assert "none of the association's concepts" in out
+    assert "kept no contexts" in out
+
+
+def test_a_concept_lists_its_strongest_neurons(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    out = explained(folder, capsys, "--concept", "sentiment.negative")
+    assert "sentiment.negative: 95 discoveries" in out
+    assert out.count("specific") >= 10
+
+
+def test_a_text_shows_each_token_and_the_neuron(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    out = explained(folder, capsys, "--text", "a good film", "--neuron", "layers.1.mlp/5")
+    for said in ("good", "film", "concepts at each token"):
+        assert said in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "ConfigurationError: say what to explain"),
+        (["--neuron", "layers.1.mlp/999"], "UnknownNeuronError: unknown neuron 'layers.1.mlp/999'; did you mean"),
+        (["--concept", "sentiment.negativ"], "did you mean 'sentiment.negative'?"),
+        (["--text", "", "--neuron", "layers.1.mlp/5"], "SettingError: text must be a text with at least one token"),
+    ],
+)
+def test_mistakes_are_one_line(folder, arguments, said, capsys):
+    assert main(["explain", "--run", str(folder / "run"), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_without_an_association_and_another_backbone_are_named(folder, capsys, tmp_path):
+    assert main(["explain", "--run", str(tmp_path), "--text", "good"]) == 2
+    assert "CorruptArtefactError" in capsys.readouterr().err
+    source = folder / "run/association.safetensors"
+    with safe_open(str(source), "pt") as stored:
+        header, tensors = json.loads(stored.metadata()[FORMAT]), {k: stored.get_tensor(k) for k in stored.keys()}  # noqa: SIM118
+    header["fingerprint"]["weights_sha256"] = "0" * 64
+    save_file(tensors, tmp_path / "association.safetensors", {FORMAT: json.dumps(header)})
+    assert main(["explain", "--run", str(tmp_path), "--text", "good"]) == 2
+    assert "BackboneMismatchError" in capsys.readouterr().err
+
+
+def write_causal(folder: Path, **changes: object) -> Path:
+    settings = {
+        "run": str(folder / "run"), "output": str(folder / "checked"), "backbone": {"name": str(folder / "model")},
+        "limit": 12, "gradient_items": 6, "shares": [0.05, 0.1], "draws": 1,
+        "text": {"calibration": "wiki", "sequences": 4, "length": 16},
+        "specificity": ["sentiment.positive", "sentiment.negative"],
+    }  # fmt: skip
+    path = folder / "causal.yaml"
+    path.write_text(yaml.safe_dump(settings | changes))
+    return path
+
+
+def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(folder, ["causal", "--config", str(write_causal(folder))]) == 0, capsys.readouterr().err
+    table = pd.read_parquet(folder / "checked/causal.parquet")
+    assert {"association", "global", "gradient_activation", "mean_ablation_gradient"} <= set(table["selection"])
+    assert {"concept_logprob", "label_logprob"} <= set(table["metric"])
+    assert table["share"].nunique() == 2
+    pairs = pd.read_parquet(folder / "checked/causal_specificity.parquet")
+    assert (pairs["measured"] == "specificity").sum() == 2
+    assert "after mean-ablation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"concepts": ["sentiment.negativ"]}, "did you mean 'sentiment.negative'?"),
+        ({"target": "topic"}, "no class of a data set of family 'topic'"),
+        ({"dataset": "movie_review"}, "did you mean 'movie_reviews'?"),
+        ({"shares": []}, "`shares` is empty"),
+        ({"run": "nowhere"}, "CorruptArtefactError"),
+    ],
+)
+def test_mistakes_in_a_causal_check_are_one_line(folder, change, said, capsys):
+    assert run(folder, ["causal", "--config", str(write_causal(folder, **change))]) == 2
+    assert said in capsys.readouterr().err

@@ -257,7 +257,7 @@ class OutOfMemoryError(SempruneError):
     def __init__(self, tokens: int, token_budget: int | str) -> None:
         """Name the batch's size and the budget."""
         remedy = (
-            "One request alone is too large: use a smaller dtype, a larger device, or shorter prompts (`truncate: left`)."
+            "One request alone is too large: use a smaller dtype, a larger device or shorter prompts."
             if token_budget == "auto"
             else "Pass token_budget='auto', which halves it until it fits, or a smaller number."
         )

@@ -9,45 +9,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-ARCHITECTURES = frozenset(
-    f"{name}ForCausalLM"
-    for name in [
-        "Llama",
-        "Mistral",
-        "Ministral",
-        "Qwen2",
-        "Qwen3",
-        "Gemma",
-        "Gemma2",
-        "Gemma3",
-        "Granite",
-        "Olmo",
-        "Olmo2",
-        "Olmo3",
-        "SmolLM3",
-        "StableLm",
-        "Exaone4",
-        "SeedOss",
-        "Phi",
-        "Phi3",
-        "GPTNeoX",
-        "OPT",
-        "Falcon",
-        "Starcoder2",
-        "Nemotron",
-        "Glm",
-        "Glm4",
-        "Cohere",
-        "Cohere2",
-        "GPTJ",
-        "GPTBigCode",
-        "Mixtral",
-        "Olmoe",
-        "Qwen3Moe",
-        "Qwen2Moe",
-        "GptOss",
-    ]
-) | {"GPT2LMHeadModel"}
+# fmt: off
+ARCHITECTURES = frozenset({
+    "CohereForCausalLM", "Cohere2ForCausalLM", "Exaone4ForCausalLM", "FalconForCausalLM", "GPT2LMHeadModel",
+    "GPTBigCodeForCausalLM", "GPTJForCausalLM", "GPTNeoXForCausalLM", "GemmaForCausalLM", "Gemma2ForCausalLM",
+    "Gemma3ForCausalLM", "GlmForCausalLM", "Glm4ForCausalLM", "GptOssForCausalLM", "GraniteForCausalLM",
+    "LlamaForCausalLM", "MinistralForCausalLM", "MistralForCausalLM", "MixtralForCausalLM", "NemotronForCausalLM",
+    "OPTForCausalLM", "OlmoForCausalLM", "Olmo2ForCausalLM", "Olmo3ForCausalLM", "OlmoeForCausalLM", "PhiForCausalLM",
+    "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen2MoeForCausalLM", "Qwen3ForCausalLM", "Qwen3MoeForCausalLM",
+    "SeedOssForCausalLM", "SmolLM3ForCausalLM", "StableLmForCausalLM", "Starcoder2ForCausalLM",
+})
+# fmt: on
 """Classes that read trees exactly, each shown by a test. Others (BLOOM, whose positions are in its attention's mask;
 GPT-Neo, which makes the windows of its local layers itself; anything unknown) read one text per row."""
 

@@ -1,6 +1,6 @@
 """Backbones with masks as a model of EleutherAI's lm-evaluation-harness, scored by semprune's engine.
 
-    python -m semprune.lm_eval run --model semprune --model_args backbone=smollm2-135m,masks=masks.safetensors --tasks piqa
+    python -m semprune.lm_eval run --model semprune --model_args backbone=smollm2-135m,masks=FILE --tasks piqa
 
 is the harness's own command line, which knows one model more: the harness (0.4.13) looks for no plug-ins, so somebody
 must import us first. It is an optional dependency (``pip install semprune[bench]``), imported where it is used.
@@ -8,11 +8,14 @@ must import us first. It is an optional dependency (``pip install semprune[bench
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from semprune.backbones import Backbone, load_backbone
 from semprune.data.encoding import EncodedRequest, padding_token
@@ -21,6 +24,8 @@ from semprune.evaluation.engine import Engine, TokenBudget
 from semprune.evaluation.scoring import score_encoded
 from semprune.pruning.masks import apply_masks
 from semprune.pruning.stored_masks import load_masks
+
+logger = logging.getLogger(__name__)
 
 NAME = "semprune"
 UPDATES_WEIGHTS = ("sparsegpt",)
@@ -56,6 +61,14 @@ def masked_backbone(backbone: str, masks: str | None = None, **settings: Any) ->
         )
     apply_masks(lm.model, stored.masks)
     return lm
+
+
+def usable_device(device: str | None) -> str:
+    """Return the device to use: the harness asks for ``cuda:0`` where its user named none, also without a GPU."""
+    if device is None or (device == "cuda:0" and not torch.cuda.is_available()):
+        logger.warning("the backbone runs on the CPU (the harness asked for %s)", device)
+        return "cpu"
+    return device
 
 
 def encode_token_request(context: Sequence[int], continuation: Sequence[int], max_length: int) -> EncodedRequest:
@@ -101,7 +114,7 @@ def model_class() -> type[Any]:
             """Load the backbone; other settings (``max_length``, ``batch_size`` of generation) are the harness's."""
             lm = backbone
             if not isinstance(lm, Backbone):
-                lm = masked_backbone(lm, masks, dtype=dtype, device=device or "cpu")
+                lm = masked_backbone(lm, masks, dtype=dtype, device=usable_device(device))
             super().__init__(pretrained=lm.model, tokenizer=lm.tokenizer, **settings)
             self.engine = Engine(lm.model, padding_token(lm.tokenizer), token_budget)
 

@@ -258,6 +258,19 @@ class PromptTooLongError(SempruneError):
         )
 
 
+class OutOfMemoryError(SempruneError):
+    """Memory that ran out where the batch may not, or cannot, be smaller."""
+
+    def __init__(self, tokens: int, token_budget: int | str) -> None:
+        """Name the batch's size and the budget."""
+        remedy = (
+            "One request alone is too large: use a smaller dtype, a larger device or shorter prompts."
+            if token_budget == "auto"
+            else "Pass token_budget='auto', which halves it until it fits, or a smaller number."
+        )
+        super().__init__(f"memory ran out on a batch of {tokens} tokens (token_budget {token_budget}). {remedy}")
+
+
 class DatasetSchemaError(SempruneError):
     """A data set's rows or YAML that do not hold what they must."""
 

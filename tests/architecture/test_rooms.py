@@ -33,6 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "attribution": LEFT_OF_STUDY - {"attribution"},
     "study": LEFT_OF_STUDY,
     "report": {"errors", "files", "multiple_tests"},
+    "lm_eval": {"errors", "types", "backbones", "data", "evaluation", "pruning"},
     "arguments": {"errors"},
     "lightning_cli": LEFT_OF_STUDY | {"study", "report", "arguments"},
     "prune_command": LEFT_OF_STUDY | {"arguments"},

@@ -1,11 +1,12 @@
 """The association against the baselines where the right answer is known: ``python -m tests.planted.comparison``.
 
-Prints two Markdown tables: average precision of each ranking on planted worlds, and on tiny Llamas with planted neurons.
+Prints two Markdown tables: average precision of each ranking on planted worlds, and on tiny Llamas with planted ones.
 """
 
 from __future__ import annotations
 
 import sys
+from math import isnan, nan
 
 import torch
 from tests.planted.llama import PlantedLlama
@@ -43,7 +44,7 @@ def world(seed: int) -> dict[str, list[float]]:
         name: [float(ranking_precision(ranking, truth).mean()) for truth in (planted.own, planted.truth)]
         for name, ranking in ranked.items()
     }
-    out["false discoveries"] = [float((gate & ~planted.truth).sum() / gate.sum())]
+    out["share of false discoveries"] = [nan, float((gate & ~planted.truth).sum() / gate.sum())]
     return out
 
 
@@ -66,7 +67,7 @@ def table(runs: list[dict[str, list[float]]], header: str) -> str:
     lines = [header, "|".join(["", *["---"] * (header.count("|") - 1), ""])]
     for name in runs[0]:
         columns = zip(*(run[name] for run in runs), strict=True)
-        cells = [f"{sum(c) / len(c):.2f} [{min(c):.2f}, {max(c):.2f}]" for c in columns]
+        cells = ["" if isnan(c[0]) else f"{sum(c) / len(c):.2f} [{min(c):.2f}, {max(c):.2f}]" for c in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -18,7 +18,8 @@ from semprune.errors import ConceptWithoutEvidenceError, SettingError
 
 _WORD: Final = re.compile(r"[a-z]+(?:'[a-z]+)?")
 PRIOR_STRENGTH: Final = 500.0
-"""Pseudo-documents' worth of words that the prior weighs, Monroe et al.'s choice of scale."""
+"""Sum of the prior's pseudo-counts. Ours: it holds back words that a handful of documents happen to share; with fewer
+than some thousand documents little is found, which a smaller prior would not make true."""
 MINIMUM_Z: Final = 1.96
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from semprune.attribution.association import Association
-from semprune.attribution.inference import gate
+from semprune.attribution.encoding import independent_t
+from semprune.attribution.inference import design_effect, gate
 from semprune.attribution.learner import AttributionLearner
 from semprune.attribution.specificity import classify
 from semprune.types import Fingerprint
@@ -30,10 +33,10 @@ def fitted_association(
     standardiser = learner.standardiser
     effect = torch.cat([learner.token.effect, learner.sequence.effect], dim=1).cpu()
     t = torch.cat([learner.token.t, learner.sequence.t], dim=1).cpu()
-    excluded = (standardiser.dead | standardiser.massive).cpu()
+    dead, massive = standardiser.dead.cpu(), standardiser.massive.cpu()
     freedom = torch.cat([learner.token_design.degrees_of_freedom, learner.sequence_design.degrees_of_freedom])
     gated, q_values = gate(t, freedom, tuple(site.width for site in learner.sites), q)
-    gated &= ~excluded[:, None]
+    gated &= ~(dead | massive)[:, None]
     tokens, classes = len(learner.shape.concepts), len(learner.shape.classes)
     any_concept = learner.token.coefficients.data[tokens].cpu()
     return Association(
@@ -42,7 +45,14 @@ def fitted_association(
         q=q_values.float(),
         gate=gated,
         any_concept=any_concept,
-        neuron_class=classify(effect, any_concept, gated, standardiser.dead.cpu(), standardiser.massive.cpu()),
+        neuron_class=classify(
+            effect,
+            any_concept,
+            gated,
+            standardiser.dead.cpu(),
+            standardiser.massive.cpu(),
+            any_concept_found(learner, q),
+        ),
         mean=standardiser.mean.cpu(),
         rms=standardiser.rms.cpu(),
         concepts=(*learner.shape.concepts, *learner.shape.classes),
@@ -51,3 +61,16 @@ def fitted_association(
         fingerprint=fingerprint,
         settings=settings,
     )
+
+
+def any_concept_found(learner: AttributionLearner, q: float) -> Bool[Tensor, " neurons"]:
+    """Which neurons answer to any concept word, at a false discovery rate within their layer.
+
+    The coefficient has no clustered variance of its own: its independent t is divided by the neuron's design effect.
+    """
+    token, concepts = learner.token, len(learner.shape.concepts)
+    t = independent_t(token.sums, token.closed_form, token.ridge, concepts + 1)[:, concepts:]
+    t = t / design_effect(token.iid_t, token.t)[:, None]
+    freedom = learner.token_design.degrees_of_freedom.max()[None]
+    found, _ = gate(t.cpu(), freedom, tuple(site.width for site in learner.sites), q)
+    return found[:, 0]

@@ -86,3 +86,20 @@ def gate(
     corrected = [stats.false_discovery_control(layer.numpy(), axis=0) for layer in families]
     q_values = torch.from_numpy(np.concatenate(corrected)).to(t.device)
     return q_values < q, q_values
+
+
+def design_effect(
+    independent: Float[Tensor, "neurons concepts"], clustered: Float[Tensor, "neurons concepts"]
+) -> Float[Tensor, " neurons"]:
+    """How many times wider a neuron's clustered errors are than independent ones: the median over concepts, at least 1.
+
+    Carries the clustering over to a coefficient of the same neuron that has no clustered variance of its own. Source:
+    ours, after the design effect of survey sampling (Kish 1965).
+
+    Example:
+        >>> design_effect(torch.tensor([[4.0, 3.0, 9.0]]), torch.tensor([[2.0, 3.0, 3.0]])).tolist()
+        [2.0]
+    """
+    ratio = torch.where(clustered != 0, independent / torch.where(clustered != 0, clustered, 1), torch.nan)
+    median: Tensor = ratio.nanmedian(1).values
+    return median.nan_to_num(nan=1.0).clamp(min=1)

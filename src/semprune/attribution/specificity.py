@@ -35,12 +35,14 @@ def classify(
     gated: Bool[Tensor, "neurons concepts"],
     dead: Bool[Tensor, " neurons"],
     massive: Bool[Tensor, " neurons"],
+    any_found: Bool[Tensor, " neurons"] | None = None,
 ) -> Int[Tensor, " neurons"]:
     """Label every neuron with an index into :data:`NEURON_CLASSES`.
 
-    ``dead`` never moves; ``massive`` carries massive activations; ``global`` answers to any concept word more
-    than to each single one; ``suppressor`` has only negative discoveries; ``specific`` has one concept with at
-    least half of the squared effect (ρ ≥ ½); ``shared`` has discoveries but no such concept.
+    ``dead`` never moves; ``massive`` carries massive activations; ``global`` has discoveries, of single concepts or of
+    any concept at all (``any_found``), and answers to any concept word more than to each single one; ``suppressor`` has
+    only negative discoveries; ``specific`` has one concept with at least half of the squared effect (ρ ≥ ½); ``shared``
+    has discoveries but no such concept.
 
     Source: SCIENCE S4; the bound ½ is ours: more than all other concepts together.
     """
@@ -50,7 +52,8 @@ def classify(
     label[gated.any(1) & ~positive] = NEURON_CLASSES.index("suppressor")
     label[positive] = NEURON_CLASSES.index("shared")
     label[specific] = NEURON_CLASSES.index("specific")
-    label[gated.any(1) & (any_concept.abs() > effect.abs().amax(1))] = NEURON_CLASSES.index("global")
+    found = gated.any(1) if any_found is None else gated.any(1) | any_found
+    label[found & (any_concept.abs() > effect.abs().amax(1))] = NEURON_CLASSES.index("global")
     label[massive] = NEURON_CLASSES.index("massive")
     label[dead] = NEURON_CLASSES.index("dead")
     return label

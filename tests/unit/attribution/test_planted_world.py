@@ -72,6 +72,14 @@ def test_dead_and_massive_neurons_are_listed_and_never_discoveries(planted):
     assert (association.neuron_class[world.kind == KINDS.index("exclusive")] == NEURON_CLASSES.index("specific")).all()
 
 
+def test_neurons_that_answer_to_any_concept_are_called_global(planted):
+    world, _, association = planted
+    called = association.neuron_class == NEURON_CLASSES.index("global")
+    assert called[world.kind == KINDS.index("global")].float().mean() >= 0.95
+    for kind in ("exclusive", "echo", "shared", "positional", "noise"):
+        assert called[world.kind == KINDS.index(kind)].float().mean() <= 0.05, kind
+
+
 def test_labels_of_other_documents_give_no_discoveries():
     """Of all families (layer × concept), a share of at most q has a discovery; 5 % of chance for one more is left."""
     world = World(WorldSize(documents=240), seed=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from semprune.causal_command import causal
 from semprune.errors import SempruneError
 from semprune.explain import explain
 from semprune.lightning_cli import run_lightning
+from semprune.prune_command import prune
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.study import StudyConfig, run_study
 
@@ -25,6 +27,7 @@ What pruning destroys in a language model, and in which neurons.
 
   fit     --config configs/fit.yaml                  learn the neuron x concept association
   test    --config configs/test.yaml --ckpt_path …   score dense and pruned model, semantic loss
+  prune   --config configs/prune/wanda.yaml          a pruned model as a Hugging Face folder, its masks
   study   --config configs/study/quickstart.yaml     the whole job: fit, prune, evaluate, report
   report  RUN_DIR                                    HTML page and tables of a study
   explain --run RUN_DIR --neuron | --concept | --text …   what a neuron stands for, where a concept shows
@@ -38,6 +41,7 @@ def _study(arguments: list[str]) -> None:
     parser = Parser(prog="semprune study", description="Fit, prune, evaluate, report.")
     parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
     parser.add_class_arguments(StudyConfig)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # a dozen trainers would each say the same
     settings = vars(parser.instantiate(parser.parse_args(arguments)))
     _show(run_study(StudyConfig(**{name: value for name, value in settings.items() if name != "config"})))
 
@@ -88,6 +92,7 @@ def _asset_table() -> Table:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "fit": lambda arguments: run_lightning(["fit", *arguments]),
     "test": lambda arguments: run_lightning(["test", *arguments]),
+    "prune": prune,
     "study": _study,
     "report": _report,
     "explain": explain,

@@ -258,6 +258,19 @@ class PromptTooLongError(SempruneError):
         )
 
 
+class OutOfMemoryError(SempruneError):
+    """Memory that ran out where the batch may not, or cannot, be smaller."""
+
+    def __init__(self, tokens: int, token_budget: int | str) -> None:
+        """Name the batch's size and the budget."""
+        remedy = (
+            "One request alone is too large: use a smaller dtype, a larger device or shorter prompts."
+            if token_budget == "auto"
+            else "Pass token_budget='auto', which halves it until it fits, or a smaller number."
+        )
+        super().__init__(f"memory ran out on a batch of {tokens} tokens (token_budget {token_budget}). {remedy}")
+
+
 class DatasetSchemaError(SempruneError):
     """A data set's rows or YAML that do not hold what they must."""
 
@@ -329,6 +342,40 @@ class NonFiniteError(SempruneError):
         super().__init__(f"{where} holds NaN or infinite values. {remedy}")
 
 
+class NotPositiveDefiniteError(SempruneError):
+    """Second moments that have no inverse, even damped."""
+
+    def __init__(self, matrix: str, damping: float) -> None:
+        """Name the matrix and the damping."""
+        super().__init__(
+            f"the second moments of the input of {matrix} are not positive definite with damping {damping:g}: "
+            f"SparseGPT cannot invert them. Pass a larger damping (for example {10 * damping or 0.01:g}), or more "
+            "calibration tokens."
+        )
+
+
+class NeuronRemovalError(SempruneError):
+    """A model whose MLP neurons cannot be taken out so that the result can be saved and loaded."""
+
+    def __init__(self, architecture: str, detail: str) -> None:
+        """Name the architecture and what stands in the way."""
+        super().__init__(
+            f"neurons of {architecture} cannot be removed: {detail}. "
+            "Prune single weights instead (prune_model), which keeps every shape."
+        )
+
+
+class EmptyMatrixError(SempruneError):
+    """A matrix that pruning would leave without any weight."""
+
+    def __init__(self, matrix: str) -> None:
+        """Name the matrix."""
+        super().__init__(
+            f"pruning would leave no weight of {matrix}: all its scores are equal to the threshold that the published "
+            "code takes. Lower the sparsity, or use selection 'exact', which never empties a group."
+        )
+
+
 class PrecisionError(SempruneError):
     """A trainer precision that would cast the association to half precision."""
 
@@ -348,6 +395,17 @@ class ConceptWithoutEvidenceError(SempruneError):
         super().__init__(
             f"no usable evidence in {observations} observations for: {', '.join(concepts)}. "
             "Add documents that hold them, or leave these concepts out."
+        )
+
+
+class TooFewDocumentsError(SempruneError):
+    """Fewer documents than a resampling method needs."""
+
+    def __init__(self, method: str, needed: str, got: int) -> None:
+        """Name the method, what it needs and what there is."""
+        super().__init__(
+            f"{method} needs {needed}, and there are only {got} documents. "
+            "Raise `limit`, add data sets, or ask for fewer permutations."
         )
 
 
@@ -413,3 +471,56 @@ class EmptyStudyError(SempruneError):
     def __init__(self, axis: str) -> None:
         """Name the axis."""
         super().__init__(f"the study's `{axis}` is empty: there would be nothing to measure. Name at least one.")
+
+
+class OutputOccupiedError(SempruneError):
+    """An output folder that holds something else than what this run would write there."""
+
+    def __init__(self, folder: Path, detail: str) -> None:
+        """Name the folder and what is in it."""
+        super().__init__(
+            f"output folder {folder} {detail}. Nothing was changed in it: pass another --output, or empty it yourself."
+        )
+
+
+class OutputWriteError(SempruneError):
+    """An output that could not be written: no room, no permission.
+
+    Example:
+        >>> raise OutputWriteError(Path("out"), "No space left on device", resumable=True)
+        Traceback (most recent call last):
+        ...
+        semprune.errors.OutputWriteError: could not write out: No space left on device. Free some space or make the \
+folder writable, then run the same command again: it goes on after the last finished block.
+    """
+
+    def __init__(self, path: Path, detail: str, *, resumable: bool = False) -> None:
+        """Name the path and what the system said."""
+        after = "it goes on after the last finished block" if resumable else "nothing was done yet"
+        super().__init__(
+            f"could not write {path}: {detail}. Free some space or make the folder writable, "
+            f"then run the same command again: {after}."
+        )
+
+
+class MemoryLimitError(SempruneError):
+    """A run that would need more memory than it may take."""
+
+    def __init__(self, needed_bytes: int, limit_bytes: int, largest: str) -> None:
+        """Name what is needed, what is allowed and what needs most."""
+        super().__init__(
+            f"this run would need about {needed_bytes / 1e9:.2f} GB of memory, most of it for {largest}; the limit is "
+            f"{limit_bytes / 1e9:.2f} GB. Lower --calibration.batch_size or --calibration.length, take a smaller "
+            "--backbone.dtype, or raise --memory_limit."
+        )
+
+
+class MasksOnlyError(SempruneError):
+    """Masks alone asked of a method that changes the weights it keeps."""
+
+    def __init__(self, method: str) -> None:
+        """Name the method."""
+        super().__init__(
+            f"method '{method}' changes the weights that it keeps, so that masks alone do not give its result. "
+            "Leave out --masks_only: the pruned folder holds the masks too."
+        )

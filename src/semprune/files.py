@@ -41,7 +41,12 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(temporary, index=False)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value with sorted keys."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")

@@ -23,6 +23,7 @@ from semprune.data import (  # short names in configurations
     EvaluationDataModule,
 )
 from semprune.errors import ConfigurationError
+from semprune.provenance import RunClock
 from semprune.pruning.callbacks import PruningCallback
 from semprune.report import concept_summary, load_run, terminal_table, write_report
 from semprune.study import PairedTrainer, write_fit, write_test
@@ -57,6 +58,11 @@ class SempruneCLI(LightningCLI):
     """LightningCLI with one ``backbone`` group shared by model and data."""
 
     trainer: PairedTrainer
+    clock: RunClock
+
+    def before_instantiate_classes(self) -> None:
+        """Start the clock of the provenance."""
+        self.clock = RunClock()
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -117,7 +123,7 @@ class SempruneCLI(LightningCLI):
         """Write the tables and the page, and show dense against pruned."""
         folder = self.trainer.log_dir
         if self.trainer.is_global_zero and folder is not None:
-            run = write_test(self.model, self.trainer, Path(folder))
+            run = write_test(self.model, self.trainer, Path(folder), self.clock)
             page = write_report(run)
             console = Console()
             console.print(terminal_table(load_run(run)))

@@ -13,13 +13,14 @@ import pytest
 
 import semprune
 
-FOUNDATION = {"errors", "files", "multiple_tests", "ranks", "tensor_files", "types"}
+FOUNDATION = {"errors", "files", "multiple_tests", "provenance", "ranks", "tensor_files", "types"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
 LEFT_OF_STUDY = LEFT_OF_EVALUATION | {"evaluation", "pruning", "attribution"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "multiple_tests": set(),
+    "provenance": {"errors"},
     "ranks": {"errors"},
     "types": {"errors"},
     "tensor_files": {"errors", "files", "types"},
@@ -32,11 +33,14 @@ ROOMS: dict[str, set[str]] = {
     "attribution": LEFT_OF_STUDY - {"attribution"},
     "study": LEFT_OF_STUDY,
     "report": {"errors", "files", "multiple_tests"},
+    "lm_eval": {"errors", "types", "backbones", "data", "evaluation", "pruning"},
     "arguments": {"errors"},
     "lightning_cli": LEFT_OF_STUDY | {"study", "report", "arguments"},
+    "prune_command": LEFT_OF_STUDY | {"arguments"},
     "explain": LEFT_OF_STUDY | {"report", "arguments"},
     "causal_command": LEFT_OF_STUDY | {"study", "arguments"},
-    "cli": LEFT_OF_STUDY | {"study", "report", "arguments", "lightning_cli", "explain", "causal_command"},
+    "cli": LEFT_OF_STUDY
+    | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}
@@ -50,6 +54,7 @@ LIGHTNING = {
     "semprune.study",
     "semprune.pruning.callback",
     "semprune.pruning.callbacks",
+    "semprune.pruning.hold",
     "semprune.pruning.monitoring",
     "semprune.pruning.run",
 }

@@ -47,10 +47,11 @@ def test_groups_are_accepted(path, capsys):
             assert printed[key] == value
 
 
-@pytest.mark.parametrize("path", found("study"), ids=lambda p: p.name)
-def test_studies_are_accepted(path, capsys):
-    printed = accepted(["study", "--config", str(path)], capsys)
-    assert printed["datasets"] == yaml.safe_load(path.read_text())["datasets"]
+@pytest.mark.parametrize("path", [*found("study"), *found("prune")], ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_plain_commands_accept_their_configurations(path, capsys):
+    printed = accepted([path.parent.name, "--config", str(path)], capsys)
+    for key, value in yaml.safe_load(path.read_text()).items():
+        assert printed[key] == value or value.items() <= printed[key].items()
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONFIGS)))

@@ -4,12 +4,15 @@ import pytest
 import yaml
 
 from semprune.cli import main
+from semprune.study import StudyConfig
+from semprune.study.cells import pruned_cells
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"datasets": ["sst-2"]}, "UnknownDatasetError: unknown data set 'sst-2'; did you mean 'sst2'?"),
+        ({"patterns": ["4:2"]}, "SettingError: pattern must be N:M with 0 < N < M"),
         ({"methods": ["wnda"]}, "UnknownMethodError: unknown pruning method 'wnda'; did you mean 'wanda'?"),
         ({"sparsities": [50]}, "SparsityRangeError: sparsity must be in [0, 1), got 50. A percentage? Pass 0.5."),
         ({"sparsities": [-0.1]}, "SparsityRangeError: sparsity must be in [0, 1), got -0.1."),
@@ -54,3 +57,11 @@ def test_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("fit", "test", "study", "report", "assets"))
+
+
+def test_patterns_are_cells_of_a_study():
+    config = StudyConfig(methods=["magnitude", "wanda"], sparsities=[], patterns=["2:4"], seeds=[0, 1])
+    cells = list(pruned_cells(config))
+    assert [cell.label for cell in cells] == ["magnitude-2of4", "wanda-2of4-c4-0", "wanda-2of4-c4-1"]
+    assert cells[0].columns == {"method": "magnitude", "pattern": "2:4", "sparsity": 0.5, "calibration": "", "seed": 0}
+    assert cells[0].settings == {"pattern": "2:4"}

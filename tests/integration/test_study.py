@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -72,7 +73,7 @@ def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finish
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(command, cwd=root, env=environment, text=True, stderr=subprocess.PIPE)
 
-    for sign in ("fit/last.ckpt", "causal.parquet", "cells/dense-*/cell.json"):
+    for sign in ("fit/*/last.ckpt", "fit/*/causal-*.parquet", "cells/dense-*/cell.json"):
         process = start()
         while not list(output.glob(sign)):
             assert process.poll() is None, process.communicate()[1][-3000:]
@@ -88,8 +89,10 @@ def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finish
 
 def test_a_damaged_checkpoint_of_a_study_is_named(folder: Path, finished: Path, capsys) -> None:
     config = write_study(folder, folder / "damaged")
-    (folder / "damaged/fit").mkdir(parents=True)
-    (folder / "damaged/fit/fit.ckpt").write_bytes((finished / "fit/fit.ckpt").read_bytes()[:5000])
+    (whole,) = finished.glob("fit/*/fit.ckpt")
+    damaged = folder / "damaged" / whole.relative_to(finished)
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(whole.read_bytes()[:5000])
     assert run(folder, ["study", "--config", str(config)]) == 2
     error = capsys.readouterr().err
     assert "CorruptArtefactError" in error
@@ -113,9 +116,20 @@ def test_bad_input_costs_no_work(folder: Path, changes, said, capsys) -> None:
     assert not (folder / "bad/association.safetensors").exists()
 
 
+def test_another_fit_in_the_same_folder_is_fitted_anew(folder: Path, finished: Path) -> None:
+    before = (finished / "results.parquet").read_bytes()
+    fit = {"datasets": ["movie_reviews", "bbc_news"], "limit": 40, "max_length": 32, "batch_size": 16,
+           "concepts": ["sentiment.positive"]}  # fmt: skip
+    assert run(folder, ["study", "--config", str(write_study(folder, finished, fit=fit))]) == 0
+    assert len(list(finished.glob("fit/*/fit.ckpt"))) == 2
+    assert "language.negation" not in set(pd.read_parquet(finished / "concepts.parquet")["concept"])
+    assert run(folder, ["study", "--config", str(write_study(folder, finished))]) == 0
+    assert (finished / "results.parquet").read_bytes() == before
+
+
 @pytest.fixture(scope="module")
 def checkpoint(finished: Path) -> Path:
-    return finished / "fit/fit.ckpt"
+    return next(finished.glob("fit/*/fit.ckpt"))
 
 
 def evaluate(folder: Path, checkpoint: Path, *more: str) -> list[str]:
@@ -138,6 +152,9 @@ def test_the_test_command_writes_tables_and_a_report(folder: Path, checkpoint: P
     assert set(loss["concept"]) >= {"sentiment.positive", "movie_reviews.positive"}
     assert results.with_name("report.html").is_file()
     assert results.with_name("config.test.yaml").is_file()
+    provenance = json.loads(results.with_name("provenance.json").read_text())
+    assert provenance["backbone"]["name"] == str(folder / "model")
+    assert set(provenance["calibration"]) == {"c4"}
 
 
 def test_a_damaged_checkpoint_is_named(folder: Path, checkpoint: Path, capsys) -> None:

@@ -122,6 +122,7 @@ class TokenDesign(nn.Module):
         concept = standardised_label(labels.float(), self.prevalence)
         any_share = (self.any_positives / self.tokens).float().clamp(1e-6, 1 - 1e-6)
         any_concept = standardised_label(labels.any(-1, keepdim=True).float(), any_share)
+        any_concept *= len(self.concepts) > 1  # of a single concept it would be a copy, and take half of its effect
         place = torch.linspace(0, (tokens - 1) / self.longest, tokens, device=labels.device) - 0.5
         place = place[None, :, None].expand(documents, -1, -1)
         log_frequency = self._log_frequency(batch.input_ids)[..., None]

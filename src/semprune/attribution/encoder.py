@@ -6,7 +6,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from semprune.attribution.encoding import EncodingSums, gradient, inverse_gram, loss, solve, unexplained_share
+from semprune.attribution.encoding import (
+    EncodingSums,
+    gradient,
+    independent_t,
+    inverse_gram,
+    loss,
+    solve,
+    unexplained_share,
+)
 from semprune.attribution.inference import clustered_scores
 from semprune.ranks import sum_over_ranks
 
@@ -115,9 +123,4 @@ class Encoder(nn.Module):
     @property
     def iid_t(self) -> Float[Tensor, "neurons concepts"]:
         """T under independent observations: known after one pass, used only to choose the decoder's inputs."""
-        inverse = inverse_gram(self.sums, self.ridge)
-        explained = (self.closed_form * self.cross.float()).sum(0)
-        residual = ((self.squares.float() - explained) / self.count.float()).clamp(min=0)
-        deviation = (inverse.diagonal()[: self.concepts, None].float() * residual / self.count.float()).sqrt()
-        t = self.closed_form[: self.concepts] / deviation.clamp(min=1e-30)
-        return torch.where(deviation > 0, t, 0).T
+        return independent_t(self.sums, self.closed_form, self.ridge, self.concepts)

@@ -110,3 +110,19 @@ def unexplained_share(sums: EncodingSums, coefficients: Float[Tensor, "regressor
     """Share of `Σ z²` that the coefficients leave unexplained, over all neurons: 1 is nothing explained."""
     fit = (coefficients * (sums.gram @ coefficients - 2 * sums.cross)).sum()
     return 1 + fit / sums.squares.sum().clamp(min=1e-30)
+
+
+def independent_t(
+    sums: EncodingSums, coefficients: Float[Tensor, "regressors neurons"], ridge: float, concepts: int
+) -> Float[Tensor, "neurons concepts"]:
+    """T of the first ``concepts`` coefficients as if observations were independent; 0 for dead neurons.
+
+    Known after one pass. Never a certainty: tokens of a document are not independent. It serves to choose neurons, and
+    as the statistic of permutations of whole documents, which give it its own null distribution.
+    """
+    inverse = inverse_gram(sums, ridge)
+    explained = (coefficients * sums.cross.float()).sum(0)
+    residual = ((sums.squares.float() - explained) / sums.count.float()).clamp(min=0)
+    deviation = (inverse.diagonal()[:concepts, None].float() * residual / sums.count.float()).sqrt()
+    t = coefficients[:concepts] / deviation.clamp(min=1e-30)
+    return torch.where(deviation > 0, t, 0).T

@@ -15,8 +15,10 @@ from semprune.attribution.encoder import Encoder
 from semprune.attribution.encoding import EncodingSums
 from semprune.attribution.standardise import Standardiser
 from semprune.backbones import Backbone, capture
-from semprune.concepts import TokenLabeller
 from semprune.types import DocumentBatch, NeuronSite
+
+Labeller = Callable[[Tensor, Tensor], Bool[Tensor, "documents tokens concepts"]]
+"""Labels of a batch from its token ids and attention mask; :class:`semprune.concepts.TokenLabeller` is one."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class AttributionLearner(nn.Module):
         self.token_decoder = Decoder(len(shape.concepts), k)
         self.sequence_decoder = Decoder(len(shape.classes), k)
 
-    def observe(self, batch: DocumentBatch, labeller: TokenLabeller) -> Observed:
+    def observe(self, batch: DocumentBatch, labeller: Labeller) -> Observed:
         """Label a batch and build its regressors."""
         labels = labeller(batch.input_ids, batch.attention_mask)
         valid = valid_tokens(batch)

@@ -105,8 +105,10 @@ class NeuronSemanticAttribution(lightning.LightningModule):
     def labeller(self) -> TokenLabeller:
         """Token-level labels of the learner's concepts."""
         if self._labeller is None:
-            names = list(self.learner.shape.concepts) if self.learner else self.hparams["concepts"]
-            self._labeller = TokenLabeller(load_concepts(names), self.lm.tokenizer).to(self.device)
+            concepts = load_concepts(self.hparams["concepts"])
+            if self.learner is not None and tuple(c.name for c in concepts) != self.learner.shape.concepts:
+                concepts = load_concepts(self.learner.shape.concepts)  # a checkpoint's, under other settings
+            self._labeller = TokenLabeller(concepts, self.lm.tokenizer).to(self.device)
         return self._labeller
 
     def _learner(self) -> AttributionLearner:

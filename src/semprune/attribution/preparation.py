@@ -10,9 +10,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from semprune.attribution.design import valid_tokens
-from semprune.attribution.learner import AttributionLearner, forward_sites
+from semprune.attribution.learner import AttributionLearner, Labeller, forward_sites
 from semprune.backbones import Backbone
-from semprune.concepts import TokenLabeller
 from semprune.errors import ConfigurationError
 from semprune.ranks import gather_rows, sum_over_ranks
 from semprune.types import DocumentBatch, NeuronSite
@@ -21,7 +20,7 @@ from semprune.types import DocumentBatch, NeuronSite
 def prepare(
     learner: AttributionLearner,
     lm: Backbone,
-    labeller: TokenLabeller,
+    labeller: Labeller,
     batches: Callable[[], Iterable[DocumentBatch]],
     sample_tokens: int,
 ) -> None:

@@ -35,7 +35,7 @@ class ReadingPrecision(nn.Module):
         """Average precision of each concept by its set, and by the best of its surest neurons; empty if unused."""
         if not self.by_set.update_called:
             return [], []
-        by_set = self.by_set.compute()
+        by_set: Tensor = torch.atleast_1d(self.by_set.compute())  # torchmetrics makes one concept a scalar
         single: Tensor = self.by_neuron.compute()
         return by_set.tolist(), single.view(len(by_set), -1).nan_to_num(nan=-torch.inf).amax(1).tolist()
 

@@ -4,12 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from semprune.backbones.calls import BlockCall, CallRecorder
+
+
+class HiddenStates(Protocol):
+    """Hidden states of all sequences, read and written batch by batch: a tensor, or what keeps them elsewhere.
+
+    What is written is read again only after the block has run over all batches.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sequences, tokens, width."""
+
+    def __getitem__(self, batch: slice) -> Tensor:
+        """Return the states of a batch, on the model's device."""
+
+    def __setitem__(self, batch: slice, states: Tensor) -> None:
+        """Take the states of a batch."""
+
+
+Storage = Callable[[tuple[int, ...], torch.dtype, torch.device], HiddenStates]
+"""Makes the place of hidden states of a shape, in a number format, of a model on a device."""
+
+
+def in_memory(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> HiddenStates:
+    """Keep hidden states in one tensor on the model's device."""
+    return torch.empty(shape, dtype=dtype, device=device)
 
 
 class BlockRunner:
@@ -19,7 +46,7 @@ class BlockRunner:
     meaning and may be NaN.
 
     Attributes:
-        hidden: Inputs of the next block, ``[sequences, tokens, width]``, in the model's dtype and on its device.
+        hidden: Inputs of the next block, ``[sequences, tokens, width]``, in the model's dtype.
         batches: Slices of the sequences, in order; the last one may be shorter.
 
     Args:
@@ -28,12 +55,14 @@ class BlockRunner:
         input_ids: Calibration sequences, on the model's device; where there are none, nothing runs.
         attention_mask: 1 for tokens, 0 for padding; None where nothing is padded.
         batch_size: Sequences per forward.
+        storage: Where hidden states are kept.
+        embed: Put the first block's inputs into ``hidden``. False where the storage holds those of a later block.
 
     Raises:
         CaptureError: The model's forward did not call each block exactly once.
     """
 
-    hidden: Float[Tensor, "sequences tokens width"]
+    hidden: HiddenStates
 
     def __init__(
         self,
@@ -43,19 +72,23 @@ class BlockRunner:
         *,
         attention_mask: Int[Tensor, "sequences tokens"] | None = None,
         batch_size: int = 8,
+        storage: Storage = in_memory,
+        embed: bool = True,
     ) -> None:
         """Run the model's own forward once per batch, around its blocks."""
         self._blocks = tuple(blocks)
         self.batches = split_batches(input_ids.shape[0], batch_size)
-        self.hidden = torch.empty(0)
+        self.hidden = in_memory((0, 0, 0), torch.float32, torch.device("cpu"))
         self._calls: list[tuple[BlockCall, ...]] = []
         recorder = CallRecorder(model, self._blocks)
         for batch in self.batches:
             mask = None if attention_mask is None else attention_mask[batch]
             embedded, calls = recorder.record(input_ids[batch], mask)
             if not self._calls:
-                self.hidden = embedded.new_empty((input_ids.shape[0], *embedded.shape[1:]))
-            self.hidden[batch] = embedded
+                shape = (input_ids.shape[0], *embedded.shape[1:])
+                self.hidden = storage(shape, embedded.dtype, embedded.device)
+            if embed:
+                self.hidden[batch] = embedded
             self._calls.append(calls)
 
     def run(self, block: int, *, advance: bool, on_batch: Callable[[slice], None] | None = None) -> None:

@@ -32,6 +32,23 @@ class FamilyMatrix:
         return f"{self.path}.{self.parameter}"
 
 
+SEPARATE_ATTENTION = (
+    FamilyMatrix("self_attn.q_proj", "q"),
+    FamilyMatrix("self_attn.k_proj", "k"),
+    FamilyMatrix("self_attn.v_proj", "v"),
+    FamilyMatrix("self_attn.o_proj", "o"),
+)
+GATED_MLP = (
+    FamilyMatrix("mlp.gate_proj", "gate"),
+    FamilyMatrix("mlp.up_proj", "up"),
+    FamilyMatrix("mlp.down_proj", "down"),
+)
+EXPERTS = (
+    FamilyMatrix("mlp.experts", "gate_up", parameter="gate_up_proj", experts=True),
+    FamilyMatrix("mlp.experts", "down", parameter="down_proj", experts=True),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Architectures that share one layout.

@@ -5,41 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
 from semprune.assets import cache_folder
-from semprune.errors import BackboneLoadError
+from semprune.backbones.checkpoint import Checkpoint
+from semprune.backbones.weight_files import weight_files
+from semprune.tensor_files import tensor_bytes
 from semprune.types import Fingerprint
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 DEFINITION = 1
 """Version of what is hashed and how; a change of it makes every remembered hash void."""
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files that a model folder's weights are in, in the order of their names.
-
-    Raises:
-        BackboneLoadError: There are none (pickled weights are never read), or one is missing.
-    """
-    index = folder / INDEX
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    else:
-        names = [SINGLE]
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        remedy = "Save the model with save_pretrained(..., safe_serialization=True); pickled weights are never read."
-        raise BackboneLoadError(str(folder), f"there is no {', '.join(missing)}", remedy)
-    return [folder / name for name in names]
 
 
 def fingerprint_folder(folder: Path, architecture: str, revision: str) -> Fingerprint:
@@ -64,7 +44,7 @@ def fingerprint_folder(folder: Path, architecture: str, revision: str) -> Finger
         remembered = store.read_text(encoding="ascii").strip()
         if len(remembered) == 64:
             return Fingerprint(architecture, revision, remembered)
-    sha256 = _hash_files(folder, files)
+    sha256 = _hash_files(folder)
     _remember(store, sha256)
     return Fingerprint(architecture, revision, sha256)
 
@@ -87,24 +67,17 @@ def fingerprint_model(model: nn.Module, revision: str = "memory") -> Fingerprint
     return Fingerprint(type(model).__name__, revision, digest.hexdigest())
 
 
-def _hash_files(folder: Path, files: list[Path]) -> str:
+def _hash_files(folder: Path) -> str:
     digest = hashlib.sha256()
-    try:
-        with ExitStack() as stack:
-            opened = [stack.enter_context(safe_open(path, framework="pt")) for path in files]
-            holders = {name: source for source in opened for name in source.keys()}  # noqa: SIM118 - not a dict
-            for name in sorted(holders):
-                _add(digest, name, holders[name].get_tensor(name))
-    except (SafetensorError, OSError) as error:
-        remedy = "Fetch the model again, or save it again with save_pretrained."
-        raise BackboneLoadError(str(folder), f"its weights are damaged ({error})", remedy) from error
+    checkpoint = Checkpoint(folder)
+    for name in checkpoint.tensors:
+        _add(digest, name, checkpoint.read([name])[name])
     return digest.hexdigest()
 
 
 def _add(digest: hashlib._Hash, name: str, value: Tensor) -> None:
     digest.update(f"{name}|{tuple(value.shape)}|{value.dtype}|".encode())
-    flat = value.detach().cpu().contiguous().reshape(-1)
-    digest.update(flat.view(torch.uint8).numpy().data)  # bytes, since numpy has no bfloat16
+    digest.update(tensor_bytes(value))
 
 
 def _stamp(path: Path) -> list[str | int]:

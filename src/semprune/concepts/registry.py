@@ -6,10 +6,12 @@ import pkgutil
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 import semprune.concepts.sources
 from semprune.concepts.concept import Concept
+from semprune.concepts.sources.own import FILE_SUFFIX, read_vocabulary
 from semprune.concepts.vocabulary import Vocabulary
 from semprune.errors import SettingError, UnknownConceptError, VocabularySchemaError
 
@@ -50,13 +52,20 @@ def vocabularies() -> dict[str, Vocabulary]:
         VocabularySchemaError: If two vocabularies offer one name.
     """
     owner: dict[str, Vocabulary] = {}
-    for module in pkgutil.iter_modules(semprune.concepts.sources.__path__):
-        vocabulary: Vocabulary = import_module(f"{semprune.concepts.sources.__name__}.{module.name}").VOCABULARY
+    for source, vocabulary in sources().items():
         for name in vocabulary.names():
             if name in owner:
-                raise VocabularySchemaError(module.name, f"'{name}' is offered twice", "Rename one of them.")
+                raise VocabularySchemaError(source, f"'{name}' is offered twice", "Rename one of them.")
             owner[name] = vocabulary
     return owner
+
+
+@cache
+def sources() -> dict[str, Vocabulary]:
+    """Every source of concepts by the name of its file, whether its words are at hand or not."""
+    package = semprune.concepts.sources
+    modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return {name: import_module(f"{package.__name__}.{name}").VOCABULARY for name in modules}
 
 
 def concept_names() -> tuple[str, ...]:
@@ -73,13 +82,16 @@ def load_concepts(names: Sequence[str]) -> tuple[Concept, ...]:
     """Concepts by their exact names, in the order asked for; each once.
 
     Args:
-        names: Names from :func:`concept_names`; ``default`` stands for :data:`DEFAULT_CONCEPTS`.
+        names: Names from :func:`concept_names`, or paths of YAML files, each with one concept of your own;
+            ``default`` stands for :data:`DEFAULT_CONCEPTS`.
 
     Returns:
         One concept per distinct name; empty for no names.
 
     Raises:
-        UnknownConceptError: If a name is neither a concept nor ``default``.
+        UnknownConceptError: If a name is neither a concept, a file nor ``default``.
+        VocabularySchemaError: If a file is missing or does not hold a concept.
+        AssetLicenceError: If the concept is in a package whose non-commercial licence was not accepted.
         SettingError: If a bare string is passed for the list.
 
     Example:
@@ -93,6 +105,13 @@ def load_concepts(names: Sequence[str]) -> tuple[Concept, ...]:
 
 
 def _load(name: str) -> Concept:
+    if name.endswith(FILE_SUFFIX):
+        return read_vocabulary(Path(name))
+    if name not in vocabularies():
+        for vocabulary in sources().values():
+            if vocabulary.prefix is not None and name.startswith(vocabulary.prefix):
+                vocabulary.require()  # of a package that is not at hand no name is known yet
+                vocabularies.cache_clear()
     if name not in vocabularies():
         raise UnknownConceptError(name, [DEFAULT, *vocabularies()])
     return vocabularies()[name].load(name)

@@ -2,34 +2,43 @@
 
 from semprune.evaluation.causal_lm import CausalLM, context_length, evaluating
 from semprune.evaluation.comparison import compare
+from semprune.evaluation.engine import Engine, Throughput
 from semprune.evaluation.evaluate import evaluate, predict_items
+from semprune.evaluation.flips import FLIP_COLUMNS, flips
 from semprune.evaluation.item_metric import ItemMetric
 from semprune.evaluation.logits import logits_at
 from semprune.evaluation.metrics import METRICS, Outcomes, measure
 from semprune.evaluation.perplexity import perplexity, perplexity_interval
 from semprune.evaluation.predictions import PREDICTION_COLUMNS, Prediction, outcomes, predict, prediction_table
 from semprune.evaluation.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
+from semprune.evaluation.score_cache import ScoreCache
 from semprune.evaluation.scorer import Scorer
 from semprune.evaluation.scoring import loglikelihood, score_batch
 from semprune.evaluation.statistics import Interval, bootstrap, bootstrap_p, mcnemar, percentile_interval
 from semprune.evaluation.token_logprobs import token_logprobs
+from semprune.evaluation.tree_attention import reads_trees
 
 __all__ = [
+    "FLIP_COLUMNS",
     "MEASUREMENT_COLUMNS",
     "METRICS",
     "PREDICTION_COLUMNS",
     "CausalLM",
+    "Engine",
     "Interval",
     "ItemMetric",
     "Outcomes",
     "Prediction",
+    "ScoreCache",
     "Scorer",
+    "Throughput",
     "bootstrap",
     "bootstrap_p",
     "compare",
     "context_length",
     "evaluate",
     "evaluating",
+    "flips",
     "logits_at",
     "loglikelihood",
     "mcnemar",
@@ -41,6 +50,7 @@ __all__ = [
     "predict",
     "predict_items",
     "prediction_table",
+    "reads_trees",
     "score_batch",
     "summarise",
     "summarise_perplexity",

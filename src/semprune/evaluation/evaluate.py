@@ -2,94 +2,129 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from semprune.backbones import Backbone
-from semprune.data.batching import encode_item, scoring_batch
-from semprune.data.encoding import Truncate, padding_token
+from semprune.assets import cache_folder
+from semprune.data.encoding import Truncate
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
-from semprune.data.sampling import within_budget
+from semprune.evaluation.engine import Throughput, TokenBudget
+from semprune.evaluation.predictions import prediction_table
 from semprune.evaluation.results import summarise
-from semprune.evaluation.scorer import Scorer
+from semprune.evaluation.score_cache import ScoreCache
+from semprune.evaluation.scoring_items import score_items
+from semprune.evaluation.subject import Subject, subject_of
 from semprune.types import Item
+
+logger = logging.getLogger("semprune.evaluation")
 
 
 def evaluate(
-    lm: Backbone,
+    model: Any,
     datasets: Sequence[str],
     *,
+    tokenizer: Any = None,
     limit: int | None = 200,
     seed: int = 0,
-    token_budget: int = 4096,
+    prompt: str | None = None,
+    shots: int = 0,
+    token_budget: TokenBudget = "auto",
     truncate: Truncate = "error",
+    cache: Path | str | bool = False,
 ) -> pd.DataFrame:
     """Score a model on data sets, as it is in memory.
 
     Args:
-        lm: The backbone; wrap any other model with :func:`semprune.backbones.describe`.
+        model: A backbone, or any Hugging Face causal LM, pruned or not; it is left as it is.
         datasets: Names of data sets.
+        tokenizer: The tokenizer of a bare model; a backbone has its own.
         limit: Items of each data set; None for all.
         seed: Which items a limit selects, and the bootstrap.
-        token_budget: Most rows × longest row of one forward.
+        prompt: See :func:`semprune.data.load_items`; ``all`` measures every prompt by itself.
+        shots: Answered examples before each item.
+        token_budget: Most tokens of one forward; ``auto`` is halved whenever memory runs out.
         truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
+        cache: A folder where scores are kept, so that the same weights score no item twice; True for ``scores`` in
+            the cache folder. See :class:`semprune.evaluation.score_cache.ScoreCache`.
 
     Returns:
-        One row per data set and metric: ``backbone``, then
-        :data:`semprune.evaluation.results.MEASUREMENT_COLUMNS`.
+        One row per data set, prompt and metric: ``backbone``, then
+        :data:`semprune.evaluation.results.MEASUREMENT_COLUMNS`. Its ``attrs["throughput"]`` says what it cost.
 
     Raises:
         UnknownDatasetError: If a data set is not in the registry.
         DatasetUnavailableError: If its rows cannot be had.
+        ConfigurationError: If a bare model comes without a tokenizer.
         PromptTooLongError: If a prompt does not fit and ``truncate`` is ``error``.
         NonFiniteError: If the model gives NaN or infinite log-probabilities.
+        OutOfMemoryError: If memory runs out and the batches cannot be smaller.
+        CorruptArtefactError: If a file of the cache cannot be read.
     """
+    subject = subject_of(model, tokenizer)
     specs = {name: dataset_spec(name) for name in datasets}
-    items = [item for name in specs for item in load_items(name, limit=limit, seed=seed)]
-    predictions = predict_items(lm, items, token_budget=token_budget, truncate=truncate)
+    items = [item for name in specs for item in load_items(name, limit=limit, seed=seed, prompt=prompt, shots=shots)]
+    predictions = predict_items(subject, items, token_budget=token_budget, truncate=truncate, cache=cache)
     table = summarise(
         predictions,
         families={name: spec.family for name, spec in specs.items()},
         metrics={name: spec.metrics for name, spec in specs.items()},
         seed=seed,
     )
-    table.insert(0, "backbone", lm.name)
+    table.insert(0, "backbone", subject.name)
+    table.attrs["throughput"] = predictions.attrs["throughput"]
     return table
 
 
 def predict_items(
-    lm: Backbone,
+    lm: Subject,
     items: Sequence[Item],
     *,
-    token_budget: int = 4096,
+    token_budget: TokenBudget = "auto",
     truncate: Truncate = "error",
+    cache: Path | str | bool = False,
     console: Console | None = None,
 ) -> pd.DataFrame:
-    """Score items, with a progress bar where someone looks.
+    """Score items, with a progress bar where someone looks; throughput goes to the log.
 
     Args:
-        lm: The backbone.
+        lm: The backbone, or what :func:`semprune.evaluation.subject.subject_of` gives.
         items: Items of any data sets.
-        token_budget: Most rows × longest row of one forward.
+        token_budget: See :func:`evaluate`.
         truncate: See :func:`evaluate`.
+        cache: See :func:`evaluate`.
         console: Where progress goes; None takes standard error. It stays silent where that is no terminal.
 
     Returns:
-        The table of :meth:`Scorer.predictions`.
+        The table of :func:`semprune.evaluation.predictions.prediction_table`. Its ``attrs["throughput"]`` holds the
+        fields of :class:`semprune.evaluation.engine.Throughput`, ``tokens_per_second``, and ``cached``, the number of
+        items that were not scored again.
     """
-    encoded = [encode_item(lm.tokenizer, item, lm.max_length, truncate=truncate) for item in items]
-    batches = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
-    padding = padding_token(lm.tokenizer)
-    scorer = Scorer()
-    console = console or Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("items scored", total=len(items))
-        for batch in batches:
-            scorer.update(lm.model, scoring_batch([encoded[index] for index in batch], padding))
-            progress.advance(task, len(batch))
-    return scorer.predictions()
+    kept = _score_cache(cache, lm.model)
+    predictions, cost = score_items(
+        lm, items, token_budget=token_budget, truncate=truncate, cache=kept, console=console
+    )
+    table = prediction_table(predictions)
+    table.attrs["throughput"] = _report(cost, kept.found if kept is not None else 0)
+    return table
+
+
+def _score_cache(cache: Path | str | bool, model: Any) -> ScoreCache | None:
+    if cache is False:
+        return None
+    return ScoreCache(cache_folder() / "scores" if cache is True else Path(cache), model)
+
+
+def _report(cost: Throughput, cached: int) -> dict[str, float]:
+    """What scoring cost, as plain values; also one line of the log."""
+    logger.info(
+        "scored %d requests: %d tokens (%d where nothing is shared) in %.1f s, %.0f tokens/s; %d items were known",
+        cost.requests, cost.tokens, cost.read, cost.seconds, cost.tokens_per_second, cached,
+    )  # fmt: skip
+    return asdict(cost) | {"tokens_per_second": cost.tokens_per_second, "cached": cached}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from semprune.errors import CaptureError
 from semprune.evaluation.causal_lm import CausalLM, input_device
+from semprune.evaluation.tree_attention import TreeRows, tree_inputs
 
 LOGIT_ELEMENTS = {"cpu": 2**26, "cuda": 2**29}
 """Positions times vocabulary that may exist at once: 256 MB in fp32 on CPU, 2 GB on a GPU (ours)."""
@@ -58,7 +60,7 @@ def _replaced_input(
 def _gathered_forward(
     model: CausalLM,
     head: nn.Module,
-    inputs: dict[str, Tensor],
+    inputs: dict[str, Any],
     rows: Int[Tensor, " positions"],
     positions: Int[Tensor, " positions"],
     first: int,
@@ -81,6 +83,7 @@ def logits_at(
     rows: Int[Tensor, " positions"],
     positions: Int[Tensor, " positions"],
     *,
+    trees: TreeRows | None = None,
     elements: int | None = None,
 ) -> Iterator[Float[Tensor, "chunk vocabulary"]]:
     """Logits at chosen positions, in chunks of bounded size; one forward of the body in all.
@@ -97,6 +100,8 @@ def logits_at(
         attention_mask: 1 for tokens, 0 for padding.
         rows: Row of each wanted position.
         positions: Column of each wanted position.
+        trees: Where the rows are packed prefix trees; only for models that
+            :func:`semprune.evaluation.tree_attention.reads_trees`.
         elements: Most positions × vocabulary at once; None takes :data:`LOGIT_ELEMENTS` for the device.
 
     Yields:
@@ -111,11 +116,13 @@ def logits_at(
     device = input_device(model)
     elements = elements or LOGIT_ELEMENTS.get(device.type, LOGIT_ELEMENTS["cpu"])
     size = max(1, elements // int(head.weight.shape[0]))
-    inputs = {"input_ids": input_ids.to(device), "attention_mask": attention_mask.to(device)}
+    inputs: dict[str, Any] = {"input_ids": input_ids.to(device), "attention_mask": attention_mask.to(device)}
+    token = {name: values[:1, :1] for name, values in inputs.items()}
+    if trees is not None:
+        inputs |= tree_inputs(model, TreeRows(trees.depth.to(device), trees.reach.to(device)))
     logits, hidden, bare = _gathered_forward(model, head, inputs, rows, positions, size)
     yield logits
-    del logits
-    token = {name: values[:1, :1] for name, values in inputs.items()}
+    del logits, inputs
     for chunk in torch.split(hidden, size)[1:]:
         yield head(chunk[None])[0] if bare else _replayed(model, head, token, chunk)
 

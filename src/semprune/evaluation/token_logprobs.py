@@ -10,6 +10,7 @@ from torch import Tensor
 
 from semprune.evaluation.causal_lm import CausalLM
 from semprune.evaluation.logits import logits_at
+from semprune.evaluation.tree_attention import TreeRows
 
 _BLOCK_ELEMENTS = {"cpu": 2**20, "cuda": 2**27}  # of a log-softmax: 4 MB stay in a CPU's cache
 
@@ -22,6 +23,7 @@ def token_logprobs(
     positions: Int[Tensor, " targets"],
     targets: Int[Tensor, " targets"],
     *,
+    trees: TreeRows | None = None,
     elements: int | None = None,
 ) -> tuple[Float[Tensor, " targets"], Bool[Tensor, " targets"]]:
     """Log-probability of each target token at its position, and whether it is the likeliest token.
@@ -38,6 +40,7 @@ def token_logprobs(
         rows: Row of each target.
         positions: Position in the row whose logits predict the target.
         targets: Token ids.
+        trees: See :func:`logits_at`.
         elements: Most positions × vocabulary at once, see :func:`logits_at`.
 
     Returns:
@@ -50,7 +53,9 @@ def token_logprobs(
     wanted, place = torch.unique(rows * width + positions, return_inverse=True)
     order = place.argsort(stable=True)
     counts = torch.bincount(place, minlength=len(wanted)).cumsum(0).tolist()
-    chunks = logits_at(model, input_ids, attention_mask, wanted // width, wanted % width, elements=elements)
+    chunks = logits_at(
+        model, input_ids, attention_mask, wanted // width, wanted % width, trees=trees, elements=elements
+    )
     values: list[Tensor] = []
     greedy: list[Tensor] = []
     first = 0

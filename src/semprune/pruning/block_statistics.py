@@ -20,6 +20,7 @@ from semprune.errors import CaptureError, NonFiniteError, UnroutedExpertError
 from semprune.pruning.linear import PrunableLinear
 from semprune.pruning.routing import routed_sequences
 from semprune.pruning.statistics import Accumulator
+from semprune.ranks import gather_rows
 from semprune.types import LayerStats
 
 
@@ -74,16 +75,26 @@ class BlockStatistics:
         self._input = None
 
     def additive(self) -> list[Tensor]:
-        """Return one tensor per matrix, in the order of the matrices, to be summed over ranks in place.
+        """Return the tensors that are to be summed over ranks in place: the same list on every rank.
 
-        Shared accumulators come once per matrix that reads them, so that every rank has the same list, even one that
-        saw no sequence.
+        Matrices that share an accumulator are counted once, also on a rank that saw no sequence: the ranks first tell
+        each other who reads whose input.
+
+        Raises:
+            CaptureError: Ranks saw matrices read different inputs.
         """
-        tensors = (self._accumulator(name).additive() for name in self._linears)
-        return [tensor for tensor in tensors if tensor is not None]
+        names = list(self._linears)
+        known = [[names.index(self._source[name]) if name in self._source else -1 for name in names]]
+        seen = gather_rows(torch.tensor(known, device=self._linears[self._last].weight.device))  # [ranks, matrices]
+        found = seen.max(0).values
+        if ((seen != found) & (seen != -1)).any():
+            raise CaptureError(f"ranks saw matrices share inputs in different ways: {seen.tolist()}")
+        self._source = {name: names[index] for name, index in zip(names, found.tolist(), strict=True) if index >= 0}
+        sources = sorted(self._sources(), key=names.index)
+        return [tensor for source in sources for tensor in self._accumulators[source].additive()]
 
     def results(self, sequences: int) -> dict[str, LayerStats]:
-        """Return the statistics of every matrix.
+        """Return the statistics of every matrix, once: what gathered them is let go meanwhile.
 
         Args:
             sequences: How many sequences each matrix must have seen.
@@ -94,7 +105,7 @@ class BlockStatistics:
             UnroutedExpertError: No token that counts was routed to an expert. Nothing then says which of its inputs
                 matter, and to prune it by another rule would be another method.
         """
-        shared = {source: self._accumulators[source].result() for source in self._sources()}
+        shared = {source: self._accumulators.pop(source).result() for source in self._sources()}
         found = {name: shared[self._source.get(name, name)] for name in self._linears}
         for name, stats in found.items():
             if stats.sequences != sequences:
@@ -114,9 +125,6 @@ class BlockStatistics:
 
     def _sources(self) -> set[str]:
         return {self._source.get(name, name) for name in self._linears}
-
-    def _accumulator(self, name: str) -> Accumulator:
-        return self._accumulators[self._source.get(name, name)]
 
     def _hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from semprune.backbones.backbone import Backbone
 from semprune.errors import CalibrationMissingError, ConfigurationError
-from semprune.pruning.carried import masks_from, state_of, still_valid
+from semprune.pruning.carried import apply_stored, masks_from, state_of, still_valid
 from semprune.pruning.linear import WeightCopy
-from semprune.pruning.masks import apply_masks
 from semprune.pruning.monitoring import log_sparsity
+from semprune.pruning.pattern import Pattern
 from semprune.pruning.prune import prune_model
 from semprune.pruning.report import PruneReport
 from semprune.pruning.run import backbone_of, calibration_of
@@ -27,9 +27,10 @@ class PruningCallback(Callback):
 
     When ``fit``, ``validate``, ``test`` or ``predict`` starts, it prunes ``pl_module.lm.model`` in place with the
     data module's calibration sequences, and when the run ends, also by an exception, it puts the dense weights back
-    (kept on the CPU meanwhile). Its state holds the masks, which are applied again instead of computed when a
-    checkpoint with the same settings is loaded. With several ranks, the calibration is shared out over them and all
-    have the same masks.
+    (kept on the CPU meanwhile). Its state holds the masks. When a checkpoint with the same settings is loaded they
+    are applied again instead of computed, except for a method that changes the weights it keeps (SparseGPT): its
+    weights would weigh as much as the model, so they are computed again from the calibration, which is the same work
+    with the same result. With several ranks, the calibration is shared out over them and all have the same masks.
 
     Attributes:
         name: Name of the pruning method.
@@ -37,10 +38,14 @@ class PruningCallback(Callback):
 
     Args:
         method: Name of the pruning method.
-        sparsity: Share of each matrix's weights to set to zero, in [0, 1).
+        sparsity: Share of each matrix's weights to set to zero, in [0, 1); 0.5 where neither this nor a pattern is
+            given, what the literature compares at.
         selection: exact (the asked number of each group) or reference (what the published code selects).
         statistics: sequential (earlier blocks already pruned) or dense.
         batch_size: Calibration sequences per forward.
+        pattern: N:M, which keeps N weights of each M consecutive inputs; instead of a sparsity. In YAML in quotes.
+        allocation: uniform (every block alike) or owl (less where outliers are many).
+        options: Options of the method and of the allocation.
 
     Raises:
         UnknownMethodError: There is no such method.
@@ -51,15 +56,21 @@ class PruningCallback(Callback):
     def __init__(
         self,
         method: str,
-        sparsity: float = 0.5,
+        sparsity: float | None = None,
         selection: str = "exact",
         statistics: str = "sequential",
         batch_size: int = 8,
+        pattern: str | int | None = None,
+        allocation: str = "uniform",
+        **options: Any,
     ) -> None:
         """Check the settings; nothing is pruned yet."""
         self.name = method
         self.report: PruneReport | None = None
-        self._settings = PruneSettings(sparsity, selection, statistics, batch_size)
+        if sparsity is None and pattern is None:
+            sparsity = 0.5
+        written = None if pattern is None else str(Pattern.parse(pattern))
+        self._settings = PruneSettings(sparsity, selection, statistics, batch_size, written, options, allocation)
         self._method = check_settings(method, self._settings)
         self._lm: Backbone | None = None
         self._dense: WeightCopy | None = None
@@ -145,23 +156,30 @@ class PruningCallback(Callback):
         lm = backbone_of(pl_module, type(self).__name__)
         self._refuse_company(trainer)
         calibration = None
-        if self._method.needs_statistics:
-            with suppress(CalibrationMissingError) if self._loaded else nullcontext():  # loaded masks need none
+        if self._settings.needs(self._method) != "nothing":
+            with suppress(CalibrationMissingError) if self._masks_suffice else nullcontext():
                 calibration = calibration_of(trainer, type(self).__name__)
         masks, self._loaded = self._loaded, None
         if masks is not None and not still_valid(masks, lm.fingerprint, calibration):
+            masks = None
+        if self._method.changes_weights:
             masks = None
         self._lm, self._dense = lm, WeightCopy(lm.model)
         try:
             if masks is None:
                 self.report = self._prune(lm, calibration, distributed=trainer.world_size > 1)
             else:
-                self.report = self._apply(lm, masks)
+                self.report = apply_stored(lm.model, masks, self._dense.linears)
         except BaseException:
             self.restore()
             raise
         if trainer.is_global_zero:
             log_sparsity(trainer.loggers, self.report, lm.matrices, trainer.global_step)
+
+    @property
+    def _masks_suffice(self) -> bool:
+        """Whether loaded masks make the pruned model, without calibration."""
+        return self._loaded is not None and not self._method.changes_weights
 
     def _refuse_company(self, trainer: Trainer) -> None:
         for other in trainer.callbacks:  # type: ignore[attr-defined]  # set by Lightning's callback connector
@@ -172,19 +190,17 @@ class PruningCallback(Callback):
                 )
 
     def _prune(self, lm: Backbone, calibration: Tensor | None, *, distributed: bool) -> PruneReport:
+        settings = self._settings
         return prune_model(
             lm.model,
             calibration,
             method=self.name,
-            sparsity=self._settings.sparsity,
-            selection=self._settings.selection,
-            statistics=self._settings.statistics,
-            batch_size=self._settings.batch_size,
+            sparsity=settings.sparsity,
+            pattern=settings.pattern,
+            selection=settings.selection,
+            statistics=settings.statistics,
+            allocation=settings.allocation,
+            batch_size=settings.batch_size,
             distributed=distributed,
+            **settings.options,
         )
-
-    def _apply(self, lm: Backbone, stored: StoredMasks) -> PruneReport:
-        assert self._dense is not None
-        apply_masks(lm.model, stored.masks)
-        measured = {linear.name: linear.measured_sparsity() for linear in self._dense.linears}
-        return PruneReport(stored.method, stored.settings, stored.masks, measured, stored.calibration)

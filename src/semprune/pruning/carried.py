@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from semprune.errors import BackboneMismatchError, CorruptArtefactError
 from semprune.pruning.calibration import hash_calibration
-from semprune.pruning.report import PruneReport
+from semprune.pruning.linear import PrunableLinear
+from semprune.pruning.masks import apply_masks
+from semprune.pruning.report import PruneReport, count_empty_rows
 from semprune.pruning.stored_masks import StoredMasks, unpack_masks
 from semprune.types import Fingerprint
 
@@ -19,8 +21,7 @@ logger = logging.getLogger(__name__)
 
 def state_of(report: PruneReport, fingerprint: Fingerprint) -> dict[str, Any]:
     """Return a checkpoint's entry: plain values and the bits of each mask."""
-    stored = StoredMasks(report.masks, fingerprint, report.method, report.settings, report.calibration)
-    header, bits = stored.pack()
+    header, bits = StoredMasks.of(report, fingerprint).pack()
     return {"header": header, "bits": bits}
 
 
@@ -34,6 +35,21 @@ def masks_from(state: Mapping[str, Any]) -> StoredMasks:
         return unpack_masks(state["header"], state["bits"])
     except (KeyError, ValueError, TypeError) as error:
         raise CorruptArtefactError("the checkpoint's masks", repr(error), "Prune again, without it.") from error
+
+
+def apply_stored(model: nn.Module, stored: StoredMasks, linears: Iterable[PrunableLinear]) -> PruneReport:
+    """Apply stored masks in place and return what they did, measured.
+
+    Raises:
+        SettingError: The model has no such weight; nothing is changed then.
+    """
+    apply_masks(model, stored.masks)
+    pruned = [linear for linear in linears if linear.name in stored.masks]
+    measured = {linear.name: linear.measured_sparsity() for linear in pruned}
+    empty = {linear.name: count_empty_rows(linear.orient(stored.masks[linear.name])) for linear in pruned}
+    origin = (stored.method, stored.settings, stored.masks, measured, stored.calibration)
+    empty = {name: count for name, count in empty.items() if count}
+    return PruneReport(*origin, stored.orders, stored.patterned, empty)
 
 
 def still_valid(stored: StoredMasks, fingerprint: Fingerprint, calibration: Tensor | None) -> bool:

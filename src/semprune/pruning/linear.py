@@ -104,8 +104,8 @@ def prunable_linears(model: nn.Module) -> dict[int, list[PrunableLinear]]:
     return dict(blocks)
 
 
-def stored_weight(model: nn.Module, name: str) -> Tensor:
-    """Return the weight that a matrix's name stands for, as it is stored: a view.
+def matrix_parameter(model: nn.Module, name: str) -> tuple[nn.Parameter, int | None]:
+    """Return the parameter that holds a matrix, and which slice of it where it is an expert's.
 
     Args:
         model: Holds the weight.
@@ -118,10 +118,24 @@ def stored_weight(model: nn.Module, name: str) -> Tensor:
     owner, _, parameter = path.rpartition(".")
     stack = getattr(model.get_submodule(owner), parameter, None) if last.isdecimal() else None
     if isinstance(stack, nn.Parameter) and stack.ndim == 3 and int(last) < stack.shape[0]:
-        return stack.data[int(last)]
+        return stack, int(last)
     weight = model.get_submodule(name).weight
-    assert isinstance(weight, Tensor)
-    return weight.data
+    assert isinstance(weight, nn.Parameter)
+    return weight, None
+
+
+def stored_weight(model: nn.Module, name: str) -> Tensor:
+    """Return the weight that a matrix's name stands for, as it is stored: a view.
+
+    Args:
+        model: Holds the weight.
+        name: As in :func:`matrix_parameter`.
+
+    Raises:
+        AttributeError: The model has no such weight.
+    """
+    parameter, expert = matrix_parameter(model, name)
+    return parameter.data if expert is None else parameter.data[expert]
 
 
 def check_finite(linears: Iterable[PrunableLinear]) -> None:

@@ -59,17 +59,27 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Bool[Tensor, "rows columns
     Raises:
         SettingError: The model has no such weight; nothing is changed then.
     """
-    weights = {name: _weight(model, name, tuple(mask.shape)) for name, mask in masks.items()}
+    check_masks(model, masks)
     for name, mask in masks.items():
-        with writable(weights[name]) as weight:
+        with writable(stored_weight(model, name)) as weight:
             weight.masked_fill_(~mask.to(weight.device), 0)
 
 
-def _weight(model: nn.Module, name: str, shape: tuple[int, ...]) -> Tensor:
-    try:
-        weight = stored_weight(model, name)
-    except AttributeError as error:
-        raise SettingError("masks", name, "for modules of this model that have a weight") from error
-    if tuple(weight.shape) != shape:
-        raise SettingError("masks", f"{name} {shape}", f"of the weights' shapes, here {tuple(weight.shape)}")
-    return weight
+def check_masks(model: nn.Module, masks: Mapping[str, Bool[Tensor, "rows columns"]]) -> None:
+    """Refuse masks of another model.
+
+    Args:
+        model: A model.
+        masks: Masks by the matrix's name.
+
+    Raises:
+        SettingError: The model has no such weight, or one of another shape.
+    """
+    for name, mask in masks.items():
+        try:
+            weight = stored_weight(model, name)
+        except AttributeError as error:
+            raise SettingError("masks", name, "for modules of this model that have a weight") from error
+        shape = tuple(mask.shape)
+        if tuple(weight.shape) != shape:
+            raise SettingError("masks", f"{name} {shape}", f"of the weights' shapes, here {tuple(weight.shape)}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from semprune.errors import SettingError
 from semprune.pruning.selection import Group, Keep
 from semprune.types import LayerStats
+
+Needs = Literal["nothing", "squares", "second_moments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,41 +24,85 @@ class Decision:
     Attributes:
         kept: True where a weight is kept.
         weight: New values of the kept weights, or None where a method only selects.
+        order: The matrix's columns in the order in which an N:M pattern holds; None where that is their own order.
     """
 
     kept: Bool[Tensor, "out in"]
     weight: Float[Tensor, "out in"] | None = None
+    order: Int[Tensor, " in"] | None = None
 
 
-class Method(Protocol):
-    """A pruning method; one file in ``pruning/methods`` that defines ``METHOD``."""
+class Method(ABC):
+    """A pruning method; one file in ``pruning/methods`` that defines ``METHOD``, a frozen dataclass of this kind.
 
-    @property
-    def name(self) -> str:
-        """Name in configurations and results; the name of the file."""
+    Attributes:
+        name: Name in configurations and results; the name of the file.
+        needs: The statistics that it reads: ``nothing`` (no forward is run), ``squares`` (of each input feature) or
+            ``second_moments`` (of each pair of them).
+        changes_weights: Whether it gives kept weights new values; masks alone do not reproduce it then.
+        option_names: Fields of the dataclass that a user can set.
+    """
+
+    name: str
+    needs: Needs
+    changes_weights: ClassVar[bool] = False
+    option_names: ClassVar[tuple[str, ...]] = ()
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether it reads the statistics of the inputs; without, no forward is run."""
+        """Whether it reads statistics of the inputs; without, no forward is run."""
+        return self.needs != "nothing"
 
+    @abstractmethod
     def prune(self, weight: Float[Tensor, "out in"], stats: LayerStats | None, keep: Keep) -> Decision:
         """Decide about one matrix; ``keep`` says which of a matrix of scores stay."""
 
+    def prune_together(
+        self, weights: Mapping[str, Float[Tensor, "out in"]], stats: LayerStats | None, keep: Keep
+    ) -> Iterator[tuple[str, Decision]]:
+        """Decide about matrices that read the same inputs, one after the other, by name."""
+        for name, weight in weights.items():
+            yield name, self.prune(weight, stats, keep)
 
-@dataclass(frozen=True, slots=True)
-class ScoredMethod:
+    def check(self, keep: Keep) -> None:  # noqa: B027  # most methods follow every selection and pattern
+        """Refuse a selection or pattern that the method cannot follow.
+
+        Raises:
+            SettingError: It cannot.
+        """
+
+    def options(self) -> dict[str, Any]:
+        """Return the options and their values."""
+        return {name: getattr(self, name) for name in self.option_names}
+
+    def with_options(self, options: Mapping[str, Any]) -> Self:
+        """Return the method with other options.
+
+        Raises:
+            SettingError: An option is unknown, or has a value it cannot have.
+        """
+        for name in options:
+            if name not in self.option_names:
+                known = ", ".join(self.option_names) or "none"
+                raise SettingError(f"option of method '{self.name}'", name, f"one that it has ({known})")
+        return replace(self, **options)  # type: ignore[type-var]  # every method is a dataclass
+
+
+@dataclass(frozen=True)
+class ScoredMethod(Method):
     """A method that ranks weights by a score and changes none that stay.
 
     Attributes:
         name: Name in configurations and results.
-        group: Which weights compete with each other: those of a ``row``, or of the whole ``matrix``.
-        needs_statistics: Whether the score reads the statistics of the inputs.
+        group: Which weights compete with each other where there is no pattern: those of a ``row``, or of the whole
+            ``matrix``.
+        needs: The statistics that the score reads.
         score: Gives the scores of a weight ``[out, in]`` from its statistics; the lowest go first.
     """
 
     name: str
     group: Group
-    needs_statistics: bool
+    needs: Needs
     score: Callable[[Float[Tensor, "out in"], LayerStats | None], Float[Tensor, "out in"]]
 
     def prune(self, weight: Float[Tensor, "out in"], stats: LayerStats | None, keep: Keep) -> Decision:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from semprune.backbones.blocks import BlockRunner, calibrating, split_batches
-from semprune.backbones.layout import decoder_layers, family_of
-from semprune.errors import SettingError
-from semprune.pruning.block_statistics import BlockStatistics
+from semprune.backbones.blocks import calibrating
+from semprune.pruning.block import BlockPruner
+from semprune.pruning.block_outcome import BlockOutcome
+from semprune.pruning.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.linear import PrunableLinear, check_finite, prunable_linears
+from semprune.pruning.dense_pass import allocate, collect
 from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
-from semprune.pruning.selection import Keep, keeper
-from semprune.pruning.settings import PruneSettings, check_settings
-from semprune.pruning.sharing import own_batches, require_equal_masks, sum_together
-from semprune.pruning.statistics import RunningMeanSquares, SquareSums
+from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
+from semprune.pruning.sharing import require_equal_masks
 from semprune.ranks import distributed as several_ranks
-from semprune.types import LayerStats
 
 logger = logging.getLogger(__name__)
 
@@ -31,130 +28,84 @@ def prune_model(
     input_ids: Int[Tensor, "sequences tokens"] | None,
     *,
     method: str,
-    sparsity: float,
+    sparsity: float | None = None,
+    pattern: str | None = None,
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
     selection: str = "exact",
     statistics: str = "sequential",
+    allocation: str = "uniform",
     batch_size: int = 8,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
+    **options: Any,
 ) -> PruneReport:
     """Prune every linear of the decoder blocks in place; embeddings, head, norms and biases stay as they are.
 
-    Nothing is changed before the settings, the weights and the calibration sequences are checked. Activations can
-    only be checked on the way: where they turn out not finite, earlier blocks are pruned already, so load the model
-    again.
-
-    Source: SCIENCE §2.
+    Settings, weights and calibration sequences are checked before anything is changed. Activations can only be
+    checked on the way: where they turn out not finite, earlier blocks are pruned already. Source: SCIENCE §2.
 
     Args:
         model: A Hugging Face causal language model of a known family.
         input_ids: Calibration sequences; None for a method that looks at no data (magnitude).
-        method: ``magnitude`` or ``wanda``.
-        sparsity: Share of weights to set to zero, in [0, 1).
+        method: Name of a method in :mod:`semprune.pruning.methods`.
+        sparsity: Share of each matrix's weights to set to zero. Either this or ``pattern``.
+        pattern: ``N:M`` keeps N weights of each M consecutive inputs of an output: 2:4 keeps two of four.
         attention_mask: 1 for tokens, 0 for padding on either side; padding never counts. None: no padding.
-        selection: ``exact`` (exactly the asked number per group, ties by position) or ``reference`` (what the
-            published code selects, bit for bit; it sees one sequence per forward).
-        statistics: ``sequential``: a block's statistics come from its dense weights and the outputs of the pruned
-            blocks before it (as published). ``dense``: from the dense model, in one pass.
-        batch_size: Sequences per forward; with several ranks also the unit that is shared out.
+        selection: ``exact`` or ``reference``, see :class:`~semprune.pruning.settings.PruneSettings`.
+        statistics: ``sequential`` or ``dense``, and
+        allocation: ``uniform`` or ``owl``, see the same.
+        batch_size: Sequences per forward.
         token_weights: Weights of the tokens in the statistics, 1 everywhere where None. Source: SCIENCE G1.
-        distributed: Every rank of the default process group makes this call with the same sequences: each runs its
-            share of the batches, statistics are summed block by block, and all get the same masks. With
-            ``reference`` selection, whose running mean depends on the order, every rank runs all sequences.
-
-    Returns:
-        Masks and measured sparsities.
+        distributed: Every rank of the default process group makes this call with the same sequences and gets the
+            same masks; each runs its share of the batches (all of them with ``reference`` selection).
+        options: Options of the method, which its file describes, and of the allocation.
 
     Raises:
         UnknownMethodError: There is no such method.
         SparsityRangeError: The sparsity is outside [0, 1).
-        SettingError: Another argument has a value it cannot have.
+        SettingError: Another argument has a value it cannot have, or a matrix's inputs are not whole runs of M.
         EmptyCalibrationError: The method looks at data and there is no token.
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
-        UnknownArchitectureError: No family declares the model's class.
-        UnprunedMatrixError: A block has a matrix that the family does not name.
-        MaskMismatchError: Ranks computed different masks.
+        SempruneError: The model is of no known family, second moments have no inverse, ranks disagree.
     """
-    settings = PruneSettings(sparsity, selection, statistics, batch_size)
+    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation)
     found = check_settings(method, settings)
-    distributed = distributed and several_ranks()
-    if token_weights is not None and selection == "reference":
-        raise SettingError("token_weights", "weights", "None with selection 'reference': the published code has none")
-    blocks = prunable_linears(model)
-    check_finite(linear for linears in blocks.values() for linear in linears)
-    masks: dict[str, Tensor] = {}
-    calibration = None
+    check_token_weights(settings, token_weights)
+    blocks = checked_blocks(model, settings)
+    tokens = calibration = None
+    if settings.needs(found) != "nothing":
+        tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
+        calibration = hash_calibration(tokens.input_ids, tokens.tau)
     with calibrating(model):
-        if found.needs_statistics:
-            tokens = check_calibration(input_ids, attention_mask, token_weights, _vocabulary(model))
-            calibration = hash_calibration(tokens.input_ids, tokens.tau)
-            masks = _prune_calibrated(model, blocks, found, settings, tokens, distributed)
-        else:
-            for linears in blocks.values():
-                masks |= _prune_block(linears, found, {}, keeper(selection, sparsity))
-        measured = {linear.name: linear.measured_sparsity() for linears in blocks.values() for linear in linears}
-    report = PruneReport(method, settings.relevant(found), masks, measured, calibration)
-    if distributed:
+        outcome = _prune_blocks(model, blocks, found, settings, tokens, distributed)
+    report = outcome.report(method, settings.relevant(found), calibration)
+    if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(model.parameters()).device)
     return report
 
 
-def _prune_calibrated(
+def _prune_blocks(
     model: nn.Module,
-    blocks: Mapping[int, Sequence[PrunableLinear]],
+    blocks: Blocks,
     method: Method,
     settings: PruneSettings,
-    tokens: CalibrationTokens,
+    tokens: CalibrationTokens | None,
     distributed: bool,
-) -> dict[str, Tensor]:
-    sequences, device = tokens.input_ids.shape[0], next(model.parameters()).device
-    size = 1 if settings.selection == "reference" else settings.batch_size
-    shared = distributed and settings.selection == "exact"
-    batches = split_batches(sequences, size)
-    own = tokens.take(own_batches(batches) if shared else batches, device)
-    layers = decoder_layers(model, family_of(model))
-    runner = BlockRunner(model, layers, own.input_ids, attention_mask=own.attention_mask, batch_size=size)
-    keep = keeper(settings.selection, settings.sparsity)
-    sequential = settings.statistics == "sequential"
-    masks: dict[str, Tensor] = {}
+) -> BlockOutcome:
+    outcome = BlockOutcome()
+    allocation = None
+    if settings.owl is not None:
+        assert tokens is not None
+        dense = collect(model, blocks, tokens, settings, "squares", distributed=distributed)
+        allocation = allocate(blocks, dense, settings.keep.sparsity, settings.owl)
+    if tokens is None or not method.needs_statistics:
+        pruner = BlockPruner(method, settings, allocation=allocation)
+        for linears in blocks.values():
+            outcome.add(pruner.decide(linears, {}))
+        return outcome
+    run = BlockwiseRun.start(model, tokens, settings, distributed=distributed)
+    pruner = BlockPruner(method, settings, run.sequences, shared=run.shared, allocation=allocation)
     for index, linears in blocks.items():
-        gathered = BlockStatistics(linears, SquareSums if settings.selection == "exact" else RunningMeanSquares)
-        _gather(runner, index, gathered, own.tau, advance=not sequential)
-        if shared:
-            sum_together(gathered.additive())
-        masks |= _prune_block(linears, method, gathered.results(sequences), keep)
-        if sequential and index + 1 < len(layers):  # nobody needs the last block's outputs
-            runner.run(index, advance=True)
-        logger.info("pruned block %d of %d", index + 1, len(layers))
-    return masks
-
-
-def _gather(runner: BlockRunner, block: int, gathered: BlockStatistics, tau: Tensor | None, *, advance: bool) -> None:
-    with gathered.gathering(outputs_dropped=not advance) as begin:
-
-        def on_batch(batch: slice) -> None:
-            weights = None if tau is None else tau[batch]
-            begin((batch.stop - batch.start, runner.hidden.shape[1]), weights)
-
-        runner.run(block, advance=advance, on_batch=on_batch)
-
-
-def _prune_block(
-    linears: Iterable[PrunableLinear], method: Method, stats: Mapping[str, LayerStats], keep: Keep
-) -> dict[str, Bool[Tensor, "rows columns"]]:
-    """Prune one block in place and return its masks, stored orientation, on the CPU."""
-    masks = {}
-    for linear in linears:
-        decision = method.prune(linear.weight, stats.get(linear.name), keep)
-        if decision.weight is not None:
-            linear.write(linear.orient(decision.weight))
-        kept = linear.orient(decision.kept).contiguous()
-        linear.keep(kept)
-        masks[linear.name] = kept.cpu()
-    return masks
-
-
-def _vocabulary(model: nn.Module) -> int:
-    embedding: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]  # any Hugging Face model has it
-    return embedding.num_embeddings
+        outcome.add(pruner.prune(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks)))
+        logger.info("pruned block %d of %d", index + 1, len(blocks))
+    return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -11,9 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semprune.errors import SettingError, SparsityRangeError
+from semprune.pruning.pattern import Pattern, select_pattern_exact, select_pattern_reference
 
 Group = Literal["row", "matrix"]
-Keep = Callable[[Float[Tensor, "out in"], Group], Bool[Tensor, "out in"]]
 
 
 def pruned_count(sparsity: float, size: int) -> int:
@@ -42,7 +43,7 @@ def check_sparsity(sparsity: float) -> float:
 def select_exact(score: Float[Tensor, "out in"], sparsity: float, group: Group) -> Bool[Tensor, "out in"]:
     """Keep all but the lowest scores of each group: exactly :func:`pruned_count` go; among equals the first ones.
 
-    Source: ours. The same set as the head of a stable sort, found without sorting.
+    Source: ours.
 
     Args:
         score: Finite scores.
@@ -57,16 +58,26 @@ def select_exact(score: Float[Tensor, "out in"], sparsity: float, group: Group) 
         tensor([[ True, False, False,  True]])
     """
     grouped = score if group == "row" else score.reshape(1, -1)
-    count = pruned_count(sparsity, grouped.shape[-1])
+    return ~select_lowest(grouped, pruned_count(sparsity, grouped.shape[-1])).reshape(score.shape)
+
+
+def select_lowest(score: Float[Tensor, "groups members"], count: int) -> Bool[Tensor, "groups members"]:
+    """Return True for the ``count`` lowest scores of each row; among equals the first ones.
+
+    Source: ours. The same set as the head of a stable sort, found without sorting.
+
+    Example:
+        >>> select_lowest(torch.tensor([[2.0, 1.0, 1.0, 1.0]]), 2)
+        tensor([[False,  True,  True, False]])
+    """
     if count == 0:
-        return torch.ones_like(score, dtype=torch.bool)
-    threshold = grouped.kthvalue(count, dim=-1, keepdim=True).values
-    pruned = grouped <= threshold
-    surplus = pruned.sum(-1, keepdim=True) > count
-    if surplus.any():
-        below, equal = grouped < threshold, grouped == threshold
-        pruned = below | (equal & (equal.cumsum(-1) <= count - below.sum(-1, keepdim=True)))
-    return ~pruned.reshape(score.shape)
+        return torch.zeros_like(score, dtype=torch.bool)
+    threshold = score.kthvalue(count, dim=-1, keepdim=True).values
+    lowest = score <= threshold
+    if (lowest.sum(-1) > count).any():
+        below, equal = score < threshold, score == threshold
+        lowest = below | (equal & (equal.cumsum(-1) <= count - below.sum(-1, keepdim=True)))
+    return lowest
 
 
 def select_reference(score: Float[Tensor, "out in"], sparsity: float, group: Group) -> Bool[Tensor, "out in"]:
@@ -117,7 +128,37 @@ def check_selection(selection: str) -> str:
     return selection
 
 
-def keeper(selection: str, sparsity: float) -> Keep:
-    """Return the function that a method asks which weights to keep, given scores and group."""
-    select = SELECTIONS[selection]
-    return lambda score, group: select(score, sparsity, group)
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which weights a method is to keep, given scores and the group that competes.
+
+    Attributes:
+        selection: ``exact`` or ``reference``.
+        sparsity: Share to prune; not read where there is a pattern.
+        pattern: N:M, whose runs are the groups then; None for no pattern.
+    """
+
+    selection: str
+    sparsity: float
+    pattern: Pattern | None = None
+
+    @property
+    def reference(self) -> bool:
+        """Whether the published code is to be followed bit for bit."""
+        return self.selection == "reference"
+
+    def __call__(self, score: Float[Tensor, "out in"], group: Group) -> Bool[Tensor, "out in"]:
+        """Return True where a weight is kept; the lowest scores go."""
+        if self.pattern is None:
+            return SELECTIONS[self.selection](score, self.sparsity, group)
+        return (select_pattern_reference if self.reference else select_pattern_exact)(score, self.pattern)
+
+
+def keeper(selection: str, sparsity: float, pattern: str | None = None) -> Keep:
+    """Return what a method asks which weights to keep.
+
+    Example:
+        >>> keeper("exact", 0.5)(torch.tensor([[2.0, 1.0]]), "row")
+        tensor([[ True, False]])
+    """
+    return Keep(selection, sparsity, None if pattern is None else Pattern.parse(pattern))

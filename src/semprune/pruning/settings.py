@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from semprune.errors import SettingError
-from semprune.pruning.method import Method
+from torch import Tensor
+
+from semprune.errors import MasksOnlyError, SettingError
+from semprune.pruning.allocation import ALLOCATIONS, OWL
+from semprune.pruning.method import Method, Needs
 from semprune.pruning.methods import find_method
-from semprune.pruning.selection import check_selection, check_sparsity
+from semprune.pruning.pattern import Pattern
+from semprune.pruning.selection import Keep, check_selection, check_sparsity, keeper
+
+OWL_OPTIONS = ("owl_multiple", "owl_spread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,25 +23,80 @@ class PruneSettings:
     """How to prune; plain values, checked by :func:`check_settings`.
 
     Attributes:
-        sparsity: Share of each matrix's weights to set to zero, in [0, 1).
-        selection: ``exact`` or ``reference``.
-        statistics: ``sequential`` or ``dense``.
-        batch_size: Sequences per forward.
+        sparsity: Share of each matrix's weights to set to zero, in [0, 1); None where there is a pattern.
+        selection: ``exact`` (exactly the asked number per group, ties by position) or ``reference`` (what the
+            published code selects, bit for bit; it sees one sequence per forward, and since its running mean depends
+            on the order, every rank of a distributed run sees all sequences).
+        statistics: ``sequential``: a block's statistics come from its dense weights and the outputs of the pruned
+            blocks before it (as published). ``dense``: from the dense model, in one pass.
+        batch_size: Sequences per forward; with several ranks also the unit that is shared out.
+        pattern: ``N:M``, which keeps N weights of each M consecutive inputs of an output (2:4 keeps two of four);
+            None for no pattern.
+        options: Options of the method and of the allocation, by name, where they are not the defaults.
+        allocation: ``uniform``: every block the same sparsity. ``owl``: less where outliers are many, the same
+            sparsity over all weights; costs one pass over the dense model. Its options are ``owl_multiple`` and
+            ``owl_spread``, see :class:`semprune.pruning.allocation.OWL`.
     """
 
-    sparsity: float
+    sparsity: float | None = None
     selection: str = "exact"
     statistics: str = "sequential"
     batch_size: int = 8
+    pattern: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    allocation: str = "uniform"
 
-    def relevant(self, method: Method) -> dict[str, str | float | int]:
+    @property
+    def forward_size(self) -> int:
+        """Sequences per forward that are really run together."""
+        return 1 if self.selection == "reference" else self.batch_size
+
+    @property
+    def keep(self) -> Keep:
+        """What a method asks which weights to keep."""
+        return keeper(self.selection, self.sparsity or 0.0, self.pattern)
+
+    @property
+    def owl(self) -> OWL | None:
+        """The allocation's settings where it is OWL."""
+        given = {name.removeprefix("owl_"): value for name, value in self.options.items() if name in OWL_OPTIONS}
+        return OWL(**given) if self.allocation == "owl" else None
+
+    @property
+    def method_options(self) -> dict[str, Any]:
+        """The options that are the method's, and unknown ones."""
+        of_owl = OWL_OPTIONS if self.allocation == "owl" else ()
+        return {name: value for name, value in self.options.items() if name not in of_owl}
+
+    def needs(self, method: Method) -> Needs:
+        """Return which statistics a method reads with these settings; OWL reads squares for every method."""
+        return "squares" if self.allocation == "owl" and method.needs == "nothing" else method.needs
+
+    def relevant(self, method: Method) -> dict[str, Any]:
         """Return the values that a method reads, as they are recorded with its masks."""
+        names = ["sparsity" if self.pattern is None else "pattern", "selection"]
+        names += ["statistics", "batch_size"] if self.needs(method) != "nothing" else []
         values = asdict(self)
-        return values if method.needs_statistics else {name: values[name] for name in ("sparsity", "selection")}
+        found = {name: values[name] for name in names} | method.options()
+        if self.owl is not None:
+            found |= {"allocation": "owl"} | {f"owl_{name}": value for name, value in asdict(self.owl).items()}
+        return found
+
+    def check_widths(self, widths: Iterable[tuple[str, int]]) -> None:
+        """Refuse matrices that a pattern does not fit.
+
+        Args:
+            widths: Name and number of inputs of each matrix.
+
+        Raises:
+            SettingError: M does not divide a number of inputs; names the matrix.
+        """
+        if self.pattern is not None:
+            Pattern.parse(self.pattern).check_widths(widths)
 
 
 def check_settings(method: str, settings: PruneSettings) -> Method:
-    """Return the method, once its name and the settings are known to be good.
+    """Return the method with its options, once its name and the settings are known to be good.
 
     Raises:
         UnknownMethodError: There is no such method.
@@ -41,10 +104,47 @@ def check_settings(method: str, settings: PruneSettings) -> Method:
         SettingError: Another setting has a value it cannot have.
     """
     found = find_method(method)
-    check_sparsity(settings.sparsity)
+    if settings.allocation not in ALLOCATIONS:
+        raise SettingError("allocation", settings.allocation, "'uniform' or 'owl'")
+    found = found.with_options(settings.method_options)
+    _check_amount(settings)
     check_selection(settings.selection)
     if settings.statistics not in ("sequential", "dense"):
         raise SettingError("statistics", settings.statistics, "'sequential' or 'dense'")
     if settings.batch_size < 1:
         raise SettingError("batch_size", settings.batch_size, "at least 1")
+    found.check(settings.keep)
     return found
+
+
+def _check_amount(settings: PruneSettings) -> None:
+    if (settings.sparsity is None) == (settings.pattern is None):
+        got = "neither" if settings.sparsity is None else f"sparsity {settings.sparsity} and {settings.pattern}"
+        raise SettingError("sparsity or pattern", got, "given, exactly one of the two")
+    if settings.pattern is not None:
+        Pattern.parse(settings.pattern)
+        if settings.owl is not None:
+            raise SettingError("allocation", "owl", "'uniform' with a pattern, which leaves no block a choice")
+    elif settings.sparsity is not None:
+        check_sparsity(settings.sparsity)
+
+
+def check_token_weights(settings: PruneSettings, token_weights: Tensor | None) -> None:
+    """Refuse token weights where the published code has none.
+
+    Raises:
+        SettingError: There are token weights and the selection is ``reference``.
+    """
+    if token_weights is not None and settings.selection == "reference":
+        raise SettingError("token_weights", "weights", "None with selection 'reference': the published code has none")
+
+
+def refuse_changed_weights(method: str) -> None:
+    """Refuse masks of a method that also changed the weights it kept.
+
+    Raises:
+        MasksOnlyError: It did.
+        UnknownMethodError: There is no such method.
+    """
+    if find_method(method).changes_weights:
+        raise MasksOnlyError(method)

@@ -22,13 +22,19 @@ def own_batches(batches: Sequence[slice]) -> tuple[slice, ...]:
 
 
 def sum_together(tensors: Sequence[Tensor]) -> None:
-    """Sum tensors of one dtype over all ranks, in place, in one message."""
-    if tensors:
-        flat = torch.cat([tensor.flatten() for tensor in tensors])
+    """Sum tensors of one dtype over all ranks, in place: vectors in one message, each matrix in its own.
+
+    A matrix of second moments may be a gigabyte: copying all of them into one message would double it.
+    """
+    vectors = [tensor for tensor in tensors if tensor.ndim == 1]
+    if vectors:
+        flat = torch.cat(vectors)
         sum_over_ranks(flat)
-        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-        for tensor, total in zip(tensors, parts, strict=True):
-            tensor.copy_(total.view_as(tensor))
+        for tensor, total in zip(vectors, torch.split(flat, [len(vector) for vector in vectors]), strict=True):
+            tensor.copy_(total)
+    for tensor in tensors:
+        if tensor.ndim > 1:
+            sum_over_ranks(tensor)
 
 
 def require_equal_masks(mask_hash: str, device: torch.device) -> None:

@@ -21,8 +21,8 @@ class Accumulator(Protocol):
     def update(self, inputs: Float[Tensor, "batch tokens in"], tau: Float[Tensor, "batch tokens"] | None) -> None:
         """Add a batch; ``tau`` holds token weights, 0 for padding, None for 1 everywhere."""
 
-    def additive(self) -> Tensor | None:
-        """Return the tensor that sums over ranks in place, or None where the statistics are not additive."""
+    def additive(self) -> tuple[Tensor, ...]:
+        """Return the tensors that sum over ranks in place; none where the statistics are not additive."""
 
     def result(self) -> LayerStats:
         """Return the statistics so far."""
@@ -103,9 +103,9 @@ class SquareSums:
         self._totals[-2] += batch * tokens if tau is None else tau.double().sum()
         self._totals[-1] += batch
 
-    def additive(self) -> Tensor:
+    def additive(self) -> tuple[Tensor, ...]:
         """Return the float64 totals that sum over ranks in place."""
-        return self._totals
+        return (self._totals,)
 
     def merge(self, other: SquareSums) -> None:
         """Add what another accumulator has seen."""
@@ -139,8 +139,9 @@ class RunningMeanSquares:
             self._tokens += sequence.shape[0]
             self._sequences += 1
 
-    def additive(self) -> None:
-        """Return None: a running mean depends on the order."""
+    def additive(self) -> tuple[Tensor, ...]:
+        """Return nothing: a running mean depends on the order."""
+        return ()
 
     def result(self) -> LayerStats:
         """Return the statistics so far, with ``mean_squares``."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Bool, UInt8
+import torch
+from jaxtyping import Bool, Int, UInt8
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from semprune.errors import CorruptArtefactError
 from semprune.pruning.masks import hash_masks, pack_bits, unpack_bits
+from semprune.pruning.report import PruneReport
 from semprune.tensor_files import write_safetensors
 from semprune.types import Fingerprint
 
@@ -31,6 +33,9 @@ class StoredMasks:
         method: Name of the pruning method.
         settings: Its settings (plain values).
         calibration: sha256 of the calibration's token ids; None where none were looked at.
+        orders: Of matrices whose columns were reordered for their N:M pattern: the inputs in the order in which the
+            pattern holds, by module name.
+        patterned: Whether the asked N:M pattern holds in the mask as it is stored, by module name.
     """
 
     masks: Mapping[str, Bool[Tensor, "rows columns"]]
@@ -38,9 +43,28 @@ class StoredMasks:
     method: str
     settings: Mapping[str, Any]
     calibration: str | None = None
+    orders: Mapping[str, Int[Tensor, " in"]] = field(default_factory=dict)
+    patterned: Mapping[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, report: PruneReport, fingerprint: Fingerprint) -> StoredMasks:
+        """Return what a pruning of these weights leaves to be stored."""
+        return cls(
+            report.masks,
+            fingerprint,
+            report.method,
+            report.settings,
+            report.calibration,
+            report.orders,
+            report.patterned,
+        )
 
     def pack(self) -> tuple[dict[str, Any], dict[str, UInt8[Tensor, " bytes"]]]:
-        """Return the header (plain values) and the bits of each mask."""
+        """Return the header (plain values) and the bits of each mask.
+
+        Orders and measured patterns are in the header only where there are any, so that masks without them keep the
+        bytes they always had.
+        """
         header = {
             "fingerprint": asdict(self.fingerprint),
             "method": self.method,
@@ -49,6 +73,10 @@ class StoredMasks:
             "shapes": {name: list(mask.shape) for name, mask in self.masks.items()},
             "mask_hash": hash_masks(self.masks),
         }
+        if self.orders:
+            header["orders"] = {name: order.tolist() for name, order in self.orders.items()}
+        if self.patterned:
+            header["patterned"] = dict(self.patterned)
         return header, {name: pack_bits(mask) for name, mask in self.masks.items()}
 
 
@@ -64,7 +92,9 @@ def unpack_masks(header: Mapping[str, Any], bits: Mapping[str, UInt8[Tensor, " b
     if hash_masks(masks) != header["mask_hash"]:
         raise ValueError("its masks do not have the hash that was stored with them")
     fingerprint = Fingerprint(**header["fingerprint"])
-    return StoredMasks(masks, fingerprint, header["method"], header["settings"], header["calibration"])
+    orders = {name: torch.tensor(order) for name, order in header.get("orders", {}).items()}
+    origin = (fingerprint, header["method"], header["settings"], header["calibration"])
+    return StoredMasks(masks, *origin, orders, header.get("patterned", {}))
 
 
 def save_masks(path: Path, stored: StoredMasks) -> Path:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from semprune.pruning import find_method
-from semprune.pruning.callbacks import Magnitude, PruningCallback, Wanda
+from semprune.pruning.pattern import Pattern
 from semprune.study.config import StudyConfig
 
-CALLBACKS: dict[str, Callable[..., PruningCallback]] = {"magnitude": Magnitude, "wanda": Wanda}
+UNSTRUCTURED = "unstructured"
+GRID = ("output", "methods", "sparsities", "patterns", "calibrations", "seeds")  # say which cells there are
 
 
 @dataclass(frozen=True)
@@ -24,28 +25,38 @@ class Cell:
         sparsity: Share of weights removed.
         calibration: Calibration set, empty where none is looked at.
         seed: Seed of the calibration.
+        pattern: ``unstructured``, or N:M.
     """
 
     method: str
     sparsity: float = 0.0
     calibration: str = ""
     seed: int = 0
+    pattern: str = UNSTRUCTURED
 
     @property
     def columns(self) -> dict[str, Any]:
         """The cell's columns in every table."""
-        return {"method": self.method, "pattern": "unstructured", **_without(asdict(self), "method")}
+        values = asdict(self)
+        return {"method": values.pop("method"), "pattern": values.pop("pattern"), **values}
+
+    @property
+    def label(self) -> str:
+        """Words for progress and folder names."""
+        share = f"{self.sparsity:g}" if self.pattern == UNSTRUCTURED else self.pattern.replace(":", "of")
+        parts = [self.method, share, self.calibration, self.seed if self.calibration else ""]
+        return "dense" if self.method == "dense" else "-".join(str(part) for part in parts if part != "")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a pruning callback is given."""
+        return {"sparsity": self.sparsity} if self.pattern == UNSTRUCTURED else {"pattern": self.pattern}
 
     def key(self, config: StudyConfig, fingerprint: str) -> str:
         """Folder name: readable, then a hash of everything the cell's figures depend on."""
-        relevant = _without(asdict(config), "output", "methods", "sparsities", "calibrations", "seeds")
+        relevant = {name: value for name, value in asdict(config).items() if name not in GRID}
         content = json.dumps([asdict(self), relevant, fingerprint], sort_keys=True)
-        label = "-".join(str(part) for part in asdict(self).values() if part != "")
-        return f"{label}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-
-
-def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
+        return f"{self.label}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def pruned_cells(config: StudyConfig) -> Iterator[Cell]:
@@ -60,7 +71,8 @@ def pruned_cells(config: StudyConfig) -> Iterator[Cell]:
     """
     for method in config.methods:
         calibrated = find_method(method).needs_statistics
-        for sparsity in config.sparsities:
+        shares = [(sparsity, UNSTRUCTURED) for sparsity in config.sparsities]
+        for sparsity, pattern in shares + [(Pattern.parse(pattern).sparsity, pattern) for pattern in config.patterns]:
             for calibration in config.calibrations if calibrated else [""]:
                 for seed in config.seeds if calibrated else config.seeds[:1]:
-                    yield Cell(method, sparsity, calibration, seed)
+                    yield Cell(method, sparsity, calibration, seed, pattern)

@@ -83,7 +83,8 @@ class StudyConfig:
         fit: How the association is learned.
         causal: Causal check of the association.
         methods: Pruning methods.
-        sparsities: Shares of weights to remove.
+        sparsities: Shares of weights to remove; may be empty where there are patterns.
+        patterns: N:M patterns, beside the sparsities: 2:4 keeps two of four.
         calibrations: Calibration sets; methods that look at no data run once.
         calibration_sequences: Number of calibration sequences.
         calibration_length: Tokens of each.
@@ -101,6 +102,7 @@ class StudyConfig:
     causal: CausalConfig = field(default_factory=CausalConfig)
     methods: list[str] = field(default_factory=lambda: ["magnitude", "wanda"])
     sparsities: list[float] = field(default_factory=lambda: [0.5])
+    patterns: list[str] = field(default_factory=list)
     calibrations: list[str] = field(default_factory=lambda: ["c4"])
     calibration_sequences: int = 32
     calibration_length: int = 256

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,19 @@ from semprune.data import CalibrationDataModule, DocumentDataModule, dataset_spe
 from semprune.errors import CorruptArtefactError
 from semprune.files import write_json, write_parquet
 from semprune.study.config import StudyConfig
+from semprune.study.store import read_table
 
 CHECKPOINT = "fit.ckpt"
 
 
 def fitted_module(config: StudyConfig, lm: Backbone, run: Path) -> NeuronSemanticAttribution:
-    """Fit the association, or take a finished or interrupted fit up again."""
-    folder = run / "fit"
+    """Fit the association, or take a finished or interrupted fit of the same settings up again."""
+    folder = fit_folder(config, lm, run)
     module = NeuronSemanticAttribution(config.backbone.name, config.backbone.dtype, config.fit.concepts)
     module.lm = lm
     if (folder / CHECKPOINT).is_file():
         _restore(module, folder / CHECKPOINT)
+        module.association().save(run / "association.safetensors")
         return module
     data = DocumentDataModule(
         config.fit.datasets, config.fit.limit, config.fit.max_length, config.fit.batch_size
@@ -47,9 +52,19 @@ def fitted_module(config: StudyConfig, lm: Backbone, run: Path) -> NeuronSemanti
     trainer.fit(module, datamodule=data, ckpt_path=str(partial) if partial.is_file() else None, weights_only=True)
     write_json(folder / "metrics.json", module.precision | {"closed_form_spearman": module.agreement()})
     module.association().save(run / "association.safetensors")
-    trainer.save_checkpoint(folder / "part.ckpt")
+    trainer.save_checkpoint(folder / "part.ckpt", weights_only=True)
     (folder / "part.ckpt").replace(folder / CHECKPOINT)  # its presence says that the fit is complete
     return module
+
+
+def fit_folder(config: StudyConfig, lm: Backbone, run: Path) -> Path:
+    """Folder of a fit, named by everything that it depends on."""
+    content = [asdict(config.fit), str(lm.fingerprint), str(lm.dtype)]
+    return run / "fit" / _hash(content)
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _keeping_the_last(folder: Path) -> ModelCheckpoint:
@@ -81,17 +96,18 @@ def held_out_text(config: StudyConfig, lm: Backbone) -> torch.Tensor:
 
 
 def check_causally(config: StudyConfig, lm: Backbone, association: Association, run: Path, console: Console) -> None:
-    """Write ``causal.parquet``, once."""
-    path = run / "causal.parquet"
-    if path.is_file():
-        return
-    items = load_items(config.causal.dataset, limit=config.causal.limit)
-    table = causal_check(
-        lm, association, target_concepts(config), items, held_out_text(config, lm), target=config.causal.family,
-        share=config.causal.share, draws=config.causal.draws, token_budget=config.token_budget,
-        progress=lambda name: console.print(f"  causal check: {name}"),
-    )  # fmt: skip
-    write_parquet(path, table)
+    """Write ``causal.parquet``; the check is made once for the same settings."""
+    settings = _hash([asdict(config.causal), asdict(config.text), config.token_budget])
+    path = fit_folder(config, lm, run) / f"causal-{settings}.parquet"
+    if not path.is_file():
+        items = load_items(config.causal.dataset, limit=config.causal.limit)
+        table = causal_check(
+            lm, association, target_concepts(config), items, held_out_text(config, lm), target=config.causal.family,
+            share=config.causal.share, draws=config.causal.draws, token_budget=config.token_budget,
+            progress=lambda name: console.print(f"  causal check: {name}"),
+        )  # fmt: skip
+        write_parquet(path, table)
+    write_parquet(run / "causal.parquet", read_table(path))
 
 
 def concept_table(module: NeuronSemanticAttribution) -> pd.DataFrame:

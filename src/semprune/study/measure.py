@@ -17,7 +17,8 @@ from semprune.data import CalibrationDataModule, EvaluationDataModule
 from semprune.evaluation import summarise_perplexity
 from semprune.pruning import PruneReport
 from semprune.pruning.callback import PruningCallback
-from semprune.study.cells import CALLBACKS, Cell
+from semprune.pruning.callbacks import CALLBACKS
+from semprune.study.cells import Cell
 from semprune.study.config import StudyConfig
 
 
@@ -45,9 +46,9 @@ def run_pass(
     module: NeuronSemanticAttribution, data: EvaluationDataModule, cell: Cell, run: Path
 ) -> tuple[TestOutcome, PruneReport | None]:
     """One pass of ``trainer.test``, pruned by the cell's callback; the model is dense again afterwards."""
-    pruner = None if cell.method == "dense" else CALLBACKS[cell.method](sparsity=cell.sparsity)
+    pruner = None if cell.method == "dense" else CALLBACKS[cell.method](**cell.settings)
     callbacks: list[lightning.Callback] = [] if pruner is None else [pruner]
-    logger = TensorBoardLogger(run / "lightning_logs", name="study", version=f"{cell.method}-{cell.sparsity:g}")
+    logger = TensorBoardLogger(run / "lightning_logs", name="study", version=cell.label)
     trainer = lightning.Trainer(
         accelerator="auto", devices=1, logger=logger, callbacks=callbacks, use_distributed_sampler=False,
         enable_model_summary=False,

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-import time
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +15,8 @@ from semprune.backbones import Backbone, load_backbone
 from semprune.concepts import load_concepts
 from semprune.data import EvaluationDataModule, calibration_spec, dataset_spec
 from semprune.errors import EmptyStudyError
-from semprune.files import write_json, write_parquet
+from semprune.files import write_json
+from semprune.provenance import RunClock
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.study import fit, measure, store
 from semprune.study.cells import Cell, pruned_cells
@@ -41,7 +37,11 @@ def check(config: StudyConfig) -> None:
     for method in config.methods:
         for sparsity in config.sparsities:
             check_settings(method, PruneSettings(sparsity))
-    for field in ("methods", "sparsities", "calibrations", "seeds", "datasets"):
+        for pattern in config.patterns:
+            check_settings(method, PruneSettings(pattern=pattern))
+    if not config.patterns and not config.sparsities:
+        raise EmptyStudyError("sparsities")
+    for field in ("methods", "calibrations", "seeds", "datasets"):
         if not getattr(config, field):
             raise EmptyStudyError(field)
 
@@ -61,7 +61,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     """
     check(config)
     console = console or Console(stderr=True)
-    started, clock = datetime.now(UTC), time.monotonic()
+    clock = RunClock()
     run = Path(config.output)
     run.mkdir(parents=True, exist_ok=True)
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
@@ -77,11 +77,11 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     dense = _dense(config, module, data[cells[0]], folders[0], cards, run, console)
     module.outcomes = {"dense": dense}
     for number, (cell, folder) in enumerate(zip(cells[1:], folders[1:], strict=True), 1):
-        console.print(f"cell {number} of {len(cells) - 1}: {cell.method} {cell.sparsity:g} {cell.calibration}")
+        console.print(f"cell {number} of {len(cells) - 1}: {cell.label}")
         if not store.is_done(folder):
             _pruned(config, module, cell, data[cell], folder, dense, cards, run)
     store.merge(run, folders)
-    write_json(run / "provenance.json", _provenance(config, lm, folders, started, time.monotonic() - clock))
+    write_json(run / "provenance.json", _provenance(config, lm, folders, clock))
     return run
 
 
@@ -116,9 +116,8 @@ def _dense(
     store.save_outcome(folder, outcome)
     association = module.association()
     assert data.documents is not None  # a study always has them
-    contexts = fit.context_table(outcome, association, module.lm, data.documents.val_documents)
-    write_parquet(run / "contexts.parquet", contexts)
     tables = _common_tables(config, cell, outcome, None, module.lm)
+    tables["contexts"] = fit.context_table(outcome, association, module.lm, data.documents.val_documents)
     tables["evidence"] = measure.evidence_table(outcome, association)
     tables["words"] = measure.word_table(outcome, association, cards, module.lm)
     store.finish(folder, tables, _about(cell, data))
@@ -173,23 +172,12 @@ def _about(cell: Cell, data: EvaluationDataModule) -> dict[str, Any]:
     }
 
 
-def _provenance(
-    config: StudyConfig, lm: Backbone, folders: list[Path], started: datetime, seconds: float
-) -> dict[str, Any]:
+def _provenance(config: StudyConfig, lm: Backbone, folders: list[Path], clock: RunClock) -> dict[str, Any]:
     about = [store.read_json(folder / store.DONE) for folder in folders]
-    packages = ("torch", "transformers", "lightning")
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes on Linux
-    return {
-        "semprune": version("semprune"),
-        "command": " ".join(["semprune", *sys.argv[1:]]),
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_seconds": seconds,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+    return clock.record() | {
         "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
         "data": {"items": about[0]["items"], "documents": about[0]["documents"]},
         "calibration": {name: value for cell in about for name, value in cell["calibration"].items()},
-        "versions": {name: version(name) for name in packages} | {"python": sys.version.split()[0]},
         "settings": asdict(config),
         "licences": {name: str(dataset_spec(name).licence) for name in config.datasets},
     }

@@ -8,10 +8,13 @@ from typing import Any
 import pandas as pd
 
 from semprune.attribution import NeuronSemanticAttribution
-from semprune.files import write_parquet
+from semprune.data import dataset_spec
+from semprune.files import write_json, write_parquet
+from semprune.provenance import RunClock
 from semprune.pruning.callback import PruningCallback
+from semprune.pruning.pattern import Pattern
 from semprune.study import measure
-from semprune.study.cells import Cell
+from semprune.study.cells import UNSTRUCTURED, Cell
 from semprune.study.fit import concept_table, layer_table
 from semprune.study.trainer import PairedTrainer
 
@@ -24,8 +27,14 @@ def write_fit(module: NeuronSemanticAttribution, folder: Path) -> pd.DataFrame:
     return concepts
 
 
-def write_test(module: NeuronSemanticAttribution, trainer: PairedTrainer, folder: Path) -> Path:
+def write_test(module: NeuronSemanticAttribution, trainer: PairedTrainer, folder: Path, clock: RunClock) -> Path:
     """Write results, predictions, sparsity and semantic loss of the dense pass and, if any, the pruned one.
+
+    Args:
+        module: After both passes.
+        trainer: That ran them.
+        folder: Where to write.
+        clock: Started with the command.
 
     Returns:
         The folder, which ``semprune report`` reads.
@@ -47,16 +56,29 @@ def write_test(module: NeuronSemanticAttribution, trainer: PairedTrainer, folder
                     tables["semantic_loss"] = [measure.with_columns(loss, cell, backbone)]
     for name, parts in tables.items():
         write_parquet(folder / f"{name}.parquet", pd.concat(parts, ignore_index=True))
+    write_json(folder / "provenance.json", clock.record() | _about(module, trainer))
     return folder
+
+
+def _about(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[str, Any]:
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
+    lm, calibration = module.lm, data.calibration
+    return {
+        "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
+        "data": {"items": data.data_hash, "documents": data.documents.data_hash if data.documents else None},
+        "calibration": {calibration.spec.name: calibration.token_hash} if calibration else {},
+        "settings": dict(module.hparams),
+        "licences": {name: str(dataset_spec(name).licence) for name in data.datasets},
+    }
 
 
 def _cell(pruner: PruningCallback, trainer: PairedTrainer) -> Cell:
     data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
     calibration = data.calibration
     looked_at = calibration is not None and pruner.report is not None and pruner.report.calibration is not None
-    return Cell(
-        pruner.name,
-        pruner.settings()["sparsity"],
-        calibration.spec.name if looked_at else "",
-        calibration.seed if looked_at else 0,
-    )
+    settings, report = pruner.settings(), pruner.report
+    assert report is not None  # it has pruned
+    name, seed = (calibration.spec.name, calibration.seed) if looked_at else ("", 0)
+    pattern = settings.get("pattern")
+    sparsity = Pattern.parse(pattern).sparsity if pattern else settings["sparsity"]
+    return Cell(pruner.name, sparsity, name, seed, pattern or UNSTRUCTURED)

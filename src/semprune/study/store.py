@@ -21,7 +21,15 @@ from semprune.files import write_json, write_parquet
 from semprune.tensor_files import write_safetensors
 
 DONE = "cell.json"
-MERGED = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "word_activations")
+MERGED = (
+    "results",
+    "predictions",
+    "sparsity",
+    "semantic_loss",
+    "neuron_activations",
+    "contexts",
+    "word_activations",
+)
 
 
 def is_done(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
-from semprune.errors import UnknownDatasetError
+from semprune.errors import ConfigurationError, NonFiniteError, UnknownDatasetError
 from semprune.evaluation.evaluate import evaluate, predict_items
 from semprune.evaluation.results import MEASUREMENT_COLUMNS
 from semprune.evaluation.scoring import loglikelihood
@@ -49,13 +49,13 @@ def test_predictions_equal_loglikelihood_of_the_requests(lm):
 def test_rows_of_a_named_data_set(lm, monkeypatch):
     asked = []
 
-    def load(name, *, limit, seed):
-        asked.append((name, limit, seed))
+    def load(name, *, limit, seed, prompt, shots):
+        asked.append((name, limit, seed, prompt, shots))
         return items()
 
     monkeypatch.setitem(evaluate.__globals__, "load_items", load)
-    result = evaluate(lm, ["sst2"], limit=9, seed=4)
-    assert asked == [("sst2", 9, 4)]
+    result = evaluate(lm, ["sst2"], limit=9, seed=4, shots=1)
+    assert asked == [("sst2", 9, 4, None, 1)]
     assert tuple(result.columns) == ("backbone", *MEASUREMENT_COLUMNS)
     assert set(result["metric"]) >= {"accuracy", "calibrated_accuracy", "auroc"}
     assert result[["backbone", "dataset", "family", "prompt"]].drop_duplicates().values.tolist() == [
@@ -76,5 +76,38 @@ def test_progress_is_shown_on_a_terminal_only(lm):
     terminal, file = io.StringIO(), io.StringIO()
     predict_items(lm, items(), console=Console(file=terminal, force_terminal=True))
     predict_items(lm, items(), console=Console(file=file))
-    assert "items scored" in terminal.getvalue()
+    assert "9/9 items scored" in terminal.getvalue()
     assert file.getvalue() == ""
+
+
+def test_any_model_in_memory_is_evaluated_with_its_tokenizer(lm, llama, monkeypatch):
+    monkeypatch.setitem(evaluate.__globals__, "load_items", lambda *_, **__: items())
+    bare = evaluate(llama.train(), ["sst2"], tokenizer=lm.tokenizer)
+    assert all(module.training for module in llama.modules())  # left as it was
+    llama.eval()
+    own = evaluate(lm, ["sst2"])
+    assert bare["backbone"].unique().tolist() == ["LlamaForCausalLM"]
+    assert bare["value"].tolist() == pytest.approx(own["value"].tolist(), nan_ok=True)
+    with pytest.raises(ConfigurationError, match="Pass evaluate"):
+        evaluate(llama, ["sst2"])
+    with pytest.raises(ConfigurationError, match="tokenizer of its own"):
+        evaluate(lm, ["sst2"], tokenizer=object())
+
+
+def test_the_result_says_what_it_cost(lm, monkeypatch, caplog):
+    monkeypatch.setitem(evaluate.__globals__, "load_items", lambda *_, **__: items())
+    with caplog.at_level("INFO", logger="semprune.evaluation"):
+        cost = evaluate(lm, ["sst2"]).attrs["throughput"]
+    # "film x was" and " bad" or " good" without the last letter, one token a letter: 10 + 3 and 10 + 4 tokens read, the
+    # context once; "film " is less than half of the next item and is not shared across items
+    assert (cost["requests"], cost["read"], cost["tokens"]) == (18, 9 * 27, 9 * (10 + 1 + 2 + 3))
+    assert cost["tokens_per_second"] > 0
+    assert cost["halved"] == cost["cached"] == 0
+    assert "scored 18 requests" in caplog.text
+
+
+def test_a_model_without_numbers_is_an_error_that_names_the_data_set(tiny_model, lm):
+    broken = tiny_model("llama")
+    broken.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match="log-likelihood in 'sst2'"):
+        predict_items(SimpleNamespace(name="tiny", model=broken, tokenizer=lm.tokenizer, max_length=64), items())

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
-from semprune.data.encoding import EncodedRequest
 from semprune.errors import ConfigurationError, PromptTooLongError
 from semprune.evaluation.causal_lm import context_length
-from semprune.evaluation.scoring import loglikelihood, pool_rows
+from semprune.evaluation.scoring import loglikelihood
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz ."
 
@@ -84,19 +81,6 @@ def test_requests_that_begin_alike_cost_one_row(llama, tokenizer):
     loglikelihood(llama, tokenizer, [("the film was ", letter) for letter in LETTERS[:26]])
     hook.remove()
     assert rows == [(1, 13)]  # "the film was" and the blank; no letter is ever an input
-
-
-@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple), max_size=12))
-def test_pooled_rows_hold_every_request_and_no_row_begins_another(inputs):
-    pooled = pool_rows([EncodedRequest(row, (9,), len(row) - 1) for row in inputs])
-    rows = [item.rows[0] for item, _ in pooled]
-    assert sorted(index for _, indices in pooled for index in indices) == list(range(len(inputs)))
-    for item, indices in pooled:
-        for index, request in zip(indices, item.requests, strict=True):
-            assert request.input_ids == inputs[index]
-            assert item.rows[0][: len(inputs[index])] == inputs[index]
-    assert not any(a != b and a == b[: len(a)] for a in rows for b in rows)
-    assert len(set(rows)) == len(rows)
 
 
 def test_context_length_is_what_the_configuration_says(llama, tiny_model, tokenizer):

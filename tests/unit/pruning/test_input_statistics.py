@@ -128,10 +128,10 @@ def test_running_mean_leaves_padding_out():
 def test_only_sums_are_additive_over_ranks():
     sums = SquareSums(3)
     sums.update(INPUTS, None)
-    sums.additive().mul_(2)  # as if another rank had seen the same
+    sums.additive()[0].mul_(2)  # as if another rank had seen the same
 
     torch.testing.assert_close(
         sums.result().sum_squares.double(), 2 * slow_sums(INPUTS, torch.ones(4, 6)), rtol=1e-6, atol=0
     )
     assert sums.result().sequences == 8
-    assert RunningMeanSquares(3).additive() is None
+    assert RunningMeanSquares(3).additive() == ()

@@ -58,6 +58,49 @@ def test_wanda_with_equal_inputs_is_magnitude_within_rows(problem, percent):
     assert torch.equal(decision.kept, keep(weight.abs(), "row"))
 
 
+AMOUNTS = st.sampled_from([(0.0, None), (0.3, None), (0.5, None), (0.9, None), (0, "2:4"), (0, "4:8"), (0, "1:4")])
+
+
+def distinct(seed, rows=5, columns=16):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, columns, generator=generator), torch.rand(columns, generator=generator) + 0.1
+
+
+@given(st.sampled_from(["magnitude", "wanda"]), AMOUNTS, st.integers(0, 99))
+def test_pruning_what_is_pruned_changes_nothing_where_scores_do_not_change(name, amount, seed):
+    weight, squares = distinct(seed)
+    stats, keep = LayerStats(squares, 1.0, 1), keeper("exact", *amount)
+    once = find_method(name).prune(weight, stats, keep).kept
+
+    assert torch.equal(find_method(name).prune(weight * once, stats, keep).kept, once)
+
+
+@given(st.sampled_from(["magnitude", "wanda", "ria"]), st.integers(0, 99), st.integers(0, 99), st.integers(0, 9))
+def test_scored_masks_of_higher_sparsity_lie_inside_those_of_lower(name, one, other, seed):
+    weight, squares = distinct(seed)
+    low, high = (
+        find_method(name).prune(weight, LayerStats(squares, 1.0, 1), keeper("exact", percent / 100)).kept
+        for percent in sorted((one, other))
+    )
+
+    assert not (high & ~low).any()
+
+
+@given(st.sampled_from(["magnitude", "wanda", "ria"]), AMOUNTS, st.integers(0, 9), st.randoms(use_true_random=False))
+def test_scored_masks_follow_a_permutation(name, amount, seed, random):
+    """Of rows and columns; with a pattern, of rows and runs."""
+    weight, squares = distinct(seed)
+    run = 1 if amount[1] is None else int(amount[1].split(":")[1])
+    rows, runs = list(range(5)), list(range(16 // run))
+    random.shuffle(rows)
+    random.shuffle(runs)
+    columns = [run * index + place for index in runs for place in range(run)]
+    keep, prune = keeper("exact", *amount), find_method(name).prune
+    moved = prune(weight[rows][:, columns], LayerStats(squares[columns], 1.0, 1), keep).kept
+
+    assert torch.equal(moved, prune(weight, LayerStats(squares, 1.0, 1), keep).kept[rows][:, columns])
+
+
 def test_wanda_reads_the_published_mean_where_it_was_gathered():
     weight, sums, mean = torch.ones(1, 2), torch.tensor([9.0, 1.0]), torch.tensor([1.0, 9.0])
     keep = keeper("exact", 0.5)
@@ -76,7 +119,9 @@ def test_magnitude_compares_over_the_whole_matrix():
 @pytest.mark.parametrize("name", sorted(methods()))
 def test_every_method_is_named_like_its_file_and_only_reads_its_inputs(name):
     method = find_method(name)
-    weight, stats = torch.randn(6, 8), LayerStats(torch.rand(8), 3.0, 1)
+    inputs = torch.randn(20, 8)
+    squares = inputs.square().sum(0)
+    weight, stats = torch.randn(6, 8), LayerStats(squares, 20.0, 1, second_moments=2 * inputs.t() @ inputs)
     before = weight.clone()
     decision = method.prune(weight, stats, keeper("exact", 0.5))
 

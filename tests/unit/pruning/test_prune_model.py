@@ -1,6 +1,7 @@
 """Pruning a model in place: which weights go, what is looked at, what is refused."""
 
 import copy
+import logging
 import math
 
 import pytest
@@ -361,3 +362,15 @@ def test_tied_embeddings_are_never_pruned(make_llama, input_ids):
     assert isinstance(model, LlamaForCausalLM)
     assert model.lm_head.weight is model.model.embed_tokens.weight
     assert torch.equal(model.lm_head.weight, before)
+
+
+def test_rows_that_a_threshold_empties_are_counted_and_said(llama, gpt2, input_ids, caplog):
+    llama.model.layers[1].mlp.up_proj.weight.data[[2, 5]] *= 1e-6
+    gpt2.transformer.h[0].mlp.c_fc.weight.data[:, 7] *= 1e-6  # a column is an output there
+    with caplog.at_level(logging.WARNING):
+        report = prune_model(llama, None, method="magnitude", sparsity=0.5)
+
+    assert report.empty_rows == {"model.layers.1.mlp.up_proj": 2}
+    assert "magnitude left 2 output rows in 1 matrices without a weight" in caplog.text
+    assert prune_model(gpt2, None, method="magnitude", sparsity=0.5).empty_rows == {"transformer.h.0.mlp.c_fc": 1}
+    assert prune_model(llama, input_ids, method="wanda", sparsity=0.9).empty_rows == {}

@@ -1,10 +1,13 @@
 """Pruning callbacks in real Lightning runs: prune, log, restore, carry masks."""
 
+import itertools
 import logging
 
+import jsonargparse
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
@@ -23,7 +26,7 @@ from semprune.errors import (
 from semprune.pruning import callbacks as callback_module
 from semprune.pruning import methods, prune_model
 from semprune.pruning.calibration import hash_calibration
-from semprune.pruning.callbacks import Magnitude, PruningCallback, Wanda
+from semprune.pruning.callbacks import CALLBACKS, RIA, Magnitude, PruningCallback, SparseGPT, Wanda
 
 pytestmark = [
     # advice that has no place in a run of two batches
@@ -102,8 +105,8 @@ def same(model, before):
 
 def trainer(tmp_path, *callbacks, logger=False, **settings):
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1, "accelerator": "cpu"}
-    settings = {"enable_checkpointing": False, **settings}
-    return pl.Trainer(default_root_dir=tmp_path, callbacks=list(callbacks), logger=logger, **quiet, **settings)
+    settings = {"enable_checkpointing": False, **quiet, **settings}
+    return pl.Trainer(default_root_dir=tmp_path, callbacks=list(callbacks), logger=logger, **settings)
 
 
 @pytest.fixture
@@ -115,9 +118,21 @@ SIZE = 2 * (16 * 16 * 2 + 2 * 16 * 8 + 3 * 16 * 24)  # weights in the matrices o
 
 
 @pytest.mark.parametrize("run", ["fit", "validate", "test", "predict"])
-@pytest.mark.parametrize("callback", [Magnitude(0.5), Wanda(0.5, batch_size=2)], ids=["Magnitude", "Wanda"])
-def test_the_model_is_pruned_inside_a_run_and_dense_after(tmp_path, lm, input_ids, run, callback):
-    before, module = weights(lm.model), Watcher(lm)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Magnitude(0.5),
+        lambda: Wanda(0.5, batch_size=2),
+        lambda: Wanda(pattern="2:4"),
+        lambda: RIA(0.5),
+        lambda: RIA(pattern="4:8", permutation="assignment", selection="reference"),
+        lambda: SparseGPT(),
+        lambda: SparseGPT(pattern="2:4", batch_size=2, statistics="dense"),
+    ],
+    ids=["Magnitude", "Wanda", "Wanda 2:4", "RIA", "RIA 4:8", "SparseGPT", "SparseGPT 2:4"],
+)
+def test_the_model_is_pruned_inside_a_run_and_dense_after(tmp_path, lm, input_ids, run, make):
+    before, module, callback = weights(lm.model), Watcher(lm), make()
 
     getattr(trainer(tmp_path, callback), run)(module, datamodule=CalibratedData(input_ids))
 
@@ -323,8 +338,159 @@ def test_settings_are_checked_at_once():
         PruningCallback("wnda")
 
 
+def test_updated_weights_are_those_of_prune_model_and_come_back_from_a_suspension(tmp_path, lm, make_llama, input_ids):
+    twin, seen = make_llama(), []
+    prune_model(twin, input_ids, method="sparsegpt", sparsity=0.5, batch_size=2)
+    before, callback = weights(lm.model), SparseGPT(0.5, batch_size=2)
+
+    class Middle(pl.Callback):
+        def on_test_batch_start(self, *_args):
+            seen.append(same(lm.model, weights(twin)))
+            with callback.suspended():
+                seen.append(same(lm.model, before))
+            seen.append(same(lm.model, weights(twin)))
+
+    trainer(tmp_path, Middle(), callback).test(Watcher(lm), datamodule=CalibratedData(input_ids), verbose=False)
+
+    assert seen == [True] * 6
+    assert same(lm.model, before)
+
+
+def test_weights_that_a_method_updated_come_back_after_an_exception(tmp_path, lm, input_ids):
+    before, callback = weights(lm.model), SparseGPT(0.5)
+    with pytest.raises(RuntimeError, match="the step failed"):
+        trainer(tmp_path, callback).fit(Watcher(lm, fail=True), datamodule=CalibratedData(input_ids))
+
+    assert same(lm.model, before)
+    assert not callback.active
+
+
+def test_masks_do_not_suffice_for_sparsegpt_so_that_its_weights_are_computed_again(tmp_path, lm, make_llama, input_ids):
+    first = SparseGPT(0.5)
+    run = trainer(tmp_path, first)
+    run.fit(Watcher(lm), datamodule=CalibratedData(input_ids))
+    run.save_checkpoint(tmp_path / "run.ckpt")
+    twin, seen = make_llama(), []
+    prune_model(twin, input_ids, method="sparsegpt", sparsity=0.5)
+    module, second = Watcher(describe(make_llama(), None, "tiny")), SparseGPT(0.5)
+
+    class Look(pl.Callback):
+        def on_test_batch_start(self, *_args):
+            seen.append(same(module.lm.model, weights(twin)))
+
+    trainer(tmp_path, second, Look()).test(
+        module, datamodule=CalibratedData(input_ids), ckpt_path=tmp_path / "run.ckpt", verbose=False
+    )
+    assert seen == [True, True]
+    assert second.report.mask_hash == first.report.mask_hash
+
+    with pytest.raises(CalibrationMissingError, match="callback SparseGPT needs calibration sequences"):
+        trainer(tmp_path, SparseGPT(0.5)).test(
+            Watcher(describe(make_llama(), None, "tiny")),
+            datamodule=Data(input_ids),
+            ckpt_path=tmp_path / "run.ckpt",
+            verbose=False,
+        )
+
+
+def test_the_order_and_pattern_of_columns_travel_in_the_checkpoint(tmp_path, lm, input_ids):
+    callback = RIA(pattern="2:4", permutation="snake")
+    run = trainer(tmp_path, callback)
+    run.fit(Watcher(lm), datamodule=CalibratedData(input_ids))
+    run.save_checkpoint(tmp_path / "run.ckpt")
+    loaded = RIA(pattern="2:4", permutation="snake")
+    trainer(tmp_path, loaded).test(
+        Watcher(lm), datamodule=Data(input_ids), ckpt_path=tmp_path / "run.ckpt", verbose=False
+    )
+
+    assert loaded.report.patterned == callback.report.patterned
+    assert loaded.report.orders.keys() == callback.report.orders.keys()
+    assert all(torch.equal(loaded.report.orders[name], order) for name, order in callback.report.orders.items())
+
+
+def validated_run(folder, model, input_ids, order):
+    """One fit with validation; what the checkpoint holds and what every step saw."""
+    pruning = {"wanda": Wanda, "sparsegpt": SparseGPT}
+    made = {
+        "stop": lambda: EarlyStopping("loss", patience=0, mode="max"),
+        "checkpoint": lambda: ModelCheckpoint(folder, filename="best", monitor="loss", save_last=True),
+        **{name: (lambda kind=kind: kind(0.5)) for name, kind in pruning.items()},
+    }
+
+    class Validated(Watcher):
+        def validation_step(self, batch):
+            self.log("loss", self._look(batch))
+
+    module, callbacks = Validated(describe(model, None, "tiny")), [made[name]() for name in order]
+    run = trainer(folder, *callbacks, enable_checkpointing=True, max_epochs=3)
+    run.fit(module, datamodule=CalibratedData(input_ids))
+    pruner = next(callback for callback in callbacks if isinstance(callback, PruningCallback))
+    state = torch.load(folder / "best.ckpt", weights_only=True)["callbacks"][pruner.state_key]
+    return pruner.report.mask_hash, state["header"]["mask_hash"], module.zeros_seen, run.current_epoch
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_the_order_of_callbacks_changes_nothing(tmp_path, make_llama, input_ids, method):
+    results = []
+    for index, order in enumerate(itertools.permutations((method, "stop", "checkpoint"))):
+        model = make_llama()
+        before = weights(model)
+        results.append(validated_run(tmp_path / str(index), model, input_ids, order))
+        assert same(model, before)
+
+    assert all(result == results[0] for result in results)
+    assert results[0][0] == results[0][1]
+    assert set(results[0][2]) == {SIZE // 2}
+
+
+def test_allocation_and_its_options_reach_the_run(tmp_path, lm, make_llama, input_ids):
+    callback = Magnitude(0.5, allocation="owl", owl_multiple=3.0, owl_spread=0.1)
+    trainer(tmp_path, callback).test(Watcher(lm), datamodule=CalibratedData(input_ids), verbose=False)
+    given = {"allocation": "owl", "owl_multiple": 3.0, "owl_spread": 0.1}
+    expected = prune_model(make_llama(), input_ids, method="magnitude", sparsity=0.5, **given)
+
+    assert callback.report.mask_hash == expected.mask_hash
+    assert callback.settings() == expected.settings
+    assert given.items() <= callback.settings().items()
+    with pytest.raises(CalibrationMissingError, match="callback Magnitude needs calibration"):
+        trainer(tmp_path, Magnitude(0.5, allocation="owl")).test(Watcher(lm), datamodule=Data(input_ids), verbose=False)
+
+
+def test_half_of_the_weights_go_where_nothing_is_said():
+    assert Wanda().settings()["sparsity"] == 0.5
+    assert "sparsity" not in Wanda(pattern="2:4").settings()
+    assert RIA().settings()["exponent"] == 0.5
+    assert SparseGPT().settings()["damping"] == 0.01
+    with pytest.raises(SettingError, match="sparsity or pattern"):
+        Wanda(0.5, pattern="2:4")
+    with pytest.raises(SettingError, match="damping must be ≥ 0"):
+        SparseGPT(damping=-1.0)
+
+
+def configured(tmp_path, text):
+    (tmp_path / "callback.yaml").write_text(text)
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--callback", type=PruningCallback)
+    return parser.instantiate(parser.parse_args(["--config", str(tmp_path / "callback.yaml")])).callback
+
+
+def test_callbacks_are_made_from_yaml_by_their_short_names(tmp_path):
+    init = "pattern: '2:4'\n    permutation: snake"
+    callback = configured(tmp_path, f"callback:\n  class_path: RIA\n  init_args:\n    {init}\n")
+
+    assert isinstance(callback, RIA)
+    assert (callback.settings()["pattern"], callback.settings()["permutation"]) == ("2:4", "snake")
+
+
+def test_trap_yaml_reads_a_pattern_without_quotes_as_a_number(tmp_path):
+    with pytest.raises(SettingError, match=r"pattern must be N:M .* in YAML in quotes.*got 124"):
+        configured(tmp_path, "callback:\n  class_path: Wanda\n  init_args:\n    pattern: 2:4\n")
+
+
 @pytest.mark.parametrize("name", sorted(methods()))
 def test_every_method_has_a_callback_of_its_name(name):
     found = {cls.__name__.lower(): cls for cls in vars(callback_module).values() if isinstance(cls, type)}
 
     assert found[name]().name == name
+    assert CALLBACKS[name] is found[name]

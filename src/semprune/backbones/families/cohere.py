@@ -1,19 +1,14 @@
 """Command R: the Llama layout, side by side; norms of queries and keys may hold a row per head: no matrices."""
 
-from semprune.backbones.family import Family, FamilyMatrix
+from semprune.backbones.family import GATED_MLP, SEPARATE_ATTENTION, Family
 
 FAMILY = Family(
     name="cohere",
     architectures=("CohereForCausalLM", "Cohere2ForCausalLM"),
     layers="model.layers",
     matrices=(
-        FamilyMatrix("self_attn.q_proj", "q"),
-        FamilyMatrix("self_attn.k_proj", "k"),
-        FamilyMatrix("self_attn.v_proj", "v"),
-        FamilyMatrix("self_attn.o_proj", "o"),
-        FamilyMatrix("mlp.gate_proj", "gate"),
-        FamilyMatrix("mlp.up_proj", "up"),
-        FamilyMatrix("mlp.down_proj", "down"),
+        *SEPARATE_ATTENTION,
+        *GATED_MLP,
     ),
     excluded=("self_attn.q_norm.weight", "self_attn.k_norm.weight"),
 )

@@ -3,17 +3,14 @@
 The router is left dense, as for Mixtral. The experts' biases are stacked, hence matrices in shape only.
 """
 
-from semprune.backbones.family import Family, FamilyMatrix
+from semprune.backbones.family import SEPARATE_ATTENTION, Family, FamilyMatrix
 
 FAMILY = Family(
     name="gpt_oss",
     architectures=("GptOssForCausalLM",),
     layers="model.layers",
     matrices=(
-        FamilyMatrix("self_attn.q_proj", "q"),
-        FamilyMatrix("self_attn.k_proj", "k"),
-        FamilyMatrix("self_attn.v_proj", "v"),
-        FamilyMatrix("self_attn.o_proj", "o"),
+        *SEPARATE_ATTENTION,
         FamilyMatrix("mlp.experts", "gate_up", transposed=True, parameter="gate_up_proj", experts=True),
         FamilyMatrix("mlp.experts", "down", transposed=True, parameter="down_proj", experts=True),
     ),

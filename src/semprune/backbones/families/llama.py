@@ -1,6 +1,6 @@
 """Llama and the models that kept its layout: separate q, k, v and a gated MLP."""
 
-from semprune.backbones.family import Family, FamilyMatrix
+from semprune.backbones.family import GATED_MLP, SEPARATE_ATTENTION, Family
 
 FAMILY = Family(
     name="llama",
@@ -24,12 +24,7 @@ FAMILY = Family(
     ),
     layers="model.layers",
     matrices=(
-        FamilyMatrix("self_attn.q_proj", "q"),
-        FamilyMatrix("self_attn.k_proj", "k"),
-        FamilyMatrix("self_attn.v_proj", "v"),
-        FamilyMatrix("self_attn.o_proj", "o"),
-        FamilyMatrix("mlp.gate_proj", "gate"),
-        FamilyMatrix("mlp.up_proj", "up"),
-        FamilyMatrix("mlp.down_proj", "down"),
+        *SEPARATE_ATTENTION,
+        *GATED_MLP,
     ),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from semprune.concepts.concept import Concept
+from semprune.concepts.vocabulary import Vocabulary
 from semprune.errors import VocabularySchemaError
 
 _PREFIX: Final = "empath."
@@ -41,12 +42,13 @@ def _clean(entries: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word and word[0].isalnum() and word[-1].isalnum()))
 
 
-class EmpathVocabulary:
+class EmpathVocabulary(Vocabulary):
     """Every topic as ``empath.<topic>``."""
 
     about = "194 topics with 15 to 169 words each, grown from fiction by word embeddings and checked by people."
     source = "Empath, package empath"
     licence = "MIT"
+    prefix = _PREFIX
 
     def names(self) -> tuple[str, ...]:
         """All topics."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from semprune.concepts.concept import Concept
+from semprune.concepts.vocabulary import Vocabulary
 from semprune.errors import VocabularySchemaError
 
+FILE_SUFFIX: Final = ".yaml"
 _REQUIRED: Final = {"name", "about", "source", "licence"}
 _EVIDENCE: Final = {"words", "token_pattern"}
 
@@ -60,7 +63,18 @@ def _read_mapping(stem: str, text: str) -> dict[str, Any]:
     return raw
 
 
-class OwnVocabulary:
+def read_vocabulary(path: Path) -> Concept:
+    """The concept that a YAML file of the user's declares; its name is the file's, without ``.yaml``.
+
+    Raises:
+        VocabularySchemaError: There is no such file, or it does not hold a concept.
+    """
+    if not path.is_file():
+        raise VocabularySchemaError(path.stem, f"there is no file {path}", "Check the path.")
+    return parse_vocabulary(path.name.removesuffix(FILE_SUFFIX), path.read_text(encoding="utf-8"))
+
+
+class OwnVocabulary(Vocabulary):
     """Every ``vocabularies/<name>.yaml`` as the concept ``<name>``."""
 
     about = "Function words and marks: negation, hedging, numbers, questions, persons, time, comparison, code."

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Final
 
 from semprune.concepts.concept import Concept
+from semprune.concepts.vocabulary import Vocabulary
 
 MINIMUM_VALENCE: Final = 1.6
 """Smallest |mean valence| of a sentiment word.
@@ -32,12 +33,13 @@ def read_lexicon() -> dict[str, float]:
     return {entry[0].lower(): float(entry[1]) for entry in entries if entry[0].isascii() and entry[0].isalpha()}
 
 
-class VaderVocabulary:
+class VaderVocabulary(Vocabulary):
     """The concepts ``sentiment.positive`` and ``sentiment.negative``."""
 
     about = "Words that raters found at least moderately positive or negative."
     source = "VADER sentiment lexicon, package vaderSentiment"
     licence = "MIT"
+    prefix = "sentiment."
 
     def names(self) -> tuple[str, ...]:
         """Both polarities."""

@@ -28,4 +28,4 @@ def magnitude_score(weight: Float[Tensor, "out in"], stats: LayerStats | None = 
     return weight.abs()
 
 
-METHOD = ScoredMethod("magnitude", group="matrix", needs_statistics=False, score=magnitude_score)
+METHOD = ScoredMethod("magnitude", group="matrix", needs="nothing", score=magnitude_score)

@@ -36,4 +36,4 @@ def wanda_score(weight: Float[Tensor, "out in"], stats: LayerStats | None) -> Fl
     return weight.abs() * squares.sqrt()
 
 
-METHOD = ScoredMethod("wanda", group="row", needs_statistics=True, score=wanda_score)
+METHOD = ScoredMethod("wanda", group="row", needs="squares", score=wanda_score)

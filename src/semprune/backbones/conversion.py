@@ -1,0 +1,109 @@
+"""Stored tensors to a model's parameters and back, one part of the model at a time.
+
+How names and shapes differ between files and modules (prefixes, experts that are stored one by one and held as one
+tensor …) is known to transformers only. Its own functions are therefore called on a part of the tensors; nothing of it
+is restated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import (
+    WeightConverter,
+    WeightRenaming,
+    convert_and_load_state_dict_in_model,
+    rename_source_key,
+    revert_weight_conversion,
+)
+from transformers.modeling_utils import LoadStateDictConfig
+from transformers.utils import logging
+
+from semprune.errors import BackboneLoadError
+
+
+class Conversion:
+    """Turns the stored tensors of one model into its parameters, and back.
+
+    Attributes:
+        targets: For each stored name the parameters (or buffers) that it becomes or becomes a part of; empty where the
+            model has no place for it.
+        renamed: Stored names whose tensors are parameters as they are, under another name or the same.
+
+    Args:
+        model: The model, on the meta device.
+        stored: Names of all tensors of its checkpoint.
+        dtype: Number format of the parameters.
+        device: Where they go.
+    """
+
+    def __init__(self, model: PreTrainedModel, stored: Iterable[str], dtype: torch.dtype, device: torch.device) -> None:
+        """Rename all names, which also tells transformers what to undo when names are turned back."""
+        self._model = model
+        mapping = get_model_conversion_mapping(model)
+        self._renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
+        self._converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
+        # mostly parameters; a few models store buffers
+        self._places = model.state_dict()
+        self.renamed: set[str] = set()
+        self.targets = {name: self._targets(name) for name in stored}
+        self._settings = LoadStateDictConfig(
+            dtype=dtype,
+            dtype_plan=model._get_dtype_plan(dtype),
+            weight_mapping=mapping,
+            device_map={"": device},
+        )
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put stored tensors in their places.
+
+        Raises:
+            BackboneLoadError: One has another shape than its place.
+        """
+        with _without_progress_bar():
+            info, _ = convert_and_load_state_dict_in_model(self._model, dict(tensors), self._settings)
+        wrong = sorted(str(entry[0]) for entry in info.mismatched_keys) + sorted(map(str, info.conversion_errors))
+        if wrong:
+            remedy = "Is config.json of another model than the weights?"
+            raise BackboneLoadError(type(self._model).__name__, f"{wrong[0]} has another shape", remedy)
+
+    def revert(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return parameters under the names and in the shapes in which ``save_pretrained`` stores them."""
+        used = [entry for entry in (*self._renamings, *self._converters) if entry.was_used()]
+        self._model._weight_conversions = [entry for entry in self._settings.weight_mapping if entry in used]
+        reverted: dict[str, Tensor] = revert_weight_conversion(self._model, dict(parameters))
+        return {name: reverted[name].contiguous() for name in sorted(reverted)}
+
+    def _targets(self, stored: str) -> tuple[str, ...]:
+        renamed, source = self._rename(stored, self._renamings, self._converters)
+        if renamed not in self._places and stored in self._places:  # should not have been renamed
+            renamed, source = self._rename(stored, [], [])
+        if source is None:
+            self.renamed.add(stored)
+            return (renamed,) if renamed in self._places else ()
+        patterns = next(entry for entry in self._converters if source in entry.source_patterns).target_patterns
+        names = (renamed.replace(patterns[0], pattern) for pattern in patterns)
+        return tuple(name for name in names if name in self._places)
+
+    def _rename(
+        self, stored: str, renamings: list[WeightRenaming], converters: list[WeightConverter]
+    ) -> tuple[str, str | None]:
+        prefix = self._model.base_model_prefix
+        renamed: tuple[str, str | None] = rename_source_key(stored, renamings, converters, prefix, self._places)
+        return renamed
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,156 @@
+"""A causal language model of which only one decoder block's weights are in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, PretrainedConfig
+
+from semprune.backbones.checkpoint import Checkpoint
+from semprune.backbones.conversion import Conversion
+from semprune.backbones.families import find_family
+from semprune.backbones.fingerprint import fingerprint_folder
+from semprune.backbones.hub import FILES
+from semprune.backbones.layout import decoder_layers, prunable_matrices
+from semprune.backbones.load import check_device, refuse_absent, resolve_dtype
+from semprune.backbones.skeleton import skeleton
+from semprune.backbones.source import BackboneSource
+from semprune.backbones.weight_files import INDEX
+from semprune.errors import BackboneLoadError
+
+
+class StreamedModel:
+    """A model whose parameters are on the meta device until a block is opened.
+
+    Buffers that are in no file (rotary frequencies …) are real from the start.
+
+    Attributes:
+        source: Where its files are.
+        model: The Hugging Face model.
+        family: Where its matrices are.
+        blocks: Its decoder blocks, in order.
+        matrices: Its prunable matrices, block by block.
+        fingerprint: Which weights these are.
+        checkpoint: Its stored tensors.
+        places: First parameter that each stored tensor becomes; tensors that the model has no place for are left out.
+        conversion: Turns stored tensors into parameters and back.
+        dtype: Number format of the parameters.
+
+    Args:
+        source: Where its files are.
+        dtype: ``stored`` (what the configuration says, else the first stored tensor), or as in ``load_backbone``.
+        device: Where opened blocks go.
+
+    Raises:
+        BackboneLoadError: The weights are missing, incomplete, damaged or quantised.
+        UnprunedMatrixError: A decoder block has a matrix that its family does not name.
+        SettingError: ``dtype`` or ``device`` has a value it cannot have.
+    """
+
+    def __init__(self, source: BackboneSource, *, dtype: str = "stored", device: str = "cpu") -> None:
+        """Read the configuration and the headers of the weights; no tensor is read but to hash it."""
+        self.source = source
+        self.device = check_device(device)
+        self.checkpoint = Checkpoint(source.folder)
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+        self._refuse_quantised(config)
+        self.dtype = self._stored_dtype(config) if dtype == "stored" else resolve_dtype(dtype, self.device)
+        self.model = skeleton(config, self.dtype, self.device)
+        self.family = find_family(source.architecture)
+        self.blocks = decoder_layers(self.model, self.family)
+        self.matrices = prunable_matrices(self.model, self.family)
+        self.conversion = Conversion(self.model, list(self.checkpoint.tensors), self.dtype, self.device)
+        self.places = {name: targets[0] for name, targets in self.conversion.targets.items() if targets}
+        self._check_complete()
+        self.fingerprint = fingerprint_folder(source.folder, source.architecture, source.revision)
+
+    @contextmanager
+    def block(self, index: int) -> Iterator[nn.Module]:
+        """Hold one decoder block's weights in memory.
+
+        Raises:
+            BackboneLoadError: A file is damaged.
+        """
+        with self._loaded(self._prefix(index)):
+            yield self.blocks[index]
+
+    @contextmanager
+    def around_blocks(self) -> Iterator[None]:
+        """Hold the body's weights outside the blocks in memory: embeddings and norms, not the head."""
+        with self._loaded(None):
+            yield
+
+    def export_block(self, index: int) -> dict[str, Tensor]:
+        """Return the open block's parameters under the names in which they are stored."""
+        prefix = self._prefix(index)
+        state = self.blocks[index].state_dict()
+        return self.conversion.revert({f"{prefix}{name}": value.detach().cpu() for name, value in state.items()})
+
+    def in_a_block(self, place: str) -> bool:
+        """Whether a parameter's name belongs to a decoder block."""
+        return place.startswith(f"{self.family.layers}.")
+
+    def configuration(self) -> str:
+        """Return the text of a ``config.json`` for this model in its number format."""
+        text: str = self.model.config.to_json_string()
+        return text
+
+    def companions(self) -> list[Path]:
+        """Return the files beside the weights that a copy of the model needs: tokenizer, generation settings."""
+        own = {"config.json", INDEX, *(stored.file.name for stored in self.checkpoint.tensors.values())}
+        found = {path for pattern in FILES for path in self.source.folder.glob(pattern)}
+        return sorted(path for path in found if path.name not in own and path.suffix != ".safetensors")
+
+    @contextmanager
+    def _loaded(self, prefix: str | None) -> Iterator[None]:
+        names = [stored for stored, place in self.places.items() if self._belongs(place, prefix)]
+        root = self.model.get_submodule(prefix.rstrip(".")) if prefix else self._body()
+        try:
+            self.conversion.load(self.checkpoint.read(names))
+            root.requires_grad_(False)
+            yield
+        finally:
+            _release(root)
+
+    def _belongs(self, place: str, prefix: str | None) -> bool:
+        if prefix is not None:
+            return place.startswith(prefix)
+        return place.startswith(f"{self.model.base_model_prefix}.") and not self.in_a_block(place)
+
+    def _body(self) -> nn.Module:
+        body: nn.Module = self.model.base_model
+        return body
+
+    def _prefix(self, index: int) -> str:
+        return f"{self.family.layers}.{index}."
+
+    def _check_complete(self) -> None:
+        filled = {target for targets in self.conversion.targets.values() for target in targets}
+        tied = set(self.model.all_tied_weights_keys)
+        absent = {name for name, value in self._tensors() if value.is_meta} - filled - tied
+        refuse_absent(self.source.name, self.source.folder, absent)
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        yield from self.model.named_parameters()
+        yield from self.model.named_buffers()
+
+    def _refuse_quantised(self, config: PretrainedConfig) -> None:
+        if getattr(config, "quantization_config", None) is not None:
+            raise BackboneLoadError(self.source.name, "its weights are quantised", "Use unquantised weights.")
+
+    def _stored_dtype(self, config: PretrainedConfig) -> torch.dtype:
+        if isinstance(config.dtype, torch.dtype):
+            return config.dtype
+        return next(t.dtype for t in self.checkpoint.tensors.values() if t.dtype.is_floating_point)
+
+
+def _release(root: nn.Module) -> None:
+    """Put parameters back on the meta device; buffers stay."""
+    for module in root.modules():
+        for name, value in module.named_parameters(recurse=False):
+            if not value.is_meta:
+                setattr(module, name, nn.Parameter(torch.empty_like(value, device="meta"), requires_grad=False))

@@ -1,0 +1,143 @@
+"""Backbones with masks as a model of EleutherAI's lm-evaluation-harness, scored by semprune's engine.
+
+    python -m semprune.lm_eval run --model semprune --model_args backbone=smollm2-135m,masks=FILE --tasks piqa
+
+is the harness's own command line, which knows one model more: the harness (0.4.13) looks for no plug-ins, so somebody
+must import us first. It is an optional dependency (``pip install semprune[bench]``), imported where it is used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semprune.backbones import Backbone, load_backbone
+from semprune.data.encoding import EncodedRequest, padding_token
+from semprune.errors import BackboneMismatchError, ConfigurationError
+from semprune.evaluation.engine import Engine, TokenBudget
+from semprune.evaluation.scoring import score_encoded
+from semprune.pruning.masks import apply_masks
+from semprune.pruning.stored_masks import load_masks
+
+logger = logging.getLogger(__name__)
+
+NAME = "semprune"
+UPDATES_WEIGHTS = ("sparsegpt",)
+"""Methods whose masks alone do not give the pruned model."""
+
+TokenRequest = tuple[tuple[str, str], list[int], list[int]]
+"""The harness's request: its texts, the context's tokens and the continuation's."""
+
+
+def masked_backbone(backbone: str, masks: str | None = None, **settings: Any) -> Backbone:
+    """Load a backbone and apply masks to it.
+
+    Args:
+        backbone: See :func:`semprune.load_backbone`; also the folder of a pruned model.
+        masks: File of masks that were computed from these weights; None leaves the model dense.
+        settings: Others of :func:`semprune.load_backbone`.
+
+    Raises:
+        CorruptArtefactError: If the masks cannot be read.
+        BackboneMismatchError: If they were computed from other weights.
+        ConfigurationError: If their method changed the weights that it kept, which a mask does not hold.
+    """
+    lm = load_backbone(backbone, **settings)
+    if masks is None:
+        return lm
+    stored = load_masks(Path(masks))
+    if stored.fingerprint.weights_sha256 != lm.fingerprint.weights_sha256:
+        raise BackboneMismatchError(masks, str(stored.fingerprint), str(lm.fingerprint))
+    if stored.method.lower() in UPDATES_WEIGHTS:
+        raise ConfigurationError(
+            f"{masks}: {stored.method} also changes the weights that it keeps, which masks do not hold. "
+            "Pass the folder of the pruned model as backbone=, without masks."
+        )
+    apply_masks(lm.model, stored.masks)
+    return lm
+
+
+def usable_device(device: str | None) -> str:
+    """Return the device to use: the harness asks for ``cuda:0`` where its user named none, also without a GPU."""
+    if device is None or (device == "cuda:0" and not torch.cuda.is_available()):
+        logger.warning("the backbone runs on the CPU (the harness asked for %s)", device)
+        return "cpu"
+    return device
+
+
+def encode_token_request(context: Sequence[int], continuation: Sequence[int], max_length: int) -> EncodedRequest:
+    """Make a request of the harness's tokens, by its rule: the last ``max_length`` + 1 tokens count.
+
+    Example:
+        >>> encode_token_request([1, 2, 3], [4, 5], max_length=3)
+        EncodedRequest(input_ids=(2, 3, 4), targets=(4, 5), start=1)
+    """
+    tokens = (*context, *continuation)[-(max_length + 1) :]
+    return EncodedRequest(tokens[:-1], tuple(continuation), len(tokens) - 1 - len(continuation))
+
+
+@cache
+def model_class() -> type[Any]:
+    """Return the harness's model class, registered under the name ``semprune``.
+
+    It is the harness's own Hugging Face model (texts, chat templates, generation) with another engine for
+    log-likelihoods. ``SempruneLM(backbone="smollm2-135m", masks=None, dtype="float32", device="cpu",
+    token_budget="auto")`` makes one; ``backbone`` may also be a loaded :class:`semprune.Backbone`.
+
+    Raises:
+        ConfigurationError: If lm_eval is not installed.
+    """
+    try:
+        parent = import_module("lm_eval.models.huggingface").HFLM
+        register = import_module("lm_eval.api.registry").register_model
+    except ImportError as error:
+        raise ConfigurationError(f"lm_eval cannot be imported ({error}): pip install 'semprune[bench]'.") from error
+
+    class SempruneLM(parent):  # type: ignore[misc, valid-type]  # lm_eval is not there when types are checked
+        """A backbone with masks."""
+
+        def __init__(
+            self,
+            backbone: str | Backbone = "smollm2-135m",
+            masks: str | None = None,
+            dtype: str = "float32",
+            device: str | None = None,
+            token_budget: TokenBudget = "auto",
+            **settings: Any,
+        ) -> None:
+            """Load the backbone; other settings (``max_length``, ``batch_size`` of generation) are the harness's."""
+            lm = backbone
+            if not isinstance(lm, Backbone):
+                lm = masked_backbone(lm, masks, dtype=dtype, device=usable_device(device))
+            super().__init__(pretrained=lm.model, tokenizer=lm.tokenizer, **settings)
+            self.engine = Engine(lm.model, padding_token(lm.tokenizer), token_budget)
+
+        def _loglikelihood_tokens(
+            self, requests: list[TokenRequest], disable_tqdm: bool = False, override_bs: int | None = None
+        ) -> list[tuple[float, bool]]:
+            """Score the harness's tokens; batch sizes are the engine's affair."""
+            encoded = [encode_token_request(context, scored, self.max_length) for _, context, scored in requests]
+            results = score_encoded(self.engine, encoded)
+            for (texts, _, _), result in zip(requests, results, strict=True):
+                if texts is not None:  # rolling log-likelihoods come without
+                    self.cache_hook.add_partial("loglikelihood", texts, result)
+            return results
+
+    registered: type[Any] = register(NAME)(SempruneLM)
+    return registered
+
+
+def main() -> None:
+    """Run the harness's command line with ``--model semprune`` known."""
+    model_class()
+    import_module("lm_eval.__main__").cli_evaluate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""RIA: a weight counts by its share of its row and of its column, times the norm of the input it multiplies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semprune.errors import SettingError
+from semprune.pruning.channel_order import assigned_order, snake_order
+from semprune.pruning.method import Decision, Method, Needs
+from semprune.pruning.pattern import Pattern
+from semprune.pruning.selection import Group, Keep
+from semprune.types import LayerStats
+
+
+def relative_importance(weight: Float[Tensor, "out in"]) -> Float[Tensor, "out in"]:
+    r"""Return each weight's share of its column plus its share of its row; 0 where a sum is 0.
+
+    .. math:: R_{ij} = \frac{|W_{ij}|}{\sum_i |W_{ij}|} + \frac{|W_{ij}|}{\sum_j |W_{ij}|}
+
+    Source: SCIENCE P3 (Plug-and-Play, ICLR 2024).
+
+    Example:
+        >>> relative_importance(torch.tensor([[1.0, 3.0], [1.0, 0.0]]))
+        tensor([[0.7500, 1.7500],
+                [1.5000, 0.0000]])
+    """
+    size = weight.abs()
+    smallest = torch.finfo(size.dtype).tiny
+    columns, rows = size.sum(0), size.sum(1, keepdim=True)
+    return size / columns.clamp(min=smallest) + size / rows.clamp(min=smallest)
+
+
+def published_importance(weight: Float[Tensor, "out in"]) -> Float[Tensor, "out in"]:
+    """Return the same in the weight's own dtype, NaN where a sum is 0: those weights, all 0, are never selected.
+
+    Source: the arithmetic of the code published with Plug-and-Play (ICLR 2024).
+    """
+    size = weight.abs()
+    return size / size.sum(0) + size / size.sum(1).reshape(-1, 1)
+
+
+@dataclass(frozen=True)
+class RIA(Method):
+    r"""Relative importance and activations.
+
+    .. math:: S_{ij} = R_{ij} \cdot \lVert X_j \rVert_2^a
+
+    Source: SCIENCE P3 (Plug-and-Play, ICLR 2024).
+
+    Attributes:
+        exponent: a; 0.5 as published.
+        group: Which weights compete where there is no pattern: those of the whole ``matrix`` (as published), or of a
+            ``row``.
+        permutation: The order of the columns in which an N:M pattern holds. ``none``: their own. ``snake``: dealt by
+            summed score. ``assignment``: that, refined by linear sum assignments. With the last two, masks are mapped
+            back to the matrix's own order, in which the pattern does *not* hold; the order is reported with them. The
+            masks are those of the published code up to equal sums.
+    """
+
+    exponent: float = 0.5
+    group: Group = "matrix"
+    permutation: Literal["none", "snake", "assignment"] = "none"
+    name: str = "ria"
+    needs: Needs = "squares"
+    option_names: ClassVar[tuple[str, ...]] = ("exponent", "group", "permutation")
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            SettingError: An option has a value it cannot have.
+        """
+        if not 0 <= self.exponent < float("inf"):
+            raise SettingError("exponent", self.exponent, "≥ 0, the power of the inputs' norms")
+        if self.group not in ("matrix", "row"):
+            raise SettingError("group", self.group, "'matrix' or 'row'")
+        if self.permutation not in ("none", "snake", "assignment"):
+            raise SettingError("permutation", self.permutation, "'none', 'snake' or 'assignment'")
+
+    def check(self, keep: Keep) -> None:
+        """Refuse a permutation without a pattern.
+
+        Raises:
+            SettingError: Columns are to be reordered, but no pattern compares neighbours.
+        """
+        if keep.pattern is None and self.permutation != "none":
+            raise SettingError("permutation", self.permutation, "'none' where there is no N:M pattern")
+
+    def score(self, weight: Float[Tensor, "out in"], stats: LayerStats, keep: Keep) -> Float[Tensor, "out in"]:
+        """Return the scores, fp32; in reference selection with the published arithmetic."""
+        if keep.reference:
+            assert stats.mean_squares is not None
+            return published_importance(weight) * stats.mean_squares.sqrt().reshape(1, -1) ** self.exponent
+        return relative_importance(weight.float()) * stats.sum_squares.sqrt() ** self.exponent
+
+    def prune(self, weight: Float[Tensor, "out in"], stats: LayerStats | None, keep: Keep) -> Decision:
+        """Keep the highest scores."""
+        assert stats is not None
+        score = self.score(weight, stats, keep)
+        if keep.pattern is None or self.permutation == "none":
+            return Decision(keep(score, self.group))
+        order = self._order(score, keep.pattern)
+        kept = torch.empty_like(score, dtype=torch.bool)
+        kept[:, order] = keep(score[:, order], self.group)
+        return Decision(kept, order=order)
+
+    def _order(self, score: Tensor, pattern: Pattern) -> Tensor:
+        order = snake_order(score, pattern)
+        return assigned_order(score, order, pattern) if self.permutation == "assignment" else order
+
+
+METHOD = RIA()

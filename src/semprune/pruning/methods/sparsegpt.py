@@ -1,0 +1,95 @@
+"""SparseGPT: weights that cost least to lose go, column by column, and those that stay make up for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semprune.errors import SettingError
+from semprune.pruning.brain_surgeon import Choice, inverse_factor, sweep
+from semprune.pruning.method import Decision, Method, Needs
+from semprune.pruning.selection import Keep
+from semprune.types import LayerStats
+
+
+@dataclass(frozen=True)
+class SparseGPT(Method):
+    r"""One-shot pruning by the optimal brain surgeon.
+
+    .. math:: \text{loss}_{ij} = w_{ij}^2 / U_{jj}^2, \quad U^\top U = (H + \lambda I)^{-1}
+
+    Exact selection: of the rows × columns of each block exactly so many go that all blocks so far hold the asked
+    number; among equals the first of a row, row by row. Reference: everything up to the published threshold of the
+    block goes. With an N:M pattern each run is chosen when its first column is reached, from the updated weights.
+    Weights of inputs that are always 0 become 0, though their mask may keep them.
+
+    Source: SCIENCE P4 (arXiv 2301.00774).
+
+    Attributes:
+        damping: Share of the mean diagonal of H that is added to the diagonal; 0.01 as published.
+        block: Columns that are chosen together; 128 as published.
+    """
+
+    damping: float = 0.01
+    block: int = 128
+    name: str = "sparsegpt"
+    needs: Needs = "second_moments"
+    changes_weights: ClassVar[bool] = True
+    option_names: ClassVar[tuple[str, ...]] = ("damping", "block")
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            SettingError: An option has a value it cannot have.
+        """
+        if not 0 <= self.damping < float("inf"):
+            raise SettingError("damping", self.damping, "≥ 0, as a share of the mean diagonal")
+        if not isinstance(self.block, int) or self.block < 1:
+            raise SettingError("block", self.block, "a whole number of columns, at least 1")
+
+    def check(self, keep: Keep) -> None:
+        """Refuse patterns whose runs would lie across blocks.
+
+        Raises:
+            SettingError: M does not divide the number of columns of a block.
+        """
+        if keep.pattern is not None and self.block % keep.pattern.run:
+            allowed = f"a multiple of the M of pattern {keep.pattern}, so that no run lies across two blocks"
+            raise SettingError("block", self.block, allowed)
+
+    def prune(self, weight: Float[Tensor, "out in"], stats: LayerStats | None, keep: Keep) -> Decision:
+        """Decide about one matrix.
+
+        Raises:
+            NotPositiveDefiniteError: The damped second moments have no inverse.
+        """
+        return next(self.prune_together({"the matrix": weight}, stats, keep))[1]
+
+    def prune_together(
+        self, weights: Mapping[str, Float[Tensor, "out in"]], stats: LayerStats | None, keep: Keep
+    ) -> Iterator[tuple[str, Decision]]:
+        """Decide about matrices that read the same inputs: their second moments are inverted once.
+
+        Raises:
+            NotPositiveDefiniteError: The damped second moments have no inverse; names the first matrix.
+        """
+        assert stats is not None
+        assert stats.second_moments is not None
+        if keep.pattern is None and keep.sparsity == 0:
+            for name, weight in weights.items():
+                yield name, Decision(torch.ones_like(weight, dtype=torch.bool))
+            return
+        upper, dead = inverse_factor(stats.second_moments, self.damping, next(iter(weights)))
+        for name, weight in weights.items():
+            updated = weight.float().clone(memory_format=torch.contiguous_format)
+            updated[:, dead] = 0
+            yield name, Decision(sweep(updated, upper, self.block, Choice(keep)), updated)
+
+
+METHOD = SparseGPT()

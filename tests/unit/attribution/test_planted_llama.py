@@ -1,0 +1,159 @@
+"""Association, causal effect and semantic loss on a real Llama whose neurons are planted."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.planted.llama import NAMES, WIDTH, PlantedLlama
+
+from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision, reading_precision
+from semprune.attribution.damage import semantic_damage
+from semprune.attribution.fitted import fitted_association
+from semprune.attribution.held_out import HeldOutSums
+from semprune.attribution.neuron_sets import matched_random, mean_replacements
+from semprune.attribution.reading import ReadingPrecision
+from semprune.attribution.specificity import NEURON_CLASSES
+from semprune.backbones import ablate
+from semprune.concepts import TokenLabeller
+from semprune.errors import BackboneMismatchError
+
+
+@pytest.fixture(scope="module")
+def world():
+    return PlantedLlama()
+
+
+@pytest.fixture(scope="module")
+def learner(world):
+    return fit_closed_form(world.lm, world.labeller, world.shape, world.batches)
+
+
+@pytest.fixture(scope="module")
+def association(world, learner):
+    return fitted_association(learner, world.lm.fingerprint, {}, q=0.05)
+
+
+@contextmanager
+def applied(model, masks):
+    """Weights under masks, restored afterwards."""
+    before = {name: model.get_submodule(name).weight.detach().clone() for name in masks}
+    try:
+        for name, kept in masks.items():
+            model.get_submodule(name).weight.data.mul_(kept)
+        yield
+    finally:
+        for name, weight in before.items():
+            model.get_submodule(name).weight.data.copy_(weight)
+
+
+def held_out(world, learner):
+    sums = HeldOutSums(learner)
+    for batch in world.batches(80, seed=7):
+        sums.add(world.lm, learner.observe(batch, world.labeller))
+    sums.finish()
+    return sums
+
+
+def loss_after(world, learner, association, masks):
+    dense = held_out(world, learner)
+    with applied(world.lm.model, masks):
+        pruned = held_out(world, learner)
+    table = semantic_damage(association, dense, pruned)
+    return table[table["layer"] == -1].set_index("concept")["sl"]
+
+
+def target_logprob(world):
+    """Mean log-probability of each concept's target right after the concept's words."""
+    total, count = torch.zeros(len(NAMES)), torch.zeros(len(NAMES))
+    for batch in world.batches(40, seed=8):
+        with torch.no_grad():
+            logp = world.lm.model(batch.input_ids).logits.log_softmax(-1)[..., world.target]
+        labels = world.labeller(batch.input_ids, batch.attention_mask)
+        total += (logp * labels).sum((0, 1))
+        count += labels.sum((0, 1))
+    return total / count
+
+
+def test_the_planted_model_speaks_of_a_concepts_target_after_its_words(world):
+    others = torch.tensor(len(world.lm.tokenizer)).float().log()
+    assert (target_logprob(world) > 2 - others).all()  # at least e² times the uniform probability
+
+
+def test_the_association_finds_detectors_and_echoes(world, association):
+    names = association.concepts
+    for by in ("score", "strength", "t"):
+        ranking = torch.stack([association.ranking(name, by) for name in names], dim=1)
+        assert ranking_precision(ranking, world.planted).min() >= 0.95, by
+    assert (association.gate & world.planted).sum() == world.planted.sum()
+    noise = ~world.planted.any(1) & ~world.global_ & ~world.dead
+    assert association.gate[noise].float().mean() <= 0.05  # all of these share the same few sources of noise
+
+
+def test_dead_neurons_are_listed_as_dead(world, association):
+    assert torch.equal(association.neuron_class == NEURON_CLASSES.index("dead"), world.dead)
+
+
+@pytest.mark.parametrize("concept", range(len(NAMES)))
+def test_ablating_a_concepts_neurons_silences_its_target_alone(world, association, concept):
+    chosen = world.planted[:, concept].nonzero()[:, 0]
+    dense = target_logprob(world)
+    with ablate(world.lm.model, mean_replacements(association, chosen)):
+        drop = dense - target_logprob(world)
+    random = matched_random(association, chosen, torch.Generator().manual_seed(0))
+    random = random[~world.planted[random].any(1)]
+    with ablate(world.lm.model, mean_replacements(association, random)):
+        drop_random = dense - target_logprob(world)
+    others = [c for c in range(len(NAMES)) if c != concept]
+    assert drop[concept] > 1
+    assert drop[others].abs().max() < 0.1 * drop[concept]
+    assert drop_random.abs().max() < 0.1 * drop[concept]
+
+
+@pytest.mark.parametrize("concept", range(len(NAMES)))
+def test_removing_exactly_a_concepts_neurons_loses_it_and_nothing_else(world, learner, association, concept):
+    loss = loss_after(world, learner, association, world.removal(world.planted[:, concept].nonzero()[:, 0]))
+    others = [name for name in NAMES if name != NAMES[concept]]
+    assert loss[NAMES[concept]] > 0.95
+    assert (loss[others].abs() < 0.05).all()
+
+
+def test_an_identity_mask_loses_nothing(world, learner, association):
+    loss = loss_after(world, learner, association, world.removal(torch.tensor([], dtype=torch.long)))
+    assert loss.tolist() == [0.0] * len(NAMES)
+
+
+def test_removing_half_of_the_detectors_loses_part_of_the_concept(world, learner, association):
+    """The echoes lose their input, too: more than the detectors' own share, less than all."""
+    detectors = world.planted[:, 0].nonzero()[:, 0]
+    detectors = detectors[detectors < WIDTH][:1]
+    loss = loss_after(world, learner, association, world.removal(detectors))
+    weight = association.score[:, 0] / association.score[:, 0].sum()
+    assert weight[detectors].sum() - 0.02 <= loss[NAMES[0]] < 0.95
+
+
+def test_the_association_of_another_model_is_refused(association):
+    with pytest.raises(BackboneMismatchError, match="LlamaForCausalLM"):
+        association.require(PlantedLlama(seed=1).lm.fingerprint)
+
+
+def test_a_single_concept_can_be_fitted_and_read(world):
+    """ "Any concept" would be a copy of its label and take half of its effect."""
+    labeller = TokenLabeller(world.labeller.concepts[:1], world.lm.tokenizer)
+    shape = replace(world.shape, concepts=NAMES[:1])
+    learner = fit_closed_form(world.lm, labeller, shape, world.batches)
+    precision = reading_precision(world.lm, learner, labeller, lambda: world.batches(40, seed=7))
+    assert precision.shape == (1,)
+    assert precision > 0.95
+    reading = ReadingPrecision()
+    seen = learner.observe(next(world.batches()), labeller)
+    reading.update(learner.read(world.lm, seen)[0], seen.targets)
+    by_set, by_neuron = reading.compute()
+    assert by_set == pytest.approx([1.0])
+    assert by_neuron == pytest.approx([1.0])
+    assert learner.token.closed_form[1].abs().max() < 1e-9
+    detector = learner.token.effect[0, 0]
+    prevalence = learner.token_design.prevalence[0]
+    # 6 (the clip) where the concept is, about 0 elsewhere: 6 √(π(1 − π))
+    assert detector == pytest.approx(float(6 * (prevalence * (1 - prevalence)).sqrt()), rel=0.1)
+    assert ranking_precision(learner.token.t, world.planted[:, :1]) > 0.95

@@ -21,6 +21,8 @@ from semprune.files import write_parquet
 from semprune.study.config import BackboneConfig, TextConfig
 from semprune.types import Item
 
+SURE = 0.05
+
 
 @dataclass
 class CausalCommandConfig:
@@ -138,16 +140,16 @@ def other_items(config: CausalCommandConfig, held_out: list[Item]) -> list[Item]
 
 
 def causal_table(table: pd.DataFrame) -> Table:
-    """Values by share and set, with the excess over matched random neurons."""
+    """Values by share and set, with the excess over matched random neurons; the file holds the intervals."""
     metrics = list(dict.fromkeys(table["metric"]))
-    shown = Table("neurons", "set", *metrics, title="after mean-ablation (in brackets: against matched random, 95 %)")
+    shown = Table("neurons", "set", *metrics, title=f"after mean-ablation (against matched random; * p < {SURE})")
     for (k, name), rows in table.groupby(["k", "selection"], sort=False):
         by_metric = rows.set_index("metric")
         cells = []
         for metric in metrics:
             row = by_metric.loc[metric]
-            excess = f" ({row['excess']:+.3f} [{row['excess_low']:+.3f}, {row['excess_high']:+.3f}])"
-            cells.append(f"{row['value']:.3f}" + ("" if name in ("dense", "matched_random") else excess))
+            excess = f" ({row['excess']:+.3g}{'*' if row['excess_p'] < SURE else ''})"
+            cells.append(f"{row['value']:.4g}" + ("" if name in ("dense", "matched_random") else excess))
         shown.add_row(str(k), str(name), *cells)
     return shown
 

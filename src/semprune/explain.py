@@ -75,7 +75,8 @@ def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -
     parts.append(_frame(written_tokens(lm, place, int(index), TOP), "writes (down-projection through the unembedding)"))
     activations = read_table(run, "neuron_activations")
     if activations is not None and (activations["neuron"] == name).any():
-        own = activations[activations["neuron"] == name].drop(columns=["neuron"])
+        columns = ["concept", "method", "sparsity", "calibration", "dense", "pruned", "kept_in", "kept_out"]
+        own = activations.loc[activations["neuron"] == name, columns]
         parts.append(_frame(own, "dense against pruned (mean activation, share of weights kept)"))
     return parts
 
@@ -137,7 +138,7 @@ def _contexts(contexts: pd.DataFrame | None, names: list[str]) -> list[Renderabl
     table = Table("neuron", "activation / RMS", "excited by", "from", title="excited most by")
     for row in own.to_dict("records"):
         line = Text(str(row["before"]).replace("\n", " "))
-        line.append(str(row["token"]).replace("\n", " "), style="bold reverse")
+        line.append(f"‹{row['token']}›".replace("\n", " "), style="bold")
         line.append(str(row["after"]).replace("\n", " "))
         table.add_row(str(row["neuron"]), f"{row['activation']:.1f}", line, str(row["dataset"]))
     return [table]

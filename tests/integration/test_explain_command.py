@@ -60,7 +60,16 @@ def test_a_neuron_is_explained_from_the_run_and_the_model(folder, capsys, monkey
     monkeypatch.setenv("COLUMNS", "160")
     out = explained(folder, capsys, "--neuron", "layers.1.mlp/5")
     assert "layers.1.mlp/5: specific" in out
-    for said in ("stands for", "sentiment.negative", "dreadful", "7.2", "writes", "0.211", "0.0084", "wanda"):
+    for said in (
+        "stands for",
+        "sentiment.negative",
+        "a truly ‹dreadful› film",
+        "7.2",
+        "writes",
+        "0.211",
+        "0.0084",
+        "wanda",
+    ):
         assert said in out, said
 
 

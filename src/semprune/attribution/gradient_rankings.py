@@ -25,11 +25,12 @@ def gradient_rankings(
 ) -> dict[str, Float[Tensor, " neurons"]]:
     r"""Two rankings from one backward pass over items that are *not* those of the check.
 
-    .. math:: r_j = \Big|\frac{1}{n}\sum_i \sum_t g_{itj}\,h_{itj}\Big|, \qquad
-              r^{mean}_j = \Big|\frac{1}{n}\sum_i \sum_t g_{itj}\,(h_{itj} - \bar h_j)\Big|
+    .. math:: r_j = \Big|\frac{1}{n}\sum_i \sum_{t>0} g_{itj}\,h_{itj}\Big|, \qquad
+              r^{mean}_j = \Big|\frac{1}{n}\sum_i \sum_{t>0} g_{itj}\,(h_{itj} - \bar h_j)\Big|
 
     with `g` the gradient of the log-odds of the item's right choice. The first is gradient × activation (Shrikumar et
-    al. 2016), the second the first-order estimate of mean-ablation itself (attribution patching, Nanda 2023).
+    al. 2016), the second the first-order estimate of mean-ablation itself (attribution patching, Nanda 2023). The
+    first position, where the attention sink is, does not count, as in the association (SCIENCE S1).
 
     Args:
         lm: The dense backbone.
@@ -55,7 +56,7 @@ def gradient_rankings(
     for rows in batches:
         batch = scoring_batch([encoded[index] for index in rows], padding)
         pairs = activation_gradients(lm, association.sites, partial(right_choice_log_odds, lm, batch))
-        each = [(g.float(), h.float()) for h, g in (pairs[site.name] for site in association.sites)]
+        each = [(g[:, 1:].float(), h[:, 1:].float()) for h, g in (pairs[site.name] for site in association.sites)]
         product += torch.cat([(g * h).sum((0, 1)).double().cpu() for g, h in each])
         gradients += torch.cat([g.sum((0, 1)).double().cpu() for g, _ in each])
     patched = product - gradients * association.mean.double()

@@ -76,33 +76,29 @@ def refitted_scores(readout: LevelReadout) -> Float[Tensor, "n concepts"]:
         raise ConfigurationError(
             f"refitting a readout needs {FOLDS} held-out documents or more, got {int(folds.max()) + 1}. Raise `limit`."
         )
-    known = (readout.targets >= 0).double()  # [n, concepts]
-    z = readout.values.double()
-    wide = torch.cat([z, torch.ones_like(z[..., :1])], dim=-1)  # the last column is the mean
-    sums = torch.stack([_sums(wide, readout.targets, known * (folds == fold)[:, None]) for fold in range(FOLDS)])
     scores = torch.zeros(readout.targets.shape, dtype=torch.float64)
-    for fold in range(FOLDS):
-        weight = _solve(sums.sum(0) - sums[fold])
-        own = folds == fold
-        scores[own] = torch.einsum("nck,ck->nc", z[own], weight)
+    for c in range(scores.shape[1]):  # one concept's activations at a time in float64
+        z, targets = readout.values[:, c].double(), readout.targets[:, c]
+        held = [folds == fold for fold in range(FOLDS)]
+        sums = torch.stack([_sums(z[own & (targets >= 0)], targets[own & (targets >= 0)]) for own in held])
+        for fold, own in enumerate(held):
+            scores[own, c] = z[own] @ _solve(sums.sum(0) - sums[fold])
     return scores
 
 
-def _sums(wide: Tensor, targets: Tensor, weight: Tensor) -> Float[Tensor, "concepts k1 k2"]:
-    """`Σ [z, 1]'[z, 1]` with `Σ [z, 1] y` as one more column."""
-    label = (targets == 1).double() * weight
-    gram = torch.einsum("nci,ncj,nc->cij", wide, wide, weight)
-    return torch.cat([gram, torch.einsum("nci,nc->ci", wide, label)[..., None]], dim=-1)
+def _sums(z: Float[Tensor, "n k"], targets: Int[Tensor, " n"]) -> Float[Tensor, "k1 k2"]:
+    """`Σ [z, 1]'[z, 1, y]`: all that a regression with an intercept needs, additive over folds."""
+    left = torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
+    return left.T @ torch.cat([left, targets[:, None].double()], dim=1)
 
 
-def _solve(sums: Float[Tensor, "concepts k1 k2"]) -> Float[Tensor, "concepts k"]:
-    count = sums[:, -1, -2].clamp(min=1)[:, None, None]
-    mean, prevalence = sums[:, :-1, -2, None] / count, sums[:, -1, -1, None, None] / count
-    covariance = sums[:, :-1, :-2] / count - mean @ mean.transpose(1, 2)
-    cross = sums[:, :-1, -1:] / count - mean * prevalence
-    penalty = RIDGE * torch.eye(covariance.shape[1], dtype=torch.float64)
-    solved: Tensor = torch.linalg.solve(covariance + penalty, cross)
-    return solved[..., 0]
+def _solve(sums: Float[Tensor, "k1 k2"]) -> Float[Tensor, " k"]:
+    count = sums[-1, -2].clamp(min=1)
+    mean, prevalence = sums[:-1, -2] / count, sums[-1, -1] / count
+    covariance = sums[:-1, :-2] / count - mean[:, None] * mean
+    cross = sums[:-1, -1] / count - mean * prevalence
+    solved: Tensor = torch.linalg.solve(covariance + RIDGE * torch.eye(len(mean), dtype=torch.float64), cross)
+    return solved
 
 
 def readout_loss(dense: Readout, pruned: Readout) -> pd.DataFrame:

@@ -38,6 +38,7 @@ class RunArtefacts:
         neurons: Top neurons per concept.
         contexts: Tokens that excite each neuron, in context.
         neuron_activations: Activation of each neuron, dense and pruned.
+        word_activations: Activation of a concept's neurons at each of its words, dense and pruned.
         causal: Scores with chosen neurons ablated.
         provenance: What made the run.
     """
@@ -52,6 +53,7 @@ class RunArtefacts:
     neurons: pd.DataFrame | None
     contexts: pd.DataFrame | None
     neuron_activations: pd.DataFrame | None
+    word_activations: pd.DataFrame | None
     causal: pd.DataFrame | None
     provenance: dict[str, Any] | None
 

@@ -31,6 +31,7 @@ ABSENT = {
     "neurons": "the top neurons of each concept",
     "contexts": "the tokens that excite each neuron",
     "neuron_activations": "what pruning left of each neuron",
+    "word_activations": "what each word of a concept excites",
     "causal": "the causal check",
     "provenance": "what made this run",
 }

@@ -13,6 +13,7 @@ from semprune.report.formats import number, percent, small
 from semprune.report.labels import Setting
 from semprune.report.meanings import concept_labels
 from semprune.report.schema import records
+from semprune.report.words import ConceptWords, concept_words
 
 LINES = 2400  # lines of contexts and activations in the whole page, shared by the concepts: about 1 MB
 
@@ -56,13 +57,14 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ConceptCards:
-    """A concept's cards, and how many neurons the artefact lists for it."""
+    """A concept's cards, how many neurons the artefact lists for it, and its words where it has any."""
 
     key: str
     label: str
     level: str
     total: int
     cards: list[Card]
+    words: ConceptWords | None
 
 
 def concept_cards(run: RunArtefacts) -> list[ConceptCards]:
@@ -73,12 +75,13 @@ def concept_cards(run: RunArtefacts) -> list[ConceptCards]:
     concepts = list(dict.fromkeys(frame["label"]))
     lines_per_card = CONTEXTS + len(run.settings) + 2
     most = max(3, min(10, LINES // (lines_per_card * max(len(concepts), 1))))
-    contexts, activations = contexts_by_neuron(run), _activations(run)
+    contexts, activations, words = contexts_by_neuron(run), _activations(run), concept_words(run)
     shown = []
     for position, label in enumerate(concepts):
         rows = records(frame[frame["label"] == label].sort_values("rank"))
         cards = [_card(row, contexts, activations) for row in rows[:most]]
-        shown.append(ConceptCards(f"neurons-{position}", label, rows[0]["level"], len(rows), cards))
+        own = words.get(rows[0]["concept"])
+        shown.append(ConceptCards(f"neurons-{position}", label, rows[0]["level"], len(rows), cards, own))
     return shown
 
 

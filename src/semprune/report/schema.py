@@ -38,6 +38,10 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "neuron": "text", "concept": "text", **_SETTING, "dense": "number", "pruned": "number",
         "kept_in": "number", "kept_out": "number",
     },
+    "word_activations": {
+        "concept": "text", "word": "text", "neuron": "text", "n": "integer", **_SETTING, "dense": "number",
+        "pruned": "number",
+    },
     "causal": {
         "target": "text", "dataset": "text", "selection": "text", "share": "number", "k": "integer",
         "draws": "integer", "metric": "text", "value": "number", "low": "number", "high": "number", "n": "integer",

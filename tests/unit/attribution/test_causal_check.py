@@ -11,6 +11,7 @@ from semprune.attribution.concept_logprob import concept_logprobs
 from semprune.attribution.gradient_rankings import gradient_rankings
 from semprune.attribution.neuron_sets import global_neurons, mean_replacements
 from semprune.backbones import ablate
+from semprune.backbones.hooks import site_hooks
 from semprune.errors import ConfigurationError, SettingError
 from semprune.evaluation import measure, outcomes, predict_items
 from semprune.types import Item
@@ -122,16 +123,18 @@ def test_gradients_rank_by_what_shifting_each_neuron_does(world):
         places = np.arange(len(items))
         return float((scores[places, right] - scores[places, 1 - right]).mean())
 
-    down = lm.model.model.layers[1].mlp.down_proj.weight
     offset, step = lm.sites[0].width, 1e-2
     for neuron in (0, 3, 7):
         change = []
-        with torch.no_grad():
-            for factor in (1 + step, 1 - step):  # scaling what a neuron writes scales its activation
-                before = down[:, neuron].clone()
-                down[:, neuron] *= factor
+        for factor in (1 + step, 1 - step):
+
+            def scale(_, activations, neuron=neuron, factor=factor):
+                edited = activations.clone()
+                edited[:, 1:, neuron] *= factor
+                return edited
+
+            with site_hooks(lm.model, [lm.sites[1]], scale):
                 change.append(odds())
-                down[:, neuron] = before
         expected = abs(change[0] - change[1]) / (2 * step)
         assert float(found["gradient_activation"][offset + neuron]) == pytest.approx(expected, rel=0.02, abs=2e-5)
     assert torch.equal(found["gradient_activation"], found["mean_ablation_gradient"])  # all means are 0 here

@@ -125,6 +125,18 @@ def neuron_frames(rng, concepts, layers):
     )
 
 
+def word_rows(neurons):
+    """Three words of each token-level concept at its first neuron; one of them wants to be a script."""
+    own = neurons[(neurons["level"] == "token") & (neurons["rank"] == 1)]
+    for concept, neuron in zip(own["concept"], own["neuron"], strict=True):
+        for word, n, dense in (("badly", 31, 0.2112), (HOSTILE, 12, 0.15), ("worse", 54, 0.31)):
+            for method, sparsity, calibration in SETTINGS:
+                pruned = dense * (0.04 if method == "magnitude" else 0.5)
+                yield {"concept": concept, "word": word, "neuron": neuron, "n": n, "method": method,
+                       "pattern": "unstructured", "sparsity": sparsity, "calibration": calibration, "seed": 0,
+                       "dense": dense, "pruned": pruned}  # fmt: skip
+
+
 def sparsity_rows(layers):
     """Every down-projection at exactly the sparsity asked for."""
     for method, sparsity, calibration in SETTINGS:
@@ -195,6 +207,7 @@ def build_run(folder: Path, names=tuple(CONCEPTS), layers=30) -> Path:
         "neurons": neurons,
         "contexts": contexts,
         "neuron_activations": activations,
+        "word_activations": list(word_rows(neurons)),
         "causal": list(causal_rows()),
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -208,6 +208,15 @@ def test_cards_show_the_activation_dense_to_pruned(document, built_run):
     assert f"{first['dense']:.3g} → {first['pruned']:.3g}" in cards[0]
 
 
+def test_words_show_their_activation_most_frequent_first(document, built_run):
+    tables = [words(text) for name, text in document.all("table") if "most frequent words" in words(text)]
+    rows = load_run(built_run).word_activations
+    assert len(tables) == rows["concept"].nunique()
+    first = tables[0]
+    assert rows["neuron"].iloc[0] in first
+    assert first.index("worse540.310.01240.155") < first.index("badly310.2110.008450.106")
+
+
 @pytest.mark.parametrize("name", [name for name in SCHEMAS if name not in ("results", "sparsity")])
 def test_a_missing_artefact_is_named_with_its_remedy(run_dir, name):
     (run_dir / f"{name}.parquet").unlink()

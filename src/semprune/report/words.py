@@ -1,0 +1,55 @@
+"""What the words table shows: a concept's strongest neuron at each of its words, dense and pruned."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from semprune.report.artefacts import RunArtefacts
+from semprune.report.formats import small
+from semprune.report.labels import Setting
+from semprune.report.schema import records
+
+WORDS = 8  # of each concept: the most frequent ones; the artefact holds more
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word: how often it occurs, the neuron's dense activation, and what each setting leaves of it."""
+
+    word: str
+    n: int
+    dense: str
+    pruned: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptWords:
+    """The words of one concept at one neuron, ``layers.15.mlp/219``."""
+
+    neuron: str
+    settings: list[Setting]
+    words: list[Word]
+
+
+def concept_words(run: RunArtefacts) -> dict[str, ConceptWords]:
+    """Words by concept; empty without ``word_activations.parquet``. The neuron is the first the artefact lists."""
+    if run.word_activations is None:
+        return {}
+    found = {}
+    for concept, rows in run.word_activations.groupby("concept", sort=False):
+        own = rows[rows["neuron"] == rows["neuron"].iloc[0]]
+        settings = [setting for setting in run.settings if (own["setting"] == setting.label).any()]
+        left = {(row["word"], row["setting"]): row["pruned"] for row in records(own)}
+        once = own.drop_duplicates("word").sort_values("n", ascending=False, kind="stable")
+        words = [
+            Word(
+                str(row["word"]),
+                int(row["n"]),
+                small(row["dense"]),
+                [small(left.get((row["word"], setting.label), math.nan)) for setting in settings],
+            )
+            for row in records(once)[:WORDS]
+        ]
+        found[str(concept)] = ConceptWords(str(own["neuron"].iloc[0]), settings, words)
+    return found

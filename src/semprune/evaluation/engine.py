@@ -38,6 +38,7 @@ class Throughput:
     Attributes:
         requests: Requests scored.
         tokens: Tokens computed: those that requests share count once, padding does not count.
+        logits: Positions whose logits were made.
         read: Tokens of the requests themselves, each with its context: what is computed where nothing is shared.
         seconds: Time in forwards and around them.
         token_budget: Most tokens of a batch, as it was in the end.
@@ -46,6 +47,7 @@ class Throughput:
 
     requests: int = 0
     tokens: int = 0
+    logits: int = 0
     read: int = 0
     seconds: float = 0.0
     token_budget: int = 0
@@ -156,6 +158,7 @@ class Engine:
         own = [requests[index] for tree in batch for index in tree.requests]
         self.throughput.requests += len(own)
         self.throughput.tokens += sum(len(tree.tokens) for tree in batch)
+        self.throughput.logits += sum(len({place for own in tree.positions for place in own}) for tree in batch)
         self.throughput.read += sum(len(request.input_ids) for request in own)
         self.throughput.seconds += seconds
 

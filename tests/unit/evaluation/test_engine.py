@@ -43,9 +43,10 @@ def test_shared_tokens_are_computed_once(llama):
     engine = Engine(llama, 0)
     scores(engine)
     hook.remove()
-    assert seen == [(2, 16)]  # the context and three branches of two tokens; beside it both short texts in one row
+    assert seen == [(1, 24)]  # the context and three branches of two tokens, and behind them both short texts
     cost = engine.throughput
     assert (cost.requests, cost.tokens, cost.read, cost.halved) == (5, 16 + 2 * 4, 3 * 12 + 2 * 4, 0)
+    assert cost.logits == 1 + 3 * 2 + 2 * 2  # the context's last position serves three continuations
     assert cost.tokens_per_second == pytest.approx(24 / cost.seconds)
 
 
@@ -81,7 +82,7 @@ def test_a_budget_that_is_too_large_is_halved_and_every_request_is_scored(llama,
     engine = Engine(small, 0)
     with caplog.at_level(logging.WARNING, logger="semprune.evaluation"):
         assert scores(engine) == pytest.approx(expected(llama, reference_logprobs), abs=1e-5)
-    assert small.tried[0] == 32  # 24 tokens in two rows of 16; then 12 fit
+    assert small.tried[0] == 24  # then 12 fit
     assert max(small.tried[1:]) <= 12
     assert (engine.throughput.halved, engine.throughput.token_budget) == (1, 12)
     assert "memory ran out at 4096 tokens, going on with 12" in caplog.text

@@ -6,8 +6,8 @@
 
 The sides take turns on slices of the same items, so that a busy machine slows all of them; only the ratios say
 something. The floor is what no scoring can beat without a smaller model: the different tokens of the requests through
-the decoder blocks alone (``blocks``: no head, no padding, no masks), or with the logits that are read (``with logits``).
-With one thread, seconds are the processor's own.
+the decoder blocks alone (``blocks``: no head, no padding, no masks), or with the logits that are read (``with
+logits``). With one thread, seconds are the processor's own.
 
 The harness's batch size is 16 unless told. Its ``auto`` tries 64 rows of the longest request five times before it
 begins, which on a CPU takes longer than the small default run; pass ``--batch-size auto`` with a larger limit.

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from semprune.data.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError, SettingError
@@ -140,9 +138,7 @@ class Engine:
         return plan_batches(trees, budget, branching=branching)
 
     def _forward(self, trees: Sequence[PrefixTree], requests: Sequence[EncodedRequest]) -> Scored:
-        sums, greedy = score_packed(self.model, pack(trees, requests, self.padding), len(requests))
-        own = [index for tree in trees for index in tree.requests]
-        return Scored(tuple(own), tuple(sums[own].tolist()), tuple(greedy[own].tolist()))
+        return score_packed(self.model, pack(trees, requests, self.padding))
 
     def _halve(self, batch: Sequence[PrefixTree], error: BaseException) -> None:
         budget = self.throughput.token_budget
@@ -163,18 +159,15 @@ class Engine:
         self.throughput.seconds += seconds
 
 
-def score_packed(
-    model: CausalLM, batch: PackedBatch, count: int
-) -> tuple[Float[Tensor, " requests"], Bool[Tensor, " requests"]]:
+def score_packed(model: CausalLM, batch: PackedBatch) -> Scored:
     """Log-likelihoods of the requests of a packed batch, in one forward.
 
     Args:
         model: Any causal LM with a head.
         batch: The rows.
-        count: Requests in the caller's list.
 
     Returns:
-        Summed log-probabilities in nats (float64) and greedy flags, on CPU; 0 and True for requests of other batches.
+        The scores, in the order of the requests' indices.
 
     Raises:
         CaptureError: If the model has no head, or is compiled.
@@ -183,9 +176,10 @@ def score_packed(
         logprobs, greedy = token_logprobs(
             model, batch.input_ids, batch.attention_mask, batch.row, batch.position, batch.target, trees=batch.trees
         )
-    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, batch.request, logprobs.cpu().double())
-    misses = torch.zeros(count, dtype=torch.int64).index_add_(0, batch.request, (~greedy).cpu().long())
-    return sums, misses == 0
+    requests, place = batch.request.unique(return_inverse=True)
+    sums = torch.zeros(len(requests), dtype=torch.float64).index_add_(0, place, logprobs.cpu().double())
+    misses = torch.zeros(len(requests), dtype=torch.int64).index_add_(0, place, (~greedy).cpu().long())
+    return Scored(tuple(requests.tolist()), tuple(sums.tolist()), tuple((misses == 0).tolist()))
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

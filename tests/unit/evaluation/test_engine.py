@@ -10,6 +10,7 @@ import torch
 from semprune.data.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError, SettingError
 from semprune.evaluation.engine import Engine
+from semprune.evaluation.scorer import Scorer
 
 CONTEXT = tuple(range(1, 11))
 REQUESTS = [EncodedRequest((*CONTEXT, first, 50), (first, 50, 7), 9) for first in (20, 21, 22)] + [
@@ -106,3 +107,13 @@ def test_a_budget_must_be_a_number_of_tokens(llama):
         with pytest.raises(SettingError, match="or auto"):
             Engine(llama, 0, budget)
     assert list(Engine(llama, 0).score([])) == []
+
+
+def test_a_scorer_remembers_what_fits_from_batch_to_batch(llama, batch_of):
+    small = Small(llama, 13, MemoryError())
+    rows = [list(request.input_ids) for request in REQUESTS]
+    batch = batch_of(rows, [(row, request.start, list(request.targets), 0) for row, request in enumerate(REQUESTS)])
+    scorer = Scorer()
+    [first], [second] = scorer.update(small, batch), scorer.update(small, batch)
+    assert first.scores == pytest.approx(second.scores, abs=1e-6)
+    assert sum(tokens > 13 for tokens in small.tried) == 1

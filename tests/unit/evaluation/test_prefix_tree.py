@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semprune.data.encoding import EncodedRequest
@@ -32,6 +32,7 @@ def ancestors(tree, index):
     return tuple(reversed(path))
 
 
+@settings(deadline=None)
 @given(INPUTS, st.booleans())
 def test_every_target_is_predicted_by_the_end_of_its_own_text(requests, branching):
     trees = grow_trees(requests, branching=branching)
@@ -48,6 +49,7 @@ def test_every_target_is_predicted_by_the_end_of_its_own_text(requests, branchin
                 assert tree.depth[position] == len(text) - 1
 
 
+@settings(deadline=None)
 @given(INPUTS)
 def test_no_tree_holds_a_beginning_twice_and_no_path_begins_another(requests):
     for tree in grow_trees(requests, branching=True):
@@ -101,6 +103,7 @@ def test_rows_are_filled_and_one_text_per_row_needs_no_mask():
     assert pack(paths, requests, 0).trees is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=30))
 def test_every_tree_has_a_place_and_rows_are_no_longer_than_twice_the_largest(sizes):
     sizes = sorted(sizes, reverse=True)

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from semprune.data.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError, SettingError
@@ -38,6 +36,7 @@ class Throughput:
     Attributes:
         requests: Requests scored.
         tokens: Tokens computed: those that requests share count once, padding does not count.
+        logits: Positions whose logits were made.
         read: Tokens of the requests themselves, each with its context: what is computed where nothing is shared.
         seconds: Time in forwards and around them.
         token_budget: Most tokens of a batch, as it was in the end.
@@ -46,6 +45,7 @@ class Throughput:
 
     requests: int = 0
     tokens: int = 0
+    logits: int = 0
     read: int = 0
     seconds: float = 0.0
     token_budget: int = 0
@@ -138,9 +138,7 @@ class Engine:
         return plan_batches(trees, budget, branching=branching)
 
     def _forward(self, trees: Sequence[PrefixTree], requests: Sequence[EncodedRequest]) -> Scored:
-        sums, greedy = score_packed(self.model, pack(trees, requests, self.padding), len(requests))
-        own = [index for tree in trees for index in tree.requests]
-        return Scored(tuple(own), tuple(sums[own].tolist()), tuple(greedy[own].tolist()))
+        return score_packed(self.model, pack(trees, requests, self.padding))
 
     def _halve(self, batch: Sequence[PrefixTree], error: BaseException) -> None:
         budget = self.throughput.token_budget
@@ -156,22 +154,20 @@ class Engine:
         own = [requests[index] for tree in batch for index in tree.requests]
         self.throughput.requests += len(own)
         self.throughput.tokens += sum(len(tree.tokens) for tree in batch)
+        self.throughput.logits += sum(len({place for own in tree.positions for place in own}) for tree in batch)
         self.throughput.read += sum(len(request.input_ids) for request in own)
         self.throughput.seconds += seconds
 
 
-def score_packed(
-    model: CausalLM, batch: PackedBatch, count: int
-) -> tuple[Float[Tensor, " requests"], Bool[Tensor, " requests"]]:
+def score_packed(model: CausalLM, batch: PackedBatch) -> Scored:
     """Log-likelihoods of the requests of a packed batch, in one forward.
 
     Args:
         model: Any causal LM with a head.
         batch: The rows.
-        count: Requests in the caller's list.
 
     Returns:
-        Summed log-probabilities in nats (float64) and greedy flags, on CPU; 0 and True for requests of other batches.
+        The scores, in the order of the requests' indices.
 
     Raises:
         CaptureError: If the model has no head, or is compiled.
@@ -180,9 +176,10 @@ def score_packed(
         logprobs, greedy = token_logprobs(
             model, batch.input_ids, batch.attention_mask, batch.row, batch.position, batch.target, trees=batch.trees
         )
-    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, batch.request, logprobs.cpu().double())
-    misses = torch.zeros(count, dtype=torch.int64).index_add_(0, batch.request, (~greedy).cpu().long())
-    return sums, misses == 0
+    requests, place = batch.request.unique(return_inverse=True)
+    sums = torch.zeros(len(requests), dtype=torch.float64).index_add_(0, place, logprobs.cpu().double())
+    misses = torch.zeros(len(requests), dtype=torch.int64).index_add_(0, place, (~greedy).cpu().long())
+    return Scored(tuple(requests.tolist()), tuple(sums.tolist()), tuple((misses == 0).tolist()))
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

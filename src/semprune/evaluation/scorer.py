@@ -6,6 +6,7 @@ import pandas as pd
 from torch import distributed
 
 from semprune.evaluation.causal_lm import CausalLM
+from semprune.evaluation.engine import Engine
 from semprune.evaluation.predictions import Prediction, predict, prediction_table
 from semprune.evaluation.scoring import score_batch
 from semprune.types import ScoringBatch
@@ -26,6 +27,7 @@ class Scorer:
     def __init__(self) -> None:
         """Start without predictions."""
         self._predictions: list[Prediction] = []
+        self._engine: Engine | None = None  # of the last model: it remembers how much fits in memory
 
     def __len__(self) -> int:
         """Return the number of predictions on this rank, repeats included."""
@@ -43,8 +45,11 @@ class Scorer:
 
         Raises:
             NonFiniteError: If the model gives NaN or infinite log-probabilities.
+            OutOfMemoryError: If memory runs out on a single request.
         """
-        logprobs, _ = score_batch(model, batch)
+        if self._engine is None or self._engine.model is not model:
+            self._engine = Engine(model, padding=0)
+        logprobs, _ = score_batch(model, batch, engine=self._engine)
         scores: list[list[float]] = [[] for _ in batch.items]
         for item, logprob in zip(batch.item.tolist(), logprobs.tolist(), strict=True):
             scores[item].append(logprob)

@@ -12,15 +12,14 @@ from torch import Tensor
 from semprune.data.encoding import EncodedRequest, check_tokenizer, encode_request, padding_token
 from semprune.errors import NonFiniteError
 from semprune.evaluation.causal_lm import CausalLM, context_length
-from semprune.evaluation.engine import Engine, TokenBudget, score_packed
-from semprune.evaluation.packing import pack
-from semprune.evaluation.prefix_tree import grow_trees
-from semprune.evaluation.tree_attention import reads_trees
+from semprune.evaluation.engine import Engine, TokenBudget
 from semprune.types import ScoringBatch
 
 
-def score_batch(model: CausalLM, batch: ScoringBatch) -> tuple[Float[Tensor, " requests"], Bool[Tensor, " requests"]]:
-    r"""Log-likelihood of every request of a batch, in one forward.
+def score_batch(
+    model: CausalLM, batch: ScoringBatch, *, engine: Engine | None = None
+) -> tuple[Float[Tensor, " requests"], Bool[Tensor, " requests"]]:
+    r"""Log-likelihood of every request of a batch, in one forward where memory allows it.
 
     .. math:: \ell_r = \sum_{k=0}^{K_r-1} \log p(y_{rk} \mid x_{\le s_r + k})
 
@@ -32,20 +31,23 @@ def score_batch(model: CausalLM, batch: ScoringBatch) -> tuple[Float[Tensor, " r
     Args:
         model: Any causal LM with a head.
         batch: Rows and requests; may hold none.
+        engine: The model's engine, which remembers how much fits in memory; None starts anew.
 
     Returns:
         Summed log-probabilities in nats (float64, CPU), and whether each token was the likeliest (CPU).
 
     Raises:
         NonFiniteError: If a log-probability is NaN or infinite.
+        OutOfMemoryError: If memory runs out and the batch cannot be smaller.
         CaptureError: If the model has no head, or is compiled.
     """
-    if not len(batch.targets):  # a rank whose share is empty; models refuse inputs of no rows
-        return torch.zeros(0, dtype=torch.float64), torch.zeros(0, dtype=torch.bool)
+    # A rank whose share is empty has no requests, and its model is not asked: models refuse inputs of no rows.
     requests = batch_requests(batch)
-    trees = grow_trees(requests, branching=reads_trees(model))
-    trees.sort(key=lambda tree: -len(tree.tokens))
-    sums, greedy = score_packed(model, pack(trees, requests, padding=0), len(requests))
+    sums = torch.zeros(len(requests), dtype=torch.float64)
+    greedy = torch.zeros(len(requests), dtype=torch.bool)
+    for scored in (engine or Engine(model, padding=0)).score(requests):
+        own = torch.tensor(scored.requests)
+        sums[own], greedy[own] = torch.tensor(scored.sums, dtype=torch.float64), torch.tensor(scored.greedy)
     if not sums.isfinite().all():
         datasets = ", ".join(sorted({f"'{item.dataset}'" for item in batch.items}))
         raise NonFiniteError(f"a log-likelihood in {datasets}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from scipy.stats import spearmanr
@@ -129,6 +129,7 @@ def test_expected_calibration_error_by_hand():
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_a_weight_of_k_is_the_item_k_times(name, seed):
     items = toy(items=24, choices=3, seed=seed, ties=seed % 2 == 0)

@@ -10,6 +10,7 @@ import torch
 from semprune.data.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError, SettingError
 from semprune.evaluation.engine import Engine
+from semprune.evaluation.scorer import Scorer
 
 CONTEXT = tuple(range(1, 11))
 REQUESTS = [EncodedRequest((*CONTEXT, first, 50), (first, 50, 7), 9) for first in (20, 21, 22)] + [
@@ -43,9 +44,10 @@ def test_shared_tokens_are_computed_once(llama):
     engine = Engine(llama, 0)
     scores(engine)
     hook.remove()
-    assert seen == [(2, 16)]  # the context and three branches of two tokens; beside it both short texts in one row
+    assert seen == [(1, 24)]  # the context and three branches of two tokens, and behind them both short texts
     cost = engine.throughput
     assert (cost.requests, cost.tokens, cost.read, cost.halved) == (5, 16 + 2 * 4, 3 * 12 + 2 * 4, 0)
+    assert cost.logits == 1 + 3 * 2 + 2 * 2  # the context's last position serves three continuations
     assert cost.tokens_per_second == pytest.approx(24 / cost.seconds)
 
 
@@ -81,7 +83,7 @@ def test_a_budget_that_is_too_large_is_halved_and_every_request_is_scored(llama,
     engine = Engine(small, 0)
     with caplog.at_level(logging.WARNING, logger="semprune.evaluation"):
         assert scores(engine) == pytest.approx(expected(llama, reference_logprobs), abs=1e-5)
-    assert small.tried[0] == 32  # 24 tokens in two rows of 16; then 12 fit
+    assert small.tried[0] == 24  # then 12 fit
     assert max(small.tried[1:]) <= 12
     assert (engine.throughput.halved, engine.throughput.token_budget) == (1, 12)
     assert "memory ran out at 4096 tokens, going on with 12" in caplog.text
@@ -105,3 +107,13 @@ def test_a_budget_must_be_a_number_of_tokens(llama):
         with pytest.raises(SettingError, match="or auto"):
             Engine(llama, 0, budget)
     assert list(Engine(llama, 0).score([])) == []
+
+
+def test_a_scorer_remembers_what_fits_from_batch_to_batch(llama, batch_of):
+    small = Small(llama, 13, MemoryError())
+    rows = [list(request.input_ids) for request in REQUESTS]
+    batch = batch_of(rows, [(row, request.start, list(request.targets), 0) for row, request in enumerate(REQUESTS)])
+    scorer = Scorer()
+    [first], [second] = scorer.update(small, batch), scorer.update(small, batch)
+    assert first.scores == pytest.approx(second.scores, abs=1e-6)
+    assert sum(tokens > 13 for tokens in small.tried) == 1

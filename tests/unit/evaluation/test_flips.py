@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semprune.errors import UnpairedPredictionsError
@@ -41,6 +41,7 @@ def test_each_kind_of_flip_with_both_scores():
 SCORES = st.lists(st.integers(-5, 0), min_size=3, max_size=3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), SCORES, SCORES), min_size=1, max_size=20))
 def test_lost_minus_gained_is_the_drop_in_right_answers(rows):
     dense = table([(label, scores) for label, scores, _ in rows])

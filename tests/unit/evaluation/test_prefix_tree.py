@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semprune.data.encoding import EncodedRequest
@@ -32,6 +32,7 @@ def ancestors(tree, index):
     return tuple(reversed(path))
 
 
+@settings(deadline=None)
 @given(INPUTS, st.booleans())
 def test_every_target_is_predicted_by_the_end_of_its_own_text(requests, branching):
     trees = grow_trees(requests, branching=branching)
@@ -48,6 +49,7 @@ def test_every_target_is_predicted_by_the_end_of_its_own_text(requests, branchin
                 assert tree.depth[position] == len(text) - 1
 
 
+@settings(deadline=None)
 @given(INPUTS)
 def test_no_tree_holds_a_beginning_twice_and_no_path_begins_another(requests):
     for tree in grow_trees(requests, branching=True):
@@ -87,16 +89,32 @@ def test_a_tree_stops_growing_at_twice_what_is_shared_or_at_the_callers_limit():
     assert sizes == [shown + 200] * 5
 
 
+def tokens_of(rows):
+    return [[tree.tokens for tree in row] for row in rows]
+
+
 def test_rows_are_filled_and_one_text_per_row_needs_no_mask():
-    trees = grow_trees([request([1, 2], 1), request([3, 4, 5], 1), request([3, 9], 0), request([6], 0)], branching=True)
-    batches = plan_batches(trees, 100, branching=True)
-    assert [[tree.tokens for tree in row] for row in pack_rows(batches[0])] == [[(3, 4, 5, 9)], [(1, 2), (6,)]]
-    paths = plan_batches([tree for tree in trees if tree.is_path], 100, branching=True)
-    assert [[tree.tokens for tree in row] for row in pack_rows(paths[0])] == [[(1, 2)], [(6,)]]
-    assert (
-        pack(paths[0], [request([1, 2], 1), request([3, 4, 5], 1), request([3, 9], 0), request([6], 0)], 0).trees
-        is None
-    )
+    requests = [request([1, 2], 1), request([3, 4, 5], 1), request([3, 9], 0), request([6], 0)]
+    [batch] = plan_batches(grow_trees(requests, branching=True), 100, branching=True)
+    # 4 + 2 + 1 tokens: two rows of 4 leave one to pad; one of 7 none
+    assert tokens_of(pack_rows(batch)) == [[(3, 4, 5, 9), (1, 2), (6,)]]
+    paths = [tree for tree in batch if tree.is_path]
+    assert tokens_of(pack_rows(paths)) == [[(1, 2)], [(6,)]]
+    assert pack(paths, requests, 0).trees is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=30))
+def test_every_tree_has_a_place_and_rows_are_no_longer_than_twice_the_largest(sizes):
+    sizes = sorted(sizes, reverse=True)
+    requests = [request([100 + number] * size, 0) for number, size in enumerate(sizes)]
+    requests.append(request([100] * (sizes[0] - 1) + [99] * 2, 0))  # the first one branches
+    trees = sorted(grow_trees(requests, branching=True), key=lambda tree: -len(tree.tokens))
+    rows = pack_rows(trees)
+    assert sorted(tree.requests for row in rows for tree in row) == sorted(tree.requests for tree in trees)
+    assert max(sum(len(tree.tokens) for tree in row) for row in rows) <= 2 * len(trees[0].tokens)
+    alone = len(trees) * len(trees[0].tokens)
+    assert len(rows) * max(sum(len(tree.tokens) for tree in row) for row in rows) <= alone
 
 
 def test_batches_stay_within_the_budget_largest_first():
@@ -108,8 +126,11 @@ def test_batches_stay_within_the_budget_largest_first():
 
 
 def test_padding_sees_itself_only():
-    requests = [request([1, 2, 3], 0), request([1, 9], 0), request([4, 5], 0)]
+    requests = [request([1, 2, 3], 0), request([1, 9], 0), request([4, 5, 6], 0), request([7, 8], 0)]
     batch = pack(sorted(grow_trees(requests, branching=True), key=lambda tree: -len(tree.tokens)), requests, 0)
-    assert batch.input_ids.tolist() == [[1, 2, 3, 9], [4, 5, 0, 0]]
-    assert visible(batch.trees)[1].long().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-    assert visible(batch.trees, window=1)[0].long().tolist() == torch.eye(4).long().tolist()
+    assert batch.input_ids.tolist() == [[1, 2, 3, 9, 0], [4, 5, 6, 7, 8]]
+    first, second = visible(batch.trees).long().tolist()
+    assert first == [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
+    assert second == [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 1, 1]]
+    assert batch.trees.depth.tolist() == [[0, 1, 2, 1, 0], [0, 1, 2, 0, 1]]
+    assert visible(batch.trees, window=1)[0].long().tolist() == torch.eye(5).long().tolist()

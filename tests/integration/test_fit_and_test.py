@@ -16,7 +16,7 @@ from semprune.attribution import load_association
 from semprune.attribution.encoder import Encoder
 from semprune.attribution.learner import forward_sites
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, SettingError
-from semprune.pruning.callbacks import Magnitude, Wanda
+from semprune.pruning.callbacks import Magnitude, SparseGPT, Wanda
 
 # Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers;
 # Lightning remarks that a module without training-mode parts is in evaluation mode.
@@ -133,6 +133,21 @@ def test_an_unknown_kind_of_site_is_refused(lm, tmp_path):
     module.hparams["sites"] = ["heads"]
     with pytest.raises(SettingError, match="kinds must be some of mlp, attention, got 'heads'"):
         tiny_trainer(tmp_path).fit(module, datamodule=TinyData(lm))
+
+
+def test_the_weights_only_loss_counts_the_weights_that_a_method_moves(fitted, lm, tmp_path):
+    module, _ = fitted
+    module.outcomes.clear()
+    pruner = SparseGPT(0.5, batch_size=4)
+    tiny_trainer(tmp_path, callbacks=[pruner]).test(module, datamodule=TinyData(lm), verbose=False)
+    dense, pruned = module.outcomes["dense"], module.outcomes["sparsegpt"]
+    association = module.association()
+    moved = dense.weights_only_loss(lm, association, pruned.weights)
+    masked = dense.weights_only_loss(lm, association, pruner.report.masks)
+    kept = pruned.weights["model.layers.0.mlp.up_proj"]
+    assert torch.equal(kept != 0, pruner.report.masks["model.layers.0.mlp.up_proj"])
+    assert (moved["wsl"] > masked["wsl"]).all()
+    assert dense.weights is None
 
 
 def test_two_pruners_at_once_are_refused(fitted, lm, tmp_path):

@@ -30,6 +30,7 @@ from semprune.attribution.reading import ReadingPrecision
 from semprune.backbones import Backbone, load_backbone, neuron_sites
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, PrecisionError
+from semprune.pruning import find_method, methods
 from semprune.ranks import sum_over_ranks
 from semprune.types import DocumentBatch, Fingerprint, ScoringBatch
 
@@ -298,6 +299,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         outcome.finish()
         if self.text is not None:
             outcome.read_text(self.lm, self.text)
+        if self.learner is not None and self.condition in methods() and find_method(self.condition).changes_weights:
+            outcome.keep_weights(self.lm)
         dense = self.outcomes.get("dense") if self.condition != "dense" else None
         if self.logger is not None:
             association = self.association() if self.learner is not None and dense is not None else None

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from semprune.attribution.association import Association
-from semprune.attribution.concept_norms import ConceptNorms
+from semprune.attribution.concept_norms import INPUT_ROLES, ConceptNorms
 from semprune.attribution.damage import semantic_damage
 from semprune.attribution.evidence import token_evidence
 from semprune.attribution.held_out import HeldOutSums
@@ -21,6 +21,7 @@ from semprune.attribution.weights_only import weights_only_loss
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
 from semprune.evaluation import Scorer, perplexity, summarise
+from semprune.pruning.linear import stored_weight
 
 
 class TestOutcome:
@@ -32,6 +33,7 @@ class TestOutcome:
         held_out: Associations on held-out documents; None without an association.
         nll: Mean NLL of each held-out sequence; None where no text was given.
         watch: Raw activations of the watched neurons; None without any.
+        weights: The pruned MLPs' weights, where the method changes those that it keeps; after :meth:`keep_weights`.
         norms: Norms of the MLPs' inputs over each concept's tokens, for the weights-only loss; None where not asked.
     """
 
@@ -56,6 +58,7 @@ class TestOutcome:
             self.watch = Watch(watched, learner.standardiser.slices, len(learner.shape.classes))
 
     nll: Tensor | None = None
+    weights: dict[str, Tensor] | None = None
 
     def read_text(self, lm: Backbone, text: Int[Tensor, "sequences tokens"]) -> None:
         """Measure the perplexity's losses, under the masks of this pass."""
@@ -98,10 +101,18 @@ class TestOutcome:
             return pd.DataFrame()
         return semantic_damage(association, dense.held_out, self.held_out)
 
-    def weights_only_loss(
-        self, lm: Backbone, association: Association, masks: Mapping[str, Bool[Tensor, "rows columns"]]
-    ) -> pd.DataFrame:
-        """Weights-only semantic loss of masks, from this dense pass; empty where nothing was gathered for it.
+    def keep_weights(self, lm: Backbone) -> None:
+        """Copy the MLPs' weights as they are in this pass: for methods that change the weights they keep."""
+        own = [matrix for matrix in lm.matrices if matrix.role in (*INPUT_ROLES, "down") and matrix.expert is None]
+        self.weights = {matrix.name: stored_weight(lm.model, matrix.name).to("cpu", copy=True) for matrix in own}
+
+    def weights_only_loss(self, lm: Backbone, association: Association, changed: Mapping[str, Tensor]) -> pd.DataFrame:
+        """Weights-only semantic loss of a pruning, from this dense pass; empty where nothing was gathered for it.
+
+        Args:
+            lm: The backbone, dense again.
+            association: The fitted association.
+            changed: Masks, or :attr:`weights` of the pruned pass where there are any.
 
         Raises:
             BackboneMismatchError: The association is another backbone's.
@@ -111,7 +122,7 @@ class TestOutcome:
         if any(site.kind != "mlp" for site in association.sites):
             return pd.DataFrame()  # heads have no gate, up and down of their own
         effects = self.held_out.effects().cpu()
-        return weights_only_loss(lm, association, self.norms, PrunedWeights(lm, masks), effects=effects)
+        return weights_only_loss(lm, association, self.norms, PrunedWeights(lm, changed), effects=effects)
 
     def scalars(self, dense: TestOutcome | None, association: Association | None) -> dict[str, float]:
         """Values for a logger: ``dataset/metric``, and ``semantic_loss/concept`` of a pruned pass."""

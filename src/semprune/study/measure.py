@@ -78,7 +78,7 @@ def loss_table(
 ) -> pd.DataFrame:
     """Semantic loss by activations, and by weights alone in the columns ``wsl``, ``wsl_low`` and ``wsl_high``."""
     loss = outcome.semantic_loss(dense, association)
-    by_weights = dense.weights_only_loss(lm, association, report.masks)
+    by_weights = dense.weights_only_loss(lm, association, outcome.weights or report.masks)
     if loss.empty or by_weights.empty:
         return loss
     return loss.merge(by_weights.drop(columns="n_tokens"), on=["concept", "level", "layer"], how="left")

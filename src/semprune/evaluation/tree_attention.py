@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 # fmt: off
@@ -85,21 +85,24 @@ def tree_inputs(model: Any, trees: TreeRows) -> dict[str, Any]:
         trees: Packed rows, on the model's device.
 
     Returns:
-        ``position_ids`` ``[rows, tokens]``, and ``attention_mask`` as values to add, ``[rows, 1, tokens, tokens]`` in
-        the model's dtype; one for each kind of layer where the model has several.
+        ``position_ids`` ``[rows, tokens]``, and ``attention_mask`` ``[rows, 1, tokens, tokens]`` in the form that the
+        model's attention takes (true where it sees for SDPA, values to add for eager attention); one for each kind of
+        layer where the model has several.
     """
     config = model.config
     window = getattr(config, "sliding_window", None)
     kinds = set(getattr(config, "layer_types", None) or ())
     masks: Any
     if "sliding_attention" in kinds:
-        full, sliding = _added(model, visible(trees)), _added(model, visible(trees, window))
+        full, sliding = _as_mask(model, visible(trees)), _as_mask(model, visible(trees, window))
         masks = {"full_attention": full, "sliding_attention": sliding} if len(kinds) > 1 else sliding
     else:
-        masks = _added(model, visible(trees, None if kinds else window))
+        masks = _as_mask(model, visible(trees, None if kinds else window))
     return {"attention_mask": masks, "position_ids": trees.depth}
 
 
-def _added(model: Any, seen: Bool[Tensor, "rows tokens tokens"]) -> Float[Tensor, "rows 1 tokens tokens"]:
+def _as_mask(model: Any, seen: Bool[Tensor, "rows tokens tokens"]) -> Shaped[Tensor, "rows 1 tokens tokens"]:
+    if model.config._attn_implementation == "sdpa":  # true and false fit queries of any dtype, also under autocast
+        return seen[:, None]
     lowest = torch.finfo(model.dtype).min
     return torch.zeros(seen.shape, dtype=model.dtype, device=seen.device).masked_fill_(~seen, lowest)[:, None]

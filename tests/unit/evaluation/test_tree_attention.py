@@ -67,6 +67,16 @@ def test_eager_attention_reads_trees_too(architecture):
     torch.testing.assert_close(in_trees(model), alone(model), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_half_precision_and_autocast_read_trees_too(implementation):
+    exact = alone(tiny.make_model("LlamaForCausalLM"))
+    model = tiny.make_model("LlamaForCausalLM", attn_implementation=implementation)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = in_trees(model)
+    torch.testing.assert_close(mixed, exact, rtol=0.02, atol=0)
+    torch.testing.assert_close(in_trees(model.to(torch.bfloat16)), exact, rtol=0.02, atol=0)
+
+
 def test_the_difference_is_rounding():
     model = tiny.make_model("GPT2LMHeadModel").double()  # others work in fp32 in places
     torch.testing.assert_close(in_trees(model), alone(model), rtol=0, atol=1e-10)

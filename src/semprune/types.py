@@ -89,7 +89,7 @@ class LayerStats:
         mean_squares: fp32 running mean over sequences of each sequence's sum of squares, in the arithmetic of the
             published code; only gathered for ``selection: reference``.
         second_moments: Twice the mean over sequences of each one's token-weighted sum of outer products, fp32: the
-            Hessian of SCIENCE P4; only gathered for methods that read it.
+            Hessian of equations.md P4; only gathered for methods that read it.
     """
 
     sum_squares: Float[Tensor, " in"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +24,15 @@ def test_leftovers_of_a_killed_process_go_and_those_of_a_running_one_stay(tmp_pa
     assert (tmp_path / "x.txt").read_text() == "whole"
 
 
-def test_a_block_that_fails_leaves_the_old_file(tmp_path):
-    write_text(tmp_path / "x.txt", "old")
-    with pytest.raises(OSError, match="full"), atomic(tmp_path / "x.txt") as temporary:
+def write_half(path: Path) -> None:
+    with atomic(path) as temporary:
         temporary.write_text("new")
         raise OSError("full")
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path):
+    write_text(tmp_path / "x.txt", "old")
+    with pytest.raises(OSError, match="full"):
+        write_half(tmp_path / "x.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
     assert (tmp_path / "x.txt").read_text() == "old"

@@ -69,12 +69,12 @@ class Association:
 
     @property
     def specificity(self) -> Float[Tensor, "neurons concepts"]:
-        """Row specificity ρ, within each level (SCIENCE S4)."""
+        """Row specificity ρ, within each level (equations.md S4)."""
         return self._by_level(row_specificity)
 
     @property
     def score(self) -> Float[Tensor, "neurons concepts"]:
-        """Association score S, 0 where not gated (SCIENCE S4)."""
+        """Association score S, 0 where not gated (equations.md S4)."""
         return self._by_level(association_score) * self.gate
 
     def _by_level(self, function: Any) -> Float[Tensor, "neurons concepts"]:

@@ -1,4 +1,4 @@
-"""Causal check (SCIENCE S7): does ablating the neurons of a concept hurt it, and little else?"""
+"""Causal check (equations.md S7): does ablating the neurons of a concept hurt it, and little else?"""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def causal_check(
     Returns:
         One row per share, selection and metric (``auroc``, ``perplexity``, ``label_logprob``: log-probability of the
         right choice; with ``labels`` ``concept_logprob``): value, 95 % interval, difference to dense with its interval
-        and paired p, and ``excess``: difference to the matched random draws with its paired interval and p, SCIENCE
-        S7's CE with the sign of the metric.
+        and paired p, and ``excess``: difference to the matched random draws with its paired interval and p,
+        equations.md S7's CE with the sign of the metric.
 
     Raises:
         ConfigurationError: Fewer neurons are discoveries than are to be ablated.

@@ -1,4 +1,4 @@
-"""Causal semantic loss (SCIENCE L3): what the neurons' change at a concept's tokens does to the outcome."""
+"""Causal semantic loss (equations.md L3): what the neurons' change at a concept's tokens does to the outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Specificity of causal effects (SCIENCE S7): does ablating one concept's neurons spare the other concepts' words?"""
+"""Specificity of causal effects (equations.md S7): does ablating one concept's neurons spare the others' words?"""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def causal_specificity(
     Positive effects are harm, in nats per word, beyond what matched random neurons do. A concept whose words do not
     occur in the text has no effect (NaN) and is left out of the mean.
 
-    Source: SCIENCE S7.
+    Source: equations.md S7.
 
     Args:
         lm: The dense backbone.

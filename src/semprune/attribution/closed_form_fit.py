@@ -73,7 +73,7 @@ def reading_precision(
     """Average precision of reading each token-level concept from its surest neurons, on held-out documents.
 
     The decoder's start is used: the neurons of largest |t|, weighted by their normalised effects, so that a fit
-    without SGD can be judged. Source: SCIENCE S6.
+    without SGD can be judged. Source: equations.md S6.
 
     Returns:
         One value per token-level concept; NaN where no held-out token carries it.

@@ -1,4 +1,4 @@
-"""Norms of the MLPs' inputs over each concept's tokens (`‖X_i‖_c` of SCIENCE L4), gathered in one dense pass."""
+"""Norms of the MLPs' inputs over each concept's tokens (`‖X_i‖_c` of equations.md L4), gathered in one dense pass."""
 
 from __future__ import annotations
 

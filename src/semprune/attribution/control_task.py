@@ -1,4 +1,4 @@
-"""Control task (SCIENCE S5): is a concept read, or only its words? The same words' worth of random words tells."""
+"""Control task (equations.md S5): is a concept read, or only its words? The same words' worth of random words tells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoder head (SCIENCE S3): reads a concept back from a few gated neurons; separate from the association."""
+"""The decoder head (equations.md S3): reads a concept back from a few gated neurons; separate from the association."""
 
 from __future__ import annotations
 

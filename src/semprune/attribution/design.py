@@ -1,4 +1,4 @@
-"""Regressors of the encoding model (SCIENCE S2): standardised concept labels, then nuisances."""
+"""Regressors of the encoding model (equations.md S2): standardised concept labels, then nuisances."""
 
 from __future__ import annotations
 

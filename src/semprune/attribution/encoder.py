@@ -115,7 +115,7 @@ class Encoder(nn.Module):
 
     @property
     def t(self) -> Float[Tensor, "neurons concepts"]:
-        """Document-clustered t of the closed form (SCIENCE S5); 0 where the variance is 0 (dead neurons)."""
+        """Document-clustered t of the closed form (equations.md S5); 0 where the variance is 0 (dead neurons)."""
         deviation = self.variance.sqrt().float()
         t = self.closed_form[: self.concepts] / deviation.clamp(min=1e-30)
         return torch.where(deviation > 0, t, 0).T

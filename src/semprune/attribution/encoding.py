@@ -1,4 +1,4 @@
-"""The encoding model (SCIENCE S2) as pure functions of streaming sums.
+"""The encoding model (equations.md S2) as pure functions of streaming sums.
 
 Activation is explained by concepts, `z_t = B' m_t + e_t`, with `m = [ŷ, u]` (concept labels, then nuisances).
 Everything the fit needs is in four sums that add exactly over batches, documents and ranks:
@@ -53,7 +53,7 @@ def solve(sums: EncodingSums, ridge: float = 1e-4) -> Float[Tensor, "regressors 
 
     .. math:: B = (G/n + \lambda I)^{-1} R/n
 
-    Source: SCIENCE S2 (ridge regression). Solved in float64.
+    Source: equations.md S2 (ridge regression). Solved in float64.
 
     Args:
         sums: Sufficient statistics.
@@ -92,7 +92,7 @@ def gradient(
 def loss(
     sums: EncodingSums, coefficients: Float[Tensor, "regressors neurons"], ridge: float = 1e-4
 ) -> Float[Tensor, ""]:
-    r"""Encoding loss of SCIENCE S2, summed over neurons, mean over observations.
+    r"""Encoding loss of equations.md S2, summed over neurons, mean over observations.
 
     .. math:: \frac{1}{2n}\left(\sum z^2 - 2\langle B, R\rangle + \langle B, G B\rangle\right)
               + \frac{\lambda}{2}\lVert B\rVert^2

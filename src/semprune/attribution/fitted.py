@@ -22,7 +22,7 @@ def fitted_association(
     """Assemble both levels, gate them, and label every neuron.
 
     Dead neurons and neurons with massive activations are never discoveries: the former say nothing, the latter
-    carry everything (SCIENCE S1).
+    carry everything (equations.md S1).
 
     Args:
         learner: After its learning epochs.

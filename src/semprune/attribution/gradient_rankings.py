@@ -1,4 +1,4 @@
-"""Rankings of neurons by gradients on labelled items: what the association is held against (SCIENCE S7)."""
+"""Rankings of neurons by gradients on labelled items: what the association is held against (equations.md S7)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def gradient_rankings(
 
     with `g` the gradient of the log-odds of the item's right choice. The first is gradient × activation (Shrikumar et
     al. 2016), the second the first-order estimate of mean-ablation itself (attribution patching, Nanda 2023). The
-    first position, where the attention sink is, does not count, as in the association (SCIENCE S1).
+    first position, where the attention sink is, does not count, as in the association (equations.md S1).
 
     Args:
         lm: The dense backbone.

@@ -21,7 +21,7 @@ LEVELS = ("token", "sequence")
 class HeldOutSums:
     """Sufficient statistics of both levels, one set per block of documents.
 
-    The standardisation is the dense model's, unchanged (SCIENCE S1), so dense and pruned effects share one scale.
+    The standardisation is the dense model's, unchanged (equations.md S1), so dense and pruned effects share one scale.
     """
 
     def __init__(self, learner: AttributionLearner) -> None:

@@ -1,4 +1,4 @@
-"""Inference on the association (SCIENCE S5): document-clustered t, p-values and the FDR gate."""
+"""Inference on the association (equations.md S5): document-clustered t, p-values and the FDR gate."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def clustered_scores(
     .. math:: V_{cj} = \sum_k \Big(\sum_{t \in k} w_{tc} (z_{tj} - m_t' B_j)\Big)^2,
               \quad w_t = (G/n+\lambda I)^{-1} m_t / n
 
-    Source: SCIENCE S5; the sandwich estimator with documents as clusters (Liang and Zeger 1986). Residuals are never
-    formed: `Σ_t w_t e_t' = Σ_t w_t z_t' − (Σ_t w_t m_t') B`.
+    Source: equations.md S5; the sandwich estimator with documents as clusters (Liang and Zeger 1986). Residuals are
+    never formed: `Σ_t w_t e_t' = Σ_t w_t z_t' − (Σ_t w_t m_t') B`.
 
     Args:
         influence: `w`; 0 at tokens that do not count.

@@ -205,7 +205,7 @@ class AttributionLearner(nn.Module):
 def pooled(
     z: Float[Tensor, "documents tokens neurons"], valid: Bool[Tensor, "documents tokens"]
 ) -> Float[Tensor, "documents neurons"]:
-    """Mean over each document's valid tokens: sequence labels are used at pooled observations only (SCIENCE S1).
+    """Mean over each document's valid tokens: sequence labels are used at pooled observations only (equations.md S1).
 
     Example:
         >>> pooled(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])).item()

@@ -38,7 +38,7 @@ CHECKPOINT_KEY = "semprune"
 
 
 class NeuronSemanticAttribution(lightning.LightningModule):
-    """Learns the neuron × concept association matrix of a frozen LLM (SCIENCE S1-S6).
+    """Learns the neuron × concept association matrix of a frozen LLM (equations.md S1-S6).
 
     Attributes:
         lm: The frozen backbone; set it before use to share one that is loaded already.

@@ -1,4 +1,4 @@
-"""Negative control (SCIENCE S5): a model of the same shape with random weights, which has learnt nothing."""
+"""Negative control (equations.md S5): a model of the same shape with random weights, which has learnt nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of neurons to ablate: the association's own, and the controls they are held against (SCIENCE S7)."""
+"""Sets of neurons to ablate: the association's own, and the controls they are held against (equations.md S7)."""
 
 from __future__ import annotations
 

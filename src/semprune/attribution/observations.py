@@ -69,7 +69,7 @@ class Observations:
 
         Args:
             take: By level, what is given every site's values: at the tokens that count, or pooled over them.
-            standardised: Whether values are standardised and clipped (SCIENCE S1) or the model's own.
+            standardised: Whether values are standardised and clipped (equations.md S1) or the model's own.
         """
         for seen in self.seen():
             targets = {"token": seen.targets, "sequence": self.learner.sequence_design.targets(seen.batch)}

@@ -1,4 +1,4 @@
-"""Permutation nulls (SCIENCE S5): what associations come out when documents carry the labels of other documents.
+"""Permutation nulls (equations.md S5): what associations come out when documents carry the labels of other documents.
 
 Whole documents change places, so labels keep their bursts, word pairs and positions, and activations their
 dependence inside a document: only the link between the two is cut. A document's labels go to another one of the same

@@ -13,7 +13,7 @@ SINGLE_NEURONS = 5  # the best single neuron is sought among a concept's five su
 
 
 class ReadingPrecision(nn.Module):
-    """Average precision of one level's concepts on held-out documents (SCIENCE S6)."""
+    """Average precision of one level's concepts on held-out documents (equations.md S6)."""
 
     def __init__(self) -> None:
         """Start without observations."""

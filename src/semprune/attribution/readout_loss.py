@@ -1,4 +1,4 @@
-"""Readout loss (SCIENCE L2): how much worse a concept is read back from a pruned model, and whether refitting helps.
+"""Readout loss (equations.md L2): how much worse a concept is read back after pruning, and whether refitting helps.
 
 Frozen, the dense model's head reads the pruned activations; refitted, a new head is fitted to the pruned model, on the
 same neurons. What refitting wins back has moved among these neurons; what it does not win back is gone from them.
@@ -108,7 +108,7 @@ def readout_loss(dense: Readout, pruned: Readout) -> pd.DataFrame:
     that neither a head's better fit nor its smaller sample counts as a loss. Intervals are 95 %, from a delete-a-group
     jackknife over documents; the refitted heads are not fitted anew for it.
 
-    Source: SCIENCE L2.
+    Source: equations.md L2.
 
     Args:
         dense: What was read from the dense model.

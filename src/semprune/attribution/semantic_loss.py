@@ -1,4 +1,4 @@
-"""Semantic loss (SCIENCE L1): how much of a concept's association pruning destroyed, beyond what it destroys anyway."""
+"""Semantic loss (equations.md L1): how much of a concept's association went, beyond what pruning destroys anyway."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def semantic_weights(
 
     .. math:: \omega_{jc} = g_{jc} S_{jc} / \sum_j g_{jc} S_{jc}
 
-    Source: SCIENCE §4. A neuron whose association is not positive on the held-out documents has nothing to lose
+    Source: equations.md. A neuron whose association is not positive on the held-out documents has nothing to lose
     there and gets weight 0 (ours).
 
     Args:
@@ -50,7 +50,7 @@ def association_lost(
 def semantic_loss(
     weights: Float[Tensor, "neurons concepts"], lost: Float[Tensor, "neurons concepts"]
 ) -> Float[Tensor, " concepts"]:
-    r"""`SL_c = Σ_j ω_jc · lost_jc`, from 0 (nothing lost) to 1 (everything). Source: SCIENCE L1."""
+    r"""`SL_c = Σ_j ω_jc · lost_jc`, from 0 (nothing lost) to 1 (everything). Source: equations.md L1."""
     return (weights * lost).sum(0)
 
 
@@ -63,7 +63,7 @@ def matched_controls(
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, "n controls"], Int[Tensor, "n controls"]]:
     """Comparable neurons: same layer, nearest activation RMS, discoveries for *other* concepts.
 
-    What they lose of their own strongest concept is what pruning takes from comparable neurons anyway. SCIENCE §4
+    What they lose of their own strongest concept is what pruning takes from comparable neurons anyway. equations.md
     asks for an activation-matched random control; a random neuron has no association to lose (a ratio of two noises),
     so the control is drawn from neurons that do.
 

@@ -1,4 +1,4 @@
-"""Row specificity and neuron classes (SCIENCE S4)."""
+"""Row specificity and neuron classes (equations.md S4)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def row_specificity(effect: Float[Tensor, "neurons concepts"]) -> Float[Tensor, 
 
     .. math:: \rho_{jc} = (A^+_{jc})^2 / \sum_{c'} A_{jc'}^2
 
-    Source: SCIENCE S4.
+    Source: equations.md S4.
 
     Example:
         >>> row_specificity(torch.tensor([[3.0, -4.0], [2.0, 0.0]])).double().round(decimals=4).tolist()
@@ -25,7 +25,7 @@ def row_specificity(effect: Float[Tensor, "neurons concepts"]) -> Float[Tensor, 
 
 
 def association_score(effect: Float[Tensor, "neurons concepts"]) -> Float[Tensor, "neurons concepts"]:
-    """`S = A⁺ · ρ`: large where the effect is positive and the neuron is the concept's own (SCIENCE S4)."""
+    """`S = A⁺ · ρ`: large where the effect is positive and the neuron is the concept's own (equations.md S4)."""
     return effect.clamp(min=0) * row_specificity(effect)
 
 
@@ -44,7 +44,7 @@ def classify(
     only negative discoveries; ``specific`` has one concept with at least half of the squared effect (ρ ≥ ½); ``shared``
     has discoveries but no such concept.
 
-    Source: SCIENCE S4; the bound ½ is ours: more than all other concepts together.
+    Source: equations.md S4; the bound ½ is ours: more than all other concepts together.
     """
     positive = (gated & (effect > 0)).any(1)
     specific = (gated & (row_specificity(effect) >= 0.5)).any(1)

@@ -1,4 +1,4 @@
-"""Robust standardisation of activations (SCIENCE S1): frozen on the dense model, reused on pruned ones."""
+"""Robust standardisation of activations (equations.md S1): frozen on the dense model, reused on pruned ones."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Standardiser(nn.Module):
 
     @property
     def massive(self) -> Bool[Tensor, " neurons"]:
-        """Neurons with an activation above 100 and above 1000 × the median of their layer (SCIENCE S1)."""
+        """Neurons with an activation above 100 and above 1000 × the median of their layer (equations.md S1)."""
         typical = torch.cat(
             [self.typical[self.positions[name]].expand(s.stop - s.start) for name, s in self.slices.items()]
         )

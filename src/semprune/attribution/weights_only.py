@@ -1,4 +1,4 @@
-"""Weights-only semantic loss (SCIENCE L4): what a mask costs each concept, without a forward of the pruned model."""
+"""Weights-only semantic loss (equations.md L4): what a mask costs each concept, without running the pruned model."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def input_share_kept(
     .. math:: r_{in}(j, c) = 1 - \frac{\sum_i (W'_{ji} - W_{ji})^2 \lVert X_i\rVert_c^2}
               {\sum_i W_{ji}^2 \lVert X_i\rVert_c^2}
 
-    For a mask, where `W' − W` is `−W` at what was removed and 0 elsewhere, this is SCIENCE L4's sum over kept weights
-    divided by the sum over all. Weights moved so far that the difference outweighs the row count as all lost.
+    For a mask, where `W' − W` is `−W` at what was removed and 0 elsewhere, this is equations.md L4's sum over kept
+    weights divided by the sum over all. Weights moved so far that the difference outweighs the row count as all lost.
 
-    Source: SCIENCE L4.
+    Source: equations.md L4.
 
     Args:
         dense: Rows of gate or up.
@@ -56,7 +56,7 @@ def output_share_kept(
 ) -> Float[Tensor, " neurons"]:
     """Share of each column's squared weights that is kept: what the neuron can still write.
 
-    Source: SCIENCE L4, with differences for changed weights as in :func:`input_share_kept`.
+    Source: equations.md L4, with differences for changed weights as in :func:`input_share_kept`.
 
     Example:
         >>> output_share_kept(torch.tensor([[2.0], [0.0], [2.0]]), torch.tensor([[2.0], [0.0], [0.0]])).item()
@@ -126,7 +126,7 @@ def weights_only_loss(
 
     .. math:: WSL_c = 1 - \sum_j \omega_{jc} \, (r_{in}(gate_j)\, r_{in}(up_j)\, r_{out}(j))^{1/3}
 
-    Source: SCIENCE L4.
+    Source: equations.md L4.
 
     Args:
         lm: The dense backbone.

@@ -44,7 +44,7 @@ def encode_request(
     the continuation's tokens are what is left after the context's length. Trailing blanks of the context
     move to the continuation. An empty context becomes the BOS token, or EOS where there is none.
 
-    Source: SCIENCE §6; EleutherAI's lm-evaluation-harness.
+    Source: equations.md; EleutherAI's lm-evaluation-harness.
 
     Args:
         tokenizer: The model's tokenizer.

@@ -25,7 +25,7 @@ def perplexity(
 
     The first token of each sequence predicts nothing and is not predicted. Logits are made in bounded chunks.
 
-    Source: SCIENCE §6 (the pruning papers' convention, not the harness's word perplexity).
+    Source: equations.md (the pruning papers' convention, not the harness's word perplexity).
 
     Args:
         model: Any causal LM with a head.

@@ -26,7 +26,7 @@ def score_batch(
     Only the logits that predict a target are made. What requests share, within items and between them, is computed
     once where the model allows it (:func:`semprune.evaluation.tree_attention.reads_trees`).
 
-    Source: SCIENCE §6.
+    Source: equations.md.
 
     Args:
         model: Any causal LM with a head.
@@ -77,7 +77,7 @@ def loglikelihood(
     Encoded as the field's harness does: see :func:`semprune.data.encoding.encode_request`; contexts that are too
     long lose their beginning. What requests share is computed once, see :class:`semprune.evaluation.engine.Engine`.
 
-    Source: SCIENCE §6; EleutherAI's lm-evaluation-harness.
+    Source: equations.md; EleutherAI's lm-evaluation-harness.
 
     Args:
         model: Any causal LM with a head, in any mode; it is left as it was.

@@ -31,7 +31,7 @@ def token_logprobs(
     Targets that share a position (choices of one context) share its logits. The log-softmax is in fp32 (float64
     for a float64 model).
 
-    Source: SCIENCE §6.
+    Source: equations.md.
 
     Args:
         model: Any causal LM with a head.

@@ -51,7 +51,7 @@ def inverse_factor(
 
     An input that is always 0 is dead; its diagonal element is set to 1 first.
 
-    Source: SCIENCE P4 (arXiv 2301.00774), in fp32 and the order of the published code.
+    Source: equations.md P4 (arXiv 2301.00774), in fp32 and the order of the published code.
 
     Args:
         moments: H, symmetric; left as it is.
@@ -89,7 +89,7 @@ def sweep(
     For each column j: pruned entries become 0, and with :math:`e = (w_j - q_j) / U_{jj}` every later column k loses
     :math:`e\,U_{jk}`: inside the block at once, beyond it when the block is done, by one product.
 
-    Source: SCIENCE P4 (arXiv 2301.00774), with the rounding of the published code.
+    Source: equations.md P4 (arXiv 2301.00774), with the rounding of the published code.
 
     Args:
         weight: fp32; overwritten.

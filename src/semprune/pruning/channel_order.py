@@ -15,7 +15,7 @@ def snake_order(score: Float[Tensor, "out in"], pattern: Pattern) -> Int[Tensor,
 
     So no run holds only important columns, and no run only unimportant ones.
 
-    Source: SCIENCE P3 (Plug-and-Play, ICLR 2024), heuristic channel reallocation by summed score.
+    Source: equations.md P3 (Plug-and-Play, ICLR 2024), heuristic channel reallocation by summed score.
 
     Args:
         score: Scores of the weights; M divides the number of columns.
@@ -36,7 +36,7 @@ def snake_order(score: Float[Tensor, "out in"], pattern: Pattern) -> Int[Tensor,
 def assigned_order(score: Float[Tensor, "out in"], order: Int[Tensor, " in"], pattern: Pattern) -> Int[Tensor, " in"]:
     """Exchange columns between runs so that the kept scores sum to more: one place of the runs after the other.
 
-    Source: SCIENCE P3 (Plug-and-Play, ICLR 2024), the refinement by linear sum assignment.
+    Source: equations.md P3 (Plug-and-Play, ICLR 2024), the refinement by linear sum assignment.
 
     Args:
         score: Scores of the weights.

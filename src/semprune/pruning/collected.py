@@ -71,7 +71,7 @@ def dense_statistics(
     """Run a dense model once and return what some methods need to know of it; nothing is changed.
 
     Second moments (SparseGPT) take 4 · in² bytes for each distinct input of every block, all at once: about 0.4 GB for
-    SmolLM2-135M, 22 GB for a 7B model. Source: SCIENCE §2, "dense statistics".
+    SmolLM2-135M, 22 GB for a 7B model. Source: equations.md.
 
     Args:
         model: A Hugging Face causal language model of a known family.

@@ -58,7 +58,7 @@ class BlockNeurons:
         .. math:: s_j = \sum_{W \in \{gate, up\}} \sum_i |W_{ji}|\,\lVert X_i \rVert_2
             + \sum_k |D_{kj}|\,\lVert h_j \rVert_2
 
-        Source: ours, from Wanda's score (SCIENCE P2).
+        Source: ours, from Wanda's score (equations.md P2).
 
         Args:
             stats: Statistics of each matrix's inputs, by module name.

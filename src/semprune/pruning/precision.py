@@ -12,7 +12,7 @@ import torch
 def full_fp32() -> Iterator[None]:
     """No TF32 and no bf16 inside fp32 products; the user's setting comes back on leaving.
 
-    Second moments and their inverse lose half their digits otherwise. Source: SCIENCE P4 (TF32 off).
+    Second moments and their inverse lose half their digits otherwise. Source: equations.md P4 (TF32 off).
     """
     # One by one: torch refuses to read the setting for all where a user set a backend's own.
     backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]  # untyped

@@ -42,7 +42,7 @@ def prune_model(
     """Prune every linear of the decoder blocks in place; embeddings, head, norms and biases stay as they are.
 
     Settings, weights and calibration sequences are checked before anything is changed. Activations can only be
-    checked on the way: where they turn out not finite, earlier blocks are pruned already. Source: SCIENCE §2.
+    checked on the way: where they turn out not finite, earlier blocks are pruned already. Source: equations.md.
 
     Args:
         model: A Hugging Face causal language model of a known family.
@@ -55,7 +55,7 @@ def prune_model(
         statistics: ``sequential`` or ``dense``, and
         allocation: ``uniform`` or ``owl``, see the same.
         batch_size: Sequences per forward.
-        token_weights: Weights of the tokens in the statistics, 1 everywhere where None. Source: SCIENCE G1.
+        token_weights: Weights of the tokens in the statistics, 1 everywhere where None. Source: equations.md G1.
         distributed: Every rank of the default process group makes this call with the same sequences and gets the
             same masks; each runs its share of the batches (all of them with ``reference`` selection).
         options: Options of the method, which its file describes, and of the allocation.

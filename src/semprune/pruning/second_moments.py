@@ -30,7 +30,7 @@ class SecondMoments:
     no more is the same to the last bit whether or not second moments were asked for. Memory: 8 · in² bytes while
     gathering, allocated at the first batch.
 
-    Source: SCIENCE P4 (arXiv 2301.00774) with the token weights of SCIENCE G1.
+    Source: equations.md P4 (arXiv 2301.00774) with the token weights of equations.md G1.
 
     Args:
         width: Number of input features.

@@ -37,7 +37,7 @@ def token_squares(
 
     Tokens of weight 0 are left out before anything is computed, so that padding may even be NaN.
 
-    Source: SCIENCE P2 (Wanda, arXiv 2306.11695) with the token weights of SCIENCE G1.
+    Source: equations.md P2 (Wanda, arXiv 2306.11695) with the token weights of equations.md G1.
 
     Args:
         inputs: Inputs of the linear, any floating dtype.
@@ -66,7 +66,7 @@ def running_mean_squares(
 
     Every sequence counts alike, however long it is: tokens of short sequences weigh more.
 
-    Source: SCIENCE P2; the arithmetic of the code published with arXiv 2306.11695, for batches of one sequence.
+    Source: equations.md P2; the arithmetic of the code published with arXiv 2306.11695, for batches of one sequence.
 
     Args:
         mean: Mean over the sequences so far, fp32.

@@ -68,7 +68,7 @@ def slow_squares(lm, seen, evidence):
 
 
 def slow_survival(lm, masks, squares):
-    """SCIENCE L4 as it is written, neuron by neuron, in float64."""
+    """equations.md L4 as it is written, neuron by neuron, in float64."""
     out = []
     for site in lm.sites:
         own = {m.role: m for m in lm.matrices if m.layer == site.layer}

@@ -32,7 +32,7 @@ def accuracy(
 ) -> Float[np.ndarray, "*resamples"]:
     """Share of items where the choice of largest summed log-probability is the label.
 
-    Source: SCIENCE §6 (``acc`` of lm-evaluation-harness).
+    Source: equations.md (``acc`` of lm-evaluation-harness).
 
     Args:
         scores: Summed log-probabilities; absent choices are -inf.
@@ -58,7 +58,7 @@ def acc_norm(
 ) -> Float[np.ndarray, "*resamples"]:
     """Accuracy after dividing each choice's log-probability by its number of characters.
 
-    Source: SCIENCE §6 (``acc_norm`` of lm-evaluation-harness).
+    Source: equations.md (``acc_norm`` of lm-evaluation-harness).
 
     Args:
         scores: Summed log-probabilities; absent choices are -inf.

@@ -49,7 +49,7 @@ def spearman(
 
     with r and g the mid-ranks of log-odds and grades. A shifted preference for one label word leaves it alone.
 
-    Source: SCIENCE §6; the measure of the STS benchmark (Cer et al., SemEval 2017).
+    Source: equations.md; the measure of the STS benchmark (Cer et al., SemEval 2017).
 
     Args:
         scores: Summed log-probabilities of two choices, finite; the second one says "similar".

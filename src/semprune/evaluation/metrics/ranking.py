@@ -70,7 +70,7 @@ def auroc(
     """AUROC of the label log-odds; for more than two labels the mean over one-versus-rest.
 
     It does not change when a label's scores all move by the same amount in a two-label task: a shifted label
-    prior leaves it alone, lost knowledge does not (SCIENCE §4, bias versus semantics). It means nothing where
+    prior leaves it alone, lost knowledge does not (equations.md, bias versus semantics). It means nothing where
     each item has choices of its own (piqa); such data sets do not list it.
 
     Args:

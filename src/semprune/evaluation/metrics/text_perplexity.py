@@ -43,7 +43,7 @@ class TextPerplexity(Metric):
 
     .. math:: \exp\left(\frac{\sum_d \mathrm{NLL}_d}{\sum_d \mathrm{units}_d}\right)
 
-    Source: SCIENCE §6; ``word_perplexity`` and ``byte_perplexity`` of EleutherAI's lm-evaluation-harness, whose
+    Source: equations.md; ``word_perplexity`` and ``byte_perplexity`` of EleutherAI's lm-evaluation-harness, whose
     ``bits_per_byte`` is the base-2 logarithm of the latter.
 
     Example:

@@ -14,7 +14,7 @@ def magnitude_score(weight: Float[Tensor, "out in"], stats: LayerStats | None = 
 
     .. math:: S_{ij} = |W_{ij}|
 
-    Source: SCIENCE P1.
+    Source: equations.md P1.
 
     Args:
         weight: The weight.

@@ -22,7 +22,7 @@ def relative_importance(weight: Float[Tensor, "out in"]) -> Float[Tensor, "out i
 
     .. math:: R_{ij} = \frac{|W_{ij}|}{\sum_i |W_{ij}|} + \frac{|W_{ij}|}{\sum_j |W_{ij}|}
 
-    Source: SCIENCE P3 (Plug-and-Play, ICLR 2024).
+    Source: equations.md P3 (Plug-and-Play, ICLR 2024).
 
     Example:
         >>> relative_importance(torch.tensor([[1.0, 3.0], [1.0, 0.0]]))
@@ -50,7 +50,7 @@ class RIA(Method):
 
     .. math:: S_{ij} = R_{ij} \cdot \lVert X_j \rVert_2^a
 
-    Source: SCIENCE P3 (Plug-and-Play, ICLR 2024).
+    Source: equations.md P3 (Plug-and-Play, ICLR 2024).
 
     Attributes:
         exponent: a; 0.5 as published.

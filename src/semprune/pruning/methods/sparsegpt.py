@@ -28,7 +28,7 @@ class SparseGPT(Method):
     block goes. With an N:M pattern each run is chosen when its first column is reached, from the updated weights.
     Weights of inputs that are always 0 become 0, though their mask may keep them.
 
-    Source: SCIENCE P4 (arXiv 2301.00774).
+    Source: equations.md P4 (arXiv 2301.00774).
 
     Attributes:
         damping: Share of the mean diagonal of H that is added to the diagonal; 0.01 as published.

@@ -17,7 +17,7 @@ def wanda_score(weight: Float[Tensor, "out in"], stats: LayerStats | None) -> Fl
     The norm is over all tokens; with the published running mean (``stats.mean_squares``), over the mean sequence. The
     factor between the two is the same for all weights and changes no ranking.
 
-    Source: SCIENCE P2 (arXiv 2306.11695).
+    Source: equations.md P2 (arXiv 2306.11695).
 
     Args:
         weight: The weight.

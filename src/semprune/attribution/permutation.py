@@ -8,19 +8,18 @@ are followed by none.
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.encoder import Encoder
 from semprune.attribution.encoding import EncodingSums, independent_t, solve
+from semprune.attribution.exchange import ExchangeableTexts
 from semprune.attribution.learner import Observed, forward_sites, pooled
 from semprune.attribution.observations import Observations
-from semprune.errors import ConfigurationError, TooFewDocumentsError
+from semprune.errors import ConfigurationError
 from semprune.types import NeuronSite
 
 
@@ -88,7 +87,7 @@ def permutation_null(
         raise ConfigurationError(f"permutations is {permutations}: ask for at least 1, and 200 for a p of 0.005.")
     learner = observations.learner
     chosen = torch.arange(learner.neurons) if rows is None else rows.cpu()
-    texts = _Texts.of(observations)
+    texts = ExchangeableTexts.of(observations)
     donors = texts.donors(permutations, seed)
     encoders = {level: getattr(learner, level) for level in observations.used_levels()}
     widths = {"token": learner.token_design.width, "sequence": learner.sequence_design.width}
@@ -125,53 +124,6 @@ class _Sums:
         return independent_t(sums, solve(sums, encoder.ridge), encoder.ridge, encoder.concepts)
 
 
-@dataclass(frozen=True)
-class _Texts:
-    """Every text's labels and the document it is from, in the order of the batches."""
-
-    labels: list[Bool[Tensor, "tokens concepts"]]
-    label: Int[Tensor, " texts"]
-    units: list[list[int]]
-    strata: list[list[int]]
-
-    @classmethod
-    def of(cls, observations: Observations) -> _Texts:
-        labels: list[Tensor] = []
-        label: list[int] = []
-        units: defaultdict[int, list[int]] = defaultdict(list)
-        dataset: dict[int, int] = {}
-        for seen in observations.seen():
-            lengths = seen.batch.attention_mask.sum(1).tolist()
-            for row, cluster in enumerate(seen.batch.cluster.tolist()):
-                units[cluster].append(len(labels))
-                dataset[cluster] = int(seen.batch.dataset[row])
-                labels.append(seen.labels[row, : lengths[row]].cpu())
-                label.append(int(seen.batch.label[row]))
-        strata: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
-        whole = list(units.values())
-        for place, (cluster, texts) in enumerate(units.items()):
-            length = sum(len(labels[text]) for text in texts)
-            strata[dataset[cluster], len(texts), int(math.log2(max(length, 1)))].append(place)
-        return cls(labels, torch.tensor(label), whole, list(strata.values()))
-
-    def donors(self, permutations: int, seed: int) -> list[Int[Tensor, " texts"]]:
-        """For the truth and each permutation: whose labels each text gets."""
-        ways = sum(math.lgamma(len(stratum) + 1) for stratum in self.strata)
-        if ways < math.log(permutations + 1):
-            needed = f"documents that can change places in more than {permutations} ways"
-            raise TooFewDocumentsError("a permutation null", needed, len(self.units))
-        random = torch.Generator().manual_seed(seed)
-        out = [torch.arange(len(self.labels))]
-        for _ in range(permutations):
-            donor = torch.arange(len(self.labels))
-            for stratum in self.strata:
-                order = torch.randperm(len(stratum), generator=random).tolist()
-                for place, other in zip(stratum, order, strict=True):
-                    donor[self.units[place]] = torch.tensor(self.units[stratum[other]])
-            out.append(donor)
-        return out
-
-
 def _chosen_values(
     observations: Observations, seen: Observed, rows: Int[Tensor, " rows"]
 ) -> Float[Tensor, "documents tokens rows"]:
@@ -192,7 +144,7 @@ def _chosen_values(
 def _add(
     observations: Observations,
     seen: Observed,
-    texts: _Texts,
+    texts: ExchangeableTexts,
     donor: Int[Tensor, " documents"],
     z: Float[Tensor, "documents tokens rows"],
     sums: dict[str, _Sums],

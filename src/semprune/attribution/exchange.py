@@ -1,4 +1,4 @@
-"""Which documents may carry each other's labels, and in which order they do (SCIENCE S5)."""
+"""Which documents may carry each other's labels, and in which order they do (equations.md S5)."""
 
 from __future__ import annotations
 

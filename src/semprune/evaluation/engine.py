@@ -12,10 +12,10 @@ import torch
 
 from semprune.data.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError, SettingError
-from semprune.evaluation.causal_lm import CausalLM, evaluating, input_device
-from semprune.evaluation.packing import PackedBatch, pack, plan_batches
+from semprune.evaluation.causal_lm import CausalLM, input_device
+from semprune.evaluation.packed_scores import Scored, score_packed
+from semprune.evaluation.packing import pack, plan_batches
 from semprune.evaluation.prefix_tree import PrefixTree, grow_trees
-from semprune.evaluation.token_logprobs import token_logprobs
 from semprune.evaluation.tree_attention import reads_trees
 
 ENGINE_VERSION = 1
@@ -55,21 +55,6 @@ class Throughput:
     def tokens_per_second(self) -> float:
         """Tokens computed per second; 0 before the first batch."""
         return self.tokens / self.seconds if self.seconds else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Scores of the requests of one batch.
-
-    Attributes:
-        requests: Their indices.
-        sums: Summed log-probability of each, in nats.
-        greedy: Whether greedy decoding would give exactly this continuation.
-    """
-
-    requests: tuple[int, ...]
-    sums: tuple[float, ...]
-    greedy: tuple[bool, ...]
 
 
 @dataclass(slots=True)
@@ -157,29 +142,6 @@ class Engine:
         self.throughput.logits += sum(len({place for own in tree.positions for place in own}) for tree in batch)
         self.throughput.read += sum(len(request.input_ids) for request in own)
         self.throughput.seconds += seconds
-
-
-def score_packed(model: CausalLM, batch: PackedBatch) -> Scored:
-    """Log-likelihoods of the requests of a packed batch, in one forward.
-
-    Args:
-        model: Any causal LM with a head.
-        batch: The rows.
-
-    Returns:
-        The scores, in the order of the requests' indices.
-
-    Raises:
-        CaptureError: If the model has no head, or is compiled.
-    """
-    with evaluating(model):
-        logprobs, greedy = token_logprobs(
-            model, batch.input_ids, batch.attention_mask, batch.row, batch.position, batch.target, trees=batch.trees
-        )
-    requests, place = batch.request.unique(return_inverse=True)
-    sums = torch.zeros(len(requests), dtype=torch.float64).index_add_(0, place, logprobs.cpu().double())
-    misses = torch.zeros(len(requests), dtype=torch.int64).index_add_(0, place, (~greedy).cpu().long())
-    return Scored(tuple(requests.tolist()), tuple(sums.tolist()), tuple((misses == 0).tolist()))
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

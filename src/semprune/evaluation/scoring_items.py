@@ -10,7 +10,8 @@ from rich.console import Console
 from semprune.data.batching import EncodedItem, encode_item
 from semprune.data.encoding import EncodedRequest, Truncate, check_tokenizer, padding_token
 from semprune.errors import NonFiniteError
-from semprune.evaluation.engine import Engine, Scored, Throughput, TokenBudget
+from semprune.evaluation.engine import Engine, Throughput, TokenBudget
+from semprune.evaluation.packed_scores import Scored
 from semprune.evaluation.predictions import Prediction, predict
 from semprune.evaluation.progress import scoring_progress
 from semprune.evaluation.score_cache import ScoreCache

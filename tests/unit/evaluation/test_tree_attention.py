@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from semprune.data.encoding import EncodedRequest
-from semprune.evaluation.engine import score_packed
+from semprune.evaluation.packed_scores import score_packed
 from semprune.evaluation.packing import pack
 from semprune.evaluation.prefix_tree import grow_trees
 from semprune.evaluation.tree_attention import ARCHITECTURES, reads_trees

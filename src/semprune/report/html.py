@@ -97,7 +97,10 @@ def _environment() -> Environment:
 
 
 def backbone_names(run: RunArtefacts) -> str:
-    """The run's backbones, as in a sentence."""
+    """The run's backbones, as in a sentence: by the name they were loaded by, where the run recorded one."""
+    recorded = (run.provenance or {}).get("backbone", {})
+    if isinstance(recorded, dict) and isinstance(recorded.get("name"), str) and run.results["backbone"].nunique() == 1:
+        return str(recorded["name"])
     return listed(list(dict.fromkeys(run.results["backbone"])))
 
 

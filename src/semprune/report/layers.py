@@ -108,7 +108,7 @@ def _excess_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, 
         (row["label"], row["layer"]): Cell(
             colour_step(100 * row["xsl"], limit, diverging=True),
             number(100 * row["xsl"]),
-            f"loss {number(100 * row['sl'])}, random set {number(100 * row['sl_random'])}",
+            f"loss {number(100 * row['sl'])}, matched neurons {number(100 * row['sl_random'])}",
         )
         for row in records(frame)
     }
@@ -117,7 +117,7 @@ def _excess_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, 
         key=key,
         label=f"Loss: {setting}",
         about=f"Excess semantic loss in each layer under {setting}, in points: how much more of the concept's "
-        f"association is lost there than in equally active random neurons. {_PATTERN}",
+        f"association is lost there than of others in equally active neurons. {_PATTERN}",
         measure="excess semantic loss",
         layers=_layers(frame),
         rows=_grid(cells, order, _layers(frame)),
@@ -137,7 +137,7 @@ def _loss_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, li
         key=key,
         label=f"Loss: {setting}",
         about=f"Semantic loss in each layer under {setting}, in points: the share of the concept's association there "
-        f"that is gone. It holds no comparison with random neurons; the chart above does. {_PATTERN}",
+        f"that is gone. It holds no comparison with other neurons; the chart above does. {_PATTERN}",
         measure="semantic loss",
         layers=_layers(frame),
         rows=_grid(cells, order, _layers(frame)),

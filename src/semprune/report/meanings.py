@@ -16,8 +16,9 @@ from semprune.report.schema import records
 _EXCESS = ("xsl", "xsl_low", "xsl_high")
 CAPTION = (
     "Excess semantic loss per concept with its 95 % interval over documents, largest first. It is the share of the "
-    "concept's association that its neurons lose when the model is pruned, minus what a random set of equally active "
-    "neurons loses, in points: right of zero, pruning hit this meaning harder than chance; left of zero, it was spared."
+    "concept's association that its neurons lose when the model is pruned, minus what equally active neurons "
+    "of the same layers lose of theirs, which stand for other concepts, in points: right of zero, pruning hit this "
+    "meaning harder than others; left of zero, it was spared."
 )
 
 
@@ -77,7 +78,7 @@ def _excess_text(row: dict[str, Any] | None) -> str:
 
 
 def loss_details(run: RunArtefacts) -> list[list[str]]:
-    """Details in the chart's order: concept, setting, SL, SL of the random set, excess, interval, documents."""
+    """Details in the chart's order: concept, setting, SL, SL of the matched neurons, excess, interval, documents."""
     loss = overall_loss(run)
     order = _hardest_first(loss)
     rows = sorted(records(loss), key=lambda row: order.index(row["label"]))

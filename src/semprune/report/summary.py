@@ -97,7 +97,7 @@ def _preference(run: RunArtefacts) -> Finding | None:
 
 
 def _meanings(run: RunArtefacts) -> list[Finding]:
-    """Per setting, the concepts that lose clearly more than a random set of neurons."""
+    """Per setting, the concepts that lose clearly more than the matched neurons of other concepts."""
     loss = overall_loss(run)
     found = []
     for setting in run.settings:
@@ -106,7 +106,7 @@ def _meanings(run: RunArtefacts) -> list[Finding]:
             continue
         clear = rows[rows["xsl_low"] > 0]
         if clear.empty:
-            text = f"none of {len(rows)} concepts loses clearly more than equally active random neurons do."
+            text = f"none of {len(rows)} concepts loses clearly more than equally active neurons of other concepts do."
             found.append(Finding(f"Meanings with {setting.label}:", text, "unclear"))
             continue
         top = [
@@ -114,8 +114,8 @@ def _meanings(run: RunArtefacts) -> list[Finding]:
             for row in records(clear)[:MOST_EXAMPLES]
         ]
         text = (
-            f"{len(clear)} of {len(rows)} concepts lose clearly more than equally active random neurons do, most of "
-            f"all {listed(top)}, in points of semantic loss."
+            f"{len(clear)} of {len(rows)} concepts lose clearly more than equally active neurons of other concepts do, "
+            f"most of all {listed(top)}, in points of semantic loss."
         )
         found.append(Finding(f"Meanings with {setting.label}:", text, "worse"))
     return found

@@ -55,18 +55,20 @@ def perplexity_range(run: RunArtefacts) -> Finding | None:
 
 
 def meanings_shared(run: RunArtefacts) -> Finding | None:
-    """The concepts that lose clearly more than random neurons under most settings."""
+    """The concepts that lose clearly more than matched neurons of other concepts under most settings."""
     loss = overall_loss(run)
     if loss.empty:
         return None
     count = loss["setting"].nunique()
     clear = loss[loss["xsl_low"] > 0].groupby("label")["setting"].nunique()
     if clear.empty:
-        return Finding("Meanings:", "no concept loses clearly more than equally active random neurons do.", "unclear")
+        return Finding(
+            "Meanings:", "no concept loses clearly more than equally active neurons of other concepts do.", "unclear"
+        )
     top = clear.sort_values(ascending=False, kind="stable").head(MOST_CONCEPTS)
     named = [f"{label} (under {settings} of {count} settings)" for label, settings in top.items()]
     text = (
-        f"{len(clear)} of {loss['label'].nunique()} concepts lose clearly more than equally active random neurons do "
-        f"under some setting, most often {listed(named)}."
+        f"{len(clear)} of {loss['label'].nunique()} concepts lose clearly more than equally active neurons of other concepts "
+        f"do under some setting, most often {listed(named)}."
     )
     return Finding("Meanings:", text, "worse")

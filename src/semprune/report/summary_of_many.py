@@ -68,7 +68,7 @@ def meanings_shared(run: RunArtefacts) -> Finding | None:
     top = clear.sort_values(ascending=False, kind="stable").head(MOST_CONCEPTS)
     named = [f"{label} (under {settings} of {count} settings)" for label, settings in top.items()]
     text = (
-        f"{len(clear)} of {loss['label'].nunique()} concepts lose clearly more than equally active neurons of other concepts "
-        f"do under some setting, most often {listed(named)}."
+        f"{len(clear)} of {loss['label'].nunique()} concepts lose clearly more than equally active neurons of "
+        f"other concepts do under some setting, most often {listed(named)}."
     )
     return Finding("Meanings:", text, "worse")

@@ -135,7 +135,10 @@ def _contexts(contexts: pd.DataFrame | None, names: list[str]) -> list[Renderabl
     own = pd.DataFrame() if contexts is None else contexts[contexts["neuron"].isin(names)]
     if own.empty:
         return [Text("the run kept no contexts of it: pass --text to see where it fires", style="dim")]
-    table = Table("neuron", "activation / RMS", "excited by", "from", title="excited most by")
+    table = Table(title="excited most by")
+    table.add_column("neuron", no_wrap=True)  # a name to copy
+    for title in ("activation / RMS", "excited by", "from"):
+        table.add_column(title)
     for row in own.to_dict("records"):
         line = Text(str(row["before"]).replace("\n", " "))
         line.append(f"‹{row['token']}›".replace("\n", " "), style="bold")
@@ -145,11 +148,18 @@ def _contexts(contexts: pd.DataFrame | None, names: list[str]) -> list[Renderabl
 
 
 def _frame(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(title=title)
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0))  # eight columns in a terminal of 80
     for column in frame.columns:
         is_text = not pd.api.types.is_numeric_dtype(frame[column])
         title = str(column).replace("_", " ")
-        table.add_column(title, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
+        is_prose = is_text and frame[column].astype(str).str.contains(" ").any()  # a name to copy stays whole
+        table.add_column(
+            title,
+            justify="left" if is_text else "right",
+            no_wrap=not is_prose,
+            overflow="fold",
+            min_width=12 if is_prose else None,
+        )
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(_cell(value)) for value in row))
     return table

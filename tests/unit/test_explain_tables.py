@@ -1,0 +1,20 @@
+"""Tables of the explorer in a terminal of ordinary width."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+from rich.console import Console
+
+from semprune.explain import _frame
+
+
+def test_names_stay_whole_and_prose_stays_visible_in_80_columns():
+    row = {"neuron": "layers.22.mlp/1470", "class": "specific", "strength": 2.6, "effect": 0.4641, "t": 14.62,
+           "q": 1.7e-27, "rho": 0.413, "writes": "' vantage' ' tactics' ' tectonics'"}  # fmt: skip
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(_frame(pd.DataFrame([row]), "strongest"))
+    text = console.export_text()
+    assert "layers.22.mlp/1470" in text
+    assert all(word in text for word in ("vantage", "tactics", "tectonics"))

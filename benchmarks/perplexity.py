@@ -4,7 +4,7 @@ Prints a Markdown table: mean over the seeds, its 95 % bootstrap interval over s
 per sequence first), and the lowest and highest seed. Each pruning is also appended to --output, where a killed run goes
 on.
 
-    python benchmarks/perplexity.py --amounts 0.3 0.5 0.7 2:4 --seeds 0 1 2
+    python benchmarks/perplexity.py --amounts 0.3 0.5 0.7 2:4 --methods wanda ria ria:exponent=1 --seeds 0 1 2
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,7 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="smollm2-135m")
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--methods", nargs="+", default=["sparsegpt", "ria", "wanda", "magnitude"])
+    parser.add_argument(
+        "--methods", nargs="+", default=["sparsegpt", "ria", "wanda", "magnitude"], help="NAME or NAME:OPTION=NUMBER"
+    )
     parser.add_argument("--amounts", nargs="+", default=["0.5"], help="sparsities and N:M patterns")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--calibration", default="c4")
@@ -52,8 +55,12 @@ def main() -> None:
         key = json.dumps([method, amount, seed, asked.dtype, *common])
         if key not in losses:
             if method != "dense":
-                how = {"pattern": amount} if ":" in amount else {"sparsity": float(amount)}
-                prune_model(lm.model, sequences(lm, *common[:3], seed), method=method, **how)
+                how: dict[str, Any] = {"pattern": amount} if ":" in amount else {"sparsity": float(amount)}
+                name, _, option = method.partition(":")
+                if option:
+                    how[option.partition("=")[0]] = float(option.partition("=")[2])
+                drawn = sequences(lm, asked.calibration, asked.sequences, asked.length, seed)
+                prune_model(lm.model, drawn, method=name, **how)
             losses[key] = perplexity(lm.model, text)[1].tolist()
             dense.write_back()
             write_json(asked.output, losses)

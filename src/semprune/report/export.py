@@ -10,6 +10,7 @@ import pandas as pd
 
 from semprune.files import atomic
 from semprune.report.artefacts import load_run
+from semprune.report.contrasts import contrast_table
 from semprune.report.formats import p_value
 from semprune.report.labels import family_label
 from semprune.report.metrics import METRICS
@@ -69,26 +70,42 @@ def family_markdown(families: pd.DataFrame) -> str:
     return markdown(["family", "metric", "method", "data sets", "mean drop", "95 % interval", ""], rows)
 
 
-def write_tables(run_dir: Path) -> tuple[Path, ...]:
-    """Write ``tables/{scores,families}.{csv,md}`` in a run folder; each file is replaced atomically.
+def contrast_markdown(contrasts: pd.DataFrame) -> str:
+    """Each family against the others, in points."""
+    rows = []
+    for row in records(contrasts):
+        metric = METRICS[row["metric"]]
+        interval = metric.interval(row["difference_low"], row["difference_high"])
+        cells = [metric.label, row["setting"], family_label(row["family"]), f"{row['datasets']} / {row['others']}"]
+        numbers = [metric.number(row[column]) for column in ("damage", "other_damage", "difference")]
+        rows.append([*cells, *numbers, interval, "" if row["verdict"] == "unclear" else row["verdict"]])
+    header = ["metric", "method", "family", "data sets / others", "mean drop", "others' mean drop", "difference"]
+    return markdown([*header, "95 % interval", "hit"], rows)
 
-    ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics.
+
+def write_tables(run_dir: Path) -> tuple[Path, ...]:
+    """Write ``tables/{scores,families,contrasts}.{csv,md}`` in a run folder; each file is replaced atomically.
+
+    ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics;
+    the contrasts hold each family against the others.
 
     Returns:
-        The four paths.
+        The six paths.
 
     Raises:
         CorruptArtefactError: As :func:`semprune.report.artefacts.load_run`.
     """
     run = load_run(run_dir)
     headline = headline_table(run)
-    families = family_table(headline)
+    families, contrasts = family_table(headline), contrast_table(run)
     every = pd.concat([headline_table(run, metric) for metric in METRICS if metric in set(run.results["metric"])])
     contents = {
         "scores.csv": every.drop(columns=list(PARTS)).to_csv(index=False),
         "scores.md": headline_markdown(headline) + "\n",
         "families.csv": families.to_csv(index=False),
         "families.md": family_markdown(families) + "\n",
+        "contrasts.csv": contrasts.to_csv(index=False),
+        "contrasts.md": contrast_markdown(contrasts) + "\n",
     }
     paths = {run_dir / "tables" / name: text for name, text in contents.items()}
     for path, text in paths.items():

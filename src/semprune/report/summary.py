@@ -8,6 +8,7 @@ import pandas as pd
 
 from semprune.report.artefacts import RunArtefacts
 from semprune.report.causal import SELECTIONS
+from semprune.report.contrasts import hardest_hit
 from semprune.report.findings import Finding, damage_points
 from semprune.report.formats import TIMES, interval, listed, number, p_value, percent
 from semprune.report.labels import Setting, family_label
@@ -30,7 +31,7 @@ def findings(run: RunArtefacts) -> list[Finding]:
     else:
         found = [_families(setting, families[families["setting"] == setting.label]) for setting in run.settings]
         found += [_perplexity(run), _preference(run), *_meanings(run)]
-    return [finding for finding in [*found, *_causal(run)] if finding is not None]
+    return [finding for finding in [*found, *hardest_hit(run), *_causal(run)] if finding is not None]
 
 
 def _families(setting: Setting, families: pd.DataFrame) -> Finding | None:

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semprune.errors import NotPositiveDefiniteError
+from semprune.pruning.lowest import select_lowest
 from semprune.pruning.precision import full_fp32
-from semprune.pruning.selection import Keep, pruned_count, select_lowest
+from semprune.pruning.selection import Keep, pruned_count
 
 
 class Choice:

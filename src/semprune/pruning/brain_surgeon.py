@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -10,6 +12,9 @@ from semprune.errors import NotPositiveDefiniteError
 from semprune.pruning.lowest import select_lowest
 from semprune.pruning.precision import full_fp32
 from semprune.pruning.selection import Keep, pruned_count
+
+STEP = 16
+"""Columns that are updated one by one before the rest of their block is, by one product; the fastest of 8 to 32."""
 
 
 class Choice:
@@ -20,26 +25,36 @@ class Choice:
 
     Args:
         keep: What was asked for.
+        rows: Rows of each matrix, where several lie one below the other; every matrix is chosen by itself.
     """
 
-    def __init__(self, keep: Keep) -> None:
+    def __init__(self, keep: Keep, rows: Sequence[int]) -> None:
         """Nothing is chosen yet."""
         self._keep = keep
-        self._gone = 0
+        self._rows = list(rows)
+        self._gone = [0] * len(rows)
         self.run = 0 if keep.pattern is None else keep.pattern.run
+
+    def step(self, block: int) -> int:
+        """Return how many columns of a block are updated one by one: whole runs; in reference selection all of them."""
+        return block if self._keep.reference else max(STEP // self.run * self.run, self.run) if self.run else STEP
 
     def of_block(self, losses: Float[Tensor, "out columns"], stop: int) -> Bool[Tensor, "out columns"]:
         """Return what stays of a block whose last column is ``stop - 1``."""
-        if self._keep.reference:
-            return self._keep(losses, "matrix")
-        # so many that all columns so far hold the asked number exactly, whatever the blocks' sizes
-        count = pruned_count(self._keep.sparsity, losses.shape[0] * stop) - self._gone
-        self._gone += count
-        return ~select_lowest(losses.reshape(1, -1), count).reshape(losses.shape)
+        parts = losses.split(self._rows)
+        return torch.cat([self._of_matrix(index, part, stop) for index, part in enumerate(parts)])
 
     def of_run(self, losses: Float[Tensor, "out run"]) -> Bool[Tensor, "out run"]:
         """Return what stays of a run."""
         return self._keep(losses, "row")
+
+    def _of_matrix(self, index: int, losses: Tensor, stop: int) -> Tensor:
+        if self._keep.reference:
+            return self._keep(losses, "matrix")
+        # so many that all columns so far hold the asked number exactly, whatever the blocks' sizes
+        count = pruned_count(self._keep.sparsity, losses.shape[0] * stop) - self._gone[index]
+        self._gone[index] += count
+        return ~select_lowest(losses.reshape(1, -1), count).reshape(losses.shape)
 
 
 @full_fp32()
@@ -88,9 +103,11 @@ def sweep(
     r"""Prune a weight in place from left to right, and return which of its entries are kept.
 
     For each column j: pruned entries become 0, and with :math:`e = (w_j - q_j) / U_{jj}` every later column k loses
-    :math:`e\,U_{jk}`: inside the block at once, beyond it when the block is done, by one product.
+    :math:`e\,U_{jk}`: a few columns on at once, to the end of the block when these few are done, beyond it when the
+    block is done; the latter two by one product each.
 
-    Source: equations.md P4 (arXiv 2301.00774), with the rounding of the published code.
+    Source: equations.md P4 (arXiv 2301.00774). In reference selection with the rounding of the published code, which
+    updates the whole block column by column.
 
     Args:
         weight: fp32; overwritten.
@@ -101,23 +118,46 @@ def sweep(
     kept = torch.empty_like(weight, dtype=torch.bool)
     for start in range(0, weight.shape[1], block):
         stop = min(start + block, weight.shape[1])
-        corner = upper[start:stop, start:stop]
         columns = weight[:, start:stop].t().contiguous()  # [columns, out]: each column lies together
-        stays, errors = torch.ones_like(columns, dtype=torch.bool), torch.empty_like(columns)
-        if not choice.run:
-            stays.copy_(choice.of_block(_losses(columns, corner, 0, stop - start), stop).t())
-        for index in range(stop - start):
-            if choice.run and index % choice.run == 0:
-                end = index + choice.run
-                stays[index:end] = choice.of_run(_losses(columns, corner, index, end)).t()
-            pruned = columns[index].masked_fill(stays[index], 0)
-            errors[index] = pruned / corner[index, index]
-            columns[index] -= pruned
-            columns[index + 1 :] -= corner[index, index + 1 :].unsqueeze(1) * errors[index]
-        kept[:, start:stop] = stays.t()
+        gone, errors = _sweep_block(columns, upper[start:stop, start:stop], choice, stop)
+        kept[:, start:stop] = (gone == 0).t()
         weight[:, start:stop] = columns.t()
         weight[:, stop:] -= errors.t().contiguous() @ upper[start:stop, stop:]
     return kept
+
+
+def _sweep_block(columns: Tensor, corner: Tensor, choice: Choice, stop: int) -> tuple[Tensor, Tensor]:
+    """Prune the columns of a block in place; return where (1, else 0) and the errors, both ``[columns, out]``."""
+    width = columns.shape[0]
+    gone, errors = torch.zeros_like(columns), torch.empty_like(columns)
+    if not choice.run:
+        gone.copy_(~choice.of_block(_losses(columns, corner, 0, width), stop).t())
+    step = choice.step(width)
+    for first in range(0, width, step):
+        last = min(first + step, width)
+        _sweep_step(columns, corner, choice, (gone, errors), (first, last))
+        if last < width:
+            columns[last:] -= corner[first:last, last:].t() @ errors[first:last]
+    return gone, errors
+
+
+def _sweep_step(
+    columns: Tensor, corner: Tensor, choice: Choice, outcome: tuple[Tensor, Tensor], step: tuple[int, int]
+) -> None:
+    """Prune some columns of a block, each before the next; those right of them are left as they are."""
+    (gone, errors), (first, last) = outcome, step
+    pivots, product = corner.diagonal().unbind(0), torch.empty_like(columns[first:last])
+    for index in range(first, last):
+        if choice.run and index % choice.run == 0:
+            end = index + choice.run
+            gone[index:end] = ~choice.of_run(_losses(columns, corner, index, end)).t()
+        column, error, rest = columns[index], errors[index], last - index - 1
+        torch.mul(column, gone[index], out=error)
+        column -= error
+        error /= pivots[index]
+        if rest:
+            torch.mul(corner[index, index + 1 : last].unsqueeze(1), error, out=product[:rest])
+            columns[index + 1 : last] -= product[:rest]
 
 
 def _losses(columns: Tensor, corner: Tensor, start: int, stop: int) -> Float[Tensor, "out columns"]:

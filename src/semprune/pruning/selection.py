@@ -21,7 +21,8 @@ Group = Literal["row", "matrix"]
 def pruned_count(sparsity: float, size: int) -> int:
     """Return how many of ``size`` weights a sparsity removes: the largest whole number that is not above it.
 
-    The decimal that the user wrote counts, not its binary neighbour: ``int(100 * 0.29)`` is 28.
+    The decimal that the user wrote counts, not its binary neighbour: ``int(100 * 0.29)`` is 28. A sparsity below 1
+    never removes all: a row that competes by itself always keeps a weight.
 
     Example:
         >>> pruned_count(0.29, 100), pruned_count(0.5, 5)

@@ -2,59 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semprune.errors import NotPositiveDefiniteError
-from semprune.pruning.lowest import select_lowest
+from semprune.pruning.choice import Choice
 from semprune.pruning.precision import full_fp32
-from semprune.pruning.selection import Keep, pruned_count
-
-STEP = 16
-"""Columns that are updated one by one before the rest of their block is, by one product; the fastest of 8 to 32."""
-
-
-class Choice:
-    """Which weights stay, asked from left to right as the sweep proceeds.
-
-    Attributes:
-        run: Columns that are chosen together when the first of them is reached; 0 where whole blocks are chosen.
-
-    Args:
-        keep: What was asked for.
-        rows: Rows of each matrix, where several lie one below the other; every matrix is chosen by itself.
-    """
-
-    def __init__(self, keep: Keep, rows: Sequence[int]) -> None:
-        """Nothing is chosen yet."""
-        self._keep = keep
-        self._rows = list(rows)
-        self._gone = [0] * len(rows)
-        self.run = 0 if keep.pattern is None else keep.pattern.run
-
-    def step(self, block: int) -> int:
-        """Return how many columns of a block are updated one by one: whole runs; in reference selection all of them."""
-        return block if self._keep.reference else max(STEP // self.run * self.run, self.run) if self.run else STEP
-
-    def of_block(self, losses: Float[Tensor, "out columns"], stop: int) -> Bool[Tensor, "out columns"]:
-        """Return what stays of a block whose last column is ``stop - 1``."""
-        parts = losses.split(self._rows)
-        return torch.cat([self._of_matrix(index, part, stop) for index, part in enumerate(parts)])
-
-    def of_run(self, losses: Float[Tensor, "out run"]) -> Bool[Tensor, "out run"]:
-        """Return what stays of a run."""
-        return self._keep(losses, "row")
-
-    def _of_matrix(self, index: int, losses: Tensor, stop: int) -> Tensor:
-        if self._keep.reference:
-            return self._keep(losses, "matrix")
-        # so many that all columns so far hold the asked number exactly, whatever the blocks' sizes
-        count = pruned_count(self._keep.sparsity, losses.shape[0] * stop) - self._gone[index]
-        self._gone[index] += count
-        return ~select_lowest(losses.reshape(1, -1), count).reshape(losses.shape)
 
 
 @full_fp32()
@@ -115,15 +69,22 @@ def sweep(
         block: Columns per block.
         choice: Is asked what stays.
     """
-    kept = torch.empty_like(weight, dtype=torch.bool)
+    finished = torch.empty_like(weight.t(), memory_format=torch.contiguous_format)  # [in, out]: a column lies together
+    kept = torch.empty_like(finished, dtype=torch.bool)
     for start in range(0, weight.shape[1], block):
         stop = min(start + block, weight.shape[1])
-        columns = weight[:, start:stop].t().contiguous()  # [columns, out]: each column lies together
+        columns = _transposed(weight[:, start:stop])
         gone, errors = _sweep_block(columns, upper[start:stop, start:stop], choice, stop)
-        kept[:, start:stop] = (gone == 0).t()
-        weight[:, start:stop] = columns.t()
-        weight[:, stop:] -= errors.t().contiguous() @ upper[start:stop, stop:]
-    return kept
+        finished[start:stop] = columns
+        torch.eq(gone, 0, out=kept[start:stop])
+        weight[:, stop:] -= _transposed(errors) @ upper[start:stop, stop:]
+    weight.copy_(finished.t())
+    return _transposed(kept)
+
+
+def _transposed(tensor: Tensor) -> Tensor:
+    """Return a transposed copy; torch is quick at it only from one whole matrix to another."""
+    return tensor.contiguous().t().contiguous()
 
 
 def _sweep_block(columns: Tensor, corner: Tensor, choice: Choice, stop: int) -> tuple[Tensor, Tensor]:
@@ -131,7 +92,7 @@ def _sweep_block(columns: Tensor, corner: Tensor, choice: Choice, stop: int) -> 
     width = columns.shape[0]
     gone, errors = torch.zeros_like(columns), torch.empty_like(columns)
     if not choice.run:
-        gone.copy_(~choice.of_block(_losses(columns, corner, 0, width), stop).t())
+        gone.copy_(_transposed(~choice.of_block(_losses(columns, corner, 0, width).contiguous(), stop)))
     step = choice.step(width)
     for first in range(0, width, step):
         last = min(first + step, width)

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.errors import SettingError
-from semprune.pruning.brain_surgeon import Choice, inverse_factor, sweep
+from semprune.pruning.brain_surgeon import inverse_factor, sweep
+from semprune.pruning.choice import Choice
 from semprune.pruning.method import Decision, Method, Needs
 from semprune.pruning.selection import Keep
 from semprune.types import LayerStats

@@ -58,7 +58,7 @@ class BlockOutcome:
         Raises:
             EmptyMatrixError: No weight would be left; nothing is written.
         """
-        if not decision.kept.any():
+        if (empty := count_empty_rows(decision.kept)) == decision.kept.shape[0]:
             raise EmptyMatrixError(linear.name)
         if decision.weight is not None:
             linear.write(linear.orient(decision.weight))
@@ -68,7 +68,7 @@ class BlockOutcome:
         self.sparsity[linear.name] = linear.measured_sparsity()
         if decision.order is not None:
             self.orders[linear.name] = decision.order.cpu()
-        if empty := count_empty_rows(decision.kept):
+        if empty:
             self.empty_rows[linear.name] = empty
         if pattern is not None:
             self.patterned[linear.name] = pattern.fits(decision.kept)

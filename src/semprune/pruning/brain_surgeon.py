@@ -7,38 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semprune.errors import NotPositiveDefiniteError
+from semprune.pruning.choice import Choice
 from semprune.pruning.precision import full_fp32
-from semprune.pruning.selection import Keep, pruned_count, select_lowest
-
-
-class Choice:
-    """Which weights stay, asked from left to right as the sweep proceeds.
-
-    Attributes:
-        run: Columns that are chosen together when the first of them is reached; 0 where whole blocks are chosen.
-
-    Args:
-        keep: What was asked for.
-    """
-
-    def __init__(self, keep: Keep) -> None:
-        """Nothing is chosen yet."""
-        self._keep = keep
-        self._gone = 0
-        self.run = 0 if keep.pattern is None else keep.pattern.run
-
-    def of_block(self, losses: Float[Tensor, "out columns"], stop: int) -> Bool[Tensor, "out columns"]:
-        """Return what stays of a block whose last column is ``stop - 1``."""
-        if self._keep.reference:
-            return self._keep(losses, "matrix")
-        # so many that all columns so far hold the asked number exactly, whatever the blocks' sizes
-        count = pruned_count(self._keep.sparsity, losses.shape[0] * stop) - self._gone
-        self._gone += count
-        return ~select_lowest(losses.reshape(1, -1), count).reshape(losses.shape)
-
-    def of_run(self, losses: Float[Tensor, "out run"]) -> Bool[Tensor, "out run"]:
-        """Return what stays of a run."""
-        return self._keep(losses, "row")
 
 
 @full_fp32()
@@ -87,9 +57,11 @@ def sweep(
     r"""Prune a weight in place from left to right, and return which of its entries are kept.
 
     For each column j: pruned entries become 0, and with :math:`e = (w_j - q_j) / U_{jj}` every later column k loses
-    :math:`e\,U_{jk}`: inside the block at once, beyond it when the block is done, by one product.
+    :math:`e\,U_{jk}`: a few columns on at once, to the end of the block when these few are done, beyond it when the
+    block is done; the latter two by one product each.
 
-    Source: equations.md P4 (arXiv 2301.00774), with the rounding of the published code.
+    Source: equations.md P4 (arXiv 2301.00774). In reference selection with the rounding of the published code, which
+    updates the whole block column by column.
 
     Args:
         weight: fp32; overwritten.
@@ -97,26 +69,56 @@ def sweep(
         block: Columns per block.
         choice: Is asked what stays.
     """
-    kept = torch.empty_like(weight, dtype=torch.bool)
+    finished = torch.empty_like(weight.t(), memory_format=torch.contiguous_format)  # [in, out]: a column lies together
+    kept = torch.empty_like(finished, dtype=torch.bool)
     for start in range(0, weight.shape[1], block):
         stop = min(start + block, weight.shape[1])
-        corner = upper[start:stop, start:stop]
-        columns = weight[:, start:stop].t().contiguous()  # [columns, out]: each column lies together
-        stays, errors = torch.ones_like(columns, dtype=torch.bool), torch.empty_like(columns)
-        if not choice.run:
-            stays.copy_(choice.of_block(_losses(columns, corner, 0, stop - start), stop).t())
-        for index in range(stop - start):
-            if choice.run and index % choice.run == 0:
-                end = index + choice.run
-                stays[index:end] = choice.of_run(_losses(columns, corner, index, end)).t()
-            pruned = columns[index].masked_fill(stays[index], 0)
-            errors[index] = pruned / corner[index, index]
-            columns[index] -= pruned
-            columns[index + 1 :] -= corner[index, index + 1 :].unsqueeze(1) * errors[index]
-        kept[:, start:stop] = stays.t()
-        weight[:, start:stop] = columns.t()
-        weight[:, stop:] -= errors.t().contiguous() @ upper[start:stop, stop:]
-    return kept
+        columns = _transposed(weight[:, start:stop])
+        gone, errors = _sweep_block(columns, upper[start:stop, start:stop], choice, stop)
+        finished[start:stop] = columns
+        torch.eq(gone, 0, out=kept[start:stop])
+        weight[:, stop:] -= _transposed(errors) @ upper[start:stop, stop:]
+    weight.copy_(finished.t())
+    return _transposed(kept)
+
+
+def _transposed(tensor: Tensor) -> Tensor:
+    """Return a transposed copy; torch is quick at it only from one whole matrix to another."""
+    return tensor.contiguous().t().contiguous()
+
+
+def _sweep_block(columns: Tensor, corner: Tensor, choice: Choice, stop: int) -> tuple[Tensor, Tensor]:
+    """Prune the columns of a block in place; return where (1, else 0) and the errors, both ``[columns, out]``."""
+    width = columns.shape[0]
+    gone, errors = torch.zeros_like(columns), torch.empty_like(columns)
+    if not choice.run:
+        gone.copy_(_transposed(~choice.of_block(_losses(columns, corner, 0, width).contiguous(), stop)))
+    step = choice.step(width)
+    for first in range(0, width, step):
+        last = min(first + step, width)
+        _sweep_step(columns, corner, choice, (gone, errors), (first, last))
+        if last < width:
+            columns[last:] -= corner[first:last, last:].t() @ errors[first:last]
+    return gone, errors
+
+
+def _sweep_step(
+    columns: Tensor, corner: Tensor, choice: Choice, outcome: tuple[Tensor, Tensor], step: tuple[int, int]
+) -> None:
+    """Prune some columns of a block, each before the next; those right of them are left as they are."""
+    (gone, errors), (first, last) = outcome, step
+    pivots, product = corner.diagonal().unbind(0), torch.empty_like(columns[first:last])
+    for index in range(first, last):
+        if choice.run and index % choice.run == 0:
+            end = index + choice.run
+            gone[index:end] = ~choice.of_run(_losses(columns, corner, index, end)).t()
+        column, error, rest = columns[index], errors[index], last - index - 1
+        torch.mul(column, gone[index], out=error)
+        column -= error
+        error /= pivots[index]
+        if rest:
+            torch.mul(corner[index, index + 1 : last].unsqueeze(1), error, out=product[:rest])
+            columns[index + 1 : last] -= product[:rest]
 
 
 def _losses(columns: Tensor, corner: Tensor, start: int, stop: int) -> Float[Tensor, "out columns"]:

@@ -10,8 +10,9 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from semprune.errors import ConfigurationError
-from semprune.pruning.linear import matrix_parameter, prunable_linears, writable
+from semprune.pruning.linear import matrix_parameter, prunable_linears
 from semprune.pruning.masks import check_masks
+from semprune.pruning.writing import writable
 
 
 def masks_of_zeros(model: nn.Module) -> dict[str, Bool[Tensor, "rows columns"]]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from semprune.backbones.layout import family_of, prunable_matrices
 from semprune.errors import NonFiniteError
+from semprune.pruning.writing import writable, zero_pruned
 from semprune.types import PrunableMatrix
 
 
@@ -52,8 +52,7 @@ class PrunableLinear:
 
     def keep(self, kept: Bool[Tensor, "rows columns"]) -> None:
         """Set the weights to zero, in place, that a mask in the stored orientation does not keep."""
-        with writable(self.stored) as weight:
-            weight.masked_fill_(~kept.to(weight.device), 0)
+        zero_pruned(self.stored, kept)
 
     def write(self, weight: Float[Tensor, "rows columns"]) -> None:
         """Overwrite the stored weight in place."""
@@ -62,7 +61,8 @@ class PrunableLinear:
 
     def measured_sparsity(self) -> float:
         """Return the share of weights that are zero."""
-        return 1.0 - int(torch.count_nonzero(self.stored)) / self.stored.numel()
+        rows = (self.stored != 0).sum(-1, dtype=torch.int32)  # count_nonzero branches at every weight: slower
+        return 1.0 - int(rows.sum()) / self.stored.numel()
 
 
 class WeightCopy:
@@ -82,13 +82,6 @@ class WeightCopy:
         """Overwrite the model's weights, in place, bit for bit."""
         for linear, weight in zip(self.linears, self._weights, strict=True):
             linear.write(weight)
-
-
-@contextmanager
-def writable(weight: Tensor) -> Iterator[Tensor]:
-    """Allow writing in place: a tensor made under inference mode can only be written under inference mode."""
-    with torch.inference_mode(weight.is_inference()), torch.no_grad():
-        yield weight
 
 
 def prunable_linears(model: nn.Module) -> dict[int, list[PrunableLinear]]:
@@ -145,5 +138,6 @@ def check_finite(linears: Iterable[PrunableLinear]) -> None:
         NonFiniteError: A weight is NaN or infinite; names the matrix.
     """
     for linear in linears:
-        if not torch.isfinite(linear.stored).all():
+        low, high = torch.aminmax(linear.stored)  # NaN if any is
+        if not (low.isfinite() and high.isfinite()):
             raise NonFiniteError(linear.name)

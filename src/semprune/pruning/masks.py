@@ -11,7 +11,8 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
 from semprune.errors import SettingError
-from semprune.pruning.linear import stored_weight, writable
+from semprune.pruning.linear import stored_weight
+from semprune.pruning.writing import zero_pruned
 
 
 def pack_bits(mask: Bool[Tensor, "rows columns"]) -> UInt8[Tensor, " bytes"]:
@@ -61,8 +62,7 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Bool[Tensor, "rows columns
     """
     check_masks(model, masks)
     for name, mask in masks.items():
-        with writable(stored_weight(model, name)) as weight:
-            weight.masked_fill_(~mask.to(weight.device), 0)
+        zero_pruned(stored_weight(model, name), mask)
 
 
 def check_masks(model: nn.Module, masks: Mapping[str, Bool[Tensor, "rows columns"]]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from torch import nn
 
@@ -16,12 +16,17 @@ from semprune.pruning.linear import PrunableLinear, prunable_linears
 from semprune.pruning.method import Method
 
 FP32, FP64 = 4, 8
+INPUTS = {"q": "in", "k": "in", "v": "in", "qkv": "in", "gate": "mlp", "up": "mlp", "gate_up": "mlp"}
+"""Roles of matrices that read the same input."""
 INVERSE_COPIES = 5
 """Matrices of SparseGPT's two factorisations that are alive together."""
 SLACK = 256 * 2**20
 """Bytes for what no shape tells: libraries' buffers, the allocator's leftovers, attention masks. Measured; ours."""
 WORKING_BYTES = 24
 """Bytes per weight of the matrix in work: fp32 scores, their partial sort with its indices, masks. Measured; ours."""
+SWEPT_BYTES = 16
+"""Bytes per weight of all matrices of one input, which SparseGPT sweeps together: fp32 weights before, in and after an
+update, masks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def estimate_memory(
     block = max(_bytes(block) for block in streamed.blocks)
     weights = block + _converted_bytes(streamed)
     masks = max(sum(linear.stored.numel() for linear in inside) for inside in linears.values())
-    working = WORKING_BYTES * max(linear.stored.numel() for linear in chain.from_iterable(linears.values()))
+    working = max(_working_bytes(method, inside) for inside in linears.values())
     steps = {"the weights of one block and its masks": weights + masks + (working if method is not None else 0)}
     if calibrated and method is not None:
         forward = max(_forward_bytes(streamed, inside, batch_size, length) for inside in linears.values())
@@ -99,15 +104,27 @@ def _forward_bytes(streamed: StreamedModel, linears: Sequence[PrunableLinear], b
     return batch * length * (widths * streamed.dtype.itemsize + 3 * widest * FP32)
 
 
+def _working_bytes(method: Method | None, linears: Sequence[PrunableLinear]) -> int:
+    """What is alive while the largest matrix, or all matrices of the largest input, are decided about."""
+    largest = WORKING_BYTES * max(linear.stored.numel() for linear in linears)
+    if method is None or method.needs != "second_moments":
+        return largest
+    swept: dict[tuple[str, int | None], int] = defaultdict(int)
+    for linear in linears:
+        swept[_input(linear)] += SWEPT_BYTES * linear.stored.numel()
+    return max(largest, *swept.values())
+
+
+def _input(linear: PrunableLinear) -> tuple[str, int | None]:
+    """Return what matrices have in common that read one tensor."""
+    return INPUTS.get(linear.matrix.role, linear.matrix.role), linear.matrix.expert
+
+
 def _statistics_bytes(method: Method, linears: Sequence[PrunableLinear]) -> int:
     """Second moments of each input, fp64 and fp32, and the copies in which one is inverted; squares are tiny."""
     if method.needs != "second_moments":
         return 0
-    shared = {role: "in" for role in ("q", "k", "v", "qkv")} | {role: "mlp" for role in ("gate", "up", "gate_up")}
-    widths = {
-        (shared.get(linear.matrix.role, linear.matrix.role), linear.matrix.expert): linear.weight.shape[1]
-        for linear in linears
-    }
+    widths = {_input(linear): linear.weight.shape[1] for linear in linears}
     squares = [width**2 for width in widths.values()]
     return (FP64 + FP32) * sum(squares) + INVERSE_COPIES * FP32 * max(squares)
 

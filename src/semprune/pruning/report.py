@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
@@ -57,8 +58,7 @@ def count_empty_rows(kept: Bool[Tensor, "out in"]) -> int:
     """Return the number of rows of which a mask keeps nothing.
 
     Example:
-        >>> import torch
         >>> count_empty_rows(torch.tensor([[True, False], [False, False]]))
         1
     """
-    return int((~kept.any(-1)).sum())
+    return int((kept.view(torch.uint8).amax(-1) == 0).sum())  # any() branches at every entry: much slower

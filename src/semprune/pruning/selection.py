@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semprune.errors import SettingError, SparsityRangeError
+from semprune.pruning.lowest import lowest_threshold, select_lowest
 from semprune.pruning.pattern import Pattern, select_pattern_exact, select_pattern_reference
 
 Group = Literal["row", "matrix"]
@@ -20,7 +21,8 @@ Group = Literal["row", "matrix"]
 def pruned_count(sparsity: float, size: int) -> int:
     """Return how many of ``size`` weights a sparsity removes: the largest whole number that is not above it.
 
-    The decimal that the user wrote counts, not its binary neighbour: ``int(100 * 0.29)`` is 28.
+    The decimal that the user wrote counts, not its binary neighbour: ``int(100 * 0.29)`` is 28. A sparsity below 1
+    never removes all: a row that competes by itself always keeps a weight.
 
     Example:
         >>> pruned_count(0.29, 100), pruned_count(0.5, 5)
@@ -61,25 +63,6 @@ def select_exact(score: Float[Tensor, "out in"], sparsity: float, group: Group) 
     return ~select_lowest(grouped, pruned_count(sparsity, grouped.shape[-1])).reshape(score.shape)
 
 
-def select_lowest(score: Float[Tensor, "groups members"], count: int) -> Bool[Tensor, "groups members"]:
-    """Return True for the ``count`` lowest scores of each row; among equals the first ones.
-
-    Source: ours. The same set as the head of a stable sort, found without sorting.
-
-    Example:
-        >>> select_lowest(torch.tensor([[2.0, 1.0, 1.0, 1.0]]), 2)
-        tensor([[False,  True,  True, False]])
-    """
-    if count == 0:
-        return torch.zeros_like(score, dtype=torch.bool)
-    threshold = score.kthvalue(count, dim=-1, keepdim=True).values
-    lowest = score <= threshold
-    if (lowest.sum(-1) > count).any():
-        below, equal = score < threshold, score == threshold
-        lowest = below | (equal & (equal.cumsum(-1) <= count - below.sum(-1, keepdim=True)))
-    return lowest
-
-
 def select_reference(score: Float[Tensor, "out in"], sparsity: float, group: Group) -> Bool[Tensor, "out in"]:
     """Keep what the published code keeps.
 
@@ -104,8 +87,8 @@ def select_reference(score: Float[Tensor, "out in"], sparsity: float, group: Gro
     if sparsity == 0:
         return torch.ones_like(score, dtype=torch.bool)
     if group == "matrix":
-        threshold = torch.sort(score.flatten())[0][int(score.numel() * sparsity)]
-        return ~(score <= threshold)
+        threshold = lowest_threshold(score.reshape(1, -1), int(score.numel() * sparsity) + 1)
+        return ~(score <= threshold)  # keeps NaN
     order = torch.sort(score, dim=-1, stable=True)[1]
     pruned = torch.zeros_like(score, dtype=torch.bool)
     return ~pruned.scatter_(1, order[:, : int(score.shape[1] * sparsity)], True)

@@ -15,9 +15,10 @@ from semprune.errors import NeuronRemovalError, SettingError
 from semprune.pruning.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.gathering import Gatherer
+from semprune.pruning.lowest import select_lowest
 from semprune.pruning.masks import hash_masks
 from semprune.pruning.neurons import BlockNeurons
-from semprune.pruning.selection import check_sparsity, pruned_count, select_lowest
+from semprune.pruning.selection import check_sparsity, pruned_count
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.pruning.sharing import require_equal_masks
 

@@ -4,7 +4,7 @@ import pytest
 from tests.unit.pruning.streamed_runs import plan_of, saved
 
 from semprune.errors import MemoryLimitError
-from semprune.pruning.memory import SLACK, WORKING_BYTES, MemoryEstimate, estimate_memory
+from semprune.pruning.memory import SLACK, SWEPT_BYTES, WORKING_BYTES, MemoryEstimate, estimate_memory
 
 EMBEDDINGS = 40 * 16
 NORMS = 16
@@ -27,6 +27,13 @@ def test_magnitude_needs_one_block_its_masks_and_the_matrix_in_work(tmp_path):
     (step,) = found.steps.values()
     assert step == 4 * BLOCK + MATRICES + WORKING_BYTES * 16 * 24
     assert found.peak == 1000 + step + SLACK
+
+
+def test_sparsegpt_sweeps_gate_and_up_together(tmp_path):
+    found = _estimate(plan_of(saved(tmp_path / "model"), "sparsegpt"))
+    together = SWEPT_BYTES * 2 * 16 * 24
+    assert together > WORKING_BYTES * 16 * 24
+    assert found.steps["the weights of one block and its masks"] == 4 * BLOCK + MATRICES + together
 
 
 def test_another_dtype_counts_the_stored_tensors_too(tmp_path):

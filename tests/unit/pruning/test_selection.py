@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from semprune.errors import SettingError, SparsityRangeError
@@ -74,6 +74,13 @@ def test_exact_prunes_the_asked_number_of_each_row(score, percent):
     pruned = ~select_exact(score, percent / 100, "row")
 
     assert pruned.sum(-1).tolist() == [score.shape[1] * percent // 100] * score.shape[0]
+
+
+@given(scores(distinct=True), st.floats(0, 1, exclude_max=True), st.sampled_from(["exact", "reference"]))
+@example(torch.tensor([[1.0, 2.0, 3.0]]), 1 - 2**-53, "reference")
+@example(torch.tensor([[1.0, 2.0, 3.0]]), 1 - 2**-53, "exact")
+def test_no_sparsity_below_one_empties_a_row_that_competes_by_itself(score, sparsity, selection):
+    assert keeper(selection, sparsity)(score, "row").any(-1).all()
 
 
 @given(scores(), SPARSITIES, GROUPS, st.integers(-20, 20))

@@ -228,6 +228,20 @@ def test_matrices_of_one_input_are_inverted_once(monkeypatch):
         assert torch.equal(together[name].weight, alone.weight)
 
 
+@pytest.mark.parametrize("pattern", [None, "2:4", "4:8", "1:32"])
+@pytest.mark.parametrize("step", [1, 5, 64])
+def test_how_many_columns_are_updated_at_once_changes_rounding_only(monkeypatch, pattern, step):
+    torch.manual_seed(0)
+    weights = {"gate": torch.randn(9, 192), "up": torch.randn(30, 192)}
+    stats, keep = stats_of(correlated(192, 800)), keeper("exact", 0.5, pattern)
+    expected = dict(find_method("sparsegpt").prune_together(weights, stats, keep))
+    monkeypatch.setattr(importlib.import_module("semprune.pruning.choice"), "STEP", step)
+    for name, decision in find_method("sparsegpt").prune_together(weights, stats, keep):
+        assert torch.equal(decision.kept, expected[name].kept), name
+        assert torch.allclose(decision.weight, expected[name].weight, atol=1e-5)
+        assert decision.kept.float().mean() == (1 / 32 if pattern == "1:32" else 0.5)
+
+
 def test_trap_a_failed_cholesky_is_an_error_and_never_the_identity():
     moments = torch.tensor([[1.0, 2.0], [2.0, 1.0]])  # eigenvalues 3 and -1
     with pytest.raises(NotPositiveDefiniteError, match=r"input of down_proj are not positive definite with damping 0"):

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.errors import SettingError
-from semprune.pruning.brain_surgeon import Choice, inverse_factor, sweep
+from semprune.pruning.brain_surgeon import inverse_factor, sweep
+from semprune.pruning.choice import Choice
 from semprune.pruning.method import Decision, Method, Needs
 from semprune.pruning.selection import Keep
 from semprune.types import LayerStats
@@ -74,7 +75,7 @@ class SparseGPT(Method):
     def prune_together(
         self, weights: Mapping[str, Float[Tensor, "out in"]], stats: LayerStats | None, keep: Keep
     ) -> Iterator[tuple[str, Decision]]:
-        """Decide about matrices that read the same inputs: their second moments are inverted once.
+        """Decide about matrices that read the same inputs: inverted once, swept together.
 
         Raises:
             NotPositiveDefiniteError: The damped second moments have no inverse; names the first matrix.
@@ -86,10 +87,14 @@ class SparseGPT(Method):
                 yield name, Decision(torch.ones_like(weight, dtype=torch.bool))
             return
         upper, dead = inverse_factor(stats.second_moments, self.damping, next(iter(weights)))
-        for name, weight in weights.items():
-            updated = weight.float().clone(memory_format=torch.contiguous_format)
+        # Those chosen exactly are swept as one matrix; as published, each by itself: products round by their size.
+        for names in [[name] for name in weights] if keep.reference else [list(weights)]:
+            updated = torch.cat([weights[name] for name in names]).float()
             updated[:, dead] = 0
-            yield name, Decision(sweep(updated, upper, self.block, Choice(keep)), updated)
+            rows = [weights[name].shape[0] for name in names]
+            kept = sweep(updated, upper, self.block, Choice(keep, rows))
+            for name, mask, weight in zip(names, kept.split(rows), updated.split(rows), strict=True):
+                yield name, Decision(mask, weight)
 
 
 METHOD = SparseGPT()

@@ -12,6 +12,8 @@ from semprune.cli import PARSERS, main
 from semprune.prune_command import spelled_out
 
 SHELL = {"|", "||", "&", "&&", ";", ">", "2>"}
+NAMES = {"semprune", "semprune.cli"}  # the command, and the module that it is
+BEFORE = SHELL | {"srun", "-m"}
 
 
 def commands_of(text: str) -> list[list[str]]:
@@ -20,7 +22,7 @@ def commands_of(text: str) -> list[list[str]]:
     words = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if "semprune" in line]
     found = []
     for line in words:
-        starts = [place for place, word in enumerate(line) if word == "semprune"]
+        starts = [i for i, word in enumerate(line) if word in NAMES and (i == 0 or line[i - 1] in BEFORE)]
         ends = [place for place, word in enumerate(line) if word in SHELL] + [len(line)]
         found += [line[start + 1 : next(end for end in ends if end > start)] for start in starts]
     return found

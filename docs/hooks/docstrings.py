@@ -1,4 +1,4 @@
-"""Docstrings for the site's reader: `Example` as a section of code, roles of reStructuredText as code, formulas fenced."""
+"""Docstrings for the site: `Example` as a section, roles of reStructuredText as code, formulas fenced."""
 
 from __future__ import annotations
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
-
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 
 from semprune.arguments import HelpFormatter, Parser
 from semprune.attribution import NeuronSemanticAttribution
@@ -43,10 +41,11 @@ GROUPS: dict[str, tuple[type[Any], ...]] = {
 }
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages to the site's files."""
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pages to MkDocs' files; imported here, since only who builds the site has it."""
+    file = import_module("mkdocs.structure.files").File
     for path, text in (("commands.md", commands_page()), ("classes.md", classes_page())):
-        files.append(File.generated(config, f"reference/{path}", content=text))
+        files.append(file.generated(config, f"reference/{path}", content=text))
     return files
 
 
@@ -113,8 +112,5 @@ def _row(formatter: HelpFormatter, action: argparse.Action) -> str | None:
     if action.choices is not None:
         kind = ", ".join(map(str, action.choices))
     text = " ".join(str(action.help or "").split())
-    return "| " + " | ".join(_cell(part) for part in (f"`{name}`", f"`{kind or 'switch'}`", default, text)) + " |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    text = text.replace("|", "\\|")  # a bar between backticks stays as it is
+    return f"| `{name}` | `{kind or 'switch'}` | {default} | {text} |"

@@ -7,9 +7,9 @@ from typing import Any
 
 import griffe
 
-_EXAMPLE = re.compile(r"^(\s*)Example:$", re.MULTILINE)
+_EXAMPLE = re.compile(r"^([ ]*)Example:$", re.MULTILINE)
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
-_FORMULA = re.compile(r"^(\s*)\.\. math::\s*\n((?:\s*\n)*(?:\1[ ]+\S.*\n?)+)", re.MULTILINE)
+_FORMULA = re.compile(r"^([ ]*)\.\. math::[ ]*\n((?:[ ]*\n)*(?:\1[ ]+\S.*\n?)+)", re.MULTILINE)
 
 
 def for_readers(text: str) -> str:

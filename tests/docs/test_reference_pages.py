@@ -94,4 +94,4 @@ def test_docstrings_become_markdown():
     rewritten = hook("docstrings").for_readers(
         "See :class:`~a.B`.\n\n    .. math::\n        x^2\n\n    Example:\n        >>> 1"
     )
-    assert rewritten == "See `a.B`.\n\n    ```text\n        x^2\n    ```\n    Examples:\n        >>> 1"
+    assert rewritten == "See `a.B`.\n\n    ```text\n        x^2\n    ```\n\n    Examples:\n        >>> 1"

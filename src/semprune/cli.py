@@ -177,3 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 2
     return 0
+
+
+if __name__ == "__main__":  # torchrun starts modules
+    sys.exit(main())

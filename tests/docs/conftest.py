@@ -58,4 +58,5 @@ def offline(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setattr(sys, "argv", ["documentation"])
     monkeypatch.setenv("SEMPRUNE_REGISTRY", "")  # also put back, whatever a page sets
     monkeypatch.setenv("SEMPRUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
     return tmp_path

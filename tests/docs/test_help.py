@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 
 import pytest
 from tests.docs.command_lines import commands_of, parse
+from tests.docs.pages import ROOT
 
 from semprune.cli import COMMANDS, PARSERS, main
 
@@ -72,6 +76,15 @@ def test_every_command_is_named_in_the_help_of_the_whole(shown):
 )
 def test_defaults_and_types_are_shown(command, said, shown):
     assert said in shown(command)
+
+
+def test_the_module_is_the_command():
+    """As torchrun starts it."""
+    path = f"{ROOT / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    command = [sys.executable, "-m", "semprune.cli", "nothing"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "unknown command 'nothing'" in done.stderr
 
 
 def test_command_lines_are_found_in_scripts():

@@ -36,6 +36,7 @@ TOY = {
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one data set, its rows, and one calibration set with its text."""
     monkeypatch.setenv("SEMPRUNE_REGISTRY", str(tmp_path))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     rows = "\n".join(f'{{"text": "pet {n}", "label": "{"dog" if n % 2 else "cat"}"}}' for n in range(6))
     (tmp_path / "pets.jsonl").write_text(rows)
     hub = {"path": "json", "data_files": str(tmp_path / "pets.jsonl"), "split": "train"}

@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart lint test test-all
+.PHONY: help install quickstart lint test test-all docs
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -27,6 +28,14 @@ test: lint ## Lint, then all tests but the slow ones
 
 test-all: lint ## Lint, then all tests
 	$(BIN)/pytest
+
+docs: $(DOCS_INSTALLED) ## The documentation as a site, in site/index.html; broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	@echo "Installing what builds the documentation"
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable ".[docs]"
+	@touch $@
 
 # An interrupted set-up leaves no stamp, and perhaps a .venv without pip: that one is made anew.
 $(INSTALLED): pyproject.toml

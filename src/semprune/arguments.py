@@ -1,7 +1,8 @@
-"""Command line parsers whose errors are one line: what was given, what is known, what is nearest."""
+"""Command line parsers: help that fits a terminal, errors of one line (what was given, known, nearest)."""
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import re
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ _OPTION = re.compile(r"given class_path '[\w.]*?(\w+)':\s+(?:Option|Key) '([\w.]
 _ARGUMENTS = re.compile(r"unrecognized arguments: (--\S+)|(?:Option|Key) '([\w.]+)' is not (?:accepted|expected)")
 _EXPLAINED = re.compile(r"(?:unknown (?:option|class) '|\w+ has no option ').*?(?= `semprune)")  # by a parser inside
 _KEY = re.compile(r'Parser key "([\w.]+)":\s+')
+EXAMPLES = "examples:"
 
 
 def explain(message: str, classes: Iterable[str], options: Iterable[str]) -> str:
@@ -55,11 +57,32 @@ def _nearest(given: str, known: list[str], option: str = "") -> str:
     return f"; did you mean '{dashes}{near[0]}'?" if near else "."
 
 
+class HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Options with type and default; examples keep their lines, and lists are named once."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if not text.startswith(EXAMPLES):
+            return super()._fill_text(text, width, indent)
+        return "\n".join(indent + line for line in text.splitlines())
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        shown = super()._format_action_invocation(action)
+        return shown.partition(", ")[0] if f"{action.dest}+" in shown else shown  # `--x+` appends, for every list
+
+    def _get_type_str(self, action: argparse.Action) -> str | None:
+        shown = super()._get_type_str(action)
+        return "path" if shown == "<class 'Path'>" else shown
+
+
 class OneLineErrors:
     """Mixed into a parser: errors are raised as :class:`ConfigurationError`, with no usage block above them."""
 
     classes: tuple[str, ...] = ()
     """Names of classes that configurations may use."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        """Make the parser; a parser inside of another takes its formatter from there."""
+        super().__init__(*arguments, **{"formatter_class": HelpFormatter, **settings})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise.
@@ -81,3 +104,37 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
 
 class LightningParser(OneLineErrors, LightningArgumentParser):
     """Parser of ``fit`` and ``test``."""
+
+
+def help_settings(description: str, usage: str, examples: Iterable[str]) -> dict[str, Any]:
+    """Return what a parser needs for its help: one line of usage, the examples below the options.
+
+    Args:
+        description: What the command does.
+        usage: The one line, from ``semprune`` on.
+        examples: Whole command lines.
+
+    Example:
+        >>> print(help_settings("Tables.", "semprune report RUN_DIR", ["semprune report runs/quickstart"])["epilog"])
+        examples:
+          semprune report runs/quickstart
+    """
+    return {
+        "usage": usage,
+        "description": description,
+        "epilog": "\n  ".join([EXAMPLES, *examples]),
+    }
+
+
+def command_parser(command: str, description: str, usage: str, examples: Iterable[str]) -> Parser:
+    """Return the parser of a plain command, without arguments.
+
+    Args:
+        command: Its name.
+        description: What it does.
+        usage: What follows its name in the line of usage.
+        examples: Whole command lines.
+    """
+    return Parser(
+        prog=f"semprune {command}", **help_settings(description, f"semprune {command} {usage}".rstrip(), examples)
+    )

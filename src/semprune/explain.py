@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from semprune.arguments import Parser
+from semprune.arguments import Parser, command_parser
 from semprune.attribution import Association, load_association
 from semprune.attribution.explain import TextReading, facets, neuron_row, read_text
 from semprune.attribution.written import written_tokens
@@ -20,6 +20,28 @@ from semprune.report.artefacts import read_table
 
 FIRES = 0.75  # standard deviations, mean of a concept's strongest neurons: from here on it is shown
 TOP = 10
+
+
+def explain_parser() -> Parser:
+    """The parser of the command."""
+    parser = command_parser(
+        "explain",
+        "What a neuron, a concept or a text means to a fitted association.",
+        "--run RUN_DIR --neuron N | --concept C | --text TEXT",
+        [
+            "semprune explain --run runs/quickstart --concept sentiment.negative",
+            "semprune explain --run runs/quickstart --neuron layers.15.mlp/219",
+            'semprune explain --run runs/quickstart --text "a film so dull it hurts"',
+        ],
+    )
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder with association.safetensors: a study's or fit's"
+    )
+    parser.add_argument("--neuron", type=str, help="a neuron, as in layers.15.mlp/219")
+    parser.add_argument("--concept", type=str, help="a concept, as in sentiment.negative")
+    parser.add_argument("--text", type=str, help="a text: which concepts show at which token")
+    parser.add_argument("--backbone", type=str, help="the model, where it is not found by the name it was fitted with")
+    return parser
 
 
 def explain(arguments: list[str]) -> None:
@@ -32,15 +54,7 @@ def explain(arguments: list[str]) -> None:
         UnknownConceptError: There is no such concept.
         BackboneMismatchError: The association is another backbone's.
     """
-    parser = Parser(prog="semprune explain", description="What a neuron, a concept or a text means to an association.")
-    parser.add_argument(
-        "--run", type=Path, required=True, help="folder with association.safetensors: a study's or fit's"
-    )
-    parser.add_argument("--neuron", type=str, help="a neuron, as in layers.15.mlp/219")
-    parser.add_argument("--concept", type=str, help="a concept, as in sentiment.negative")
-    parser.add_argument("--text", type=str, help="a text: which concepts show at which token")
-    parser.add_argument("--backbone", type=str, help="the model, where it is not found by the name it was fitted with")
-    given = parser.parse_args(arguments)
+    given = explain_parser().parse_args(arguments)
     if given.neuron is None and given.concept is None and given.text is None:
         raise ConfigurationError("say what to explain: --neuron, --concept or --text. `semprune explain --help`.")
     association = load_association(given.run / "association.safetensors")

@@ -14,7 +14,7 @@ from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
 
-from semprune.arguments import LightningParser
+from semprune.arguments import LightningParser, help_settings
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.checkpoint import read_checkpoint
 from semprune.data import (  # short names in configurations
@@ -34,15 +34,34 @@ SHORT_NAMES = (CalibrationDataModule, DocumentDataModule, EvaluationDataModule, 
                EarlyStopping, LearningRateMonitor, TensorBoardLogger, CSVLogger)  # fmt: skip
 
 USAGE = {
-    "fit": {
-        "usage": "semprune fit --config configs/fit.yaml [options]",
-        "description": "Learn the neuron x concept association of a frozen language model.",
-    },
-    "test": {
-        "usage": "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT [options]",
-        "description": "Score the dense and the pruned model on the same items; semantic loss.",
-    },
+    "fit": help_settings(
+        "Learn the neuron x concept association of a frozen language model.",
+        "semprune fit --config configs/fit.yaml [options]",
+        [
+            "semprune fit --config configs/fit.yaml",
+            "semprune fit --config configs/fit.yaml --model.sites [mlp,attention]",
+            "semprune fit --config configs/fit.yaml --trainer configs/trainer/ddp.yaml",
+            "semprune fit --data.help DocumentDataModule",
+        ],
+    ),
+    "test": help_settings(
+        "Score the dense and the pruned model on the same items; semantic loss.",
+        "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT [options]",
+        [
+            "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT",
+            "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT \\",
+            "      --data configs/data/sentiment.yaml --trainer.callbacks RIA \\",
+            "      --trainer.callbacks.sparsity 0.5",
+            "semprune test --data.help EvaluationDataModule",
+        ],
+    ),
 }
+TITLES = {
+    "model": "The association",
+    "data": "The data: a class and its settings (--data.help CLASS lists them)",
+    "trainer": "Lightning's trainer: devices, callbacks, loggers",
+}
+"""Titles of groups, where the first line of a class's docstring is of use to programmers only."""
 
 
 class SaveStageConfig(SaveConfigCallback):
@@ -77,6 +96,9 @@ class SempruneCLI(LightningCLI):
         parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=False)
         parser.add_lightning_class_args(self.trainer_class, "trainer")
         parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items()})
+        groups = parser.groups or {}
+        for group, title in TITLES.items():
+            groups[group].title = title
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Hand the backbone to the model."""

@@ -6,9 +6,27 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
-from semprune.arguments import Parser
+from semprune.arguments import Parser, command_parser
 from semprune.pruning.config import PruneConfig
 from semprune.pruning.job import PruneResult, run_prune
+
+
+def prune_parser() -> Parser:
+    """The parser of the command."""
+    parser = command_parser(
+        "prune",
+        "A pruned model as a Hugging Face folder, or its masks alone.",
+        "[--config FILE] --output FOLDER [options]",
+        [
+            "semprune prune --config configs/prune/wanda.yaml --output runs/wanda",
+            "semprune prune --method ria --pattern 2:4 --output runs/ria-2of4",
+            "semprune prune --method wanda --sparsity 0.6 --masks-only --output runs/masks",
+            "semprune prune --masks runs/masks/masks.safetensors --output runs/applied",
+        ],
+    )
+    parser.add_argument("--config", action="config", help="a pruning's YAML; see configs/prune/")
+    parser.add_class_arguments(PruneConfig)
+    return parser
 
 
 def prune(arguments: list[str]) -> None:
@@ -17,9 +35,7 @@ def prune(arguments: list[str]) -> None:
     Raises:
         SempruneError: Of the kind of what is wrong with the arguments, the model, the output or the machine.
     """
-    parser = Parser(prog="semprune prune", description="A pruned model, or its masks.")
-    parser.add_argument("--config", action="config", help="a pruning's YAML; see configs/prune/")
-    parser.add_class_arguments(PruneConfig)
+    parser = prune_parser()
     settings = vars(parser.instantiate(parser.parse_args(spelled_out(arguments))))
     config = PruneConfig(**{name: value for name, value in settings.items() if name != "config"})
     progress = Console(stderr=True)

@@ -143,8 +143,9 @@ def _asset(name: str, asset: str) -> Path:
 
 def _hub_rows(name: str, hub: HubSource, *, fit: bool) -> list[Row]:
     split = hub.fit_split if fit else hub.split
+    files = {} if hub.data_files is None else {"data_files": hub.data_files}
     try:
-        return list(datasets.load_dataset(hub.path, hub.config, split=split, revision=hub.revision))
+        return list(datasets.load_dataset(hub.path, hub.config, split=split, revision=hub.revision, **files))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and built-in errors
         why = "all rows at hand are for evaluation, and for fitting " if fit else ""
         raise DatasetUnavailableError(

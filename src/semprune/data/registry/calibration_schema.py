@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TextHubSource:
-    """Where the hub keeps a calibration text: the first ``rows`` rows of one column, streamed."""
+    """Where the hub keeps a calibration text: the first ``rows`` rows of one column, streamed.
+
+    Your own text file: ``path: text``, ``data_files: FILE``, ``split: train``, ``column: text``; a line is a row.
+    """
 
     path: str
     split: str

@@ -1,10 +1,17 @@
-"""The data sets and calibration sets there are: one YAML each, found by looking."""
+"""The data sets and calibration sets there are: one YAML each, found by looking.
+
+They are in this folder and, beside it, in the folder that the environment variable ``SEMPRUNE_REGISTRY`` names: your
+own data sets in it, your own calibration sets in ``calibration`` below it.
+"""
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -12,7 +19,10 @@ from semprune.data.registry.calibration_schema import CalibrationSpec
 from semprune.data.registry.parse import Spec, parse
 from semprune.data.registry.rules import check_calibration, check_dataset
 from semprune.data.registry.schema import DatasetSpec
-from semprune.errors import DatasetSchemaError, UnknownCalibrationError, UnknownDatasetError
+from semprune.errors import ConfigurationError, DatasetSchemaError, UnknownCalibrationError, UnknownDatasetError
+
+OWN_FOLDER: Final = "SEMPRUNE_REGISTRY"
+"""Environment variable that names a folder of YAML files of your own."""
 
 
 def dataset_names() -> list[str]:
@@ -22,7 +32,7 @@ def dataset_names() -> list[str]:
         >>> "sst2" in dataset_names()
         True
     """
-    return _names(_folder())
+    return sorted(_files())
 
 
 def dataset_spec(name: str) -> DatasetSpec:
@@ -33,15 +43,14 @@ def dataset_spec(name: str) -> DatasetSpec:
 
     Raises:
         UnknownDatasetError: If there is none of that name.
+        ConfigurationError: If ``SEMPRUNE_REGISTRY`` names no folder.
         DatasetSchemaError: If its YAML does not hold what it must.
 
     Example:
         >>> dataset_spec("sst2").labels.classes
         ('negative', 'positive')
     """
-    if name not in dataset_names():
-        raise UnknownDatasetError(name, dataset_names())
-    return _dataset(name)
+    return _dataset(name, dataset_yaml(name))
 
 
 def dataset_yaml(name: str) -> str:
@@ -50,14 +59,15 @@ def dataset_yaml(name: str) -> str:
     Raises:
         UnknownDatasetError: If there is none of that name.
     """
-    if name not in dataset_names():
-        raise UnknownDatasetError(name, dataset_names())
-    return (_folder() / f"{name}.yaml").read_text("utf-8")
+    found = _files()
+    if name not in found:
+        raise UnknownDatasetError(name, found)
+    return found[name].read_text("utf-8")
 
 
 def calibration_names() -> list[str]:
     """Names of all calibration sets, sorted."""
-    return _names(_folder() / "calibration")
+    return sorted(_files("calibration"))
 
 
 def calibration_spec(name: str) -> CalibrationSpec:
@@ -70,9 +80,10 @@ def calibration_spec(name: str) -> CalibrationSpec:
         UnknownCalibrationError: If there is none of that name.
         DatasetSchemaError: If its YAML does not hold what it must.
     """
-    if name not in calibration_names():
-        raise UnknownCalibrationError(name, calibration_names())
-    return _calibration(name)
+    found = _files("calibration")
+    if name not in found:
+        raise UnknownCalibrationError(name, found)
+    return _calibration(name, found[name].read_text("utf-8"))
 
 
 def read_dataset_yaml(name: str, text: str) -> DatasetSpec:
@@ -105,19 +116,30 @@ def _read(cls: type[Spec], name: str, text: str) -> Spec:
     return parse(cls, content, name=name)
 
 
-@cache  # specs are frozen, and a data module asks for each of them several times
-def _dataset(name: str) -> DatasetSpec:
-    return read_dataset_yaml(name, dataset_yaml(name))
+# specs are frozen, and a data module asks for each of them several times
+_dataset = cache(read_dataset_yaml)
+_calibration = cache(read_calibration_yaml)
 
 
-@cache
-def _calibration(name: str) -> CalibrationSpec:
-    return read_calibration_yaml(name, (_folder() / "calibration" / f"{name}.yaml").read_text("utf-8"))
+def _files(below: str = "") -> dict[str, Traversable]:
+    """The YAML files by their names: the package's, then your own; a name that both have is an error."""
+    found: dict[str, Traversable] = {}
+    for folder in _folders():
+        place = folder / below if below else folder
+        for entry in place.iterdir() if place.is_dir() else ():
+            name = entry.name.removesuffix(".yaml")
+            if name == entry.name:
+                continue
+            if name in found:
+                raise DatasetSchemaError(name, f"{OWN_FOLDER} and the package both have it", "Rename your own.")
+            found[name] = entry
+    return found
 
 
-def _folder() -> Traversable:
-    return files("semprune.data.registry")
-
-
-def _names(folder: Traversable) -> list[str]:
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+def _folders() -> list[Traversable]:
+    package, own = files("semprune.data.registry"), os.environ.get(OWN_FOLDER)
+    if not own:
+        return [package]
+    if not Path(own).is_dir():
+        raise ConfigurationError(f"{OWN_FOLDER} names '{own}', which is no folder. Correct it, or unset it.")
+    return [package, Path(own)]

@@ -14,12 +14,13 @@ class HubSource:
     """Where the hub keeps the rows.
 
     Attributes:
-        path: ``organisation/name``.
+        path: ``organisation/name``, a local folder, or ``json``, ``csv``, ``parquet`` with ``data_files``.
         split: Split that is evaluated; ``train+test`` joins two.
         config: Configuration of the hub data set.
         fit_split: Split for fitting, where the evaluated split reserves no documents for it.
         revision: Branch or commit; ``refs/convert/parquet`` where the hub has only a loading script.
         rename: Hub column -> the name that this registry uses.
+        data_files: Path or pattern of the files, on the hub or local; relative to the working directory there.
     """
 
     path: str
@@ -28,6 +29,7 @@ class HubSource:
     fit_split: str | None = None
     revision: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
+    data_files: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+HARNESS := $(VENV)/.harness
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart lint test test-all
@@ -25,8 +26,13 @@ lint: $(INSTALLED) ## ruff (rules and format) and mypy
 test: lint ## Lint, then all tests but the slow ones
 	$(BIN)/pytest -m "not slow"
 
-test-all: lint ## Lint, then all tests
+test-all: lint $(HARNESS) ## Lint, then all tests, with lm-evaluation-harness beside them
 	$(BIN)/pytest
+
+$(HARNESS): $(INSTALLED)
+	@echo "Installing lm-evaluation-harness, which the slow tests compare with"
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable ".[dev,bench]"
+	@touch $@
 
 # An interrupted set-up leaves no stamp, and perhaps a .venv without pip: that one is made anew.
 $(INSTALLED): pyproject.toml

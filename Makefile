@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
+HARNESS_INSTALLED := $(VENV)/.installed-harness
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart lint test test-all docs
@@ -26,7 +27,7 @@ lint: $(INSTALLED) ## ruff (rules and format) and mypy
 test: lint ## Lint, then all tests but the slow ones
 	$(BIN)/pytest -m "not slow"
 
-test-all: lint ## Lint, then all tests
+test-all: lint $(HARNESS_INSTALLED) ## Lint, then all tests, with lm-evaluation-harness beside them
 	$(BIN)/pytest
 
 docs: $(DOCS_INSTALLED) ## The documentation as a site, in site/index.html; broken links are errors
@@ -35,6 +36,11 @@ docs: $(DOCS_INSTALLED) ## The documentation as a site, in site/index.html; brok
 $(DOCS_INSTALLED): $(INSTALLED)
 	@echo "Installing what builds the documentation"
 	@$(BIN)/python -m pip install --disable-pip-version-check --editable ".[docs]"
+	@touch $@
+
+$(HARNESS_INSTALLED): $(INSTALLED)
+	@echo "Installing lm-evaluation-harness, which the slow tests compare with"
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable ".[dev,bench]"
 	@touch $@
 
 # An interrupted set-up leaves no stamp, and perhaps a .venv without pip: that one is made anew.

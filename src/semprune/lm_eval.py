@@ -21,6 +21,7 @@ from semprune.backbones import Backbone, load_backbone
 from semprune.data.encoding import EncodedRequest, padding_token
 from semprune.errors import BackboneMismatchError, ConfigurationError
 from semprune.evaluation.engine import Engine, TokenBudget
+from semprune.evaluation.rolling import rolling_windows, score_windows
 from semprune.evaluation.scoring import score_encoded
 from semprune.pruning.masks import apply_masks
 from semprune.pruning.stored_masks import load_masks
@@ -128,6 +129,15 @@ def model_class() -> type[Any]:
                 if texts is not None:  # rolling log-likelihoods come without
                     self.cache_hook.add_partial("loglikelihood", texts, result)
             return results
+
+        def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+            """Score whole texts, all windows together."""
+            texts = [request.args[0] for request in requests]
+            own = [rolling_windows(self.tok_encode(text), self.prefix_token_id, self.max_length) for text in texts]
+            sums = score_windows(self.engine, own)
+            for text, total in zip(texts, sums, strict=True):
+                self.cache_hook.add_partial("loglikelihood_rolling", (text,), total)
+            return sums
 
     registered: type[Any] = register(NAME)(SempruneLM)
     return registered

@@ -81,7 +81,7 @@ def _encode_pair(tokenizer: PreTrainedTokenizerBase, context: str, continuation:
     bare = context.rstrip()
     continuation = context[len(bare) :] + continuation
     if not bare:
-        return [_prefix_token(tokenizer)], encode(tokenizer, continuation, special=False)
+        return [prefix_token(tokenizer)], encode(tokenizer, continuation, special=False)
     whole = encode(tokenizer, bare + continuation)
     given = len(encode(tokenizer, bare))
     return whole[:given], whole[given:]
@@ -122,7 +122,12 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def _prefix_token(tokenizer: PreTrainedTokenizerBase) -> int:
+def prefix_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that a text without a context is predicted from: BOS, or EOS where there is none.
+
+    Raises:
+        ConfigurationError: If the tokenizer has neither.
+    """
     for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         if token is not None:
             return int(token)

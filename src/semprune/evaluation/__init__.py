@@ -10,8 +10,11 @@ from semprune.evaluation.logits import logits_at
 from semprune.evaluation.metrics import METRICS, Outcomes, measure
 from semprune.evaluation.perplexity import perplexity, perplexity_interval
 from semprune.evaluation.predictions import PREDICTION_COLUMNS, Prediction, outcomes, predict, prediction_table
+from semprune.evaluation.prompt_spread import SPREAD_COLUMNS, prompt_spread
 from semprune.evaluation.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
+from semprune.evaluation.rolling import TextScores, rolling_loglikelihood, text_perplexity
 from semprune.evaluation.score_cache import ScoreCache
+from semprune.evaluation.score_differences import compare_scores
 from semprune.evaluation.scorer import Scorer
 from semprune.evaluation.scoring import loglikelihood, score_batch
 from semprune.evaluation.statistics import Interval, bootstrap, bootstrap_p, mcnemar, percentile_interval
@@ -23,6 +26,7 @@ __all__ = [
     "MEASUREMENT_COLUMNS",
     "METRICS",
     "PREDICTION_COLUMNS",
+    "SPREAD_COLUMNS",
     "CausalLM",
     "Engine",
     "Interval",
@@ -31,10 +35,12 @@ __all__ = [
     "Prediction",
     "ScoreCache",
     "Scorer",
+    "TextScores",
     "Throughput",
     "bootstrap",
     "bootstrap_p",
     "compare",
+    "compare_scores",
     "context_length",
     "evaluate",
     "evaluating",
@@ -50,9 +56,12 @@ __all__ = [
     "predict",
     "predict_items",
     "prediction_table",
+    "prompt_spread",
     "reads_trees",
+    "rolling_loglikelihood",
     "score_batch",
     "summarise",
     "summarise_perplexity",
+    "text_perplexity",
     "token_logprobs",
 ]

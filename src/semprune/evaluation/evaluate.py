@@ -35,6 +35,7 @@ def evaluate(
     seed: int = 0,
     prompt: str | None = None,
     shots: int = 0,
+    chat: bool = False,
     token_budget: TokenBudget = "auto",
     truncate: Truncate = "error",
     cache: Path | str | bool = False,
@@ -49,6 +50,7 @@ def evaluate(
         seed: Which items a limit selects, and the bootstrap.
         prompt: See :func:`semprune.data.load_items`; ``all`` measures every prompt by itself.
         shots: Answered examples before each item.
+        chat: Ask as a chat, with the tokenizer's own template.
         token_budget: Most tokens of one forward; ``auto`` is halved whenever memory runs out.
         truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
         cache: A folder where scores are kept, so that the same weights score no item twice; True for ``scores`` in
@@ -61,7 +63,7 @@ def evaluate(
     Raises:
         UnknownDatasetError: If a data set is not in the registry.
         DatasetUnavailableError: If its rows cannot be had.
-        ConfigurationError: If a bare model comes without a tokenizer.
+        ConfigurationError: If a bare model comes without a tokenizer, or ``chat`` without a chat template.
         PromptTooLongError: If a prompt does not fit and ``truncate`` is ``error``.
         NonFiniteError: If the model gives NaN or infinite log-probabilities.
         OutOfMemoryError: If memory runs out and the batches cannot be smaller.
@@ -69,7 +71,9 @@ def evaluate(
     """
     subject = subject_of(model, tokenizer)
     specs = {name: dataset_spec(name) for name in datasets}
-    items = [item for name in specs for item in load_items(name, limit=limit, seed=seed, prompt=prompt, shots=shots)]
+    chosen: dict[str, Any] = {"limit": limit, "seed": seed, "prompt": prompt, "shots": shots}
+    chosen |= {"chat": chat, "tokenizer": subject.tokenizer}
+    items = [item for name in specs for item in load_items(name, **chosen)]
     predictions = predict_items(subject, items, token_budget=token_budget, truncate=truncate, cache=cache)
     table = summarise(
         predictions,

@@ -51,7 +51,7 @@ def flips(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
         >>> flips(dense, pruned)[["item_id", "flip", "dense_margin", "pruned_margin"]].values.tolist()
         [['0', 'lost', 2.0, -0.5]]
     """
-    _check_paired(dense, pruned)
+    check_paired(dense, pruned)
     kept = [*_KEYS, "document_id", "label", "prediction", "scores"]
     both = dense[kept].merge(
         pruned[[*_KEYS, "prediction", "scores"]], on=_KEYS, suffixes=("_dense", "_pruned"), validate="one_to_one"
@@ -79,7 +79,8 @@ def margin(scores: list[float], label: int) -> float:
     return float(scores[label] - max(others))
 
 
-def _check_paired(dense: pd.DataFrame, pruned: pd.DataFrame) -> None:
+def check_paired(dense: pd.DataFrame, pruned: pd.DataFrame) -> None:
+    """Raise :class:`UnpairedPredictionsError` unless two tables of predictions hold the same items."""
     mine, theirs = (set(map(tuple, table[_KEYS].to_numpy().tolist())) for table in (dense, pruned))
     for dataset in sorted({key[0] for key in mine ^ theirs}):
         only_dense = sum(key[0] == dataset for key in mine - theirs)

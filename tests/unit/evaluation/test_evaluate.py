@@ -49,13 +49,14 @@ def test_predictions_equal_loglikelihood_of_the_requests(lm):
 def test_rows_of_a_named_data_set(lm, monkeypatch):
     asked = []
 
-    def load(name, *, limit, seed, prompt, shots):
-        asked.append((name, limit, seed, prompt, shots))
+    def load(name, *, limit, seed, prompt, shots, chat, tokenizer):
+        asked.append((name, limit, seed, prompt, shots, chat))
+        assert tokenizer is lm.tokenizer
         return items()
 
     monkeypatch.setitem(evaluate.__globals__, "load_items", load)
-    result = evaluate(lm, ["sst2"], limit=9, seed=4, shots=1)
-    assert asked == [("sst2", 9, 4, None, 1)]
+    result = evaluate(lm, ["sst2"], limit=9, seed=4, shots=1, chat=True)
+    assert asked == [("sst2", 9, 4, None, 1, True)]
     assert tuple(result.columns) == ("backbone", *MEASUREMENT_COLUMNS)
     assert set(result["metric"]) >= {"accuracy", "calibrated_accuracy", "auroc"}
     assert result[["backbone", "dataset", "family", "prompt"]].drop_duplicates().values.tolist() == [

@@ -122,30 +122,33 @@ def score(indices):
     return scorer.predictions(), {name: metric.compute().item() for name, metric in metrics.items()}
 
 
-def rank_process(rank, folder):
-    """Two ranks share seven items as a distributed sampler does: item 0 is scored twice."""
+def rank_process(rank, size, folder):
+    """Ranks share seven items as a distributed sampler does: repeated until every rank has as many."""
     meeting, patience = f"file://{folder}/meeting", timedelta(seconds=60)
-    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2, timeout=patience)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size, timeout=patience)
     try:
-        table, metrics = score([*range(7), 0][rank::2])
+        table, metrics = score([index % 7 for index in range(-(-7 // size) * size)][rank::size])
     finally:
         distributed.destroy_process_group()
     table.to_json(f"{folder}/{rank}.json", double_precision=15)
     Path(f"{folder}/{rank}.metrics").write_text(json.dumps(metrics))
 
 
-def test_two_ranks_give_the_table_and_the_metrics_of_one(tmp_path):
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_any_number_of_ranks_gives_the_table_and_the_metrics_of_one(tmp_path, size):
     alone, metrics = score(range(7))
     assert metrics == pytest.approx({name: float(measure(name, outcomes(alone))) for name in metrics})
     assert 0 < metrics["accuracy"] < 1
-    processes = [subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(2)]
+    processes = [
+        subprocess.Popen([sys.executable, __file__, str(rank), str(size), str(tmp_path)]) for rank in range(size)
+    ]
     try:
-        assert [process.wait(timeout=120) for process in processes] == [0, 0]
+        assert [process.wait(timeout=120) for process in processes] == [0] * size
     finally:
         for process in processes:
             process.kill()  # a rank that waits for a dead one
             process.wait()
-    for rank in range(2):
+    for rank in range(size):
         table = json.loads((tmp_path / f"{rank}.json").read_text())
         assert table == json.loads(alone.to_json(double_precision=15))
         assert json.loads((tmp_path / f"{rank}.metrics").read_text()) == metrics
@@ -171,4 +174,4 @@ def test_item_keys_are_stable_and_tell_data_sets_apart():
 
 
 if __name__ == "__main__":  # how the test starts its ranks
-    rank_process(int(sys.argv[1]), sys.argv[2])
+    rank_process(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

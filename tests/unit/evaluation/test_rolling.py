@@ -1,0 +1,67 @@
+"""Whole texts, window by window, against one full float64 forward and windows written by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import PreTrainedTokenizerFast
+
+from semprune.errors import ConfigurationError, SettingError
+from semprune.evaluation.rolling import rolling_loglikelihood, rolling_windows, text_perplexity
+
+LETTERS = "abcdefghij "
+
+
+def letters(**special):
+    vocabulary = {"<s>": 0} | {letter: index + 1 for index, letter in enumerate(LETTERS)}
+    model = Tokenizer(WordLevel(vocabulary, unk_token="<s>"))
+    model.pre_tokenizer = Split("", "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=model, **special)
+
+
+@given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 12))
+def test_every_token_is_predicted_once_after_what_stands_before_it(tokens, limit):
+    windows = rolling_windows(tokens, 0, limit)
+    assert [token for window in windows for token in window.targets] == tokens
+    done, padded = 0, [0, *tokens]
+    for window in windows:
+        done += len(window.targets)
+        assert len(window.input_ids) == window.start + len(window.targets) <= limit
+        assert list(window.input_ids) == padded[max(0, done - limit) : done]
+
+
+def test_texts_that_fit_are_one_forward_of_the_slow_reference(model, reference_logprobs):
+    text = "bad cafe hid a jig"
+    ids = [1 + LETTERS.index(letter) for letter in text]
+    logprobs = reference_logprobs(model, [0, *ids[:-1]])
+    total = sum(logprobs[place, token].item() for place, token in enumerate(ids))
+    found = rolling_loglikelihood(model, letters(bos_token="<s>"), [text, ""])
+    assert found == [pytest.approx(total, abs=1e-4), 0]
+    scores = text_perplexity(model, letters(eos_token="<s>"), [text])
+    assert scores.word_perplexity == pytest.approx(math.exp(-total / 5), rel=1e-5)
+    assert scores.byte_perplexity == pytest.approx(math.exp(-total / 18), rel=1e-5)
+    assert scores.bits_per_byte == pytest.approx(-total / 18 / math.log(2), rel=1e-5)
+
+
+def test_longer_texts_are_the_sum_of_windows_by_hand(llama, reference_logprobs):
+    ids = [1, 2, 3, 4, 5, 6]
+    expected = 0.0
+    for read, targets in (([0, 1, 2, 3], [1, 2, 3, 4]), ([2, 3, 4, 5], [5, 6])):
+        rows = reference_logprobs(llama, read)[-len(targets) :]
+        expected += sum(row[token].item() for row, token in zip(rows, targets, strict=True))
+    text = "".join(LETTERS[token - 1] for token in ids)
+    [found] = rolling_loglikelihood(llama, letters(bos_token="<s>"), [text], max_length=4)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_texts_and_tokenizers_that_cannot_be_measured(llama):
+    with pytest.raises(SettingError, match="texts"):
+        text_perplexity(llama, letters(bos_token="<s>"), ["a", ""])
+    with pytest.raises(ConfigurationError, match="neither"):
+        text_perplexity(llama, letters(), ["a"])

@@ -81,7 +81,7 @@ class StudyConfig:
         output: Run folder; a killed study continues there.
         backbone: The model.
         fit: How the association is learned.
-        causal: Causal check of the association.
+        causal: Causal check of the association; null for none.
         methods: Pruning methods.
         sparsities: Shares of weights to remove; may be empty where there are patterns.
         patterns: N:M patterns, beside the sparsities: 2:4 keeps two of four.
@@ -99,7 +99,7 @@ class StudyConfig:
     output: str = "runs/study"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    causal: CausalConfig = field(default_factory=CausalConfig)
+    causal: CausalConfig | None = field(default_factory=CausalConfig)
     methods: list[str] = field(default_factory=lambda: ["magnitude", "wanda"])
     sparsities: list[float] = field(default_factory=lambda: [0.5])
     patterns: list[str] = field(default_factory=list)

@@ -82,9 +82,9 @@ def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
         raise CorruptArtefactError(path, str(error).splitlines()[0], remedy) from error
 
 
-def target_concepts(config: StudyConfig) -> list[str]:
-    """The classes of the causal check's family, over the fitting data sets."""
-    own = [name for name in config.fit.datasets if dataset_spec(name).family == config.causal.family]
+def target_concepts(datasets: list[str], family: str) -> list[str]:
+    """The classes of a task family, over the fitting data sets."""
+    own = [name for name in datasets if dataset_spec(name).family == family]
     return [f"{name}.{label}" for name in own for label in dataset_spec(name).labels.classes]
 
 
@@ -96,14 +96,19 @@ def held_out_text(config: StudyConfig, lm: Backbone) -> torch.Tensor:
 
 
 def check_causally(config: StudyConfig, lm: Backbone, association: Association, run: Path, console: Console) -> None:
-    """Write ``causal.parquet``; the check is made once for the same settings."""
-    settings = _hash([asdict(config.causal), asdict(config.text), config.token_budget])
+    """Write ``causal.parquet``; the check is made once for the same settings, and not where they are null."""
+    causal = config.causal
+    if causal is None:
+        (run / "causal.parquet").unlink(missing_ok=True)  # of other settings
+        return
+    settings = _hash([asdict(causal), asdict(config.text), config.token_budget])
     path = fit_folder(config, lm, run) / f"causal-{settings}.parquet"
     if not path.is_file():
-        items = load_items(config.causal.dataset, limit=config.causal.limit)
+        items = load_items(causal.dataset, limit=causal.limit)
+        concepts = target_concepts(config.fit.datasets, causal.family)
         table = causal_check(
-            lm, association, target_concepts(config), items, held_out_text(config, lm), target=config.causal.family,
-            share=config.causal.share, draws=config.causal.draws, token_budget=config.token_budget,
+            lm, association, concepts, items, held_out_text(config, lm), target=causal.family,
+            share=causal.share, draws=causal.draws, token_budget=config.token_budget,
             progress=lambda name: console.print(f"  causal check: {name}"),
         )  # fmt: skip
         write_parquet(path, table)

@@ -29,7 +29,7 @@ def check(config: StudyConfig) -> None:
     Raises:
         SempruneError: Of the kind of what is wrong.
     """
-    for name in (*config.datasets, *config.fit.datasets, config.causal.dataset):
+    for name in (*config.datasets, *config.fit.datasets, *([config.causal.dataset] if config.causal else [])):
         dataset_spec(name)
     for name in (*config.calibrations, config.text.calibration):
         calibration_spec(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -18,8 +17,7 @@ from semprune.errors import SempruneError
 from semprune.explain import explain
 from semprune.lightning_cli import run_lightning
 from semprune.prune_command import prune
-from semprune.report import load_run, terminal_table, write_report, write_tables
-from semprune.study import StudyConfig, run_study
+from semprune.study_command import show_run, study
 
 HELP = """usage: semprune COMMAND [options]
 
@@ -37,27 +35,10 @@ What pruning destroys in a language model, and in which neurons.
 semprune COMMAND --help says more."""
 
 
-def _study(arguments: list[str]) -> None:
-    parser = Parser(prog="semprune study", description="Fit, prune, evaluate, report.")
-    parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
-    parser.add_class_arguments(StudyConfig)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # a dozen trainers would each say the same
-    settings = vars(parser.instantiate(parser.parse_args(arguments)))
-    _show(run_study(StudyConfig(**{name: value for name, value in settings.items() if name != "config"})))
-
-
 def _report(arguments: list[str]) -> None:
     parser = Parser(prog="semprune report", description="HTML page and tables of a study.")
     parser.add_argument("run_dir", type=Path, help="run folder of a study")
-    _show(parser.parse_args(arguments).run_dir)
-
-
-def _show(run: Path) -> None:
-    page = write_report(run)
-    write_tables(run)
-    console = Console()
-    console.print(terminal_table(load_run(run)))
-    console.print(f"report: {page.resolve()}", soft_wrap=True)
+    show_run(parser.parse_args(arguments).run_dir)
 
 
 def _assets(arguments: list[str]) -> None:
@@ -93,7 +74,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "fit": lambda arguments: run_lightning(["fit", *arguments]),
     "test": lambda arguments: run_lightning(["test", *arguments]),
     "prune": prune,
-    "study": _study,
+    "study": study,
     "report": _report,
     "explain": explain,
     "causal": causal,

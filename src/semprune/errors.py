@@ -492,6 +492,17 @@ class EmptyStudyError(SempruneError):
         super().__init__(f"the study's `{axis}` is empty: there would be nothing to measure. Name at least one.")
 
 
+class FailedCellsError(SempruneError):
+    """A study some of whose cells failed, while the others were measured."""
+
+    def __init__(self, failed: int, run: Path | str) -> None:
+        """Name how many failed and where their errors are."""
+        super().__init__(
+            f"{failed} cell{'s' if failed > 1 else ''} of the study failed; the table above says why, as does "
+            f"{run}/failures.parquet. The tables hold the others; the same command tries the failed ones again."
+        )
+
+
 class OutputOccupiedError(SempruneError):
     """An output folder that holds something else than what this run would write there."""
 

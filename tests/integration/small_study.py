@@ -65,7 +65,7 @@ def write_study(folder: Path, output: Path, **changes: object) -> Path:
         lm.model.save_pretrained(folder / "model")
         lm.tokenizer.save_pretrained(folder / "model")
     settings = {
-        "output": str(output),
+        "output": str(output), "store": str(output / "store"),
         "backbone": {"name": str(folder / "model")},
         "fit": {"datasets": ["movie_reviews", "bbc_news"], "limit": None, "max_length": 32, "batch_size": 16,
                 "concepts": ["sentiment.positive", "language.negation"]},

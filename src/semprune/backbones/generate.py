@@ -6,12 +6,13 @@ import hashlib
 
 import torch
 from jaxtyping import Int
+from safetensors.torch import load_file
 from torch import Tensor
 
 from semprune.assets.cache import cache_folder
 from semprune.backbones.backbone import Backbone
 from semprune.errors import SettingError
-from semprune.tensor_files import read_safetensors, write_safetensors
+from semprune.tensor_files import write_safetensors
 
 TOGETHER = 8
 """Sequences that are written side by side; part of what names a text, since rounding depends on it."""
@@ -81,4 +82,4 @@ def _kept(lm: Backbone, length: int, seed: int, group: int) -> Int[Tensor, "grou
     if not path.is_file():
         draws = int.from_bytes(hashlib.sha256(f"own text/{seed}/{group}".encode()).digest()[:7], "big")
         write_safetensors(path, {"input_ids": write_text(lm, TOGETHER, length, draws)}, {})
-    return read_safetensors(path)["input_ids"]
+    return load_file(path)["input_ids"]

@@ -39,7 +39,7 @@ def test_mixtures_that_cannot_be_read_are_named(text: str, detail: str) -> None:
 def test_unknown_parts_and_empty_shares_are_named() -> None:
     with pytest.raises(UnknownCalibrationError, match="'wikki'; did you mean 'wiki'"):
         CalibrationDataModule("c4*0.5+wikki*0.5")
-    with pytest.raises(MixtureError, match="'wiki': a share of 0.01 of 4 sequences is none of them"):
+    with pytest.raises(MixtureError, match=r"'wiki': a share of 0\.01 of 4 sequences is none of them"):
         CalibrationDataModule("c4*0.99+wiki*0.01", sequences=4)
 
 

@@ -51,7 +51,10 @@ def show_run(run: Path) -> None:
 
 
 def _failure_table(failures: pd.DataFrame) -> Table:
-    table = Table(*map(str, failures.columns), title="failed cells")
-    for row in failures.itertuples(index=False):
-        table.add_row(*map(str, row))
+    table = Table("cell", "error", title="failed cells")
+    for row in failures.to_dict("records"):
+        error = row.pop("error")
+        table.add_row(
+            " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in row.values()), error
+        )
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from semprune.assets.catalogue import find_asset
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
@@ -43,6 +44,8 @@ def _check_names(config: StudyConfig) -> None:
             CalibrationDataModule(name, sequences, length)
     CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
     load_concepts(config.fit.concepts)
+    if config.sentence_encoder is not None:
+        find_asset(config.sentence_encoder)
 
 
 def _check_engine(config: StudyConfig) -> None:

@@ -120,6 +120,8 @@ class StudyConfig:
         token_budget: Padded tokens of a scoring batch.
         text: Held-out text for the perplexity.
         neurons_per_concept: Neuron cards of each concept.
+        sentence_encoder: Package of the encoder that says how diverse and how alike texts are
+            (minilm, 84 MB); null for none.
         engine: What runs the cells.
     """
 
@@ -144,6 +146,7 @@ class StudyConfig:
     token_budget: int = 4096
     text: TextConfig = field(default_factory=TextConfig)
     neurons_per_concept: int = 4
+    sentence_encoder: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     @property

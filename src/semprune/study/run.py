@@ -14,8 +14,10 @@ from semprune.data import dataset_spec
 from semprune.files import write_json, write_parquet
 from semprune.provenance import RunClock
 from semprune.study import store
+from semprune.study.calibration_table import calibration_table
 from semprune.study.cells import pruned_cells
 from semprune.study.checks import check
+from semprune.study.claims import claim
 from semprune.study.config import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
 from semprune.study.fit import describe_association
@@ -48,7 +50,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     if not config.backbones:
         return _run_one(config, console)
     runs = [_run_one(one, console) for one in one_backbone_each(config)]
-    for name in (*MERGED, "failures"):
+    for name in (*MERGED, "calibration", "failures"):
         tables = [store.read_table(path) for one in runs if (path := one / f"{name}.parquet").is_file()]
         if tables:
             write_parquet(run / f"{name}.parquet", pd.concat(tables, ignore_index=True))
@@ -75,6 +77,10 @@ def _run_one(config: StudyConfig, console: Console) -> Path:
     worker.dense()
     worker.told = Progress(console, worker.addresses, len(list(pruned_cells(config))), run)
     run_engine(config, worker)
+    with claim(worker.addresses.store / "texts.lock", wait=True):  # what one process describes, others read
+        table = calibration_table(bench, worker.addresses)
+    if len(table):
+        write_parquet(run / "calibration.parquet", table)
     _write_run(worker, run, causal, clock)
     return run
 

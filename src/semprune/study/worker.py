@@ -131,10 +131,11 @@ class Worker:
             if not mine:
                 return False
             if not self.is_settled(cell):  # another may just have finished
-                self._measure(cell)
+                self.measure(cell)
         return True
 
-    def _measure(self, cell: Cell) -> None:
+    def measure(self, cell: Cell) -> None:
+        """Measure a cell, whoever else may; what goes wrong is recorded in its folder."""
         failed = self.addresses.cell(cell) / FAILED
         try:
             Measurement(self.bench, self.addresses, cell).run()

@@ -84,6 +84,23 @@ def test_a_grid_states_every_cell(undisturbed: Path) -> None:
     assert len(list((undisturbed / "lightning_logs/cells").iterdir())) == CELLS
 
 
+def test_every_calibration_set_is_described(undisturbed: Path) -> None:
+    table = pd.read_parquet(undisturbed / "calibration.parquet")
+    draws = table.groupby(["calibration", "seed"])
+    assert set(draws.groups) == {(name, seed) for name in GRID["calibrations"] for seed in (0, 1)}
+    assert table["token_hash"].nunique() == 4
+    alone = table[table["dataset"] == ""].groupby("measure")["value"]
+    assert set(alone.groups) == {
+        "vocabulary_coverage", "distinct_2", "distinct_3", "concept_coverage", "activation_coverage",
+    }  # fmt: skip
+    assert alone.min().gt(0).all()
+    assert alone.max().le(1).all()
+    likeness = table[table["dataset"] != ""]
+    assert set(likeness["dataset"]) == {"sst2", "movie_reviews"}
+    assert set(likeness["measure"]) == {"concept_divergence", "input_norm_correlation", "bigram_coverage"}
+    assert likeness["value"].between(-1, 1).all()
+
+
 def test_another_study_computes_only_what_is_new(folder: Path, undisturbed: Path) -> None:
     before = finished(undisturbed / "store")
     wider = GRID | {"seeds": [0], "sparsities": [0.5], "datasets": ["sst2"], "store": str(undisturbed / "store")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import torch
+from filelock import FileLock
 from jaxtyping import Int
 from safetensors.torch import load_file
 from torch import Tensor
@@ -29,7 +30,6 @@ def own_text(lm: Backbone, sequences: int, length: int, seed: int) -> Int[Tensor
 
     Raises:
         SettingError: If the model cannot read so many tokens.
-        CorruptArtefactError: If a cached file is damaged.
     """
     if length > lm.max_length:
         raise SettingError("calibration length", length, f"at most {lm.max_length}, the tokens that the model can read")
@@ -79,7 +79,9 @@ def _kept(lm: Backbone, length: int, seed: int, group: int) -> Int[Tensor, "grou
     content = [str(lm.fingerprint), lm.fingerprint.weights_sha256, str(lm.dtype), lm.device.type, length, seed, group]
     name = hashlib.sha256("\0".join(map(str, content)).encode()).hexdigest()[:16]
     path = cache_folder() / "own_text" / f"{name}.safetensors"
-    if not path.is_file():
-        draws = int.from_bytes(hashlib.sha256(f"own text/{seed}/{group}".encode()).digest()[:7], "big")
-        write_safetensors(path, {"input_ids": write_text(lm, TOGETHER, length, draws)}, {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # another process may be writing it
+        if not path.is_file():
+            draws = int.from_bytes(hashlib.sha256(f"own text/{seed}/{group}".encode()).digest()[:7], "big")
+            write_safetensors(path, {"input_ids": write_text(lm, TOGETHER, length, draws)}, {})
     return load_file(path)["input_ids"]

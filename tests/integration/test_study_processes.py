@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -160,8 +161,13 @@ def test_an_engine_gives_the_same_rows(folder: Path, undisturbed: Path, engine, 
     """Un-skip by installing the extra: semprune[ray], semprune[slurm]."""
     pytest.importorskip(package)
     settings = {"name": engine, "workers": 2, "options": options}
-    assert command(folder, write_study(folder, folder / engine, **GRID, engine=settings)).wait(500) == 0
+    study = command(folder, write_study(folder, folder / engine, **GRID, engine=settings))
+    assert study.wait(500) == 0
     same_rows(folder / engine, undisturbed)
+    pruned = [path for path in finished(folder / engine / "store") if not path.parent.name.startswith("dense-")]
+    owners = {json.loads(path.read_text())["process"].split(":")[-1] for path in pruned}
+    assert owners  # all cells were measured by the engine's processes, none by the command's own
+    assert str(study.pid) not in owners
 
 
 def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(folder: Path, capsys, monkeypatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -170,7 +172,7 @@ class Measurement:
 
     def _about(self, report: PruneReport | None) -> dict[str, Any]:
         about: dict[str, Any] = {"seconds": self.seconds | {"total": sum(self.seconds.values())}}
-        about["cell"] = self.cell.columns
+        about |= {"cell": self.cell.columns, "process": f"{platform.node()}:{os.getpid()}"}
         if report is not None:
             about["masks"] = report.mask_hash
         if self.cell.calibration:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -18,8 +17,7 @@ from semprune.errors import SempruneError
 from semprune.explain import explain, explain_parser
 from semprune.lightning_cli import run_lightning
 from semprune.prune_command import prune, prune_parser
-from semprune.report import load_run, terminal_table, write_report, write_tables
-from semprune.study import StudyConfig, run_study
+from semprune.study_command import show_run, study, study_parser
 
 HELP = """usage: semprune COMMAND [options]
 
@@ -47,30 +45,6 @@ Each option is a key of the YAML. `semprune COMMAND --help` lists them all,
 with types, defaults and examples; `--print_config` prints them as YAML."""
 
 
-def study_parser() -> Parser:
-    """The parser of ``study``."""
-    parser = command_parser(
-        "study",
-        "Fit, prune, evaluate, report. A study that was stopped goes on where it was.",
-        "--config configs/study/STUDY.yaml [options]",
-        [
-            "semprune study --config configs/study/quickstart.yaml",
-            "semprune study --config configs/study/quickstart.yaml --output runs/more \\",
-            "      --sparsities [0.3,0.5] --calibrations [c4,wiki] --limit 400",
-        ],
-    )
-    parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
-    parser.add_class_arguments(StudyConfig)
-    return parser
-
-
-def _study(arguments: list[str]) -> None:
-    parser = study_parser()
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # a dozen trainers would each say the same
-    settings = vars(parser.instantiate(parser.parse_args(arguments)))
-    _show(run_study(StudyConfig(**{name: value for name, value in settings.items() if name != "config"})))
-
-
 def report_parser() -> Parser:
     """The parser of ``report``."""
     examples = ["semprune report runs/quickstart"]
@@ -80,15 +54,7 @@ def report_parser() -> Parser:
 
 
 def _report(arguments: list[str]) -> None:
-    _show(report_parser().parse_args(arguments).run_dir)
-
-
-def _show(run: Path) -> None:
-    page = write_report(run)
-    write_tables(run)
-    console = Console()
-    console.print(terminal_table(load_run(run)))
-    console.print(f"report: {page.resolve()}", soft_wrap=True)
+    show_run(report_parser().parse_args(arguments).run_dir)
 
 
 def assets_parser() -> Parser:
@@ -148,7 +114,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "fit": lambda arguments: run_lightning(["fit", *arguments]),
     "test": lambda arguments: run_lightning(["test", *arguments]),
     "prune": prune,
-    "study": _study,
+    "study": study,
     "report": _report,
     "explain": explain,
     "causal": causal,

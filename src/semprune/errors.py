@@ -70,6 +70,25 @@ class UnknownCalibrationError(UnknownNameError):
     kind = "calibration set"
 
 
+class MixtureError(SempruneError):
+    """A mixture of calibration sets that cannot be read, or cannot be drawn.
+
+    Example:
+        >>> raise MixtureError("c4*2+wiki", "'wiki' is not a name with a positive weight")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.MixtureError: calibration mixture 'c4*2+wiki': 'wiki' is not a name with a positive weight. \
+Write it as c4*0.5+wiki*0.5: each set once, its share after it, shares that sum to 1.
+    """
+
+    def __init__(self, mixture: str, detail: str) -> None:
+        """Name the mixture and what is wrong with it."""
+        super().__init__(
+            f"calibration mixture '{mixture}': {detail}. "
+            "Write it as c4*0.5+wiki*0.5: each set once, its share after it, shares that sum to 1."
+        )
+
+
 class UnknownConceptError(UnknownNameError):
     """No such concept or vocabulary."""
 
@@ -471,6 +490,17 @@ class EmptyStudyError(SempruneError):
     def __init__(self, axis: str) -> None:
         """Name the axis."""
         super().__init__(f"the study's `{axis}` is empty: there would be nothing to measure. Name at least one.")
+
+
+class FailedCellsError(SempruneError):
+    """A study some of whose cells failed, while the others were measured."""
+
+    def __init__(self, failed: int, run: Path | str) -> None:
+        """Name how many failed and where their errors are."""
+        super().__init__(
+            f"{failed} cell{'s' if failed > 1 else ''} of the study failed; the table above says why, as does "
+            f"{run}/failures.parquet. The tables hold the others; the same command tries the failed ones again."
+        )
 
 
 class OutputOccupiedError(SempruneError):

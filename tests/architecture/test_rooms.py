@@ -39,8 +39,9 @@ ROOMS: dict[str, set[str]] = {
     "prune_command": LEFT_OF_STUDY | {"arguments"},
     "explain": LEFT_OF_STUDY | {"report", "arguments"},
     "causal_command": LEFT_OF_STUDY | {"study", "arguments"},
+    "study_command": {"errors", "study", "report", "arguments"},
     "cli": LEFT_OF_STUDY
-    | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command"},
+    | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command", "study_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

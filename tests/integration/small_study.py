@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from unittest import mock
@@ -10,6 +11,8 @@ import pyarrow as pa
 import yaml
 from tests.integration.tiny import tiny_backbone
 
+from semprune.assets import assets
+from semprune.assets.manifest import asset_folder, write_manifest
 from semprune.cli import main
 
 OPINIONS = {
@@ -65,23 +68,34 @@ def write_study(folder: Path, output: Path, **changes: object) -> Path:
         lm.model.save_pretrained(folder / "model")
         lm.tokenizer.save_pretrained(folder / "model")
     settings = {
-        "output": str(output),
+        "output": str(output), "store": str(output / "store"),
         "backbone": {"name": str(folder / "model")},
         "fit": {"datasets": ["movie_reviews", "bbc_news"], "limit": None, "max_length": 32, "batch_size": 16,
                 "concepts": ["sentiment.positive", "language.negation"]},
         "causal": {"limit": 20, "draws": 1},
         "calibration_sequences": 4, "calibration_length": 16, "datasets": ["sst2", "movie_reviews"], "limit": 20,
-        "text": {"sequences": 4, "length": 16}, "neurons_per_concept": 2,
+        "text": {"sequences": 4, "length": 16}, "neurons_per_concept": 2, "sentence_encoder": None,
     }  # fmt: skip
     path = folder / f"{output.name}.yaml"
     path.write_text(yaml.safe_dump(settings | changes))
     return path
 
 
+def write_cache(folder: Path) -> Path:
+    """A cache in which the folder's packages stand for every asset, for processes that no mock reaches."""
+    with mock.patch.dict("os.environ", {"SEMPRUNE_CACHE": str(folder / "cache")}):
+        for asset in assets().values():
+            home = asset_folder(asset)
+            if not home.exists():
+                shutil.copytree(folder / "package", home)
+                write_manifest(asset, home, [])
+    return folder / "cache"
+
+
 def run(folder: Path, arguments: list[str]) -> int:
     """Run a command with the folder's packages as the only assets."""
-    assets = mock.patch("semprune.data.sources.ensure_asset", return_value=folder / "package")
-    with assets, mock.patch.object(sys, "argv", ["semprune", *arguments]):
+    packages = mock.patch("semprune.data.sources.ensure_asset", return_value=folder / "package")
+    with packages, mock.patch.object(sys, "argv", ["semprune", *arguments]):
         return main()
 
 

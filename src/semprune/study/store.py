@@ -1,4 +1,4 @@
-"""The run folder: one subfolder per finished cell, and the tables merged from them."""
+"""The store: one folder per pruned model, in it one file per data set and one folder per association."""
 
 from __future__ import annotations
 
@@ -17,46 +17,37 @@ from semprune.attribution.concept_norms import ConceptNorms
 from semprune.attribution.learner import AttributionLearner
 from semprune.backbones import Backbone
 from semprune.errors import CorruptArtefactError
-from semprune.files import write_json, write_parquet
+from semprune.study.addresses import Addresses
+from semprune.study.cells import Cell
 from semprune.tensor_files import write_safetensors
 
 DONE = "cell.json"
-MERGED = (
-    "results",
-    "predictions",
-    "sparsity",
-    "semantic_loss",
-    "neuron_activations",
-    "contexts",
-    "word_activations",
-)
+MEANING = "meaning.json"
 
 
-def is_done(folder: Path) -> bool:
-    """Whether a cell was finished: its marker is written last."""
-    return (folder / DONE).is_file()
+def is_done(addresses: Addresses, cell: Cell) -> bool:
+    """Whether everything that a study wants of a cell is there."""
+    return not missing_parts(addresses, cell)
 
 
-def finish(folder: Path, tables: dict[str, pd.DataFrame], about: dict[str, Any]) -> None:
-    """Write a cell's tables, then its marker."""
-    for name, table in tables.items():
-        write_parquet(folder / f"{name}.parquet", table)
-    write_json(folder / DONE, about)
+def missing_parts(addresses: Addresses, cell: Cell) -> list[str]:
+    """What a study wants of a cell and is not there: data sets, ``text``, ``meaning``; all where nothing is there."""
+    folder, config = addresses.cell(cell), addresses.config
+    files = {name: folder / f"results-{addresses.items(name)}.parquet" for name in config.datasets}
+    files |= {"text": folder / f"{addresses.text}.parquet", "meaning": folder / addresses.meaning / MEANING}
+    return [part for part, path in files.items() if not ((folder / DONE).is_file() and path.is_file())]
 
 
 def save_outcome(folder: Path, outcome: TestOutcome) -> None:
-    """Keep the dense pass, which every later cell is compared with."""
-    write_parquet(folder / "dense_predictions.parquet", outcome.predictions)
+    """Keep the dense pass over documents, which every later cell is compared with."""
     tensors = {} if outcome.held_out is None else outcome.held_out.tensors()
-    if outcome.nll is not None:
-        tensors["nll"] = outcome.nll
     if outcome.norms is not None:
         tensors |= {"norms.squares": outcome.norms.squares, "norms.tokens": outcome.norms.tokens}
     write_safetensors(folder / "dense.safetensors", tensors, {})
 
 
 def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestOutcome:
-    """Read the dense pass back.
+    """Read the dense pass over documents back.
 
     Raises:
         CorruptArtefactError: A file is damaged.
@@ -64,9 +55,7 @@ def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> Tes
     outcome = TestOutcome(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
     remedy = f"Delete {folder} and run the same command again: that cell is then computed anew."
     try:
-        outcome.predictions = pd.read_parquet(folder / "dense_predictions.parquet")
         tensors = load_file(folder / "dense.safetensors")
-        outcome.nll = tensors.pop("nll", None)
         if outcome.held_out is not None:
             with torch.no_grad():
                 outcome.held_out.load(tensors)
@@ -76,14 +65,6 @@ def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> Tes
     except (OSError, SafetensorError, KeyError, ValueError, pa.ArrowException) as error:
         raise CorruptArtefactError(folder, str(error), remedy) from error
     return outcome
-
-
-def merge(run: Path, cells: list[Path]) -> None:
-    """Write the run's tables from its finished cells, in their order."""
-    for name in MERGED:
-        parts = [folder / f"{name}.parquet" for folder in cells if (folder / f"{name}.parquet").is_file()]
-        if parts:
-            write_parquet(run / f"{name}.parquet", pd.concat([read_table(part) for part in parts], ignore_index=True))
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -82,7 +82,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if offline.fit_files is not None:
                 _write_rows(folder, dataclasses.replace(offline, files=offline.fit_files), _load(name)["fit"])
     for name in calibration_names():
-        path = folder / calibration_spec(name).offline.file
+        text = calibration_spec(name).offline
+        if text is None:
+            continue
+        path = folder / text.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"One short text called {name}. It goes on for a while, and then it ends.\n" * 40, "utf-8")
     return folder

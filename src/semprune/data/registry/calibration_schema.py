@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class TextFileSource:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSpec:
-    """One calibration set, as its YAML declares it.
+    """One calibration set, as its YAML declares it: a text of its own, or made of something else.
 
     Attributes:
         name: Unique name, that of the file.
@@ -40,6 +41,10 @@ class CalibrationSpec:
         hub: Source on the hub.
         offline: Source in an offline package.
         strip: Regular expressions that are removed from the text.
+        documents: Data sets whose reserved texts make the text.
+        prompts: Data sets whose reserved examples make it, each as its first prompt with the right answer.
+        made: ``random_tokens`` (drawn evenly from the vocabulary) or ``generated`` (written by the pruned model's dense
+            self); None for a text.
     """
 
     name: str
@@ -48,3 +53,6 @@ class CalibrationSpec:
     hub: TextHubSource | None = None
     offline: TextFileSource | None = None
     strip: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    made: Literal["random_tokens", "generated"] | None = None

@@ -39,8 +39,16 @@ def check_calibration(name: str, spec: CalibrationSpec) -> None:
     """Check a calibration set's declaration; as :func:`check_dataset`."""
     if spec.name != name:
         raise DatasetSchemaError(name, f"its name is '{spec.name}'", "Give the file and the set the same name.")
-    if spec.hub is None and spec.offline is None:
-        raise DatasetSchemaError(name, "it has no source", "Declare `hub`, `offline`, or both.")
+    ways = (spec.hub is not None or spec.offline is not None, bool(spec.documents), bool(spec.prompts), spec.made)
+    if not any(ways):
+        raise DatasetSchemaError(
+            name, "it has no source", "Declare `hub`, `offline`, or both; or `documents`, `prompts` or `made`."
+        )
+    if sum(map(bool, ways)) > 1:
+        raise DatasetSchemaError(
+            name, "it has more than one source", "Keep one kind: a text, `documents`, `prompts` or `made`. A mixture "
+            "of sets is written where it is used, as in c4*0.5+wiki*0.5"
+        )  # fmt: skip
     for pattern in spec.strip:
         for detail, remedy in _pattern_rules("strip", pattern):
             raise DatasetSchemaError(name, detail, remedy)

@@ -1,0 +1,41 @@
+"""What a process of its own does for a study: load the model, work at some groups of cells, say how it went."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rich.console import Console
+
+from semprune.backbones import Backbone, load_backbone
+from semprune.study.cells import Cell, in_groups, pruned_cells
+from semprune.study.config import StudyConfig
+from semprune.study.worker import Worker
+
+
+def work_at(config: StudyConfig, chosen: list[int] | None, started: str) -> list[tuple[Cell, str]]:
+    """Work at a study in a process of its own.
+
+    Args:
+        config: The study, of one backbone.
+        chosen: Numbers of the groups of cells to work at; None for all.
+        started: When the run started.
+
+    Returns:
+        Each cell with how it went, in the order in which they were finished.
+    """
+    heard: list[tuple[Cell, str]] = []
+    lm = _backbone(config.backbone.name, config.backbone.dtype)
+    worker = Worker(config, lm, Console(stderr=True), lambda cell, how: heard.append((cell, how)), started)
+    worker.work(chosen)
+    return heard
+
+
+def open_groups(worker: Worker) -> list[int]:
+    """Numbers of the groups with a cell that is not finished."""
+    groups = in_groups(list(pruned_cells(worker.config)))
+    return [number for number, group in enumerate(groups) if not all(map(worker.is_settled, group))]
+
+
+@lru_cache(maxsize=1)  # an engine reuses its processes
+def _backbone(name: str, dtype: str) -> Backbone:
+    return load_backbone(name, dtype=dtype)

@@ -1,0 +1,73 @@
+"""What a running study says: one line per cell as results come, and TensorBoard's table of hyperparameters."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
+
+from semprune.study.addresses import Addresses
+from semprune.study.cells import Cell
+from semprune.study.merge import cell_results
+
+HEADLINES = {"accuracy": "accuracy", "auroc": "AUROC", "perplexity": "perplexity"}
+
+
+class Progress:
+    """Prints a line for every cell that is finished.
+
+    Args:
+        console: Where lines go.
+        addresses: Where results are.
+        cells: Number of cells.
+        run: Run folder, for TensorBoard.
+    """
+
+    def __init__(self, console: Console, addresses: Addresses, cells: int, run: Path) -> None:
+        """Nothing is finished yet."""
+        self._console, self._addresses, self._cells, self._run = console, addresses, cells, run
+        self._done = self._measured = 0
+        self._started = time.monotonic()
+
+    def __call__(self, cell: Cell, how: str) -> None:
+        """Say that a cell is ``measured``, ``found`` or ``failed``."""
+        self._done += 1
+        self._measured += how == "measured"
+        said = how
+        if how != "failed":
+            means = headline_drops(cell_results(self._addresses, cell))
+            log_cell(self._run, cell, means)
+            drops = (f"{HEADLINES[name]} {value:+.3g}" for name, value in means.items())
+            said = ", ".join(drops) + (" (in the store)" if how == "found" else "")
+        left = self._left()
+        self._console.print(f"cell {self._done} of {self._cells}: {cell.label}  {said}{left}", soft_wrap=True)
+
+    def _left(self) -> str:
+        if not self._measured or self._done >= self._cells:
+            return ""
+        seconds = (time.monotonic() - self._started) / self._measured * (self._cells - self._done)
+        return f", {seconds / 60:.0f} min left" if seconds >= 60 else f", {seconds:.0f} s left"
+
+
+def headline_drops(results: pd.DataFrame) -> dict[str, float]:
+    """Mean change against the dense model of accuracy, AUROC and perplexity, over the data sets that have them.
+
+    Example:
+        >>> table = pd.DataFrame({"metric": ["accuracy", "accuracy"], "value": [0.5, 0.7], "dense": [0.75, 0.75]})
+        >>> {name: round(value, 3) for name, value in headline_drops(table).items()}
+        {'accuracy': -0.15}
+    """
+    changes = results.assign(change=results["value"] - results["dense"]).groupby("metric")["change"].mean()
+    return {name: float(changes[name]) for name in HEADLINES if name in changes}
+
+
+def log_cell(run: Path, cell: Cell, means: dict[str, float]) -> None:
+    """Write a cell's settings and headline changes for TensorBoard's HParams page, once per run folder."""
+    folder = run / "lightning_logs" / "cells" / cell.label
+    if folder.exists():
+        return
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_hparams(cell.columns, {f"change/{name}": value for name, value in means.items()}, run_name=".")

@@ -1,0 +1,121 @@
+"""Cells, their addresses, claims, and what is refused."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from semprune.errors import ConfigurationError, EmptyStudyError, MixtureError, SettingError, UnknownCalibrationError
+from semprune.study.addresses import Addresses
+from semprune.study.cells import Cell, in_groups, pruned_cells, stated
+from semprune.study.checks import check
+from semprune.study.claims import claim
+from semprune.study.config import BackboneConfig, EngineConfig, StudyConfig, TextConfig, one_backbone_each
+
+BACKBONE = ("Llama@1:abc", "abcdef", "torch.float32")
+WANDA = Cell("wanda", 0.5, "c4", 0, sequences=16, length=256)
+
+
+def addresses(**changes: object) -> Addresses:
+    return Addresses(replace(StudyConfig(store="store"), **changes), BACKBONE)
+
+
+def test_the_grid_is_every_size_length_and_seed_once() -> None:
+    config = StudyConfig(
+        methods=["magnitude", "wanda", "ria"], sparsities=[0.3, 0.5], patterns=["2:4"], calibrations=["c4", "wiki"],
+        calibration_sequences=[4, 8], calibration_length=[16, 32], seeds=[0, 1],
+    )  # fmt: skip
+    cells = list(pruned_cells(config))
+    assert len(cells) == len(set(cells)) == 3 + 2 * 3 * 2 * 2 * 2 * 2
+    groups = in_groups(cells)
+    assert [len(group) for group in groups] == [3] + [6] * 16
+    assert len({group[0].draw for group in groups}) == 17
+    assert {(cell.sequences, cell.length) for cell in cells if cell.calibration} == {(4, 16), (4, 32), (8, 16), (8, 32)}
+    assert [cell.calibration for cell in stated(cells[0], config)] == ["c4", "wiki"]
+    assert stated(cells[-1], config) == [cells[-1]]
+
+
+def test_a_cell_is_shared_by_studies_that_differ_elsewhere() -> None:
+    own = addresses().cell(WANDA)
+    for change in (
+        {"datasets": ["sst2"]}, {"limit": 7}, {"methods": ["ria"]}, {"output": "elsewhere"}, {"seeds": [3]},
+        {"text": TextConfig("tiny")}, {"engine": EngineConfig("ray", 4)}, {"neurons_per_concept": 9},
+    ):  # fmt: skip
+        assert addresses(**change).cell(WANDA) == own
+    others = [
+        addresses(statistics="dense").cell(WANDA),
+        addresses().cell(replace(WANDA, seed=1)),
+        addresses().cell(replace(WANDA, length=128)),
+        addresses().cell(replace(WANDA, calibration="wiki")),
+        Addresses(StudyConfig(store="store"), ("Llama@1:abc", "abcdeg", "torch.float32")).cell(WANDA),
+        Addresses(StudyConfig(store="store"), ("Llama@1:abc", "abcdef", "torch.bfloat16")).cell(WANDA),
+    ]
+    assert len({own, *others}) == 7
+
+
+def test_each_part_depends_on_its_own_settings_only() -> None:
+    own = addresses()
+    assert addresses(datasets=["sst2"]).items("sst2") == own.items("sst2")
+    assert addresses(limit=7).items("sst2") != own.items("sst2") != own.items("mrpc")
+    assert addresses(limit=7).text == own.text != addresses(text=TextConfig("tiny")).text
+    assert addresses(limit=7).meaning == own.meaning != addresses(neurons_per_concept=9).meaning
+    magnitude = Cell("magnitude", 0.5)
+    assert addresses(statistics="dense").cell(magnitude) == own.cell(magnitude)
+
+
+def _hold(path: Path, ready: object) -> None:
+    with claim(path) as mine:
+        assert mine
+        ready.set()  # type: ignore[attr-defined]
+        time.sleep(60)
+
+
+def test_a_claim_is_exclusive_and_free_once_its_owner_is_dead(tmp_path: Path) -> None:
+    path, context = tmp_path / "cell.lock", multiprocessing.get_context("spawn")
+    ready = context.Event()
+    owner = context.Process(target=_hold, args=(path, ready))
+    owner.start()
+    assert ready.wait(60)
+    with claim(path) as mine:
+        assert not mine
+    os.kill(owner.pid or 0, signal.SIGKILL)
+    owner.join()
+    with claim(path) as mine:
+        assert mine
+    with claim(path, wait=True) as mine:  # and again
+        assert mine
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"calibrations": ["c4*0.5+wikki*0.5"]}, UnknownCalibrationError, "did you mean 'wiki'"),
+        ({"calibrations": ["c4+wiki"]}, MixtureError, "'c4' is not a name with a positive weight"),
+        ({"calibrations": ["c4*0.9+wiki*0.1"], "calibration_sequences": [64, 2]}, MixtureError, "of 2 sequences"),
+        ({"calibration_length": []}, EmptyStudyError, "calibration_length"),
+        ({"seeds": [0, 0]}, SettingError, "names each value once"),
+        ({"statistics": "densely"}, SettingError, "'sequential' or 'dense'"),
+        ({"engine": EngineConfig("rai")}, SettingError, "one of local, ray, slurm"),
+        ({"engine": EngineConfig(workers=0)}, SettingError, r"engine\.workers must be at least 1"),
+        ({"backbones": ["smollm2-135m"]}, ConfigurationError, "which is `backbone` already"),
+    ],
+)
+def test_what_cannot_run_is_refused(changes, error, said) -> None:
+    with pytest.raises(error, match=said):
+        check(replace(StudyConfig(), **changes))
+
+
+def test_several_backbones_are_a_study_each() -> None:
+    config = StudyConfig(output="run", backbone=BackboneConfig("a", "bfloat16"), backbones=["org/b"])
+    first, second = one_backbone_each(config)
+    assert (first.output, second.output) == ("run/a", "run/org--b")
+    assert (first.backbone, second.backbone) == (BackboneConfig("a", "bfloat16"), BackboneConfig("org/b", "bfloat16"))
+    assert not first.backbones
+    assert not second.backbones
+    assert one_backbone_each(StudyConfig()) == [StudyConfig()]

@@ -52,7 +52,8 @@ def facets(association: Association, row: int) -> pd.DataFrame:
         rows.append({
             "concept": concept, "level": association.levels[c],
             "strength": float(association.ranking(concept, "strength")[row]),
-            "effect": float(association.matrix[row, c]), "t": float(association.t[row, c]), "q": float(association.q[row, c]),
+            "effect": float(association.matrix[row, c]), "t": float(association.t[row, c]),
+            "q": float(association.q[row, c]),
             "specificity": float(specificity[row, c]), "score": float(score[row, c]),
         })  # fmt: skip
     columns = ["concept", "level", "strength", "effect", "t", "q", "specificity", "score"]

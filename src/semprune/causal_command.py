@@ -13,6 +13,7 @@ from semprune.arguments import Parser, command_parser
 from semprune.attribution import Association, causal_check, load_association
 from semprune.attribution.causal_specificity import causal_specificity
 from semprune.attribution.gradient_rankings import gradient_rankings
+from semprune.attribution.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, load_backbone
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, calibration_spec, dataset_spec, load_items
@@ -34,6 +35,8 @@ class CausalCommandConfig:
         backbone: The model.
         target: What is ablated; a task family where ``concepts`` is empty.
         concepts: Columns of the association; empty takes the family's classes.
+        ranking: How its neurons are ranked: strength, effect, t, score or raw_effect.
+        combine: How words' and classes' evidence add up where ``concepts`` has both: sum, ranks or product.
         words: Concepts whose words' log-probability is measured.
         specificity: Concepts with words that are ablated in turn and measured on each other.
         dataset: Binary data set whose held-out items are scored.
@@ -51,6 +54,8 @@ class CausalCommandConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     target: str = "sentiment"
     concepts: list[str] = field(default_factory=list)
+    ranking: str = DEFAULT_RANKING
+    combine: str = DEFAULT_COMBINATION
     words: list[str] = field(default_factory=lambda: ["sentiment.positive", "sentiment.negative"])
     specificity: list[str] = field(default_factory=list)
     dataset: str = "movie_reviews"
@@ -105,6 +110,7 @@ def causal(arguments: list[str]) -> None:
     table = causal_check(
         lm, association, concepts, items, sequences, target=config.target, share=config.shares, draws=config.draws,
         seed=config.seed, token_budget=config.token_budget, rankings=rankings, labels=_labels(config.words, lm),
+        by=config.ranking, combine=config.combine,
         progress=lambda name: console.print(f"  {name}"),
     )  # fmt: skip
     write_parquet(folder / "causal.parquet", table)
@@ -114,7 +120,7 @@ def causal(arguments: list[str]) -> None:
         assert labels is not None  # there are concepts
         found = causal_specificity(
             lm, association, config.specificity, labels, sequences, share=max(config.shares), draws=config.draws,
-            seed=config.seed, progress=lambda name: console.print(f"  specificity of {name}"),
+            seed=config.seed, by=config.ranking, progress=lambda name: console.print(f"  specificity of {name}"),
         )  # fmt: skip
         write_parquet(folder / "causal_specificity.parquet", found)
 

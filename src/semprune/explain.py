@@ -13,6 +13,7 @@ from rich.text import Text
 from semprune.arguments import Parser, command_parser
 from semprune.attribution import Association, load_association
 from semprune.attribution.explain import TextReading, facets, neuron_row, read_text
+from semprune.attribution.rankings import DEFAULT_RANKING, RANKINGS
 from semprune.attribution.written import written_tokens
 from semprune.backbones import Backbone, load_backbone
 from semprune.errors import ConfigurationError
@@ -40,6 +41,9 @@ def explain_parser() -> Parser:
     parser.add_argument("--neuron", type=str, help="a neuron, as in layers.15.mlp/219")
     parser.add_argument("--concept", type=str, help="a concept, as in sentiment.negative")
     parser.add_argument("--text", type=str, help="a text: which concepts show at which token")
+    parser.add_argument(
+        "--ranking", type=str, default=DEFAULT_RANKING, help=f"order of a concept's neurons: {', '.join(RANKINGS)}"
+    )
     parser.add_argument("--backbone", type=str, help="the model, where it is not found by the name it was fitted with")
     return parser
 
@@ -60,14 +64,14 @@ def explain(arguments: list[str]) -> None:
     association = load_association(given.run / "association.safetensors")
     rows = () if given.neuron is None else (neuron_row(association, given.neuron),)
     if given.concept is not None:
-        association.column(given.concept)
+        association.ranking(given.concept, given.ranking)  # refuses wrong names before the model is loaded
     lm = load_backbone(given.backbone or str(association.settings["backbone"]))
     association.require(lm.fingerprint)
     shown: list[RenderableType] = []
     if given.neuron is not None:
         shown += about_neuron(association, lm, given.run, given.neuron)
     if given.concept is not None:
-        shown += about_concept(association, lm, given.run, given.concept)
+        shown += about_concept(association, lm, given.run, given.concept, given.ranking)
     if given.text is not None:
         shown.append(text_table(association, read_text(lm, association, given.text, rows), given.neuron))
     Console().print(Group(*(Padding(each, (0, 0, 1, 0)) for each in shown)))
@@ -95,9 +99,11 @@ def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -
     return parts
 
 
-def about_concept(association: Association, lm: Backbone, run: Path, concept: str) -> list[RenderableType]:
-    """A concept's strongest neurons with what they write, their contexts, and what pruning took of the concept."""
-    names, strength = association.top(concept, TOP), association.ranking(concept)
+def about_concept(
+    association: Association, lm: Backbone, run: Path, concept: str, ranking: str = DEFAULT_RANKING
+) -> list[RenderableType]:
+    """A concept's first neurons with what they write, their contexts, and what pruning took of the concept."""
+    names, ranked = association.top(concept, TOP, ranking), association.ranking(concept, ranking)
     if not names:
         return [Text(f"{concept}: no neuron is a discovery")]
     classes, rows = association.class_names(), []
@@ -108,7 +114,7 @@ def about_concept(association: Association, lm: Backbone, run: Path, concept: st
         place = next(each for each in association.sites if each.name == site)
         writes = written_tokens(lm, place, int(index), 4)["promoted"]
         rows.append({
-            "neuron": name, "class": classes[row], "strength": float(strength[row]), "effect": own["effect"],
+            "neuron": name, "class": classes[row], ranking: float(ranked[row]), "effect": own["effect"],
             "t": own["t"], "q": own["q"], "ρ": own["specificity"],
             "writes": " ".join(repr(str(token)) for token in writes),
         })  # fmt: skip

@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from semprune.attribution.rankings import DEFAULT_RANKING, Facets, rank
 from semprune.attribution.specificity import NEURON_CLASSES, association_score, row_specificity
-from semprune.errors import BackboneMismatchError, CorruptArtefactError, SettingError, UnknownConceptError
+from semprune.errors import BackboneMismatchError, CorruptArtefactError, UnknownConceptError
 from semprune.tensor_files import write_safetensors
 from semprune.types import Fingerprint, NeuronSite
 
-RANKINGS = ("strength", "effect", "t", "score")
 FORMAT = "semprune.association/1"
 _TENSORS = ("matrix", "t", "q", "gate", "any_concept", "neuron_class", "mean", "rms")
 
@@ -94,24 +94,28 @@ class Association:
             raise UnknownConceptError(concept, self.concepts)
         return self.concepts.index(concept)
 
-    def ranking(self, concept: str, by: str = "strength") -> Float[Tensor, " neurons"]:
-        """Strength by which neurons are ranked for a concept; 0 where the association is not a discovery.
+    @property
+    def deviation(self) -> Float[Tensor, " neurons"]:
+        """Standard deviation of each raw activation."""
+        return (self.rms.square() - self.mean.square()).clamp(min=0).sqrt()
+
+    def ranking(self, concept: str, by: str = DEFAULT_RANKING) -> Float[Tensor, " neurons"]:
+        """Signed ranking of all neurons for a concept; 0 where the association is not a discovery.
 
         Args:
             concept: Name of a column.
-            by: ``strength`` (default), ``effect``, ``t`` or ``score``. Strength is the geometric mean of effect and
-                certainty, `sign(A) √(|A| · |t|)`: of the rankings tried, ablating its top neurons hurt the concept
-                most per unit of perplexity. Signed: negative for suppressors.
-        """
-        if by not in RANKINGS:
-            raise SettingError("ranking", by, f"one of {', '.join(RANKINGS)}")
-        column = self.column(concept)
-        effect, t = self.matrix[:, column], self.t[:, column]
-        strength = effect.sign() * (effect * t).abs().sqrt()
-        values = {"strength": strength, "effect": effect, "t": t, "score": self.score[:, column]}[by]
-        return values * self.gate[:, column]
+            by: A name of :data:`semprune.attribution.rankings.RANKINGS`: ``strength``, ``effect``, ``t``, ``score`` or
+                ``raw_effect``. Negative for suppressors.
 
-    def top(self, concept: str, k: int = 20, by: str = "strength") -> list[str]:
+        Raises:
+            SettingError: There is no such ranking.
+            UnknownConceptError: The association does not hold the concept.
+        """
+        column = self.column(concept)
+        facets = Facets(self.matrix[:, column], self.t[:, column], self.score[:, column], self.deviation)
+        return rank(facets, by) * self.gate[:, column]
+
+    def top(self, concept: str, k: int = 20, by: str = DEFAULT_RANKING) -> list[str]:
         """Names of the ``k`` neurons most excited by a concept, strongest first; fewer if fewer are discoveries."""
         strength = self.ranking(concept, by)
         best = strength.topk(min(k, len(strength)))

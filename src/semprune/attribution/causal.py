@@ -13,6 +13,7 @@ from semprune.attribution.association import Association
 from semprune.attribution.causal_outcomes import CausalRun, measured
 from semprune.attribution.concept_logprob import Labels
 from semprune.attribution.neuron_sets import mean_replacements, selections, top_neurons
+from semprune.attribution.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, ablate
 from semprune.errors import SettingError
 from semprune.evaluation import compare
@@ -35,7 +36,8 @@ def causal_check(
     token_budget: int = 4096,
     rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
     labels: Labels | None = None,
-    by: str = "strength",
+    by: str = DEFAULT_RANKING,
+    combine: str = DEFAULT_COMBINATION,
     progress: Progress = lambda _: None,
 ) -> pd.DataFrame:
     """Mean-ablate the strongest neurons of a target and compare with controls of the same number.
@@ -55,6 +57,7 @@ def causal_check(
             top neurons are ablated too. Fit them on other items than ``items``.
         labels: Words whose log-probability in ``text`` is measured, for targets that have words.
         by: Ranking of the association, see :meth:`Association.ranking`.
+        combine: How concepts of words and of documents add up, see :mod:`semprune.attribution.rankings`.
         progress: Told the name of each selection before it runs.
 
     Returns:
@@ -72,7 +75,7 @@ def causal_check(
     shares = [share] if isinstance(share, float | int) else list(share)
     _check(association, shares, rankings or {})
     neurons = len(association.rms)
-    chosen = {each: top_neurons(association, concepts, max(1, int(each * neurons)), by) for each in shares}
+    chosen = {each: top_neurons(association, concepts, max(1, int(each * neurons)), by, combine) for each in shares}
     progress("dense")
     dense = [CausalRun(lm, items, text, labels, token_budget)]
     tables = []

@@ -13,6 +13,7 @@ from torch import Tensor
 from semprune.attribution.association import Association
 from semprune.attribution.concept_logprob import ConceptLogprobs, Labels, concept_logprobs
 from semprune.attribution.neuron_sets import matched_random, mean_replacements, top_neurons
+from semprune.attribution.rankings import DEFAULT_RANKING
 from semprune.backbones import Backbone, ablate
 from semprune.errors import ConfigurationError
 from semprune.evaluation.statistics import Statistic, bootstrap, bootstrap_p, percentile_interval
@@ -28,7 +29,7 @@ def causal_specificity(
     share: float = 0.01,
     draws: int = 2,
     seed: int = 0,
-    by: str = "strength",
+    by: str = DEFAULT_RANKING,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     r"""Ablate each concept's top neurons in turn and measure the words of all.

@@ -51,8 +51,9 @@ def facets(association: Association, row: int) -> pd.DataFrame:
         concept = association.concepts[c]
         rows.append({
             "concept": concept, "level": association.levels[c],
-            "strength": float(association.ranking(concept)[row]), "effect": float(association.matrix[row, c]),
-            "t": float(association.t[row, c]), "q": float(association.q[row, c]),
+            "strength": float(association.ranking(concept, "strength")[row]),
+            "effect": float(association.matrix[row, c]), "t": float(association.t[row, c]),
+            "q": float(association.q[row, c]),
             "specificity": float(specificity[row, c]), "score": float(score[row, c]),
         })  # fmt: skip
     columns = ["concept", "level", "strength", "effect", "t", "q", "specificity", "score"]
@@ -78,7 +79,7 @@ def read_text(lm: Backbone, association: Association, text: str, rows: tuple[int
     """Run a text through the model and say which concepts show at which token.
 
     Activations are standardised by the association's own mean and standard deviation and clipped at ±6. A concept's
-    evidence is their mean over its 20 strongest neurons, weighted by strength. Source: ours.
+    evidence is their mean over its 20 strongest neurons, weighted by the default ranking. Source: ours.
 
     Args:
         lm: The backbone of the association.

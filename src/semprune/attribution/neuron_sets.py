@@ -9,27 +9,45 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association import Association
+from semprune.attribution.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING, combine_levels
 from semprune.backbones import Replacement
 from semprune.errors import ConfigurationError
 
 NEIGHBOURS = 8  # candidates on either side in the order of activation norms
 
 
-def combined_strength(association: Association, concepts: Sequence[str], by: str = "strength") -> Float[Tensor, " n"]:
-    """Sum of |ranking| over concepts: a neuron counts for carrying a meaning and for suppressing it.
+def combined_strength(
+    association: Association,
+    concepts: Sequence[str],
+    by: str = DEFAULT_RANKING,
+    combine: str = DEFAULT_COMBINATION,
+) -> Float[Tensor, " neurons"]:
+    """Evidence of several concepts for one target: a neuron counts for carrying a meaning and for suppressing it.
 
-    Source: ours; evidence over several data sets adds up.
+    The |ranking| of the concepts of one level add up; see :func:`semprune.attribution.rankings.combine_levels` for
+    those of words and of documents together.
+
+    Source: ours.
     """
-    return torch.stack([association.ranking(name, by).abs() for name in concepts]).sum(0)
+    levels: dict[str, list[Tensor]] = {}
+    for name in concepts:
+        levels.setdefault(association.levels[association.column(name)], []).append(association.ranking(name, by).abs())
+    return combine_levels([torch.stack(own).sum(0) for own in levels.values()], combine)
 
 
-def top_neurons(association: Association, concepts: Sequence[str], k: int, by: str = "strength") -> Int[Tensor, " k"]:
+def top_neurons(
+    association: Association,
+    concepts: Sequence[str],
+    k: int,
+    by: str = DEFAULT_RANKING,
+    combine: str = DEFAULT_COMBINATION,
+) -> Int[Tensor, " k"]:
     """Rows of the ``k`` strongest neurons.
 
     Raises:
         ConfigurationError: Fewer than ``k`` neurons are discoveries for these concepts.
     """
-    strength = combined_strength(association, concepts, by)
+    strength = combined_strength(association, concepts, by, combine)
     found = int((strength > 0).sum())
     if found < k:
         raise ConfigurationError(

@@ -95,7 +95,8 @@ def scaled_embeddings(lm: Backbone, share: float) -> Iterator[None]:
     mean = embedding.weight.detach().float().mean(0)
 
     def move(_module: object, _inputs: object, output: Tensor) -> Tensor:
-        return (mean + share * (output.float() - mean)).to(output.dtype)
+        moved: Tensor = mean + share * (output.float() - mean)
+        return moved.to(output.dtype)
 
     handle = embedding.register_forward_hook(move)
     try:

@@ -34,7 +34,7 @@ def compare_scores(reference: pd.DataFrame, other: pd.DataFrame, *, seed: int = 
         >>> keys = {"dataset": "toy", "prompt": "ask", "item_id": ["0"], "document_id": ["0"], "label": 0}
         >>> one = pd.DataFrame(keys | {"prediction": [0], "scores": [[-1.0, -3.0]]})
         >>> two = pd.DataFrame(keys | {"prediction": [1], "scores": [[-3.5, -3.0]]})
-        >>> compare_scores(one, two).iloc[-1][["mean_difference", "largest_difference", "accuracy"]].tolist()
+        >>> compare_scores(one, two)[["mean_difference", "largest_difference", "accuracy"]].values.tolist()[-1]
         [1.25, 2.5, -1.0]
     """
     check_paired(reference, other)

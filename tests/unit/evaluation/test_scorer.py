@@ -124,7 +124,7 @@ def score(indices):
 
 def rank_process(rank, size, folder):
     """Ranks share seven items as a distributed sampler does: repeated until every rank has as many."""
-    meeting, patience = f"file://{folder}/meeting", timedelta(seconds=60)
+    meeting, patience = f"file://{folder}/meeting", timedelta(seconds=240)
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size, timeout=patience)
     try:
         table, metrics = score([index % 7 for index in range(-(-7 // size) * size)][rank::size])
@@ -134,7 +134,7 @@ def rank_process(rank, size, folder):
     Path(f"{folder}/{rank}.metrics").write_text(json.dumps(metrics))
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("size", [2, 3])
 def test_any_number_of_ranks_gives_the_table_and_the_metrics_of_one(tmp_path, size):
     alone, metrics = score(range(7))
     assert metrics == pytest.approx({name: float(measure(name, outcomes(alone))) for name in metrics})
@@ -143,7 +143,7 @@ def test_any_number_of_ranks_gives_the_table_and_the_metrics_of_one(tmp_path, si
         subprocess.Popen([sys.executable, __file__, str(rank), str(size), str(tmp_path)]) for rank in range(size)
     ]
     try:
-        assert [process.wait(timeout=120) for process in processes] == [0] * size
+        assert [process.wait(timeout=300) for process in processes] == [0] * size
     finally:
         for process in processes:
             process.kill()  # a rank that waits for a dead one

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import time
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,23 +67,20 @@ def test_each_part_depends_on_its_own_settings_only() -> None:
     assert addresses(statistics="dense").cell(magnitude) == own.cell(magnitude)
 
 
-def _hold(path: Path, ready: object) -> None:
-    with claim(path) as mine:
-        assert mine
-        ready.set()  # type: ignore[attr-defined]
-        time.sleep(60)
-
-
 def test_a_claim_is_exclusive_and_free_once_its_owner_is_dead(tmp_path: Path) -> None:
-    path, context = tmp_path / "cell.lock", multiprocessing.get_context("spawn")
-    ready = context.Event()
-    owner = context.Process(target=_hold, args=(path, ready))
-    owner.start()
-    assert ready.wait(60)
+    path = tmp_path / "cell.lock"
+    # the lock alone: a process that imports the package takes long to start
+    hold = (
+        "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print(1, flush=True); time.sleep(60)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == b"1\n"
     with claim(path) as mine:
         assert not mine
-    os.kill(owner.pid or 0, signal.SIGKILL)
-    owner.join()
+    owner.kill()
+    owner.communicate()
     with claim(path) as mine:
         assert mine
     with claim(path, wait=True) as mine:  # and again

@@ -34,7 +34,10 @@ def text_of(lm: Backbone, settings: Settings) -> Int[Tensor, "sequences tokens"]
 def measure_now(lm: Backbone, items: Sequence[Item], text: Tensor, token_budget: int) -> Measured:
     """Log-odds, labels and documents of every item by data set, and every sequence's NLL, of the model as it is."""
     table = predict_items(lm, items, token_budget=token_budget)
-    out: Measured = {"sets": {}, "nll": [round(value, 6) for value in perplexity(lm.model, text)[1].tolist()]}
+    out: Measured = {
+        "sets": {},
+        "nll": [round(value, 6) for value in perplexity(lm.model, text.to(lm.device))[1].tolist()],
+    }
     for name, own in table.groupby("dataset"):
         out["sets"][str(name)] = {
             "odds": [round(scores[1] - scores[0], 6) for scores in own["scores"]],

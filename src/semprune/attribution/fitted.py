@@ -34,7 +34,7 @@ def fitted_association(
     effect = torch.cat([learner.token.effect, learner.sequence.effect], dim=1).cpu()
     t = torch.cat([learner.token.t, learner.sequence.t], dim=1).cpu()
     dead, massive = standardiser.dead.cpu(), standardiser.massive.cpu()
-    freedom = torch.cat([learner.token_design.degrees_of_freedom, learner.sequence_design.degrees_of_freedom])
+    freedom = torch.cat([learner.token.degrees_of_freedom, learner.sequence.degrees_of_freedom])
     gated, q_values = gate(t, freedom, tuple(site.width for site in learner.sites), q)
     gated &= ~(dead | massive)[:, None]
     tokens, classes = len(learner.shape.concepts), len(learner.shape.classes)
@@ -71,6 +71,6 @@ def any_concept_found(learner: AttributionLearner, q: float) -> Bool[Tensor, " n
     token, concepts = learner.token, len(learner.shape.concepts)
     t = independent_t(token.sums, token.closed_form, token.ridge, concepts + 1)[:, concepts:]
     t = t / design_effect(token.iid_t, token.t)[:, None]
-    freedom = learner.token_design.degrees_of_freedom.max()[None]
+    freedom = token.degrees_of_freedom.max()[None]
     found, _ = gate(t.cpu(), freedom, tuple(site.width for site in learner.sites), q)
     return found[:, 0]

@@ -145,6 +145,11 @@ class AttributionLearner(nn.Module):
         self.token_decoder.start(self.token.iid_t, self.token.effect, self.token_design.prevalence)
         self.sequence_decoder.start(self.sequence.iid_t, self.sequence.effect, self.sequence_design.prevalence)
 
+    def finish_variance(self) -> None:
+        """Sum the clustered variances over ranks."""
+        self.token.finish_variance()
+        self.sequence.finish_variance()
+
     def study(self, lm: Backbone, seen: Observed, *, variance: bool) -> Studied:
         """One forward of the frozen model for a learning step.
 
@@ -162,8 +167,10 @@ class AttributionLearner(nn.Module):
             Selection(self.token_decoder, seen.valid.numel(), seen.valid.device),
             Selection(self.sequence_decoder, len(seen.valid), seen.valid.device),
         )
-        influence, cluster = self.token.influence(seen.token), seen.cluster
-        sequence, sequence_influence = seen.sequence[:, None], self.sequence.influence(seen.sequence)[:, None]
+        cluster, sequence = seen.cluster, seen.sequence[:, None]
+        if variance:
+            influence = self.token.begin_variance(seen.token, cluster)
+            sequence_influence = self.sequence.begin_variance(sequence, cluster)
 
         def add(site: NeuronSite, activations: Tensor) -> None:
             where, z = self.standardiser.slices[site.name], self.standardised(site, activations, seen)

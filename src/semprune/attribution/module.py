@@ -186,7 +186,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         if self.current_epoch == 0:
             self._learner().finish_sums()
         elif self.current_epoch == 1:
-            sum_over_ranks(self._learner().token.variance, self._learner().sequence.variance)
+            self._learner().finish_variance()
 
     def _learn(self, seen: Observed, batch_idx: int) -> None:
         learner = self._learner()

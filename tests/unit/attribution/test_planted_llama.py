@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import binom
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 
 from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision, reading_precision
@@ -88,6 +89,36 @@ def test_the_association_finds_detectors_and_echoes(world, association):
     assert (association.gate & world.planted).sum() == world.planted.sum()
     noise = ~world.planted.any(1) & ~world.global_ & ~world.dead
     assert association.gate[noise].float().mean() <= 0.05  # all of these share the same few sources of noise
+
+
+def test_of_all_discoveries_at_most_a_tenth_is_false():
+    """At q = 0.05, over three models: chance, and what is not quite a straight line in a real forward."""
+    false = found = 0
+    for seed in range(3):
+        world = PlantedLlama(seed)
+        learner = fit_closed_form(world.lm, world.labeller, world.shape, world.batches)
+        gate = fitted_association(learner, world.lm.fingerprint, {}, q=0.05).gate
+        assert gate[world.planted].all()
+        false, found = false + int((gate & ~world.planted).sum()), found + int(gate.sum())
+    assert false <= 0.10 * found
+
+
+def test_labels_of_other_documents_give_no_discoveries(world):
+    """Through the real labeller and forward; of all families (layer × concept) a share of at most q has one."""
+    families = discovered = 0
+    for seed in range(3):
+        ids = world.ids(160, 0)
+        donor = ids[torch.randperm(160, generator=torch.Generator().manual_seed(seed))]
+        other = {tuple(row): each for row, each in zip(ids.tolist(), donor, strict=True)}
+
+        def labels(rows, mask, other=other):
+            return world.labeller(torch.stack([other[tuple(row)] for row in rows.tolist()]), mask)
+
+        learner = fit_closed_form(world.lm, labels, world.shape, world.batches)
+        gate = fitted_association(learner, world.lm.fingerprint, {}, q=0.05).gate
+        found = gate.view(2, WIDTH, -1).any(1)
+        families, discovered = families + found.numel(), discovered + int(found.sum())
+    assert discovered <= binom.ppf(0.95, families, 0.05)
 
 
 def test_dead_neurons_are_listed_as_dead(world, association):

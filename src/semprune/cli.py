@@ -113,8 +113,10 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"unknown command '{given[0]}'. Known: {known}.", markup=False)
         return 2
     # Lightning advises more workers than there are cores to gain from, its own tree utilities warn, a test does not go
-    # on in the fit's checkpoint folder, and arguments given from Python are meant
-    for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter"):
+    # on in the fit's checkpoint folder, arguments given from Python are meant, and checkpoints inside an epoch hold the
+    # state after the step, with the number of batches that it has seen
+    for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter",
+                    "Using ModelCheckpoint with manual optimization"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
     try:
         COMMANDS[given[0]](given[1:])

@@ -101,4 +101,5 @@ def satterthwaite(sums: Float[Tensor, "four concepts"]) -> Float[Tensor, " conce
     """
     trace, squares, along, along_fourth = sums
     off_diagonal = (along.square() - along_fourth).clamp(min=0)
-    return (trace.square() / (squares + off_diagonal).clamp(min=1e-300)).clamp(min=1)
+    freedom: Tensor = trace.square() / (squares + off_diagonal).clamp(min=1e-300)
+    return freedom.clamp(min=1)

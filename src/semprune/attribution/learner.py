@@ -91,7 +91,13 @@ class Studied:
 
 
 class AttributionLearner(nn.Module):
-    """Standardisation, designs, encoders and decoders over all neuron sites of one backbone."""
+    """Standardisation, designs, encoders and decoders over all neuron sites of one backbone.
+
+    Attributes:
+        stage: 0 while the sums stream, 1 once they are solved and the variances stream, 2 once these are finished.
+    """
+
+    stage: Tensor
 
     def __init__(self, shape: LearnerShape, sites: tuple[NeuronSite, ...], ridge: float, decoder_neurons: int) -> None:
         """Allocate for these concepts and sites."""
@@ -104,6 +110,7 @@ class AttributionLearner(nn.Module):
         self.sequence_design = SequenceDesign(shape.classes, shape.datasets)
         self.token = Encoder(self.token_design.width, self.neurons, len(shape.concepts), ridge)
         self.sequence = Encoder(self.sequence_design.width, self.neurons, len(shape.classes), ridge)
+        self.register_buffer("stage", torch.zeros((), dtype=torch.long))
         k = min(decoder_neurons, self.neurons)
         self.token_decoder = Decoder(len(shape.concepts), k)
         self.sequence_decoder = Decoder(len(shape.classes), k)
@@ -142,6 +149,7 @@ class AttributionLearner(nn.Module):
         self.standardiser.finish()
         self.token.finish_sums()
         self.sequence.finish_sums()
+        self.stage.fill_(1)
         self.token_decoder.start(self.token.iid_t, self.token.effect, self.token_design.prevalence)
         self.sequence_decoder.start(self.sequence.iid_t, self.sequence.effect, self.sequence_design.prevalence)
 
@@ -149,6 +157,7 @@ class AttributionLearner(nn.Module):
         """Sum the clustered variances over ranks."""
         self.token.finish_variance()
         self.sequence.finish_variance()
+        self.stage.fill_(2)
 
     def study(self, lm: Backbone, seen: Observed, *, variance: bool) -> Studied:
         """One forward of the frozen model for a learning step.

@@ -14,8 +14,10 @@ from rich.table import Table
 from semprune.arguments import Parser
 from semprune.assets import asset_status, assets, ensure_asset, verify_asset
 from semprune.causal_command import causal
+from semprune.controls_command import controls
 from semprune.errors import SempruneError
 from semprune.explain import explain
+from semprune.influential_command import influential
 from semprune.lightning_cli import run_lightning
 from semprune.prune_command import prune
 from semprune.report import load_run, terminal_table, write_report, write_tables
@@ -32,6 +34,8 @@ What pruning destroys in a language model, and in which neurons.
   report  RUN_DIR                                    HTML page and tables of a study
   explain --run RUN_DIR --neuron | --concept | --text …   what a neuron stands for, where a concept shows
   causal  --config configs/causal.yaml               does ablating the association's neurons hurt, and what
+  controls --config configs/controls.yaml            what would be found if there were nothing to find
+  influential --config configs/concepts/influential.yaml   concepts from the words of a labelled data set
   assets  list | get NAME … | verify NAME …          offline models and data
 
 semprune COMMAND --help says more."""
@@ -97,6 +101,8 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "report": _report,
     "explain": explain,
     "causal": causal,
+    "controls": controls,
+    "influential": influential,
     "assets": _assets,
 }
 

@@ -39,8 +39,11 @@ ROOMS: dict[str, set[str]] = {
     "prune_command": LEFT_OF_STUDY | {"arguments"},
     "explain": LEFT_OF_STUDY | {"report", "arguments"},
     "causal_command": LEFT_OF_STUDY | {"study", "arguments"},
+    "controls_command": LEFT_OF_STUDY | {"study", "arguments"},
+    "influential_command": LEFT_OF_STUDY | {"study", "arguments"},
     "cli": LEFT_OF_STUDY
-    | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command"},
+    | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command"}
+    | {"controls_command", "influential_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

@@ -18,6 +18,7 @@ class MeasuredModule(AssociationModule):
         condition: Name under which the next test pass is kept: ``dense``, or the pruning method's.
         outcomes: What each test pass found, by condition.
         text: Held-out sequences whose perplexity test passes measure, or None.
+        losses: Further semantic losses that are measured after a pruned pass (``further_losses``).
         watched: Rows of neurons whose raw activations test passes keep.
     """
 
@@ -27,6 +28,7 @@ class MeasuredModule(AssociationModule):
         self.condition = "dense"
         self.outcomes: dict[str, TestOutcome] = {}
         self.watched: list[int] = []
+        self.losses: list[str] = []
         self.text: Tensor | None = None
 
     def on_test_start(self) -> None:
@@ -53,7 +55,7 @@ class MeasuredModule(AssociationModule):
         if self.text is not None:
             outcome.read_text(self.lm, self.text)
         if self.learner is not None and self.condition in methods() and find_method(self.condition).changes_weights:
-            outcome.keep_weights(self.lm)
+            outcome.keep_weights(self.lm, attention=bool(self.losses))
         dense = self.outcomes.get("dense") if self.condition != "dense" else None
         if self.logger is not None:
             association = self.association() if self.learner is not None and dense is not None else None

@@ -2,7 +2,7 @@
 
 from semprune.study.config import StudyConfig
 from semprune.study.run import run_study
-from semprune.study.single import write_fit, write_test
+from semprune.study.single import further_tables, write_fit, write_test
 from semprune.study.trainer import PairedTrainer
 
-__all__ = ["PairedTrainer", "StudyConfig", "run_study", "write_fit", "write_test"]
+__all__ = ["PairedTrainer", "StudyConfig", "further_tables", "run_study", "write_fit", "write_test"]

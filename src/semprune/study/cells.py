@@ -55,6 +55,8 @@ class Cell:
     def key(self, config: StudyConfig, fingerprint: str) -> str:
         """Folder name: readable, then a hash of everything the cell's figures depend on."""
         relevant = {name: value for name, value in asdict(config).items() if name not in GRID}
+        if not config.losses:
+            del relevant["losses"]  # without any, cells are those of studies from before there was a choice
         content = json.dumps([asdict(self), relevant, fingerprint], sort_keys=True)
         return f"{self.label}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

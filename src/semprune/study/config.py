@@ -94,6 +94,8 @@ class StudyConfig:
         token_budget: Padded tokens of a scoring batch.
         text: Held-out text for the perplexity.
         neurons_per_concept: Neuron cards of each concept.
+        losses: Further semantic losses of every pruned model, some of readout and causal; each reads the held-out
+            documents again, readout in two forwards, causal in two forwards and a backward.
     """
 
     output: str = "runs/study"
@@ -114,3 +116,4 @@ class StudyConfig:
     token_budget: int = 4096
     text: TextConfig = field(default_factory=TextConfig)
     neurons_per_concept: int = 4
+    losses: list[str] = field(default_factory=list)

@@ -11,9 +11,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.further_losses import further_losses
 from semprune.attribution.word_activations import word_means
 from semprune.backbones import Backbone
-from semprune.data import CalibrationDataModule, EvaluationDataModule
+from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
 from semprune.evaluation import summarise_perplexity
 from semprune.pruning import PruneReport
 from semprune.pruning.callback import PruningCallback
@@ -82,6 +83,19 @@ def loss_table(
     if loss.empty or by_weights.empty:
         return loss
     return loss.merge(by_weights.drop(columns="n_tokens"), on=["concept", "level", "layer"], how="left")
+
+
+def further_tables(
+    module: NeuronSemanticAttribution, documents: DocumentDataModule | None, report: PruneReport
+) -> dict[str, pd.DataFrame]:
+    """The module's further losses of a pruning, after its pass; the model is dense before and after."""
+    if not module.losses or module.learner is None or documents is None:
+        return {}
+    changed = module.outcomes[report.method].weights or report.masks
+    batches = (module.transfer_batch_to_device(batch, module.lm.device, 0) for batch in documents.val_dataloader())
+    return further_losses(
+        module.lm, module.learner, module.association(), module.labeller, batches, changed, module.losses
+    )
 
 
 def sparsity_table(report: PruneReport, lm: Backbone, cell: Cell) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from semprune.attribution import NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.further_losses import check_losses
 from semprune.attribution.watch import card_rows
 from semprune.backbones import Backbone, load_backbone
 from semprune.concepts import load_concepts
@@ -34,6 +35,7 @@ def check(config: StudyConfig) -> None:
     for name in (*config.calibrations, config.text.calibration):
         calibration_spec(name)
     load_concepts(config.fit.concepts)
+    check_losses(config.losses)
     for method in config.methods:
         for sparsity in config.sparsities:
             check_settings(method, PruneSettings(sparsity))
@@ -73,6 +75,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     fit.check_causally(config, lm, module.association(), run, console)
     folders = [run / "cells" / cell.key(config, str(lm.fingerprint)) for cell in cells]
     module.text = fit.held_out_text(config, lm)
+    module.losses = list(config.losses)
     module.watched = card_rows(module.association(), config.neurons_per_concept)
     dense = _dense(config, module, data[cells[0]], folders[0], cards, run, console)
     module.outcomes = {"dense": dense}
@@ -139,6 +142,8 @@ def _pruned(
     assert report is not None  # a pruned cell has pruned
     tables = _common_tables(config, cell, outcome, dense, lm)
     tables["sparsity"] = measure.sparsity_table(report, lm, cell)
+    for kind, table in measure.further_tables(module, data.documents, report).items():
+        tables[kind] = measure.with_columns(table, cell, str(lm.fingerprint))
     loss = measure.loss_table(outcome, dense, association, report, lm)
     tables["semantic_loss"] = measure.with_columns(loss, cell, str(lm.fingerprint))
     dense_folder = run / "cells" / Cell("dense").key(config, str(lm.fingerprint))

@@ -21,6 +21,7 @@ from semprune.files import write_json, write_parquet
 from semprune.tensor_files import write_safetensors
 
 DONE = "cell.json"
+LOSS_TABLES = ("readout_loss", "causal_loss", "causal_neurons")
 MERGED = (
     "results",
     "predictions",
@@ -29,6 +30,7 @@ MERGED = (
     "neuron_activations",
     "contexts",
     "word_activations",
+    *LOSS_TABLES,
 )
 
 

@@ -15,6 +15,7 @@ from semprune.attribution.encoder import Encoder
 from semprune.attribution.encoding import EncodingSums
 from semprune.attribution.standardise import Standardiser
 from semprune.backbones import Backbone, capture
+from semprune.errors import NonFiniteError
 from semprune.types import DocumentBatch, NeuronSite
 
 Labeller = Callable[[Tensor, Tensor], Bool[Tensor, "documents tokens concepts"]]
@@ -145,8 +146,15 @@ class AttributionLearner(nn.Module):
         forward_sites(lm, self.sites, seen.batch, add)
 
     def finish_sums(self) -> None:
-        """Sum over ranks, solve both levels, and choose the decoders' neurons."""
+        """Sum over ranks, solve both levels, and choose the decoders' neurons.
+
+        Raises:
+            NonFiniteError: Some activation was NaN or infinite.
+        """
         self.standardiser.finish()
+        for name, where in self.standardiser.slices.items():
+            if not torch.isfinite(self.standardiser.squares[where]).all():
+                raise NonFiniteError(f"activations of {name}")
         self.token.finish_sums()
         self.sequence.finish_sums()
         self.stage.fill_(1)

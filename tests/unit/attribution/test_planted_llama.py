@@ -9,12 +9,16 @@ from scipy.stats import binom
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 
 from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision, reading_precision
+from semprune.attribution.concept_norms import ConceptNorms
 from semprune.attribution.damage import semantic_damage
+from semprune.attribution.evidence import token_evidence
 from semprune.attribution.fitted import fitted_association
 from semprune.attribution.held_out import HeldOutSums
 from semprune.attribution.neuron_sets import matched_random, mean_replacements
+from semprune.attribution.pruned_weights import PrunedWeights
 from semprune.attribution.reading import ReadingPrecision
 from semprune.attribution.specificity import NEURON_CLASSES
+from semprune.attribution.weights_only import weights_only_loss
 from semprune.backbones import ablate
 from semprune.concepts import TokenLabeller
 from semprune.errors import BackboneMismatchError
@@ -147,6 +151,21 @@ def test_removing_exactly_a_concepts_neurons_loses_it_and_nothing_else(world, le
     others = [name for name in NAMES if name != NAMES[concept]]
     assert loss[NAMES[concept]] > 0.95
     assert (loss[others].abs() < 0.05).all()
+
+
+@pytest.mark.parametrize("concept", range(len(NAMES)))
+def test_the_weights_only_loss_of_a_removal_is_near_the_activation_based_one(world, learner, association, concept):
+    masks = world.removal(world.planted[:, concept].nonzero()[:, 0])
+    by_activation = loss_after(world, learner, association, masks)
+    norms, dense = ConceptNorms(world.lm, len(NAMES)), held_out(world, learner)
+    for batch in world.batches(80, seed=7):
+        seen = learner.observe(batch, world.labeller)
+        with torch.no_grad(), norms.gathering(token_evidence(seen, 0), batch.cluster):
+            world.lm.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+    pruned = PrunedWeights(world.lm, masks)
+    table = weights_only_loss(world.lm, association, norms, pruned, effects=dense.effects())
+    by_weight = table[table["layer"] == -1].set_index("concept")["wsl"]
+    assert by_weight[list(NAMES)].to_numpy() == pytest.approx(by_activation[list(NAMES)].to_numpy(), abs=0.05)
 
 
 def test_an_identity_mask_loses_nothing(world, learner, association):

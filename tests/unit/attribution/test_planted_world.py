@@ -125,8 +125,10 @@ def test_gradient_steps_agree_with_the_closed_form(planted):
     assert spearmanr(learned, solved[gated]).statistic >= 0.99
 
 
-def test_nan_activations_are_refused():
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("sample", [10**9, 200])  # the standardisation reads every text, or a few others
+def test_nan_activations_are_refused(sample, value):
     world = World(WorldSize(documents=40), seed=5)
-    world.activations[1][3, 7, 2] = float("nan")
+    world.activations[1][3, 7, 2] = value
     with pytest.raises(NonFiniteError, match=r"layers\.1\.mlp"):
-        fit(world)
+        fit_closed_form(world.backbone(), world.labeller(), world.shape, world.batches, sample_tokens=sample)

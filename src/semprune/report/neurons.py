@@ -23,6 +23,7 @@ CLASSES = {
     "global": "responds to any concept: a general carrier",
     "suppressor": "falls silent on this concept",
     "dead": "hardly ever active",
+    "positional": "responds to where a token stands, more than to any concept",
 }
 
 

@@ -80,6 +80,15 @@ def test_neurons_that_answer_to_any_concept_are_called_global(planted):
         assert called[world.kind == KINDS.index(kind)].float().mean() <= 0.05, kind
 
 
+def test_neurons_that_answer_to_the_position_are_called_positional(planted):
+    world, _, association = planted
+    called = association.neuron_class == NEURON_CLASSES.index("positional")
+    assert called[world.kind == KINDS.index("positional")].float().mean() >= 0.95
+    for kind in KINDS:
+        if kind != "positional":
+            assert called[world.kind == KINDS.index(kind)].float().mean() <= 0.05, kind
+
+
 def test_labels_of_other_documents_give_no_discoveries():
     """Of all families (layer × concept), a share of at most q has a discovery; 5 % of chance for one more is left."""
     world = World(WorldSize(documents=240), seed=3)

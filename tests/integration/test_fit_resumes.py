@@ -146,13 +146,30 @@ def test_tensorboard_shows_curves_neurons_examples_and_discoveries(lm, tmp_path)
     check_board(tmp_path / "board", module.association())
 
 
-@pytest.mark.slow
-def test_on_two_ranks_the_first_alone_shows_all(tmp_path):
+def on_two_ranks(folder: Path, *more: str) -> None:
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root / "src"), str(root), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    command = [sys.executable, "-m", "tests.integration.tiny", str(tmp_path), "2"]
+    command = [sys.executable, "-m", "tests.integration.tiny", str(folder), "2", *more]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_on_two_ranks_the_first_alone_shows_all(tmp_path):
+    on_two_ranks(tmp_path)
     assert len(list((tmp_path / "board").glob("events.*"))) == 1
     check_board(tmp_path / "board", load_association(tmp_path / "association.safetensors"))
+
+
+@pytest.mark.slow
+def test_two_ranks_go_on_inside_an_epoch(tmp_path):
+    """The checkpoint is the first rank's; it must hold the sums of both, once."""
+    on_two_ranks(tmp_path, "resume")
+    whole = load_association(tmp_path / "whole.safetensors")
+    for epoch in (0, 1):
+        resumed = load_association(tmp_path / f"{epoch}.safetensors")
+        torch.testing.assert_close(resumed.matrix, whole.matrix, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(resumed.t, whole.t, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(resumed.rms, whole.rms)
+        assert torch.equal(resumed.gate, whole.gate)

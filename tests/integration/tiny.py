@@ -137,6 +137,30 @@ def fit_and_test(folder: Path, devices: int) -> None:
         (folder / "masks.txt").write_text(pruner.report.mask_hash if pruner.report else "")
 
 
+class SaveInside(lightning.Callback):
+    """Saves a checkpoint inside of epochs 0 and 1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 3 and trainer.current_epoch < 2:
+            trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}.ckpt")
+
+
+def fit_and_resume(folder: Path, devices: int) -> None:
+    """Fit once, then again from inside of either epoch, and write all three associations (rank 0)."""
+    lm = tiny_backbone()
+    lm.model.double()
+    for name in ("whole", "0", "1"):
+        module, path = tiny_module(lm), None if name == "whole" else str(folder / f"{name}.ckpt")
+        callbacks = [SaveInside(folder)] if path is None else []
+        trainer = tiny_trainer(folder, devices, callbacks=callbacks)
+        trainer.fit(module, datamodule=TinyData(lm), ckpt_path=path, weights_only=True if path else None)
+        if trainer.is_global_zero:
+            module.association().save(folder / f"{name}.safetensors")
+
+
 def add_targets_wide(self: Encoder, where: slice, regressors: torch.Tensor, targets: torch.Tensor) -> None:
     """`Encoder.add_targets` with float64 products: what then still differs is no rounding."""
     self.cross[:, where] += regressors.double().T @ targets.double()
@@ -146,4 +170,4 @@ def add_targets_wide(self: Encoder, where: slice, regressors: torch.Tensor, targ
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     Encoder.add_targets = add_targets_wide
-    fit_and_test(Path(sys.argv[1]), int(sys.argv[2]))
+    (fit_and_resume if "resume" in sys.argv else fit_and_test)(Path(sys.argv[1]), int(sys.argv[2]))

@@ -9,7 +9,7 @@ import lightning
 from scipy.stats import spearmanr
 
 from semprune.attribution.association import Association
-from semprune.attribution.checkpoint import gather_streaming, require_state, share_out_streaming
+from semprune.attribution.checkpoint import gather_streaming, require_state
 from semprune.attribution.fitted import fitted_association
 from semprune.attribution.learner import AttributionLearner, LearnerShape
 from semprune.attribution.reading import HeldOutReading
@@ -118,5 +118,4 @@ class AssociationModule(lightning.LightningModule):
             )
         self._build(shape)
         require_state(self._learner(), checkpoint["state_dict"])
-        share_out_streaming(checkpoint["state_dict"])
         self.precision = self.reading.precision = dict(stored["precision"])

@@ -60,12 +60,16 @@ def gather_streaming(learner: AttributionLearner, state: dict[str, Any]) -> None
         state[PREFIX + name] = whole
 
 
-def share_out_streaming(state: dict[str, Any]) -> None:
-    """The reverse, before a module's state is loaded: the first rank goes on with the sums, the others from 0."""
+def share_out_streaming(learner: AttributionLearner) -> None:
+    """The reverse, where a fit goes on: the first rank keeps the sums, the others start from 0.
+
+    Call it in the first training step: DDP gives every rank the first one's state, at its first forward once more.
+    """
     if rank() == 0:
         return
-    for name in STREAMING.get(int(state[PREFIX + "stage"]), ()):
-        state[PREFIX + name] = torch.zeros_like(state[PREFIX + name])
+    state = learner.state_dict()  # the learner's own tensors
+    for name in STREAMING.get(int(learner.stage), ()):
+        state[name].zero_()
 
 
 def require_state(learner: AttributionLearner, state: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from semprune.attribution.association import Association
+from semprune.attribution.checkpoint import share_out_streaming
 from semprune.attribution.learner import LearnerShape
 from semprune.attribution.learning import remaining, set_gradients
 from semprune.attribution.measured_module import MeasuredModule
@@ -67,6 +68,7 @@ class NeuronSemanticAttribution(MeasuredModule):
         """
         super().__init__()
         self.save_hyperparameters()
+        self._goes_on = False
 
     def setup(self, stage: str) -> None:
         """Refuse what would go wrong silently; shape the learner after the data."""
@@ -99,7 +101,8 @@ class NeuronSemanticAttribution(MeasuredModule):
         """Count labels and fit the standardisation, unless a checkpoint brought them."""
         self._move()
         learner = self._learner()
-        if learner.token_design.tokens > 0:
+        self._goes_on = bool(learner.token_design.tokens > 0)
+        if self._goes_on:
             return
         loader = self.trainer.train_dataloader
 
@@ -112,6 +115,9 @@ class NeuronSemanticAttribution(MeasuredModule):
     def training_step(self, batch: DocumentBatch, batch_idx: int) -> None:
         """Epoch 0 accumulates; later epochs learn."""
         learner = self._learner()
+        if self._goes_on:
+            share_out_streaming(learner)
+            self._goes_on = False
         seen = learner.observe(batch, self.labeller)
         optimizers: Any = self.optimizers()
         if self.current_epoch == 0:

@@ -13,8 +13,10 @@ from rich.table import Table
 from semprune.arguments import Parser, command_parser
 from semprune.assets import asset_status, assets, ensure_asset, verify_asset
 from semprune.causal_command import causal, causal_parser
+from semprune.controls_command import controls, controls_parser
 from semprune.errors import SempruneError
 from semprune.explain import explain, explain_parser
+from semprune.influential_command import influential, influential_parser
 from semprune.lightning_cli import run_lightning
 from semprune.prune_command import prune, prune_parser
 from semprune.study_command import show_run, study, study_parser
@@ -33,6 +35,8 @@ one step
 one question
   explain  what does a neuron stand for, where does a concept show?
   causal   does ablating the association's neurons hurt, and what?
+  controls what would be found if there were nothing to find?
+  influential  which words speak for a class: concepts from labelled data
 offline models and data
   assets   list, fetch, verify
 
@@ -106,6 +110,8 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "report": report_parser,
     "explain": explain_parser,
     "causal": causal_parser,
+    "controls": controls_parser,
+    "influential": influential_parser,
     "assets": assets_parser,
 }
 """Parsers of the plain commands; LightningCLI makes those of ``fit`` and ``test``."""
@@ -118,6 +124,8 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "report": _report,
     "explain": explain,
     "causal": causal,
+    "controls": controls,
+    "influential": influential,
     "assets": _assets,
 }
 
@@ -134,8 +142,10 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"unknown command '{given[0]}'. Known: {known}.", markup=False)
         return 2
     # Lightning advises more workers than there are cores to gain from, its own tree utilities warn, a test does not go
-    # on in the fit's checkpoint folder, and arguments given from Python are meant
-    for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter"):
+    # on in the fit's checkpoint folder, arguments given from Python are meant, and checkpoints inside an epoch hold the
+    # state after the step, with the number of batches that it has seen
+    for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter",
+                    "Using ModelCheckpoint with manual optimization"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
     try:
         COMMANDS[given[0]](given[1:])

@@ -28,6 +28,8 @@ class UnknownNameError(SempruneError):
 
     kind: ClassVar[str] = "name"
     remedy: ClassVar[str] = ""
+    most: ClassVar[int] = 40  # names that are all listed; of more, the nearest ``shown``
+    shown: ClassVar[int] = 12
 
     def __init__(self, got: str, known: Iterable[str]) -> None:
         """Compose the message from what was got and what is known."""
@@ -38,11 +40,11 @@ class UnknownNameError(SempruneError):
         hint = f"; did you mean '{named[near[0]]}'?" if near else "."
         super().__init__(f"unknown {self.kind} '{got}'{hint} Known: {self._listed()}.{self.remedy}")
 
-    def _listed(self, most: int = 40, shown: int = 12) -> str:
+    def _listed(self) -> str:
         """All known names, or the nearest ones where the list would fill the screen."""
-        if len(self.known) <= most:
+        if len(self.known) <= self.most:
             return ", ".join(self.known)
-        nearest = difflib.get_close_matches(self.got, self.known, n=shown, cutoff=0.0)
+        nearest = difflib.get_close_matches(self.got, self.known, n=self.shown, cutoff=0.0)
         return f"{', '.join(nearest)} and {len(self.known) - len(nearest)} more"
 
 
@@ -100,6 +102,7 @@ class UnknownNeuronError(UnknownNameError):
     """No such neuron in the association."""
 
     kind = "neuron"
+    most = shown = 3  # thousands of names that differ by a number say nothing
     remedy = " A neuron is named by its site and index, as in layers.15.mlp/219."
 
 

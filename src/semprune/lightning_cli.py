@@ -17,6 +17,7 @@ from rich.console import Console
 from semprune.arguments import LightningParser, help_settings
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.checkpoint import read_checkpoint
+from semprune.attribution.further_losses import FURTHER_LOSSES, check_losses
 from semprune.data import (  # short names in configurations
     CalibrationDataModule,
     DocumentDataModule,
@@ -26,7 +27,7 @@ from semprune.errors import ConfigurationError
 from semprune.provenance import RunClock
 from semprune.pruning.callbacks import PruningCallback
 from semprune.report import concept_summary, load_run, terminal_table, write_report
-from semprune.study import PairedTrainer, write_fit, write_test
+from semprune.study import PairedTrainer, further_tables, write_fit, write_test
 from semprune.study.config import BackboneConfig
 
 LINKED = {"backbone": "name", "dtype": "dtype"}  # parameters of the module that come from the backbone group
@@ -104,6 +105,8 @@ class SempruneCLI(LightningCLI):
         """Hand the backbone to the model."""
         for target, source in LINKED.items():
             parser.link_arguments(f"backbone.{source}", f"model.{target}")
+        text = f"further losses of test, some of {', '.join(FURTHER_LOSSES)}; their cost: docs/losses.md"
+        parser.add_argument("--losses", type=list[str], default=[], help=text)
 
     def _parse_ckpt_path(self) -> None:
         """Take the module's settings from the checkpoint; Lightning lets them silently override given ones.
@@ -128,7 +131,12 @@ class SempruneCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Assert that links arrived: Lightning ignores one whose target has no such parameter."""
-        backbone = self.config[self.config["subcommand"]].backbone
+        stage = self.config["subcommand"]
+        backbone, losses = self.config[stage].backbone, self.config[stage].losses
+        check_losses(losses)
+        if losses and stage != "test":
+            raise ConfigurationError(f"`losses` are measured by `semprune test`, not by {stage}: leave them out.")
+        self.model.losses = list(losses)
         assert all(self.model.hparams[target] == backbone[source] for target, source in LINKED.items())
 
     def after_fit(self) -> None:
@@ -143,9 +151,9 @@ class SempruneCLI(LightningCLI):
 
     def after_test(self) -> None:
         """Write the tables and the page, and show dense against pruned."""
-        folder = self.trainer.log_dir
+        folder, further = self.trainer.log_dir, further_tables(self.model, self.trainer)  # every rank takes part
         if self.trainer.is_global_zero and folder is not None:
-            run = write_test(self.model, self.trainer, Path(folder), self.clock)
+            run = write_test(self.model, self.trainer, Path(folder), self.clock, further)
             page = write_report(run)
             console = Console()
             console.print(terminal_table(load_run(run)))

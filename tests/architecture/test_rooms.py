@@ -40,8 +40,11 @@ ROOMS: dict[str, set[str]] = {
     "explain": LEFT_OF_STUDY | {"report", "arguments"},
     "causal_command": LEFT_OF_STUDY | {"study", "arguments"},
     "study_command": {"errors", "study", "report", "arguments"},
+    "controls_command": LEFT_OF_STUDY | {"study", "arguments"},
+    "influential_command": LEFT_OF_STUDY | {"study", "arguments"},
     "cli": LEFT_OF_STUDY
-    | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command", "study_command"},
+    | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command", "study_command"}
+    | {"controls_command", "influential_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

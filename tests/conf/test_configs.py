@@ -13,7 +13,8 @@ pytestmark = pytest.mark.filterwarnings(  # Lightning 2.6 calls what jsonargpars
     "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"
 )
 CONFIGS = Path(__file__).parents[2] / "configs"
-WHOLE = {"fit.yaml": "fit", "test.yaml": "test", "causal.yaml": "causal"}
+WHOLE = {"fit.yaml": "fit", "test.yaml": "test", "causal.yaml": "causal", "controls.yaml": "controls",
+         "concepts/influential.yaml": "influential"}  # fmt: skip
 GROUPS = {"backbone": ("fit", "--backbone"), "trainer": ("fit", "--trainer"), "data": ("test", "--data")}
 
 

@@ -75,6 +75,7 @@ def write_study(folder: Path, output: Path, **changes: object) -> Path:
         "causal": {"limit": 20, "draws": 1},
         "calibration_sequences": 4, "calibration_length": 16, "datasets": ["sst2", "movie_reviews"], "limit": 20,
         "text": {"sequences": 4, "length": 16}, "neurons_per_concept": 2, "sentence_encoder": None,
+        "losses": ["readout", "causal"],
     }  # fmt: skip
     path = folder / f"{output.name}.yaml"
     path.write_text(yaml.safe_dump(settings | changes))

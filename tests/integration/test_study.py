@@ -25,7 +25,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
 ]
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
-          "layer_concept", "neurons", "contexts", "word_activations")  # fmt: skip
+          "layer_concept", "neurons", "contexts", "word_activations", "readout_loss", "causal_loss",
+          "causal_neurons")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,10 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     whole = loss[(loss["layer"] == -1) & (loss["sl"] > 0)]
     assert whole["wsl"].between(0.05, 0.95).all()  # half of the weights are gone
     assert (whole["wsl_low"] <= whole["wsl"]).all()
+    for name in ("readout_loss", "causal_loss"):
+        table = pd.read_parquet(finished / f"{name}.parquet")
+        assert set(table["method"]) == {"magnitude", "wanda"}
+        assert set(table["concept"]) == set(loss["concept"])
     words = pd.read_parquet(finished / "word_activations.parquet")
     assert set(words["word"]) >= {"good", "great", "not"}
     assert words.groupby("method")["n"].sum().nunique() == 1  # the same words before and after
@@ -105,6 +110,7 @@ def test_a_damaged_checkpoint_of_a_study_is_named(folder: Path, finished: Path, 
         ({"fit": {"datasets": ["movie_reviews"], "max_length": 32, "concepts": ["sentiment.positve"]}},
          "UnknownConceptError: unknown concept 'sentiment.positve'; did you mean 'sentiment.positive'?"),
         ({"calibration_sequences": 4000}, "EmptyCalibrationError"),
+        ({"losses": ["l2"]}, "losses must be some of readout, causal, got 'l2'"),
         ({"calibration_length": 4000}, "calibration length must be at most 64"),
         ({"datasets": ["bbc_news"], "causal": {"dataset": "bbc_news"}}, "PromptTooLongError"),
     ],
@@ -143,13 +149,16 @@ def evaluate(folder: Path, checkpoint: Path, *more: str) -> list[str]:
 
 
 def test_the_test_command_writes_tables_and_a_report(folder: Path, checkpoint: Path, capsys) -> None:
-    assert run(folder, evaluate(folder, checkpoint)) == 0
+    assert run(folder, evaluate(folder, checkpoint, "--losses", "[readout]")) == 0
     out = capsys.readouterr().out
     assert "Dense against pruned" in out
     (results,) = (folder / "logs").rglob("results.parquet")
     assert set(pd.read_parquet(results)["method"]) == {"dense", "wanda"}
     loss = pd.read_parquet(results.with_name("semantic_loss.parquet"))
     assert set(loss["concept"]) >= {"sentiment.positive", "movie_reviews.positive"}
+    readout = pd.read_parquet(results.with_name("readout_loss.parquet"))
+    assert readout["loss_frozen"].notna().any()
+    assert not results.with_name("causal_loss.parquet").exists()
     assert results.with_name("report.html").is_file()
     assert results.with_name("config.test.yaml").is_file()
     provenance = json.loads(results.with_name("provenance.json").read_text())

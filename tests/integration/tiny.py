@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.utils.data import DataLoader
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -17,6 +18,7 @@ from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.encoder import Encoder
 from semprune.backbones import Backbone, describe
 from semprune.data.batching import EncodedDocument, document_batch, encode_item, scoring_batch
+from semprune.data.resumable import ResumableLoader
 from semprune.data.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
 from semprune.pruning.callbacks import Wanda
 from semprune.study import PairedTrainer
@@ -73,7 +75,7 @@ class TinyData(lightning.LightningDataModule):
             EncodedDocument(tuple(self.lm.tokenizer(TEXTS[i])["input_ids"][:32]), k, 0, LABELS[i])
             for k, i in enumerate(indices)
         ]
-        return DataLoader(encoded, batch_sampler=ShardedBatchSampler(plan), collate_fn=lambda b: document_batch(b, 1))
+        return ResumableLoader(encoded, ShardedBatchSampler(plan), collate_fn=lambda b: document_batch(b, 1))
 
     def train_dataloader(self) -> DataLoader[Any]:
         return self._documents(list(range(0, 72)), shuffled(72, 7, 0))
@@ -108,10 +110,10 @@ def tiny_module(lm: Backbone) -> NeuronSemanticAttribution:
 
 
 def tiny_trainer(folder: Path, devices: int = 1, **settings: Any) -> PairedTrainer:
+    quiet = {"logger": False, "enable_checkpointing": False, "max_epochs": 3} | settings
     return PairedTrainer(
-        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_epochs=3, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-        default_root_dir=folder, **settings,
+        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=folder, log_every_n_steps=2, **quiet,
     )  # fmt: skip
 
 
@@ -120,7 +122,8 @@ def fit_and_test(folder: Path, devices: int) -> None:
     lm = tiny_backbone()
     lm.model.double()  # batches of other sizes then round alike, once they are cast to fp32
     module, data = tiny_module(lm), TinyData(lm)
-    tiny_trainer(folder, devices).fit(module, datamodule=data)
+    board = TensorBoardLogger(folder, name="board", version="")
+    tiny_trainer(folder, devices, logger=board).fit(module, datamodule=data)
     pruner = Wanda(0.5, batch_size=4)
     trainer = tiny_trainer(folder, devices, callbacks=[pruner])
     trainer.test(module, datamodule=data, verbose=False)
@@ -134,6 +137,30 @@ def fit_and_test(folder: Path, devices: int) -> None:
         (folder / "masks.txt").write_text(pruner.report.mask_hash if pruner.report else "")
 
 
+class SaveInside(lightning.Callback):
+    """Saves a checkpoint inside of epochs 0 and 1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 3 and trainer.current_epoch < 2:
+            trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}.ckpt")
+
+
+def fit_and_resume(folder: Path, devices: int) -> None:
+    """Fit once, then again from inside of either epoch, and write all three associations (rank 0)."""
+    lm = tiny_backbone()
+    lm.model.double()
+    for name in ("whole", "0", "1"):
+        module, path = tiny_module(lm), None if name == "whole" else str(folder / f"{name}.ckpt")
+        callbacks = [SaveInside(folder)] if path is None else []
+        trainer = tiny_trainer(folder, devices, callbacks=callbacks)
+        trainer.fit(module, datamodule=TinyData(lm), ckpt_path=path, weights_only=True if path else None)
+        if trainer.is_global_zero:
+            module.association().save(folder / f"{name}.safetensors")
+
+
 def add_targets_wide(self: Encoder, where: slice, regressors: torch.Tensor, targets: torch.Tensor) -> None:
     """`Encoder.add_targets` with float64 products: what then still differs is no rounding."""
     self.cross[:, where] += regressors.double().T @ targets.double()
@@ -143,4 +170,4 @@ def add_targets_wide(self: Encoder, where: slice, regressors: torch.Tensor, targ
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     Encoder.add_targets = add_targets_wide
-    fit_and_test(Path(sys.argv[1]), int(sys.argv[2]))
+    (fit_and_resume if "resume" in sys.argv else fit_and_test)(Path(sys.argv[1]), int(sys.argv[2]))

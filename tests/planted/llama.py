@@ -34,7 +34,10 @@ TARGETS = ("paint", "zoo", "umbrella", "kitchen")
 _OTHERS = (
     "the of and to in is was for on as with by at from this that it be are or an which but not have has had were been"
     " their its one two more when who will may would there all some other into than them these only then about over new"
-)
+    " also any because between both could did down each even first good great how if just know last life like long made"
+    " make many me most much must my never no now our out own people place said same see she should since so still such"
+    " take through time too under up us use very way we well what where while work world year you your"
+)  # as frequent each as a concept's words: the slope of frequency must not be carried on beyond where it was seen
 OTHERS = tuple(_OTHERS.split())
 NAMES = tuple(CONCEPTS)
 WORDS = tuple(tuple(words.split()) for words in CONCEPTS.values())

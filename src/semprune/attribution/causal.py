@@ -12,7 +12,7 @@ from torch import Tensor
 from semprune.attribution.association import Association
 from semprune.attribution.causal_outcomes import CausalRun, measured
 from semprune.attribution.concept_logprob import Labels
-from semprune.attribution.neuron_sets import mean_replacements, selections, top_neurons
+from semprune.attribution.neuron_sets import Draw, mean_replacements, selections, top_neurons
 from semprune.attribution.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, ablate
 from semprune.errors import SettingError
@@ -76,21 +76,40 @@ def causal_check(
     _check(association, shares, rankings or {})
     neurons = len(association.rms)
     chosen = {each: top_neurons(association, concepts, max(1, int(each * neurons)), by, combine) for each in shares}
+
+    def run() -> CausalRun:
+        return CausalRun(lm, items, text, labels, token_budget)
+
     progress("dense")
-    dense = [CausalRun(lm, items, text, labels, token_budget)]
+    dense = [run()]
     tables = []
     for each, rows in chosen.items():
-        generator = torch.Generator().manual_seed(seed)
-        runs = {"dense": dense}
-        for name, (draw, times) in selections(association, rows, draws, rankings or {}).items():
-            progress(name if len(shares) == 1 else f"{name}, {each:g}")
-            runs[name] = []
-            for _ in range(times):
-                with ablate(lm.model, mean_replacements(association, draw(generator))):
-                    runs[name].append(CausalRun(lm, items, text, labels, token_budget))
+        say = progress if len(shares) == 1 else lambda name, each=each: progress(f"{name}, {each:g}")
+        runs = {"dense": dense} | _ablated(lm, association, selections(association, rows, draws, rankings or {}), run,
+                                           seed, say)  # fmt: skip
         common = {"target": target, "dataset": items[0].dataset, "share": each, "k": len(rows)}
         tables.append(pd.DataFrame([common | row for row in _rows(runs, seed)]))
     return pd.concat(tables, ignore_index=True)
+
+
+def _ablated(
+    lm: Backbone,
+    association: Association,
+    chosen: Mapping[str, tuple[Draw, int]],
+    run: Callable[[], CausalRun],
+    seed: int,
+    progress: Progress,
+) -> dict[str, list[CausalRun]]:
+    """Measure with every selection of neurons held at their means, each as often as it is drawn."""
+    generator = torch.Generator().manual_seed(seed)
+    runs: dict[str, list[CausalRun]] = {}
+    for name, (draw, times) in chosen.items():
+        progress(name)
+        runs[name] = []
+        for _ in range(times):
+            with ablate(lm.model, mean_replacements(association, draw(generator))):
+                runs[name].append(run())
+    return runs
 
 
 def _check(association: Association, shares: Sequence[float], rankings: Mapping[str, Tensor]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,7 @@ def causal_specificity(
         raise ConfigurationError("specificity compares concepts: name two or more that have words.")
     k = max(1, int(share * len(association.rms)))
     chosen = {name: top_neurons(association, [name], k, by) for name in concepts}
-    rows = []
+    rows: list[dict[str, object]] = []
     for place, (name, own) in enumerate(chosen.items()):
         progress(name)
         generator = torch.Generator().manual_seed(seed)
@@ -76,15 +76,22 @@ def causal_specificity(
         random = [
             _read(lm, association, matched_random(association, own, generator), labels, text) for _ in range(draws)
         ]
-        effects = [_effect(top, random, c) for c in range(len(concepts))]
-        tokens = top.counts.sum(0).astype(int).tolist()
-        units = [str(index) for index in range(len(text))]
         common = {"ablated": name, "k": k}
-        for c, measured in enumerate(concepts):
-            rows.append(common | {"measured": measured} | _row(effects[c], units, seed) | {"n_tokens": tokens[c]})
-        specific = _row(_specificity(effects, place), units, seed)
-        rows.append(common | {"measured": "specificity"} | specific | {"n_tokens": tokens[place]})
+        rows.extend(common | row for row in _concept_rows(top, random, concepts, place, seed))
     return pd.DataFrame(rows)
+
+
+def _concept_rows(
+    top: ConceptLogprobs, random: Sequence[ConceptLogprobs], concepts: Sequence[str], place: int, seed: int
+) -> Iterator[dict[str, object]]:
+    """Effects of one concept's neurons on the words of every concept, then their specificity."""
+    effects = [_effect(top, random, c) for c in range(len(concepts))]
+    tokens = top.counts.sum(0).astype(int).tolist()
+    units = [str(index) for index in range(len(top.counts))]
+    for c, measured in enumerate(concepts):
+        yield {"measured": measured} | _row(effects[c], units, seed) | {"n_tokens": tokens[c]}
+    specific = _row(_specificity(effects, place), units, seed)
+    yield {"measured": "specificity"} | specific | {"n_tokens": tokens[place]}
 
 
 def _read(lm: Backbone, association: Association, rows: Tensor, labels: Labels, text: Tensor) -> ConceptLogprobs:

@@ -16,7 +16,6 @@ from semprune.attribution.average_precision import ConceptAveragePrecision
 from semprune.attribution.learner import AttributionLearner, Labeller, LearnerShape
 from semprune.attribution.preparation import prepare
 from semprune.backbones import Backbone
-from semprune.ranks import sum_over_ranks
 from semprune.types import DocumentBatch
 
 Batches = Callable[[], Iterable[DocumentBatch]]
@@ -63,7 +62,7 @@ def fit_closed_form(
         learner.finish_sums()
         for batch in batches():
             learner.study(lm, learner.observe(batch, labeller), variance=True)
-    sum_over_ranks(learner.token.variance, learner.sequence.variance)
+    learner.finish_variance()
     return learner
 
 

@@ -28,20 +28,6 @@ def valid_tokens(batch: DocumentBatch) -> Bool[Tensor, "documents tokens"]:
     return valid
 
 
-def any_of_cluster(
-    flags: Bool[Tensor, "documents columns"], cluster: Int[Tensor, " documents"]
-) -> Bool[Tensor, "clusters columns"]:
-    """Whether any row of a cluster has a flag, one row per cluster.
-
-    Example:
-        >>> any_of_cluster(torch.tensor([[True], [False], [False]]), torch.tensor([7, 3, 7])).tolist()
-        [[False], [True]]
-    """
-    names, place = torch.unique(cluster, return_inverse=True)
-    counts = torch.zeros(len(names), flags.shape[1], device=flags.device)
-    return counts.index_add_(0, place, flags.float()) > 0
-
-
 class TokenDesign(nn.Module):
     """Regressors of a token: its concepts, any concept, 1, position, position², log frequency, data set.
 
@@ -49,7 +35,6 @@ class TokenDesign(nn.Module):
     """
 
     positives: Tensor
-    holders: Tensor
     any_positives: Tensor
     tokens: Tensor
     frequency: Tensor
@@ -62,7 +47,6 @@ class TokenDesign(nn.Module):
         self.longest = longest
         for name, shape in (
             ("positives", len(concepts)),
-            ("holders", len(concepts)),
             ("any_positives", 1),
             ("tokens", 1),
             ("frequency", vocabulary),
@@ -79,7 +63,6 @@ class TokenDesign(nn.Module):
         """Count concepts, tokens and data sets over the batch's valid tokens."""
         valid = valid_tokens(batch)
         self.positives += labels[valid].double().sum(0)
-        self.holders += any_of_cluster((labels & valid[..., None]).any(1), batch.cluster).double().sum(0)
         self.any_positives += labels[valid].any(-1).double().sum()
         self.tokens += valid.sum()
         self.frequency += torch.bincount(batch.input_ids[valid], minlength=len(self.frequency)).double()
@@ -91,16 +74,11 @@ class TokenDesign(nn.Module):
         Raises:
             ConceptWithoutEvidenceError: A concept occurs at no token, or at all of them.
         """
-        sum_over_ranks(self.positives, self.holders, self.any_positives, self.tokens, self.frequency, self.by_dataset)
+        sum_over_ranks(self.positives, self.any_positives, self.tokens, self.frequency, self.by_dataset)
         constant = (self.positives == 0) | (self.positives == self.tokens)
         if constant.any():
             without = [name for name, is_constant in zip(self.concepts, constant.tolist(), strict=True) if is_constant]
             raise ConceptWithoutEvidenceError(without, int(self.tokens))
-
-    @property
-    def degrees_of_freedom(self) -> Float[Tensor, " concepts"]:
-        """Documents that hold each concept, less one: what its clustered variance rests on."""
-        return (self.holders - 1).clamp(min=1)
 
     @property
     def prevalence(self) -> Float[Tensor, " concepts"]:
@@ -137,8 +115,6 @@ class SequenceDesign(nn.Module):
     """Regressors of a whole document: its class within its data set, 1, log length, data set."""
 
     positives: Tensor
-    holders: Tensor
-    others: Tensor
     labelled: Tensor
     by_dataset: Tensor
     log_length: Tensor
@@ -150,8 +126,6 @@ class SequenceDesign(nn.Module):
         self.register_buffer("owner", torch.tensor([datasets.index(c.rsplit(".", 1)[0]) for c in classes]).long())
         for name, shape in (
             ("positives", len(classes)),
-            ("holders", len(classes)),
-            ("others", len(classes)),
             ("labelled", len(datasets)),
             ("by_dataset", len(datasets)),
             ("log_length", 2),
@@ -169,9 +143,6 @@ class SequenceDesign(nn.Module):
         """Count classes, data sets and lengths over the batch's documents."""
         length = valid_tokens(batch).sum(1).clamp(min=1).double().log()
         labelled = batch.label >= 0
-        targets = self.targets(batch)
-        self.holders += any_of_cluster(targets == 1, batch.cluster).double().sum(0)
-        self.others += any_of_cluster(targets == 0, batch.cluster).double().sum(0)
         self.positives += torch.bincount(batch.label[labelled], minlength=len(self.positives)).double()
         self.labelled += torch.bincount(batch.dataset[labelled], minlength=len(self.labelled)).double()
         self.by_dataset += torch.bincount(batch.dataset, minlength=len(self.by_dataset)).double()
@@ -183,16 +154,11 @@ class SequenceDesign(nn.Module):
         Raises:
             ConceptWithoutEvidenceError: A class has no document, or all documents of its data set.
         """
-        sum_over_ranks(self.positives, self.holders, self.others, self.labelled, self.by_dataset, self.log_length)
+        sum_over_ranks(self.positives, self.labelled, self.by_dataset, self.log_length)
         constant = (self.positives == 0) | (self.positives == self.labelled[self.owner])
         if constant.any():
             without = [name for name, is_constant in zip(self.concepts, constant.tolist(), strict=True) if is_constant]
             raise ConceptWithoutEvidenceError(without, int(self.by_dataset.sum()))
-
-    @property
-    def degrees_of_freedom(self) -> Float[Tensor, " classes"]:
-        """Documents that hold the class, or another class of its data set where those are fewer, less one."""
-        return (torch.minimum(self.holders, self.others) - 1).clamp(min=1)
 
     @property
     def prevalence(self) -> Float[Tensor, " classes"]:

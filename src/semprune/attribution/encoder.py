@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from semprune.attribution.deletion import cluster_grams, deletion_weights, leverage_sums, satterthwaite
 from semprune.attribution.encoding import (
     EncodingSums,
     gradient,
     independent_t,
-    inverse_gram,
     loss,
     solve,
     unexplained_share,
@@ -25,7 +25,8 @@ class Encoder(nn.Module):
     Attributes:
         coefficients: The learned matrix, fp32.
         closed_form: The solution of the normal equations over the fitting documents.
-        variance: Document-clustered variance of each concept's coefficient.
+        variance: Document-clustered variance of each concept's coefficient: the jackknife over documents.
+        leverage: What its degrees of freedom are made from.
     """
 
     coefficients: nn.Parameter
@@ -35,6 +36,7 @@ class Encoder(nn.Module):
     count: Tensor
     closed_form: Tensor
     variance: Tensor
+    leverage: Tensor
 
     def __init__(self, regressors: int, neurons: int, concepts: int, ridge: float) -> None:
         """Allocate the parameter and the sums."""
@@ -49,6 +51,7 @@ class Encoder(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("closed_form", torch.zeros(regressors, neurons))
         self.register_buffer("variance", torch.zeros(concepts, neurons, dtype=torch.float64))
+        self.register_buffer("leverage", torch.zeros(4, concepts, dtype=torch.float64))
 
     @property
     def sums(self) -> EncodingSums:
@@ -74,10 +77,21 @@ class Encoder(nn.Module):
         self.closed_form.copy_(solve(self.sums, self.ridge))
         self.coefficients.data.copy_(self.closed_form)
 
-    def influence(self, regressors: Float[Tensor, "... regressors"]) -> Float[Tensor, "... concepts"]:
-        """How far one unit of residual at an observation moves each concept's coefficient."""
-        weights = inverse_gram(self.sums, self.ridge)[:, : self.concepts] / self.count
-        return regressors @ weights.to(regressors)
+    def begin_variance(
+        self, regressors: Float[Tensor, "documents tokens regressors"], cluster: Int[Tensor, " documents"]
+    ) -> Float[Tensor, "documents tokens concepts"]:
+        """Add a batch of documents to the degrees of freedom, and prepare its variances.
+
+        The whole of a cluster must be in the batch; ``cluster`` numbers them from 0.
+
+        Returns:
+            How far one unit of residual at an observation moves each concept's coefficient, its document left out.
+        """
+        gram = self.gram + self.ridge * self.count * torch.eye(len(self.gram)).to(self.gram)
+        own = cluster_grams(regressors, cluster)
+        weights = deletion_weights(gram, own, self.concepts)
+        self.leverage += leverage_sums(gram, own, weights)
+        return torch.bmm(regressors, weights.to(regressors)[cluster])
 
     def add_variance(
         self,
@@ -87,10 +101,7 @@ class Encoder(nn.Module):
         targets: Float[Tensor, "documents tokens neurons"],
         cluster: Int[Tensor, " documents"],
     ) -> None:
-        """Add a batch of documents to the clustered variance of one site's coefficients.
-
-        The whole of a cluster must be in the batch; ``cluster`` numbers them from 0.
-        """
+        """Add one site's activations to the variance; ``influence`` is what :meth:`begin_variance` gave."""
         coefficients = self.closed_form[:, where]
         self.variance[:, where] += clustered_scores(influence, regressors, targets, coefficients, cluster)
 
@@ -119,6 +130,15 @@ class Encoder(nn.Module):
         deviation = self.variance.sqrt().float()
         t = self.closed_form[: self.concepts] / deviation.clamp(min=1e-30)
         return torch.where(deviation > 0, t, 0).T
+
+    @property
+    def degrees_of_freedom(self) -> Float[Tensor, " concepts"]:
+        """Of each concept's variance (equations.md S5)."""
+        return satterthwaite(self.leverage)
+
+    def finish_variance(self) -> None:
+        """Sum over ranks."""
+        sum_over_ranks(self.variance, self.leverage)
 
     @property
     def iid_t(self) -> Float[Tensor, "neurons concepts"]:

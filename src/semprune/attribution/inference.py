@@ -19,10 +19,11 @@ def clustered_scores(
     r"""Contribution of a batch to the clustered variance of each coefficient.
 
     .. math:: V_{cj} = \sum_k \Big(\sum_{t \in k} w_{tc} (z_{tj} - m_t' B_j)\Big)^2,
-              \quad w_t = (G/n+\lambda I)^{-1} m_t / n
+              \quad w_t = (G + n \lambda I - G_{k(t)})^{-1} m_t
 
-    Source: equations.md S5; the sandwich estimator with documents as clusters (Liang and Zeger 1986). Residuals are
-    never formed: `Σ_t w_t e_t' = Σ_t w_t z_t' − (Σ_t w_t m_t') B`.
+    Source: equations.md S5; the jackknife over documents, known as CR3 (MacKinnon and White 1985, Bell and McCaffrey
+    2002): the inner sum is what the coefficient loses with document k. Residuals are never formed:
+    `Σ_t w_t e_t' = Σ_t w_t z_t' − (Σ_t w_t m_t') B`.
 
     Args:
         influence: `w`; 0 at tokens that do not count.
@@ -54,8 +55,8 @@ def two_sided_p(
 ) -> Float[Tensor, "neurons concepts"]:
     """Two-sided p-value of Student's t.
 
-    A clustered variance rests on the documents that hold the concept; with few of them the normal would find
-    far too much.
+    A clustered variance rests on the documents that hold the concept; with few of them the normal would find far too
+    much.
 
     Example:
         >>> round(two_sided_p(torch.tensor([[2.228139]]), torch.tensor([10.0])).item(), 4)

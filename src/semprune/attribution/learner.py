@@ -15,6 +15,7 @@ from semprune.attribution.encoder import Encoder
 from semprune.attribution.encoding import EncodingSums
 from semprune.attribution.standardise import Standardiser
 from semprune.backbones import Backbone, capture
+from semprune.errors import NonFiniteError
 from semprune.types import DocumentBatch, NeuronSite
 
 Labeller = Callable[[Tensor, Tensor], Bool[Tensor, "documents tokens concepts"]]
@@ -91,7 +92,13 @@ class Studied:
 
 
 class AttributionLearner(nn.Module):
-    """Standardisation, designs, encoders and decoders over all neuron sites of one backbone."""
+    """Standardisation, designs, encoders and decoders over all neuron sites of one backbone.
+
+    Attributes:
+        stage: 0 while the sums stream, 1 once they are solved and the variances stream, 2 once these are finished.
+    """
+
+    stage: Tensor
 
     def __init__(self, shape: LearnerShape, sites: tuple[NeuronSite, ...], ridge: float, decoder_neurons: int) -> None:
         """Allocate for these concepts and sites."""
@@ -104,6 +111,7 @@ class AttributionLearner(nn.Module):
         self.sequence_design = SequenceDesign(shape.classes, shape.datasets)
         self.token = Encoder(self.token_design.width, self.neurons, len(shape.concepts), ridge)
         self.sequence = Encoder(self.sequence_design.width, self.neurons, len(shape.classes), ridge)
+        self.register_buffer("stage", torch.zeros((), dtype=torch.long))
         k = min(decoder_neurons, self.neurons)
         self.token_decoder = Decoder(len(shape.concepts), k)
         self.sequence_decoder = Decoder(len(shape.classes), k)
@@ -138,12 +146,26 @@ class AttributionLearner(nn.Module):
         forward_sites(lm, self.sites, seen.batch, add)
 
     def finish_sums(self) -> None:
-        """Sum over ranks, solve both levels, and choose the decoders' neurons."""
+        """Sum over ranks, solve both levels, and choose the decoders' neurons.
+
+        Raises:
+            NonFiniteError: Some activation was NaN or infinite.
+        """
         self.standardiser.finish()
+        for name, where in self.standardiser.slices.items():
+            if not torch.isfinite(self.standardiser.squares[where]).all():
+                raise NonFiniteError(f"activations of {name}")
         self.token.finish_sums()
         self.sequence.finish_sums()
+        self.stage.fill_(1)
         self.token_decoder.start(self.token.iid_t, self.token.effect, self.token_design.prevalence)
         self.sequence_decoder.start(self.sequence.iid_t, self.sequence.effect, self.sequence_design.prevalence)
+
+    def finish_variance(self) -> None:
+        """Sum the clustered variances over ranks."""
+        self.token.finish_variance()
+        self.sequence.finish_variance()
+        self.stage.fill_(2)
 
     def study(self, lm: Backbone, seen: Observed, *, variance: bool) -> Studied:
         """One forward of the frozen model for a learning step.
@@ -162,8 +184,10 @@ class AttributionLearner(nn.Module):
             Selection(self.token_decoder, seen.valid.numel(), seen.valid.device),
             Selection(self.sequence_decoder, len(seen.valid), seen.valid.device),
         )
-        influence, cluster = self.token.influence(seen.token), seen.cluster
-        sequence, sequence_influence = seen.sequence[:, None], self.sequence.influence(seen.sequence)[:, None]
+        cluster, sequence = seen.cluster, seen.sequence[:, None]
+        if variance:
+            influence = self.token.begin_variance(seen.token, cluster)
+            sequence_influence = self.sequence.begin_variance(sequence, cluster)
 
         def add(site: NeuronSite, activations: Tensor) -> None:
             where, z = self.standardiser.slices[site.name], self.standardised(site, activations, seen)

@@ -8,36 +8,24 @@ submodule: it is in no checkpoint, no optimiser and no gradient synchronisation.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import lightning
 import torch
-from scipy.stats import spearmanr
-from torch import Tensor
 
 from semprune.attribution.association import Association
-from semprune.attribution.concept_norms import ConceptNorms
-from semprune.attribution.decoder import Decoder, Selection
-from semprune.attribution.fitted import fitted_association
-from semprune.attribution.held_out import LEVELS
-from semprune.attribution.learner import AttributionLearner, LearnerShape, Observed
-from semprune.attribution.monitoring import log_heatmap
-from semprune.attribution.outcome import TestOutcome
+from semprune.attribution.checkpoint import share_out_streaming
+from semprune.attribution.learner import LearnerShape
+from semprune.attribution.learning import remaining, set_gradients
+from semprune.attribution.measured_module import MeasuredModule
+from semprune.attribution.monitoring import example_table, log_association, log_curves
 from semprune.attribution.preparation import prepare
-from semprune.attribution.reading import ReadingPrecision
-from semprune.backbones import Backbone, load_backbone, neuron_sites
-from semprune.concepts import TokenLabeller, load_concepts
-from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, PrecisionError
-from semprune.pruning import find_method, methods
-from semprune.ranks import sum_over_ranks
-from semprune.types import DocumentBatch, Fingerprint, ScoringBatch
-
-CHECKPOINT_KEY = "semprune"
+from semprune.concepts import load_concepts
+from semprune.errors import ConfigurationError, PrecisionError
+from semprune.types import DocumentBatch
 
 
-class NeuronSemanticAttribution(lightning.LightningModule):
+class NeuronSemanticAttribution(MeasuredModule):
     """Learns the neuron × concept association matrix of a frozen LLM (equations.md S1-S6).
 
     Attributes:
@@ -80,50 +68,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         """
         super().__init__()
         self.save_hyperparameters()
-        self.automatic_optimization = False
-        self.learner: AttributionLearner | None = None
-        self.condition = "dense"
-        self.outcomes: dict[str, TestOutcome] = {}
-        self.watched: list[int] = []
-        self.precision: dict[str, float] = {}
-        self.text: Tensor | None = None
-        self.reading = torch.nn.ModuleDict({level: ReadingPrecision() for level in LEVELS})
-        self._lm: Backbone | None = None
-        self._labeller: TokenLabeller | None = None
-
-    @property
-    def lm(self) -> Backbone:
-        """The frozen backbone, loaded on first use."""
-        if self._lm is None:
-            self._lm = load_backbone(self.hparams["backbone"], dtype=self.hparams["dtype"])
-        return self._lm
-
-    @lm.setter
-    def lm(self, backbone: Backbone) -> None:
-        self._lm = backbone
-
-    @property
-    def labeller(self) -> TokenLabeller:
-        """Token-level labels of the learner's concepts."""
-        if self._labeller is None:
-            concepts = load_concepts(self.hparams["concepts"])
-            if self.learner is not None and tuple(c.name for c in concepts) != self.learner.shape.concepts:
-                concepts = load_concepts(self.learner.shape.concepts)  # a checkpoint's, under other settings
-            self._labeller = TokenLabeller(concepts, self.lm.tokenizer).to(self.device)
-        return self._labeller
-
-    def _learner(self) -> AttributionLearner:
-        if self.learner is None:
-            raise ConfigurationError("no association yet: fit one, or pass --ckpt_path of a fit.")
-        return self.learner
-
-    def _build(self, shape: LearnerShape) -> None:
-        settings = self.hparams
-        kinds = tuple(settings["sites"])
-        sites = self.lm.sites if kinds == ("mlp",) else neuron_sites(self.lm.model, self.lm.family, kinds)
-        self.learner = AttributionLearner(shape, sites, settings["ridge"], settings["decoder_neurons"])
-
-    # --- set-up -------------------------------------------------------------------------------------------------
+        self._goes_on = False
 
     def setup(self, stage: str) -> None:
         """Refuse what would go wrong silently; shape the learner after the data."""
@@ -152,17 +97,12 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             torch.optim.Adam(decoders, lr=self.hparams["decoder_learning_rate"]),
         ]
 
-    def _move(self) -> None:
-        self.lm.model.to(self.device)
-        self.labeller.to(self.device)
-
-    # --- fit ----------------------------------------------------------------------------------------------------
-
     def on_train_start(self) -> None:
         """Count labels and fit the standardisation, unless a checkpoint brought them."""
         self._move()
         learner = self._learner()
-        if learner.token_design.tokens > 0:
+        self._goes_on = bool(learner.token_design.tokens > 0)
+        if self._goes_on:
             return
         loader = self.trainer.train_dataloader
 
@@ -175,85 +115,48 @@ class NeuronSemanticAttribution(lightning.LightningModule):
     def training_step(self, batch: DocumentBatch, batch_idx: int) -> None:
         """Epoch 0 accumulates; later epochs learn."""
         learner = self._learner()
+        if self._goes_on:
+            share_out_streaming(learner)
+            self._goes_on = False
         seen = learner.observe(batch, self.labeller)
+        optimizers: Any = self.optimizers()
         if self.current_epoch == 0:
             learner.accumulate(self.lm, seen)
         else:
-            self._learn(seen, batch_idx)
+            studied = learner.study(self.lm, seen, variance=self.current_epoch == 1)
+            encoding, decoding = set_gradients(learner, studied, seen)
+            self.log_dict({"fit/encoding_loss": encoding, "fit/decoder_loss": decoding}, prog_bar=True)
+            epochs = self.trainer.max_epochs or 2
+            share = remaining(self.current_epoch, batch_idx, int(self.trainer.num_training_batches), epochs)
+            for optimizer, rate in zip(optimizers, ("learning_rate", "decoder_learning_rate"), strict=True):
+                for group in optimizer.param_groups:
+                    group["lr"] = self.hparams[rate] * share
+        for optimizer in optimizers:
+            optimizer.step()  # without gradients, in epoch 0, nothing moves; but the step counts, so it can be saved
 
     def on_train_epoch_end(self) -> None:
-        """After epoch 0, solve."""
+        """Solve after epoch 0; finish the variances after epoch 1."""
         if self.current_epoch == 0:
             self._learner().finish_sums()
         elif self.current_epoch == 1:
-            sum_over_ranks(self._learner().token.variance, self._learner().sequence.variance)
-
-    def _learn(self, seen: Observed, batch_idx: int) -> None:
-        learner = self._learner()
-        studied = learner.study(self.lm, seen, variance=self.current_epoch == 1)
-        loss = torch.zeros((), device=self.device)
-        for encoder, sums in ((learner.token, studied.token), (learner.sequence, studied.sequence)):
-            sum_over_ranks(sums.gram, sums.cross, sums.squares, sums.count)
-            loss += encoder.step_loss(sums)
-        decoded = self._decoder_gradients(learner.token_decoder, studied.token_selection, seen.targets)
-        class_targets = learner.sequence_design.targets(seen.batch)
-        decoded += self._decoder_gradients(learner.sequence_decoder, studied.sequence_selection, class_targets)
-        self._step(batch_idx)
-        self.log_dict({"fit/encoding_loss": loss, "fit/decoder_loss": decoded}, prog_bar=True)
-
-    def _decoder_gradients(self, decoder: Decoder, selection: Selection, targets: Tensor) -> Tensor:
-        """Set the head's gradients; summed over ranks by hand, so that n ranks step exactly like one."""
-        parameters = list(decoder.parameters())
-        loss = decoder.loss(selection.values, targets)
-        gradients = torch.autograd.grad(loss, parameters)
-        total, count = loss.detach().clone(), (targets >= 0).sum().float()
-        sum_over_ranks(total, count, *gradients)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient / count.clamp(min=1)
-        return total / count.clamp(min=1)
-
-    def _step(self, batch_idx: int) -> None:
-        optimizers: Any = self.optimizers()
-        epochs = (self.trainer.max_epochs or 2) - 1
-        done = (self.current_epoch - 1 + batch_idx / self.trainer.num_training_batches) / epochs
-        for optimizer, rate in zip(optimizers, ("learning_rate", "decoder_learning_rate"), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = self.hparams[rate] * max(1 - done, 0)
-            optimizer.step()
+            self._learner().finish_variance()
 
     def validation_step(self, batch: DocumentBatch, batch_idx: int) -> None:
         """Read the concepts back from held-out documents."""
         if self.trainer.sanity_checking or self.current_epoch == 0:
             return  # nothing to read with yet
         learner = self._learner()
-        seen = learner.observe(batch, self.labeller)
-        token, sequence = learner.read(self.lm, seen)
-        self._reading("token").update(token, seen.targets)
-        self._reading("sequence").update(sequence, learner.sequence_design.targets(batch))
-
-    def _reading(self, level: str) -> ReadingPrecision:
-        return cast(ReadingPrecision, self.reading[level])
+        self.reading.update(learner, self.lm, learner.observe(batch, self.labeller))
 
     def on_validation_epoch_end(self) -> None:
         """Log average precision per concept, for the gated set and for the best single neuron."""
         if self.trainer.sanity_checking or self.current_epoch == 0:
             return
         shape = self._learner().shape
-        for level, names in (("token", shape.concepts), ("sequence", shape.classes)):
-            reading = self._reading(level)
-            by_set, by_neuron = reading.compute()
-            self.precision |= {f"average_precision/{name}": v for name, v in zip(names, by_set, strict=False)}
-            self.precision |= {f"single_neuron/{name}": v for name, v in zip(names, by_neuron, strict=False)}
-            reading.reset()
+        self.precision = self.reading.finish({"token": shape.concepts, "sequence": shape.classes})
         self.log_dict(self.precision)
-
-    def agreement(self) -> float:
-        """Spearman correlation of the learned matrix with the closed form, over gated token-level entries."""
-        learner, gated = self._learner(), self.association().gate[:, : len(self._learner().shape.concepts)]
-        solved = learner.token.closed_form[: learner.token.concepts].T.cpu()
-        if int(gated.sum()) < 2:
-            return float("nan")
-        return float(spearmanr(learner.token.effect.cpu()[gated], solved[gated]).statistic)
+        if self.trainer.is_global_zero:
+            log_curves(self.logger, self.reading.curves, self.global_step)
 
     def on_train_end(self) -> None:
         """Write the association beside the logs, and show it."""
@@ -262,77 +165,22 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             return
         association = self.association()
         association.save(Path(folder) / "association.safetensors")
-        log_heatmap(self.logger, association, self.global_step)
+        log_association(self.logger, association, self._examples(association), self.global_step)
         if self.logger is not None:
             counts = {"fit/discoveries": float(association.gate.sum()), "fit/closed_form_spearman": self.agreement()}
             self.logger.log_metrics(counts | {"fit/unexplained": float(self._learner().token.unexplained)})
 
-    def association(self) -> Association:
-        """The association as it stands."""
-        settings = {name: value for name, value in self.hparams.items() if name != "dtype"}
-        return fitted_association(
-            self._learner(), self.lm.fingerprint, settings | {"dtype": str(self.lm.dtype)}, self.hparams["q"]
-        )
+    def _examples(self, association: Association) -> dict[str, str]:
+        exciting, decoder = self.reading.examples, self._learner().token_decoder
+        if exciting is None:
+            return {}
+        names, shown = association.neurons, exciting.values.shape[1] // len(decoder.neurons)
+        out = {}
+        for c, concept in enumerate(self._learner().shape.concepts):
+            own = [(names[row], found) for k, row in enumerate(decoder.neurons[c, :shown].tolist())
+                   for found in exciting.of(c * shown + k)]  # fmt: skip
+            rows = [(name, *found) for name, found in own]
+            out[concept] = example_table(rows, lambda ids: str(self.lm.tokenizer.decode(ids)))
+        return out
 
     # --- test ---------------------------------------------------------------------------------------------------
-
-    def on_test_start(self) -> None:
-        """Begin a pass over items and documents, under whatever masks callbacks have applied."""
-        self._move()
-        norms = None
-        if self.condition == "dense" and self.learner is not None and "mlp" in self.hparams["sites"]:
-            shape = self.learner.shape
-            norms = ConceptNorms(self.lm, len(shape.concepts) + len(shape.classes))
-        self.outcomes[self.condition] = TestOutcome(self.learner, self.watched, norms)
-
-    def test_step(self, batch: ScoringBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Score items; measure associations on held-out documents."""
-        outcome = self.outcomes[self.condition]
-        if isinstance(batch, ScoringBatch):
-            outcome.scorer.update(self.lm.model, batch)
-        elif self.learner is not None:
-            outcome.add_documents(self.lm, self.learner.observe(batch, self.labeller))
-
-    def on_test_epoch_end(self) -> None:
-        """Gather over ranks, and log metrics and losses."""
-        outcome = self.outcomes[self.condition]
-        outcome.finish()
-        if self.text is not None:
-            outcome.read_text(self.lm, self.text)
-        if self.learner is not None and self.condition in methods() and find_method(self.condition).changes_weights:
-            outcome.keep_weights(self.lm)
-        dense = self.outcomes.get("dense") if self.condition != "dense" else None
-        if self.logger is not None:
-            association = self.association() if self.learner is not None and dense is not None else None
-            self.logger.log_metrics(
-                {f"test/{self.condition}/{name}": value for name, value in outcome.scalars(dense, association).items()}
-            )
-
-    # --- checkpoints --------------------------------------------------------------------------------------------
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what shapes the learner, and the backbone's fingerprint."""
-        checkpoint[CHECKPOINT_KEY] = {
-            "shape": asdict(self._learner().shape),
-            "fingerprint": asdict(self.lm.fingerprint),
-            "precision": self.precision,
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Shape the learner after the checkpoint; refuse another backbone's, or something else altogether."""
-        stored = checkpoint.get(CHECKPOINT_KEY)
-        if not stored:
-            raise CorruptArtefactError(
-                "the checkpoint", "it holds no association", "Pass a checkpoint that `semprune fit` wrote."
-            )
-        fingerprint = Fingerprint(**stored["fingerprint"])
-        if fingerprint != self.lm.fingerprint:
-            raise BackboneMismatchError("the checkpoint", str(fingerprint), str(self.lm.fingerprint))
-        shape = LearnerShape(**stored["shape"])
-        if self.learner is not None and self.learner.shape != shape:
-            raise ConfigurationError(
-                f"the checkpoint was fitted with {self.learner.shape}, this run asks for {shape}. "
-                "Resume with the configuration of the first run."
-            )
-        self._build(shape)
-        self.precision = dict(stored["precision"])

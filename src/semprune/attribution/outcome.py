@@ -33,7 +33,8 @@ class TestOutcome:
         held_out: Associations on held-out documents; None without an association.
         nll: Mean NLL of each held-out sequence; None where no text was given.
         watch: Raw activations of the watched neurons; None without any.
-        weights: The pruned MLPs' weights, where the method changes those that it keeps; after :meth:`keep_weights`.
+        weights: The pruned MLPs' weights, and the attention's where asked for, if the method changes what it keeps;
+            after :meth:`keep_weights`.
         norms: Norms of the MLPs' inputs over each concept's tokens, for the weights-only loss; None where not asked.
     """
 
@@ -101,9 +102,15 @@ class TestOutcome:
             return pd.DataFrame()
         return semantic_damage(association, dense.held_out, self.held_out)
 
-    def keep_weights(self, lm: Backbone) -> None:
-        """Copy the MLPs' weights as they are in this pass: for methods that change the weights they keep."""
-        own = [matrix for matrix in lm.matrices if matrix.role in (*INPUT_ROLES, "down") and matrix.expert is None]
+    def keep_weights(self, lm: Backbone, *, attention: bool = False) -> None:
+        """Copy the MLPs' weights as they are in this pass: for methods that change the weights they keep.
+
+        Args:
+            lm: The model, pruned.
+            attention: Whether to copy those of the attention too, for losses that run the pruned model again.
+        """
+        mlp = (*INPUT_ROLES, "down")
+        own = [matrix for matrix in lm.matrices if (attention or matrix.role in mlp) and matrix.expert is None]
         self.weights = {matrix.name: stored_weight(lm.model, matrix.name).to("cpu", copy=True) for matrix in own}
 
     def weights_only_loss(self, lm: Backbone, association: Association, changed: Mapping[str, Tensor]) -> pd.DataFrame:

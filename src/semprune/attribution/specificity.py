@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-NEURON_CLASSES = ("unassociated", "specific", "shared", "global", "suppressor", "massive", "dead")
+NEURON_CLASSES = ("unassociated", "specific", "shared", "global", "suppressor", "massive", "dead", "positional")
 
 
 def row_specificity(effect: Float[Tensor, "neurons concepts"]) -> Float[Tensor, "neurons concepts"]:
@@ -36,13 +36,15 @@ def classify(
     dead: Bool[Tensor, " neurons"],
     massive: Bool[Tensor, " neurons"],
     any_found: Bool[Tensor, " neurons"] | None = None,
+    positional: Bool[Tensor, " neurons"] | None = None,
 ) -> Int[Tensor, " neurons"]:
     """Label every neuron with an index into :data:`NEURON_CLASSES`.
 
     ``dead`` never moves; ``massive`` carries massive activations; ``global`` has discoveries, of single concepts or of
     any concept at all (``any_found``), and answers to any concept word more than to each single one; ``suppressor`` has
     only negative discoveries; ``specific`` has one concept with at least half of the squared effect (ρ ≥ ½); ``shared``
-    has discoveries but no such concept.
+    has discoveries but no such concept. ``positional`` neurons, as given, answer to where a token stands more than to
+    any concept.
 
     Source: equations.md S4; the bound ½ is ours: more than all other concepts together.
     """
@@ -54,6 +56,8 @@ def classify(
     label[specific] = NEURON_CLASSES.index("specific")
     found = gated.any(1) if any_found is None else gated.any(1) | any_found
     label[found & (any_concept.abs() > effect.abs().amax(1))] = NEURON_CLASSES.index("global")
+    if positional is not None:
+        label[positional] = NEURON_CLASSES.index("positional")
     label[massive] = NEURON_CLASSES.index("massive")
     label[dead] = NEURON_CLASSES.index("dead")
     return label

@@ -74,6 +74,7 @@ def influential_words(
     *,
     most: int = 100,
     minimum_documents: int = 5,
+    prior_strength: float = PRIOR_STRENGTH,
 ) -> list[tuple[str, float]]:
     """Words that speak for a class, strongest first, with their z.
 
@@ -83,6 +84,7 @@ def influential_words(
         label: The class.
         most: Words to give at most.
         minimum_documents: Fewest documents of the class that hold a word.
+        prior_strength: Sum of the prior's pseudo-counts.
 
     Raises:
         SettingError: No text has the label, or all have it.
@@ -95,7 +97,7 @@ def influential_words(
     total = Counter(word for text in texts for word in words_of(text))
     vocabulary = sorted(total)
     here = np.array([float(inside[word]) for word in vocabulary])
-    z = log_odds_z(here, np.array([float(total[word]) for word in vocabulary]) - here)
+    z = log_odds_z(here, np.array([float(total[word]) for word in vocabulary]) - here, prior_strength)
     found = [
         (word, float(value))
         for word, value in zip(vocabulary, z, strict=True)

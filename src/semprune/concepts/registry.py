@@ -82,8 +82,8 @@ def load_concepts(names: Sequence[str]) -> tuple[Concept, ...]:
     """Concepts by their exact names, in the order asked for; each once.
 
     Args:
-        names: Names from :func:`concept_names`, or paths of YAML files, each with one concept of your own;
-            ``default`` stands for :data:`DEFAULT_CONCEPTS`.
+        names: Names from :func:`concept_names`, or paths of YAML files, each with one concept of your own, or of
+            folders of such files, with a slash at the end; ``default`` stands for :data:`DEFAULT_CONCEPTS`.
 
     Returns:
         One concept per distinct name; empty for no names.
@@ -100,8 +100,20 @@ def load_concepts(names: Sequence[str]) -> tuple[Concept, ...]:
     """
     if isinstance(names, str):
         raise SettingError("concepts", names, f"a list of names, for example [{names}]")
-    wanted = dict.fromkeys(full for name in names for full in (DEFAULT_CONCEPTS if name == DEFAULT else (name,)))
+    wanted = dict.fromkeys(full for name in names for full in _expanded(name))
     return tuple(_load(name) for name in wanted)
+
+
+def _expanded(name: str) -> tuple[str, ...]:
+    """The names that one entry stands for."""
+    if name == DEFAULT:
+        return DEFAULT_CONCEPTS
+    if not name.endswith("/"):
+        return (name,)
+    files = tuple(str(path) for path in sorted(Path(name).glob(f"*{FILE_SUFFIX}")))
+    if not files:
+        raise VocabularySchemaError(name, f"the folder holds no *{FILE_SUFFIX}", "Pass a folder of concept files.")
+    return files
 
 
 def _load(name: str) -> Concept:

@@ -12,6 +12,7 @@ from semprune.data.encoding import encode, padding_token
 from semprune.data.load import load_documents
 from semprune.data.provenance import hash_documents
 from semprune.data.registry import dataset_spec
+from semprune.data.resumable import ResumableLoader
 from semprune.data.sampling import ShardedBatchSampler, bucketed, by_length
 from semprune.data.settings import at_least, limit_of, names_of
 from semprune.data.sources import Source, check_source, fetch
@@ -148,9 +149,9 @@ class DocumentDataModule(TokenizedDataModule):
 
     def _loader(self, encoded: list[EncodedDocument], sampler: ShardedBatchSampler) -> DataLoader[DocumentBatch]:
         padding = padding_token(self.take_tokenizer())
-        return DataLoader(
-            encoded,  # type: ignore[arg-type]  # any sequence serves
-            batch_sampler=sampler,
+        return ResumableLoader(
+            encoded,
+            sampler,
             collate_fn=lambda batch: document_batch(batch, padding),
         )
 

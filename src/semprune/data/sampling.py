@@ -112,6 +112,9 @@ class ShardedBatchSampler(Sampler[list[int]]):
     Rank and number of ranks are read when iteration starts, from ``torch.distributed`` where that is
     initialised: the sampler can be made before the processes have found each other.
 
+    Attributes:
+        skip: Batches that the next iteration, and only that, leaves out: those that a stopped run has had.
+
     Args:
         plan: Plan of things, or of groups of things.
         groups: Things of each group, which stay in one batch on one rank; None where the plan is of things.
@@ -122,6 +125,7 @@ class ShardedBatchSampler(Sampler[list[int]]):
         self.plan = plan
         self.groups = groups
         self.epoch = 0
+        self.skip = 0
         self._length = len(plan(0))
 
     @property
@@ -140,7 +144,8 @@ class ShardedBatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """Yield this rank's share of each global batch, which may be empty."""
         rank, world = rank_and_world()
-        for batch in self.plan(self.epoch):
+        skipped, self.skip = self.skip, 0
+        for batch in self.plan(self.epoch)[skipped:]:
             own = batch[rank::world]
             yield own if self.groups is None else [thing for group in own for thing in self.groups[group]]
 

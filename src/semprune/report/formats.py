@@ -111,3 +111,13 @@ def listed(words: list[str], conjunction: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+
+
+def share_bar(share: float) -> float | None:
+    """Width in per cent of a bar that is four fifths full at a share of 1 and full at 1.25; None where unknown.
+
+    Example:
+        >>> share_bar(0.5), share_bar(-1.0), share_bar(9.0), share_bar(float("nan"))
+        (40.0, 0.0, 100.0, None)
+    """
+    return round(min(max(share, 0.0), 1.25) * 80, 1) if math.isfinite(share) else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from semprune.report.artefacts import RunArtefacts
 from semprune.report.contexts import CONTEXTS, Context, contexts_by_neuron
-from semprune.report.formats import number, percent, small
+from semprune.report.formats import number, percent, share_bar, small
 from semprune.report.labels import Setting
 from semprune.report.meanings import concept_labels
 from semprune.report.schema import records
@@ -23,6 +23,7 @@ CLASSES = {
     "global": "responds to any concept: a general carrier",
     "suppressor": "falls silent on this concept",
     "dead": "hardly ever active",
+    "positional": "responds to where a token stands, more than to any concept",
 }
 
 
@@ -124,7 +125,7 @@ def _activation(row: dict[str, Any], setting: Setting) -> Activation:
         dense=small(row["dense"]),
         pruned=small(row["pruned"]),
         share=percent(share),
-        bar=None if not math.isfinite(share) else round(min(max(share, 0.0), 1.25) * 80, 1),
+        bar=share_bar(share),
         kept_in=percent(row["kept_in"]),
         kept_out=percent(row["kept_out"]),
     )

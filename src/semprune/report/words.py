@@ -6,11 +6,19 @@ import math
 from dataclasses import dataclass
 
 from semprune.report.artefacts import RunArtefacts
-from semprune.report.formats import small
+from semprune.report.formats import share_bar, small
 from semprune.report.labels import Setting
 from semprune.report.schema import records
 
 WORDS = 8  # of each concept: the most frequent ones; the artefact holds more
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one setting leaves of an activation; ``bar`` shows its share of the dense one (``share_bar``)."""
+
+    shown: str
+    bar: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,7 @@ class Word:
     word: str
     n: int
     dense: str
-    pruned: list[str]
+    pruned: list[Left]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,14 @@ def concept_words(run: RunArtefacts) -> dict[str, ConceptWords]:
                 str(row["word"]),
                 int(row["n"]),
                 small(row["dense"]),
-                [small(left.get((row["word"], setting.label), math.nan)) for setting in settings],
+                [_left(left.get((row["word"], setting.label), math.nan), row["dense"]) for setting in settings],
             )
             for row in records(once)[:WORDS]
         ]
         found[str(concept)] = ConceptWords(str(own["neuron"].iloc[0]), settings, words)
     return found
+
+
+def _left(pruned: float, dense: float) -> Left:
+    share = pruned / dense if dense else math.nan
+    return Left(small(pruned), share_bar(share))

@@ -3,7 +3,16 @@
 from semprune.study.config import StudyConfig
 from semprune.study.dry_run import plan_study
 from semprune.study.run import failed_cells, run_study
-from semprune.study.single import write_fit, write_test
+from semprune.study.single import further_tables, write_fit, write_test
 from semprune.study.trainer import PairedTrainer
 
-__all__ = ["PairedTrainer", "StudyConfig", "failed_cells", "plan_study", "run_study", "write_fit", "write_test"]
+__all__ = [
+    "PairedTrainer",
+    "StudyConfig",
+    "failed_cells",
+    "further_tables",
+    "plan_study",
+    "run_study",
+    "write_fit",
+    "write_test",
+]

@@ -85,7 +85,8 @@ class Addresses:
     @property
     def meaning(self) -> str:
         """Name of what is measured with the association."""
-        return f"meaning-{content_hash([self.fit.name, self.config.neurons_per_concept])}"
+        content = [self.fit.name, self.config.neurons_per_concept, *sorted(self.config.losses)]
+        return f"meaning-{content_hash(content)}"
 
     def _declarations(self, datasets: list[str]) -> list[str]:
         return [hash_declaration(name) for name in datasets]

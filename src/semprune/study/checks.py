@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from semprune.assets.catalogue import find_asset
+from semprune.attribution.further_losses import check_losses
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
@@ -44,6 +45,7 @@ def _check_names(config: StudyConfig) -> None:
             CalibrationDataModule(name, sequences, length)
     CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
     load_concepts(config.fit.concepts)
+    check_losses(config.losses)
     if config.sentence_encoder is not None:
         find_asset(config.sentence_encoder)
 

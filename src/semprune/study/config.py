@@ -123,6 +123,8 @@ class StudyConfig:
         sentence_encoder: Package of the encoder that says how diverse and how alike texts are
             (minilm, 84 MB); null for none.
         engine: What runs the cells.
+        losses: Further semantic losses of every pruned model, some of readout and causal; each reads the held-out
+            documents again, readout in two forwards, causal in two forwards and a backward.
     """
 
     output: str = "runs/study"
@@ -148,6 +150,7 @@ class StudyConfig:
     neurons_per_concept: int = 4
     sentence_encoder: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
+    losses: list[str] = field(default_factory=list)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from semprune.study.addresses import content_hash
 from semprune.study.config import StudyConfig
 
 CHECKPOINT = "fit.ckpt"
+KEPT_EVERY = timedelta(minutes=2)  # at most so much of a fit is done again after a kill
 
 
 def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) -> NeuronSemanticAttribution:
@@ -48,7 +50,7 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
         use_distributed_sampler=False, enable_model_summary=False,
         logger=TensorBoardLogger(run / "lightning_logs", name="fit", version=""),
-        callbacks=[_keeping_the_last(folder)],
+        callbacks=_keeping_the_last(folder),
     )  # fmt: skip
     partial = folder / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=str(partial) if partial.is_file() else None, weights_only=True)
@@ -58,9 +60,11 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
     return module
 
 
-def _keeping_the_last(folder: Path) -> ModelCheckpoint:
-    """One checkpoint, overwritten after each epoch's validation, whose precisions it holds."""
-    return ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=False, enable_version_counter=False)
+def _keeping_the_last(folder: Path) -> list[lightning.Callback]:
+    """One checkpoint, overwritten after each epoch's validation, whose precisions it holds, and every few minutes."""
+    epochs = ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=False, enable_version_counter=False)
+    minutes = ModelCheckpoint(folder, filename="last", train_time_interval=KEPT_EVERY, enable_version_counter=False)
+    return [epochs, minutes]
 
 
 def _restore(module: NeuronSemanticAttribution, path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
-from semprune.attribution import Association, TestOutcome
+from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.further_losses import further_losses
 from semprune.attribution.word_activations import word_means
 from semprune.backbones import Backbone
 from semprune.pruning import PruneReport
 from semprune.study.cells import Cell
+from semprune.types import DocumentBatch
 
 
 def with_columns(table: pd.DataFrame, cell: Cell, backbone: str) -> pd.DataFrame:
@@ -29,6 +32,18 @@ def loss_table(
     if loss.empty or by_weights.empty:
         return loss
     return loss.merge(by_weights.drop(columns="n_tokens"), on=["concept", "level", "layer"], how="left")
+
+
+def further_tables(
+    module: NeuronSemanticAttribution,
+    batches: Iterable[DocumentBatch],
+    changed: Mapping[str, Tensor],
+    losses: list[str],
+) -> dict[str, pd.DataFrame]:
+    """Further losses of a pruning over held-out documents; the model is dense before and after."""
+    if not losses or module.learner is None:
+        return {}
+    return further_losses(module.lm, module.learner, module.association(), module.labeller, batches, changed, losses)
 
 
 def sparsity_table(report: PruneReport, lm: Backbone, cell: Cell) -> pd.DataFrame:

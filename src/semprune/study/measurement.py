@@ -165,7 +165,9 @@ class Measurement:
                 store.read_table(folder / "evidence.parquet"), evidence, bench.cards, kept
             ),
             "word_activations": measure.word_activation_table(store.read_table(folder / "words.parquet"), words),
-        }
+        } | measure.further_tables(
+            bench.module, bench.data.held_out, outcome.weights or report.masks, bench.config.losses
+        )
 
     def _dense_outcome(self, folder: Path) -> TestOutcome:
         return self.bench.dense_outcome(lambda: store.load_outcome(folder, self.bench.learner, self.lm))

@@ -12,7 +12,7 @@ from semprune.study.addresses import Addresses
 from semprune.study.cells import Cell, stated
 from semprune.study.measurement import DENSE
 
-BY_MEANING = ("semantic_loss", "neuron_activations", "word_activations")
+BY_MEANING = ("semantic_loss", "neuron_activations", "word_activations", *store.LOSS_TABLES)
 MERGED = ("results", "predictions", "sparsity", *BY_MEANING)
 
 
@@ -56,7 +56,10 @@ def _paths(addresses: Addresses, cell: Cell, name: str) -> list[Path]:
         return [*own, folder / f"{addresses.text}.parquet"]
     if cell == DENSE:
         return []
-    return [folder / "sparsity.parquet" if name == "sparsity" else folder / addresses.meaning / f"{name}.parquet"]
+    if name == "sparsity":
+        return [folder / "sparsity.parquet"]
+    path = folder / addresses.meaning / f"{name}.parquet"
+    return [] if name in store.LOSS_TABLES and not path.is_file() else [path]  # a loss that was not asked for
 
 
 def _as_stated(table: pd.DataFrame, cell: Cell, as_cell: Cell, backbone: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,29 @@ def write_fit(module: NeuronSemanticAttribution, folder: Path) -> pd.DataFrame:
     return concepts
 
 
-def write_test(module: NeuronSemanticAttribution, trainer: PairedTrainer, folder: Path, clock: RunClock) -> Path:
+def further_tables(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[str, pd.DataFrame]:
+    """The further semantic losses that the module was asked for; every rank takes part."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
+    for pruner in trainer.callbacks:  # type: ignore[attr-defined]  # as above
+        if isinstance(pruner, PruningCallback) and pruner.report is not None:
+            if data.documents is None:
+                return {}
+            held_out = data.documents.val_dataloader()
+            batches = (module.transfer_batch_to_device(batch, module.lm.device, 0) for batch in held_out)
+            changed = module.outcomes[pruner.report.method].weights or pruner.report.masks
+            tables = measure.further_tables(module, batches, changed, module.losses)
+            cell, backbone = _cell(pruner, trainer), str(module.lm.fingerprint)
+            return {name: measure.with_columns(table, cell, backbone) for name, table in tables.items()}
+    return {}
+
+
+def write_test(
+    module: NeuronSemanticAttribution,
+    trainer: PairedTrainer,
+    folder: Path,
+    clock: RunClock,
+    further: Mapping[str, pd.DataFrame] | None = None,
+) -> Path:
     """Write results, predictions, sparsity and semantic loss of the dense pass and, if any, the pruned one.
 
     Args:
@@ -35,6 +58,7 @@ def write_test(module: NeuronSemanticAttribution, trainer: PairedTrainer, folder
         trainer: That ran them.
         folder: Where to write.
         clock: Started with the command.
+        further: Of :func:`further_tables`.
 
     Returns:
         The folder, which ``semprune report`` reads.
@@ -54,6 +78,7 @@ def write_test(module: NeuronSemanticAttribution, trainer: PairedTrainer, folder
                 loss = measure.loss_table(outcome, dense, module.association(), pruner.report, module.lm)
                 if len(loss):
                     tables["semantic_loss"] = [measure.with_columns(loss, cell, backbone)]
+    tables |= {name: [table] for name, table in (further or {}).items()}
     for name, parts in tables.items():
         write_parquet(folder / f"{name}.parquet", pd.concat(parts, ignore_index=True))
     write_json(folder / "provenance.json", clock.record() | _about(module, trainer))

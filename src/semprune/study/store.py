@@ -23,6 +23,7 @@ from semprune.tensor_files import write_safetensors
 
 DONE = "cell.json"
 MEANING = "meaning.json"
+LOSS_TABLES = ("readout_loss", "causal_loss", "causal_neurons")
 
 
 def is_done(addresses: Addresses, cell: Cell) -> bool:

@@ -30,6 +30,9 @@ def test_rows_are_found_by_name_and_wrong_names_say_what_is_near(world):
     assert association.neurons[neuron_row(association, "layers.0.mlp/3")] == "layers.0.mlp/3"
     with pytest.raises(UnknownNeuronError, match=rf"'layers.0.mlp/{width}'; did you mean 'layers.0.mlp/"):
         neuron_row(association, f"layers.0.mlp/{width}")
+    with pytest.raises(UnknownNeuronError) as told:
+        neuron_row(association, f"layers.0.mlp/{width}")
+    assert len(str(told.value)) < 250  # the three nearest, not a screen of them
     with pytest.raises(UnknownNeuronError, match=r"did you mean 'layers\.1\.mlp/0'"):
         neuron_row(association, "layer.1.mlp/2")
     with pytest.raises(UnknownNeuronError):

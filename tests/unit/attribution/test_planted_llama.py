@@ -5,15 +5,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import binom
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 
 from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision, reading_precision
+from semprune.attribution.concept_norms import ConceptNorms
 from semprune.attribution.damage import semantic_damage
+from semprune.attribution.evidence import token_evidence
 from semprune.attribution.fitted import fitted_association
 from semprune.attribution.held_out import HeldOutSums
 from semprune.attribution.neuron_sets import matched_random, mean_replacements
+from semprune.attribution.pruned_weights import PrunedWeights
 from semprune.attribution.reading import ReadingPrecision
 from semprune.attribution.specificity import NEURON_CLASSES
+from semprune.attribution.weights_only import weights_only_loss
 from semprune.backbones import ablate
 from semprune.concepts import TokenLabeller
 from semprune.errors import BackboneMismatchError
@@ -90,6 +95,36 @@ def test_the_association_finds_detectors_and_echoes(world, association):
     assert association.gate[noise].float().mean() <= 0.05  # all of these share the same few sources of noise
 
 
+def test_of_all_discoveries_at_most_a_tenth_is_false():
+    """At q = 0.05, over three models: chance, and what is not quite a straight line in a real forward."""
+    false = found = 0
+    for seed in range(3):
+        world = PlantedLlama(seed)
+        learner = fit_closed_form(world.lm, world.labeller, world.shape, world.batches)
+        gate = fitted_association(learner, world.lm.fingerprint, {}, q=0.05).gate
+        assert gate[world.planted].all()
+        false, found = false + int((gate & ~world.planted).sum()), found + int(gate.sum())
+    assert false <= 0.10 * found
+
+
+def test_labels_of_other_documents_give_no_discoveries(world):
+    """Through the real labeller and forward; of all families (layer × concept) a share of at most q has one."""
+    families = discovered = 0
+    for seed in range(3):
+        ids = world.ids(160, 0)
+        donor = ids[torch.randperm(160, generator=torch.Generator().manual_seed(seed))]
+        other = {tuple(row): each for row, each in zip(ids.tolist(), donor, strict=True)}
+
+        def labels(rows, mask, other=other):
+            return world.labeller(torch.stack([other[tuple(row)] for row in rows.tolist()]), mask)
+
+        learner = fit_closed_form(world.lm, labels, world.shape, world.batches)
+        gate = fitted_association(learner, world.lm.fingerprint, {}, q=0.05).gate
+        found = gate.view(2, WIDTH, -1).any(1)
+        families, discovered = families + found.numel(), discovered + int(found.sum())
+    assert discovered <= binom.ppf(0.95, families, 0.05)
+
+
 def test_dead_neurons_are_listed_as_dead(world, association):
     assert torch.equal(association.neuron_class == NEURON_CLASSES.index("dead"), world.dead)
 
@@ -116,6 +151,21 @@ def test_removing_exactly_a_concepts_neurons_loses_it_and_nothing_else(world, le
     others = [name for name in NAMES if name != NAMES[concept]]
     assert loss[NAMES[concept]] > 0.95
     assert (loss[others].abs() < 0.05).all()
+
+
+@pytest.mark.parametrize("concept", range(len(NAMES)))
+def test_the_weights_only_loss_of_a_removal_is_near_the_activation_based_one(world, learner, association, concept):
+    masks = world.removal(world.planted[:, concept].nonzero()[:, 0])
+    by_activation = loss_after(world, learner, association, masks)
+    norms, dense = ConceptNorms(world.lm, len(NAMES)), held_out(world, learner)
+    for batch in world.batches(80, seed=7):
+        seen = learner.observe(batch, world.labeller)
+        with torch.no_grad(), norms.gathering(token_evidence(seen, 0), batch.cluster):
+            world.lm.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+    pruned = PrunedWeights(world.lm, masks)
+    table = weights_only_loss(world.lm, association, norms, pruned, effects=dense.effects())
+    by_weight = table[table["layer"] == -1].set_index("concept")["wsl"]
+    assert by_weight[list(NAMES)].to_numpy() == pytest.approx(by_activation[list(NAMES)].to_numpy(), abs=0.05)
 
 
 def test_an_identity_mask_loses_nothing(world, learner, association):

@@ -80,6 +80,15 @@ def test_neurons_that_answer_to_any_concept_are_called_global(planted):
         assert called[world.kind == KINDS.index(kind)].float().mean() <= 0.05, kind
 
 
+def test_neurons_that_answer_to_the_position_are_called_positional(planted):
+    world, _, association = planted
+    called = association.neuron_class == NEURON_CLASSES.index("positional")
+    assert called[world.kind == KINDS.index("positional")].float().mean() >= 0.95
+    for kind in KINDS:
+        if kind != "positional":
+            assert called[world.kind == KINDS.index(kind)].float().mean() <= 0.05, kind
+
+
 def test_labels_of_other_documents_give_no_discoveries():
     """Of all families (layer × concept), a share of at most q has a discovery; 5 % of chance for one more is left."""
     world = World(WorldSize(documents=240), seed=3)
@@ -125,8 +134,10 @@ def test_gradient_steps_agree_with_the_closed_form(planted):
     assert spearmanr(learned, solved[gated]).statistic >= 0.99
 
 
-def test_nan_activations_are_refused():
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("sample", [10**9, 200])  # the standardisation reads every text, or a few others
+def test_nan_activations_are_refused(sample, value):
     world = World(WorldSize(documents=40), seed=5)
-    world.activations[1][3, 7, 2] = float("nan")
+    world.activations[1][3, 7, 2] = value
     with pytest.raises(NonFiniteError, match=r"layers\.1\.mlp"):
-        fit(world)
+        fit_closed_form(world.backbone(), world.labeller(), world.shape, world.batches, sample_tokens=sample)

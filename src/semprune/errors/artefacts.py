@@ -1,0 +1,57 @@
+"""Files that are read, and outputs that are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from semprune.errors.base import SempruneError
+
+
+class CorruptArtefactError(SempruneError):
+    """A checkpoint, association, mask or results file that cannot be read as what it should be."""
+
+    def __init__(self, path: Path | str, detail: str, remedy: str) -> None:
+        """Name the file, what is wrong with it and what to do."""
+        super().__init__(f"{path} is not readable: {detail}. {remedy}")
+
+
+class BackboneMismatchError(SempruneError):
+    """An artefact that was made with another backbone."""
+
+    def __init__(self, artefact: str, expected: str, got: str) -> None:
+        """Name both backbones."""
+        super().__init__(
+            f"{artefact} was made with backbone {got}, but this run uses {expected}. "
+            "Pass the backbone it was made with (--backbone.name), or fit again for this one."
+        )
+
+
+class OutputOccupiedError(SempruneError):
+    """An output folder that holds something else than what this run would write there."""
+
+    def __init__(self, folder: Path, detail: str) -> None:
+        """Name the folder and what is in it."""
+        super().__init__(
+            f"output folder {folder} {detail}. Nothing was changed in it: pass another --output, or empty it yourself."
+        )
+
+
+class OutputWriteError(SempruneError):
+    """An output that could not be written: no room, no permission.
+
+    Example:
+        >>> from pathlib import Path
+        >>> raise OutputWriteError(Path("out"), "No space left on device", resumable=True)
+        Traceback (most recent call last):
+        ...
+        semprune.errors.OutputWriteError: could not write out: No space left on device. Free some space or make the \
+folder writable, then run the same command again: it goes on after the last finished block.
+    """
+
+    def __init__(self, path: Path, detail: str, *, resumable: bool = False) -> None:
+        """Name the path and what the system said."""
+        after = "it goes on after the last finished block" if resumable else "nothing was done yet"
+        super().__init__(
+            f"could not write {path}: {detail}. Free some space or make the folder writable, "
+            f"then run the same command again: {after}."
+        )

@@ -1,0 +1,49 @@
+"""The base of all errors, and that of unknown names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class SempruneError(Exception):
+    """Base of all errors that a user's input, files or machine can cause."""
+
+    def __init_subclass__(cls, **settings: object) -> None:
+        """Name errors by where they are imported from, whichever room's file they stand in."""
+        super().__init_subclass__(**settings)
+        if cls.__module__.startswith(f"{__package__}."):
+            cls.__module__ = __package__
+
+
+class UnknownNameError(SempruneError):
+    """A name that no registry knows; lists the known ones and the nearest.
+
+    Example:
+        >>> raise UnknownNameError("wnda", ["ria", "wanda"])
+        Traceback (most recent call last):
+        ...
+        semprune.errors.UnknownNameError: unknown name 'wnda'; did you mean 'wanda'? Known: ria, wanda.
+    """
+
+    kind: ClassVar[str] = "name"
+    remedy: ClassVar[str] = ""
+    most: ClassVar[int] = 40  # names that are all listed; of more, the nearest ``shown``
+    shown: ClassVar[int] = 12
+
+    def __init__(self, got: str, known: Iterable[str]) -> None:
+        """Compose the message from what was got and what is known."""
+        self.got = got
+        self.known = sorted(known)
+        near = difflib.get_close_matches(got.lower(), [name.lower() for name in self.known], n=1, cutoff=0.5)
+        named = {name.lower(): name for name in self.known}
+        hint = f"; did you mean '{named[near[0]]}'?" if near else "."
+        super().__init__(f"unknown {self.kind} '{got}'{hint} Known: {self._listed()}.{self.remedy}")
+
+    def _listed(self) -> str:
+        """All known names, or the nearest ones where the list would fill the screen."""
+        if len(self.known) <= self.most:
+            return ", ".join(self.known)
+        nearest = difflib.get_close_matches(self.got, self.known, n=self.shown, cutoff=0.0)
+        return f"{', '.join(nearest)} and {len(self.known) - len(nearest)} more"

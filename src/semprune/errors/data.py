@@ -1,0 +1,85 @@
+"""Data sets, calibration sets, prompts."""
+
+from __future__ import annotations
+
+from semprune.errors.base import SempruneError, UnknownNameError
+
+
+class UnknownDatasetError(UnknownNameError):
+    """No such data set in the registry."""
+
+    kind = "data set"
+
+
+class UnknownPromptError(UnknownNameError):
+    """No such prompt in the data set's YAML."""
+
+    kind = "prompt"
+
+
+class UnknownCalibrationError(UnknownNameError):
+    """No such calibration set."""
+
+    kind = "calibration set"
+
+
+class MixtureError(SempruneError):
+    """A mixture of calibration sets that cannot be read, or cannot be drawn.
+
+    Example:
+        >>> raise MixtureError("c4*2+wiki", "'wiki' is not a name with a positive weight")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.MixtureError: calibration mixture 'c4*2+wiki': 'wiki' is not a name with a positive weight. \
+Write it as c4*0.5+wiki*0.5: each set once, its share after it, shares that sum to 1.
+    """
+
+    def __init__(self, mixture: str, detail: str) -> None:
+        """Name the mixture and what is wrong with it."""
+        super().__init__(
+            f"calibration mixture '{mixture}': {detail}. "
+            "Write it as c4*0.5+wiki*0.5: each set once, its share after it, shares that sum to 1."
+        )
+
+
+class EmptyCalibrationError(SempruneError):
+    """A calibration text with fewer tokens than the sequences that are asked of it."""
+
+    def __init__(self, calibration: str, tokens: int, length: int, sequences: int = 1) -> None:
+        """Name what is there and what the sequences need."""
+        asked = f"one sequence of {length}" if sequences == 1 else f"{sequences} sequences of {length}"
+        super().__init__(
+            f"calibration set '{calibration}' has {tokens} tokens, fewer than {asked}. "
+            "Pass a shorter length or fewer sequences, or take a longer text."
+        )
+
+
+class PromptTooLongError(SempruneError):
+    """A prompt that does not fit the model's context."""
+
+    def __init__(self, dataset: str, item: str, tokens: int, max_length: int) -> None:
+        """Name the item, its length and the limit."""
+        super().__init__(
+            f"data set '{dataset}', item '{item}': the prompt has {tokens} tokens, "
+            f"the model's context is {max_length}. "
+            "Set `max_words` for a text column in the data set's YAML, or pass `truncate: left` to keep its end."
+        )
+
+
+class DatasetSchemaError(SempruneError):
+    """A data set's rows or YAML that do not hold what they must."""
+
+    def __init__(self, dataset: str, detail: str, remedy: str) -> None:
+        """Name the data set, what is wrong and what to do."""
+        super().__init__(f"data set '{dataset}': {detail}. {remedy}")
+
+
+class DatasetUnavailableError(SempruneError):
+    """A data set that neither the hub nor an offline package gave."""
+
+    def __init__(self, dataset: str, detail: str) -> None:
+        """Name the data set and what was tried."""
+        super().__init__(
+            f"data set '{dataset}' could not be loaded: {detail}. "
+            "Check the network, or run `semprune assets get` for its offline package."
+        )

@@ -1,0 +1,105 @@
+"""Methods, masks, calibration of what prunes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from semprune.errors.base import SempruneError, UnknownNameError
+
+
+class UnknownMethodError(UnknownNameError):
+    """No such pruning method."""
+
+    kind = "pruning method"
+
+
+class CalibrationMissingError(SempruneError):
+    """A pruning callback whose data module offers no calibration sequences."""
+
+    def __init__(self, callback: str, datamodule: str) -> None:
+        """Name the callback and the data module."""
+        super().__init__(
+            f"callback {callback} needs calibration sequences, but data module {datamodule} offers none. "
+            "Use EvaluationDataModule or CalibrationDataModule with `calibration` set, for example c4."
+        )
+
+
+class UnroutedExpertError(SempruneError):
+    """An expert of a mixture that no calibration token was routed to."""
+
+    def __init__(self, matrices: Iterable[str], shown: int = 6) -> None:
+        """List the matrices without a statistic."""
+        names = list(matrices)
+        more = f" and {len(names) - shown} more" if len(names) > shown else ""
+        super().__init__(
+            f"no calibration token was routed to the experts of {', '.join(names[:shown])}{more}: nothing is known of "
+            "their inputs. Pass more or more varied calibration sequences, or prune by magnitude, which needs none."
+        )
+
+
+class NotPositiveDefiniteError(SempruneError):
+    """Second moments that have no inverse, even damped."""
+
+    def __init__(self, matrix: str, damping: float) -> None:
+        """Name the matrix and the damping."""
+        super().__init__(
+            f"the second moments of the input of {matrix} are not positive definite with damping {damping:g}: "
+            f"SparseGPT cannot invert them. Pass a larger damping (for example {10 * damping or 0.01:g}), or more "
+            "calibration tokens."
+        )
+
+
+class NeuronRemovalError(SempruneError):
+    """A model whose MLP neurons cannot be taken out so that the result can be saved and loaded."""
+
+    def __init__(self, architecture: str, detail: str) -> None:
+        """Name the architecture and what stands in the way."""
+        super().__init__(
+            f"neurons of {architecture} cannot be removed: {detail}. "
+            "Prune single weights instead (prune_model), which keeps every shape."
+        )
+
+
+class EmptyMatrixError(SempruneError):
+    """A matrix that pruning would leave without any weight."""
+
+    def __init__(self, matrix: str) -> None:
+        """Name the matrix."""
+        super().__init__(
+            f"pruning would leave no weight of {matrix}: all its scores are equal to the threshold that the published "
+            "code takes. Lower the sparsity, or use selection 'exact', which never empties a group."
+        )
+
+
+class MaskMismatchError(SempruneError):
+    """Ranks of one run that computed different masks."""
+
+    def __init__(self, hashes: Iterable[str]) -> None:
+        """List the masks' hashes in the order of the ranks."""
+        super().__init__(
+            f"ranks computed different masks (sha256 by rank: {', '.join(value[:12] for value in hashes)}). "
+            "Give every rank the same weights, dtype, device type and calibration sequences."
+        )
+
+
+class MemoryLimitError(SempruneError):
+    """A run that would need more memory than it may take."""
+
+    def __init__(self, needed_bytes: int, limit_bytes: int, largest: str) -> None:
+        """Name what is needed, what is allowed and what needs most."""
+        super().__init__(
+            f"this run would need about {needed_bytes / 1e9:.2f} GB of memory, most of it for {largest}; the limit is "
+            f"{limit_bytes / 1e9:.2f} GB. Lower --calibration.batch_size or --calibration.length, take a smaller "
+            "--backbone.dtype, or raise --memory_limit."
+        )
+
+
+class MasksOnlyError(SempruneError):
+    """Masks alone asked of a method that changes the weights it keeps."""
+
+    def __init__(self, method: str) -> None:
+        """Name the method."""
+        super().__init__(
+            f"method '{method}' changes the weights that it keeps, so that masks alone do not give its result. "
+            "Leave out --masks_only: the pruned folder holds the masks too."
+        )

@@ -8,10 +8,11 @@ parsers, which take them from signatures and docstrings.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
 from semprune.arguments import HelpFormatter, Parser
 from semprune.attribution import NeuronSemanticAttribution
@@ -99,6 +100,12 @@ def _tables(parser: argparse.ArgumentParser) -> Iterable[str]:
             title = (group.title or "").rstrip(":")
             named = title not in ("options", "positional arguments")
             yield (f"**{title}**\n\n" if named else "") + "\n".join([*head, *rows]) + "\n"
+    for action in parser._actions:
+        for kind in get_args(getattr(action, "_typehint", None)):
+            if dataclasses.is_dataclass(kind):  # options of a part that may be null
+                part = Parser()
+                part.add_class_arguments(kind, action.dest)
+                yield from _tables(part)
 
 
 def _row(formatter: HelpFormatter, action: argparse.Action) -> str | None:

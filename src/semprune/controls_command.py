@@ -36,7 +36,7 @@ class ControlsConfig:
     Attributes:
         output: Folder for the tables, one per control.
         backbone: The model.
-        fit: What the association is fitted on; ``epochs`` is not used, controls are closed forms.
+        fit: What is fitted on; ``epochs`` is not used, fits are closed forms.
         controls: Some of permutations, control_task, random_weights, word_lists.
         seeds: One run of control_task and random_weights each, and one halving of word_lists.
         q: False discovery rate of the gate.

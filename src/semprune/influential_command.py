@@ -23,7 +23,7 @@ from semprune.study.config import BackboneConfig
 
 @dataclass
 class InfluentialConfig:
-    """Where words come from; every key of configs/concepts/influential.yaml is one of these fields.
+    """Where words come from; configs/concepts/influential.yaml has these keys.
 
     Attributes:
         output: Folder for the YAML files, one per concept; with a slash at its end it can stand among a fit's concepts.

@@ -1,8 +1,8 @@
 """Perplexity of pruned models on text that nothing was calibrated on: methods × amounts × calibration seeds.
 
 Prints a Markdown table: mean over the seeds, its 95 % bootstrap interval over sequences (the seeds' losses are averaged
-per sequence first), and the lowest and highest seed. Each pruning is also appended to --output, where a killed run goes
-on.
+per sequence first), each seed's value, and the ratio to Wanda's perplexity on the same sequences. Each pruning is also
+appended to --output, where a killed run goes on.
 
     python benchmarks/perplexity.py --amounts 0.3 0.5 0.7 2:4 --methods wanda ria ria:exponent=1 --seeds 0 1 2
 """
@@ -24,6 +24,8 @@ from semprune.evaluation import perplexity
 from semprune.evaluation.perplexity import perplexity_interval
 from semprune.files import write_json
 from semprune.pruning.linear import WeightCopy
+
+REFERENCE = "wanda"
 
 
 def main() -> None:
@@ -80,13 +82,23 @@ def show(wanted: list[tuple[str, str, int]], losses: dict[str, list[float]], com
     rows: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for method, amount, seed in wanted:
         rows[amount, method].append(losses[json.dumps([method, amount, seed, *common])])
-    print("| amount | method | perplexity | 95 % interval | seeds |\n|---|---|--:|---|---|")
+    print("| amount | method | perplexity | 95 % interval | seeds | over Wanda, paired |\n|---|---|--:|---|---|---|")
     for (amount, method), each in rows.items():
         together = torch.tensor(each, dtype=torch.float64)
         interval = perplexity_interval(together.mean(0))
         seeds = ", ".join(f"{value:.1f}" for value in sorted(together.mean(1).exp().tolist()))
         value = float(together.mean().exp())
-        print(f"| {amount} | {method} | {value:.1f} | {interval.low:.1f} to {interval.high:.1f} | {seeds} |")
+        row = f"| {amount} | {method} | {value:.1f} | {interval.low:.1f} to {interval.high:.1f} | {seeds} |"
+        print(f"{row} {over(together, rows.get((amount, REFERENCE)), method)} |")
+
+
+def over(losses: torch.Tensor, reference: list[list[float]] | None, method: str) -> str:
+    """Ratio of perplexities to the reference's, with its interval over sequences; empty for itself."""
+    if reference is None or method == REFERENCE:
+        return ""
+    difference = losses.mean(0) - torch.tensor(reference, dtype=torch.float64).mean(0)
+    interval = perplexity_interval(difference)  # exp of a mean difference is a ratio
+    return f"{float(difference.mean().exp()):.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
 if __name__ == "__main__":

@@ -62,6 +62,9 @@ def test_help_names_every_command(capsys):
 def test_patterns_are_cells_of_a_study():
     config = StudyConfig(methods=["magnitude", "wanda"], sparsities=[], patterns=["2:4"], seeds=[0, 1])
     cells = list(pruned_cells(config))
-    assert [cell.label for cell in cells] == ["magnitude-2of4", "wanda-2of4-c4-0", "wanda-2of4-c4-1"]
-    assert cells[0].columns == {"method": "magnitude", "pattern": "2:4", "sparsity": 0.5, "calibration": "", "seed": 0}
+    assert [cell.label for cell in cells] == ["magnitude-2of4", "wanda-2of4-c4-32x256-0", "wanda-2of4-c4-32x256-1"]
+    assert cells[0].columns == {
+        "method": "magnitude", "pattern": "2:4", "sparsity": 0.5, "calibration": "", "seed": 0,
+        "calibration_sequences": 0, "calibration_length": 0,
+    }  # fmt: skip
     assert cells[0].settings == {"pattern": "2:4"}

@@ -21,8 +21,8 @@ SHORT = ["--calibration.sequences", "12", "--calibration.length", "16", "--calib
 @pytest.fixture(autouse=True)
 def offline(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMPRUNE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("semprune.data.calibration.fetch", lambda spec, source: None)
-    monkeypatch.setattr("semprune.data.calibration.read_text", lambda spec, source: " ".join(TEXTS))
+    monkeypatch.setattr("semprune.data.calibration.fetch_calibration", lambda spec, source: None)
+    monkeypatch.setattr("semprune.data.calibration_text.read_text", lambda spec, source: " ".join(TEXTS))
 
 
 @pytest.fixture

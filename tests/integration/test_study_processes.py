@@ -94,7 +94,8 @@ def test_every_calibration_set_is_described(undisturbed: Path) -> None:
     assert set(alone.groups) == {
         "vocabulary_coverage", "distinct_2", "distinct_3", "concept_coverage", "activation_coverage",
     }  # fmt: skip
-    assert alone.min().gt(0).all()
+    assert alone.min().drop("concept_coverage").gt(0).all()  # few of so few tokens are a concept's
+    assert alone.min()["concept_coverage"] >= 0
     assert alone.max().le(1).all()
     likeness = table[table["dataset"] != ""]
     assert set(likeness["dataset"]) == {"sst2", "movie_reviews"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 
 import torch
 from filelock import FileLock
 from jaxtyping import Int
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import DynamicCache
 
 from semprune.assets.cache import cache_folder
 from semprune.backbones.backbone import Backbone
@@ -62,17 +64,22 @@ def write_text(lm: Backbone, sequences: int, length: int, seed: int) -> Int[Tens
     if first is None:
         raise SettingError("calibration", "self_generated", "used with a tokenizer that has a BOS or EOS token")
     generator = torch.Generator().manual_seed(seed)
-    token, past, written = torch.full((sequences, 1), int(first), device=lm.device), None, []
+    token, written = torch.full((sequences, 1), int(first), device=lm.device), []
+    cache = {_cache_name(lm): DynamicCache(config=lm.model.config)}
     with torch.inference_mode():
         for _ in range(length):
-            out = lm.model(input_ids=token, past_key_values=past, use_cache=True)
-            past, logits = out.past_key_values, out.logits[:, -1].double().cpu()
+            logits = lm.model(input_ids=token, use_cache=True, **cache).logits[:, -1].double().cpu()
             logits[:, tokenizer.all_special_ids] = -torch.inf
             logits[:, len(tokenizer) :] = -torch.inf  # rows of the embedding that no token has
             drawn = torch.multinomial(logits.softmax(-1), 1, generator=generator)
             written.append(drawn)
             token = drawn.to(lm.device)
     return torch.cat(written, dim=1).clone()
+
+
+def _cache_name(lm: Backbone) -> str:
+    """What the model's forward calls its cache: transformers renamed it in 5.24."""
+    return "cache" if "cache" in inspect.signature(lm.model.forward).parameters else "past_key_values"
 
 
 def _kept(lm: Backbone, length: int, seed: int, group: int) -> Int[Tensor, "group length"]:

@@ -120,7 +120,7 @@ def test_settings_on_a_command_line() -> None:
     parser.add_class_arguments(EvaluationDataModule, "data")  # as LightningCLI does
     module = parser.instantiate(parser.parse_args(arguments)).data
     assert module.datasets == ("sst2", "piqa")
-    assert module.calibration.spec.name == "wiki"
+    assert module.calibration.name == "wiki"
     assert module.documents.datasets == ("movie_reviews",)
     assert (module.limit, module.truncate) == (None, "left")
 

@@ -8,10 +8,9 @@ import pandas as pd
 
 from semprune.report.artefacts import RunArtefacts
 from semprune.report.findings import Finding
-from semprune.report.formats import listed
 from semprune.report.inference import mean_with_interval
 from semprune.report.labels import family_label
-from semprune.report.metrics import METRICS
+from semprune.report.metrics import METRICS, Metric
 from semprune.report.schema import records
 from semprune.report.tables import PARTS, headline_table
 
@@ -80,21 +79,27 @@ def _contrast(metric: str, setting: str, family: str, per_dataset: pd.DataFrame)
 
 
 def hardest_hit(run: RunArtefacts) -> list[Finding]:
-    """Per metric: which family drops most under each setting, and whether clearly more than the others together."""
+    """Per metric: which family drops most under each setting, and whether clearly more than the others together.
+
+    Intervals are not corrected for the choice of the largest of several families.
+    """
     found = []
     for name, table in contrast_table(run).groupby("metric", sort=False):
         metric = METRICS[str(name)]
         label = metric.label if metric.label.isupper() else metric.label.lower()
         first = table.sort_values("damage", ascending=False, kind="stable").groupby("setting", sort=False).head(1)
-        clauses = []
-        for family, rows in first.groupby("family", sort=False):
-            clear = rows[rows["verdict"] == "most"]
-            top = records(rows.sort_values("difference", ascending=False, kind="stable"))[0]
-            clauses.append(
-                f"{family_label(str(family)).lower()} under {len(rows)} of {len(first)} settings, clearly under "
-                f"{len(clear)} (most with {top['setting']}: {metric.number(top['difference'])} points more than the "
-                f"others' mean {metric.interval(top['difference_low'], top['difference_high'])})"
-            )
-        text = f"hit hardest is {listed(clauses)}."
-        found.append(Finding(f"By {label}", text, "worse" if (first["verdict"] == "most").any() else "unclear"))
+        families = first.groupby("family", sort=False)
+        text = "; ".join(_suffers(metric, str(family), rows, len(first)) for family, rows in families)
+        clear = (first["verdict"] == "most").any()
+        found.append(Finding(f"Hit hardest by {label}:", f"{text}.", "worse" if clear else "unclear"))
     return found
+
+
+def _suffers(metric: Metric, family: str, rows: pd.DataFrame, settings: int) -> str:
+    top = records(rows.sort_values("difference", ascending=False, kind="stable"))[0]
+    clear = int((rows["verdict"] == "most").sum())
+    return (
+        f"{family_label(family).lower()} under {len(rows)} of {settings} settings, clearly under {clear} (with "
+        f"{top['setting']} {metric.number(top['difference'])} points more than all others' mean "
+        f"{metric.interval(top['difference_low'], top['difference_high'])})"
+    )

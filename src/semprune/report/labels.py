@@ -18,10 +18,15 @@ FAMILIES = {
     "language_modelling": "Language modelling",
 }
 METHODS = {"magnitude": "Magnitude", "wanda": "Wanda", "ria": "RIA", "sparsegpt": "SparseGPT"}
-SETTING_COLUMNS = ("backbone", "method", "pattern", "sparsity", "calibration", "seed")
+_DRAW = ("calibration", "calibration_sequences", "calibration_length", "seed")
+SETTING_COLUMNS = ("backbone", "method", "pattern", "sparsity", *_DRAW)
 HUES = 6
 SHAPES = 6
-_THEN_BY = ("sparsity", "pattern", "calibration", "seed")
+_THEN_BY = ("sparsity", "pattern", *_DRAW)
+_NAMED = {
+    "backbone": "{}", "calibration": "{}", "calibration_sequences": "{} sequences", "calibration_length": "{} tokens",
+    "seed": "seed {}",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +75,17 @@ def amount_label(pattern: str, sparsity: float) -> str:
 
 
 def varying_columns(results: pd.DataFrame) -> frozenset[str]:
-    """Which of backbone, calibration and seed a label must name, because the run has several of them."""
+    """Which of backbone, calibration, its sizes and seed a label must name, because the run has several of them."""
     pruned = results[results["method"] != "dense"]
-    counts = {
-        "backbone": results["backbone"].nunique(),
-        "calibration": pruned.loc[pruned["calibration"] != "", "calibration"].nunique(),
-        "seed": pruned["seed"].nunique(),
-    }
+    calibrated = pruned[pruned["calibration"] != ""]
+    counts = {"backbone": results["backbone"].nunique(), "seed": pruned["seed"].nunique()}
+    counts |= {column: calibrated[column].nunique() for column in _DRAW if column != "seed"}
     return frozenset(column for column, count in counts.items() if count > 1)
 
 
 def setting_labels(frame: pd.DataFrame, varying: Iterable[str]) -> list[str]:
     """Label of each row's setting; ``dense`` for the dense model (with its backbone where that varies)."""
-    varying = [column for column in ("backbone", "calibration", "seed") if column in set(varying)]
+    varying = [column for column in _NAMED if column in set(varying)]
     return [_label(row, varying) for row in records(frame)]
 
 
@@ -91,10 +94,12 @@ def _label(row: dict[str, Any], varying: list[str]) -> str:
     parts = ["dense" if method == "dense" else METHODS.get(method, method)]
     if method != "dense":
         parts[0] += f" {amount_label(row['pattern'], row['sparsity'])}"
-    extras = {"backbone": "", "calibration": "", "seed": "seed "}
+    drawn = row.get("calibration", "") != ""
     for column in varying:
-        if row.get(column, "") != "" and (method != "dense" or column == "backbone"):
-            parts.append(f"{extras[column]}{row[column]}")
+        if row.get(column, "") == "" or (column.startswith("calibration_") and not drawn):
+            continue
+        if method != "dense" or column == "backbone":
+            parts.append(_NAMED[column].format(row[column]))
     return " · ".join(parts)
 
 

@@ -7,7 +7,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-_SETTING = {"method": "text", "pattern": "text", "sparsity": "number", "calibration": "text", "seed": "integer"}
+_SETTING = {
+    "method": "text", "pattern": "text", "sparsity": "number", "calibration": "text",
+    "calibration_sequences": "integer", "calibration_length": "integer", "seed": "integer",
+}  # fmt: skip
 _CONCEPT = {"concept": "text", "level": "text"}
 
 SCHEMAS: dict[str, dict[str, str]] = {

@@ -27,6 +27,7 @@ DAMAGE = {  # fraction of what is above guessing (perplexity: factor) that each 
     "wanda": {"sentiment": 0.24, "similarity": 0.1, "reasoning": 0.12, "topic": 0.05, "language_modelling": 2.05},
 }
 GUESSING = {"piqa": 0.5, "bbc_news": 0.2}
+SIZES = {"calibration_sequences": 16, "calibration_length": 256}
 SETTINGS = [("magnitude", 0.5, ""), ("wanda", 0.5, "c4")]
 CONCEPTS = {
     "sentiment.positive": "token", "sentiment.negative": "token", "sst2.positive": "sequence",
@@ -53,7 +54,7 @@ def result_rows():
     for dataset, (family, n, metrics) in DATASETS.items():
         for metric, dense in metrics.items():
             base = {"backbone": "smollm2-135m", "dataset": dataset, "family": family, "prompt": "default",
-                    "metric": metric, "n": n, "seed": 0, "dense": dense}  # fmt: skip
+                    "metric": metric, "n": n, "seed": 0, **SIZES, "dense": dense}  # fmt: skip
             width = dense * 0.04 if metric == "perplexity" else 1.96 * np.sqrt(dense * (1 - dense) / n)
             yield base | {"method": "dense", "pattern": "unstructured", "sparsity": 0.0, "calibration": "",
                           "value": dense, "low": dense - width, "high": dense + width, "difference": 0.0,
@@ -79,7 +80,7 @@ def semantic_loss_rows(rng, concepts, layers):
         for method, sparsity, calibration in SETTINGS:
             factor = 2.1 if method == "magnitude" else 1.0
             base = {"backbone": "smollm2-135m", "method": method, "pattern": "unstructured", "sparsity": sparsity,
-                    "calibration": calibration, "seed": 0, "concept": concept, "level": level,
+                    "calibration": calibration, "seed": 0, **SIZES, "concept": concept, "level": level,
                     "n_documents": 600}  # fmt: skip
             for layer in range(-1, layers):
                 near = 1.0 if layer < 0 else np.exp(-((layer - place) ** 2) / 40)
@@ -112,7 +113,8 @@ def neuron_frames(rng, concepts, layers):
             for method, sparsity, calibration in SETTINGS:
                 kept = rng.uniform(0.05, 0.5) if method == "magnitude" else rng.uniform(0.3, 1.0)
                 activations.append({"neuron": name, "concept": concept, "method": method, "pattern": "unstructured",
-                                    "sparsity": sparsity, "calibration": calibration, "seed": 0, "dense": dense,
+                                    "sparsity": sparsity, "calibration": calibration, "seed": 0, **SIZES,
+                                    "dense": dense,
                                     "pruned": dense * kept, "kept_in": 0.5 + kept / 3,
                                     "kept_out": 0.45 + kept / 3})  # fmt: skip
     first = neurons[0]["neuron"]
@@ -133,7 +135,7 @@ def word_rows(neurons):
             for method, sparsity, calibration in SETTINGS:
                 pruned = dense * (0.04 if method == "magnitude" else 0.5)
                 yield {"concept": concept, "word": word, "neuron": neuron, "n": n, "method": method,
-                       "pattern": "unstructured", "sparsity": sparsity, "calibration": calibration, "seed": 0,
+                       "pattern": "unstructured", "sparsity": sparsity, "calibration": calibration, "seed": 0, **SIZES,
                        "dense": dense, "pruned": pruned}  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def sparsity_rows(layers):
     for method, sparsity, calibration in SETTINGS:
         for layer in range(layers):
             yield {"method": method, "pattern": "unstructured", "sparsity": sparsity, "calibration": calibration,
-                   "seed": 0, "matrix": f"model.layers.{layer}.mlp.down_proj", "layer": layer, "role": "down",
+                   "seed": 0, **SIZES, "matrix": f"model.layers.{layer}.mlp.down_proj", "layer": layer, "role": "down",
                    "measured": sparsity}  # fmt: skip
 
 

@@ -111,3 +111,13 @@ def test_provenance_is_shown_with_what_is_unknown_here(run_dir):
     page = write_report(run_dir).read_text(encoding="utf-8")
     for shown in ("8 min 32 s", "3.2 GB", "grid.methods", "grid.owl", "two &lt;cores&gt;", "c4c4c4c4c4c4c4c4…"):
         assert shown in page
+
+
+def test_calibrations_of_two_sizes_are_settings_of_their_own(edit):
+    def twice(results):
+        larger = results[results["method"] == "wanda"].assign(calibration_sequences=64)
+        return pd.concat([results, larger], ignore_index=True)
+
+    run = load_run(edit("results", twice))
+    labels = [setting.label for setting in run.settings]
+    assert labels == ["Magnitude 50 %", "Wanda 50 % · 16 sequences", "Wanda 50 % · 64 sequences"]

@@ -69,7 +69,7 @@ def test_the_planted_loser_is_named(edit):
         return results
 
     run = load_run(edit("results", sentiment_loses))
-    said = next(finding for finding in hardest_hit(run) if finding.subject == "By accuracy")
+    said = next(finding for finding in hardest_hit(run) if finding.subject == "Hit hardest by accuracy:")
     settings = len(run.settings)
     assert f"sentiment under {settings} of {settings} settings, clearly under {settings}" in said.text
     assert said.verdict == "worse"

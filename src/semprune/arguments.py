@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import inspect
 import re
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import jsonargparse
 from lightning.pytorch.cli import LightningArgumentParser
@@ -19,6 +20,7 @@ _ARGUMENTS = re.compile(r"unrecognized arguments: (--\S+)|(?:Option|Key) '([\w.]
 _EXPLAINED = re.compile(r"(?:unknown (?:option|class) '|\w+ has no option ').*?(?= `semprune)")  # by a parser inside
 _KEY = re.compile(r'Parser key "([\w.]+)":\s+')
 EXAMPLES = "examples:"
+Config = TypeVar("Config")
 
 
 def explain(message: str, classes: Iterable[str], options: Iterable[str]) -> str:
@@ -138,3 +140,15 @@ def command_parser(command: str, description: str, usage: str, examples: Iterabl
     return Parser(
         prog=f"semprune {command}", **help_settings(description, f"semprune {command} {usage}".rstrip(), examples)
     )
+
+
+def configured(parser: Parser, parsed: Any, kind: type[Config]) -> Config:
+    """Return the configuration that arguments and YAML say; other options of the command are left aside.
+
+    Args:
+        parser: The command's parser, which has the fields of ``kind`` as arguments.
+        parsed: What it parsed.
+        kind: Dataclass of the configuration.
+    """
+    settings = vars(parser.instantiate(parsed))
+    return kind(**{name: settings[name] for name in inspect.signature(kind).parameters})

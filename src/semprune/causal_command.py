@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from semprune.arguments import Parser, command_parser
+from semprune.arguments import Parser, command_parser, configured
 from semprune.attribution import Association, causal_check, load_association
 from semprune.attribution.causal_specificity import causal_specificity
 from semprune.attribution.gradient_rankings import gradient_rankings
@@ -92,8 +92,7 @@ def causal(arguments: list[str]) -> None:
         SempruneError: Of the kind of what is wrong with the configuration, the artefacts or the data.
     """
     parser = causal_parser()
-    settings = vars(parser.instantiate(parser.parse_args(arguments)))
-    config = CausalCommandConfig(**{name: value for name, value in settings.items() if name != "config"})
+    config = configured(parser, parser.parse_args(arguments), CausalCommandConfig)
     association = load_association(Path(config.run) / "association.safetensors")
     concepts = target_columns(config, association)
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from semprune.arguments import Parser, command_parser
+from semprune.arguments import Parser, command_parser, configured
 from semprune.attribution.closed_form_fit import fit_closed_form
 from semprune.attribution.control_task import control_task
 from semprune.attribution.fitted import fitted_association
@@ -141,8 +141,7 @@ def controls(arguments: list[str]) -> None:
         SempruneError: Of the kind of what is wrong with the configuration or the data.
     """
     parser = controls_parser()
-    settings = vars(parser.instantiate(parser.parse_args(arguments)))
-    config = ControlsConfig(**{name: value for name, value in settings.items() if name != "config"})
+    config = configured(parser, parser.parse_args(arguments), ControlsConfig)
     check(config)
     setting, console = Setting(config), Console()
     for name in config.controls:

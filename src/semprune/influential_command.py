@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from semprune.arguments import Parser, command_parser
+from semprune.arguments import Parser, command_parser, configured
 from semprune.attribution.concept_naming import named_concepts
 from semprune.backbones import Backbone, load_backbone
 from semprune.concepts import Concept
@@ -70,8 +70,7 @@ def influential(arguments: list[str]) -> None:
         SempruneError: Of the kind of what is wrong with the configuration, the data or the words.
     """
     parser = influential_parser()
-    settings = vars(parser.instantiate(parser.parse_args(arguments)))
-    config = InfluentialConfig(**{name: value for name, value in settings.items() if name != "config"})
+    config = configured(parser, parser.parse_args(arguments), InfluentialConfig)
     spec = dataset_spec(config.dataset)
     for label in config.labels:
         if label not in spec.labels.classes:

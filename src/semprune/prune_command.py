@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
-from semprune.arguments import Parser, command_parser
+from semprune.arguments import Parser, command_parser, configured
 from semprune.pruning.config import PruneConfig
 from semprune.pruning.job import PruneResult, run_prune
 
@@ -36,8 +36,7 @@ def prune(arguments: list[str]) -> None:
         SempruneError: Of the kind of what is wrong with the arguments, the model, the output or the machine.
     """
     parser = prune_parser()
-    settings = vars(parser.instantiate(parser.parse_args(spelled_out(arguments))))
-    config = PruneConfig(**{name: value for name, value in settings.items() if name != "config"})
+    config = configured(parser, parser.parse_args(spelled_out(arguments)), PruneConfig)
     progress = Console(stderr=True)
     count = TextColumn("block {task.completed:.0f} of {task.total:.0f}")
     with Progress(count, console=progress, transient=True, disable=not progress.is_terminal) as bar:

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from semprune.arguments import Parser, command_parser
+from semprune.arguments import Parser, command_parser, configured
 from semprune.errors import FailedCellsError
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.study import StudyConfig, failed_cells, plan_study, run_study
@@ -43,10 +43,9 @@ def study(arguments: list[str]) -> None:
     """
     parser = study_parser()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # a dozen trainers would each say the same
-    settings = vars(parser.instantiate(parser.parse_args(arguments)))
-    dry_run = settings.pop("dry_run")
-    config = StudyConfig(**{name: value for name, value in settings.items() if name != "config"})
-    if dry_run:
+    parsed = parser.parse_args(arguments)
+    config = configured(parser, parsed, StudyConfig)
+    if parsed.dry_run:
         plan_study(config, Console())
         return
     run = run_study(config)

@@ -45,7 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }]).to_parquet(folder / "run/contexts.parquet")  # fmt: skip
     pd.DataFrame([{
         "neuron": "layers.1.mlp/5", "concept": "sentiment.negative", "method": "wanda", "pattern": "unstructured",
-        "sparsity": 0.5, "calibration": "c4", "seed": 0, "dense": 0.2112, "pruned": 0.0084, "kept_in": 0.5,
+        "sparsity": 0.5, "calibration": "c4", "seed": 0,
+        "calibration_sequences": 16, "calibration_length": 256, "dense": 0.2112, "pruned": 0.0084, "kept_in": 0.5,
         "kept_out": 0.25,
     }]).to_parquet(folder / "run/neuron_activations.parquet")  # fmt: skip
     return folder

@@ -153,7 +153,10 @@ def test_the_test_command_writes_tables_and_a_report(folder: Path, checkpoint: P
     out = capsys.readouterr().out
     assert "Dense against pruned" in out
     (results,) = (folder / "logs").rglob("results.parquet")
-    assert set(pd.read_parquet(results)["method"]) == {"dense", "wanda"}
+    table = pd.read_parquet(results)
+    assert set(table["method"]) == {"dense", "wanda"}
+    drawn = table.loc[table["method"] == "wanda", ["calibration", "calibration_sequences", "calibration_length"]]
+    assert set(drawn.itertuples(index=False, name=None)) == {("c4", 4, 16)}
     loss = pd.read_parquet(results.with_name("semantic_loss.parquet"))
     assert set(loss["concept"]) >= {"sentiment.positive", "movie_reviews.positive"}
     readout = pd.read_parquet(results.with_name("readout_loss.parquet"))

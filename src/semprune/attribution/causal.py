@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 import torch
@@ -74,19 +75,16 @@ def causal_check(
     association.require(lm.fingerprint)
     shares = [share] if isinstance(share, float | int) else list(share)
     _check(association, shares, rankings or {})
-    neurons = len(association.rms)
-    chosen = {each: top_neurons(association, concepts, max(1, int(each * neurons)), by, combine) for each in shares}
-
-    def run() -> CausalRun:
-        return CausalRun(lm, items, text, labels, token_budget)
-
+    counts = {each: max(1, int(each * len(association.rms))) for each in shares}
+    chosen = {each: top_neurons(association, concepts, count, by, combine) for each, count in counts.items()}
+    run = partial(CausalRun, lm, items, text, labels, token_budget)
     progress("dense")
     dense = [run()]
     tables = []
     for each, rows in chosen.items():
         say = progress if len(shares) == 1 else lambda name, each=each: progress(f"{name}, {each:g}")
-        runs = {"dense": dense} | _ablated(lm, association, selections(association, rows, draws, rankings or {}), run,
-                                           seed, say)  # fmt: skip
+        sets = selections(association, rows, draws, rankings or {})
+        runs = {"dense": dense} | _ablated(lm, association, sets, run, seed, say)
         common = {"target": target, "dataset": items[0].dataset, "share": each, "k": len(rows)}
         tables.append(pd.DataFrame([common | row for row in _rows(runs, seed)]))
     return pd.concat(tables, ignore_index=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -12,12 +11,8 @@ from torch import Tensor
 
 from semprune.attribution.activation_gradients import Pair, activation_gradients
 from semprune.attribution.association import Association
-from semprune.attribution.outcome_losses import right_choice_log_odds
+from semprune.attribution.outcome_losses import right_choice_objectives
 from semprune.backbones import Backbone
-from semprune.data.batching import encode_item, scoring_batch
-from semprune.data.encoding import padding_token
-from semprune.data.sampling import within_budget
-from semprune.errors import ConfigurationError
 from semprune.types import Item
 
 STEPS = 8
@@ -53,14 +48,9 @@ def conductance_ranking(
         BackboneMismatchError: The association is another backbone's.
         NonFiniteError: The model gives NaN or infinite log-odds.
     """
-    if not items:
-        raise ConfigurationError("a ranking by gradients needs items that the check does not score. Raise `limit`.")
     association.require(lm.fingerprint)
-    encoded = [encode_item(lm.tokenizer, item, lm.max_length) for item in items]
-    plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
-    padding, total = padding_token(lm.tokenizer), torch.zeros(len(association.rms), dtype=torch.float64)
-    for rows in plan:
-        objective = partial(right_choice_log_odds, lm, scoring_batch([encoded[index] for index in rows], padding))
+    total = torch.zeros(len(association.rms), dtype=torch.float64)
+    for objective in right_choice_objectives(lm, items, token_budget):
         total += _conductance(lm, association, objective, steps)
     return (total / len(items)).abs().float()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -11,12 +10,8 @@ from torch import Tensor
 
 from semprune.attribution.activation_gradients import activation_gradients
 from semprune.attribution.association import Association
-from semprune.attribution.outcome_losses import right_choice_log_odds
+from semprune.attribution.outcome_losses import right_choice_objectives
 from semprune.backbones import Backbone
-from semprune.data.batching import encode_item, scoring_batch
-from semprune.data.encoding import padding_token
-from semprune.data.sampling import within_budget
-from semprune.errors import ConfigurationError
 from semprune.types import Item
 
 
@@ -46,16 +41,10 @@ def gradient_rankings(
         BackboneMismatchError: The association is another backbone's.
         NonFiniteError: The model gives NaN or infinite log-odds.
     """
-    if not items:
-        raise ConfigurationError("a ranking by gradients needs items that the check does not score. Raise `limit`.")
     association.require(lm.fingerprint)
-    encoded = [encode_item(lm.tokenizer, item, lm.max_length) for item in items]
-    batches = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
     product, gradients = (torch.zeros(len(association.rms), dtype=torch.float64) for _ in range(2))
-    padding = padding_token(lm.tokenizer)
-    for rows in batches:
-        batch = scoring_batch([encoded[index] for index in rows], padding)
-        pairs = activation_gradients(lm, association.sites, partial(right_choice_log_odds, lm, batch))
+    for objective in right_choice_objectives(lm, items, token_budget):
+        pairs = activation_gradients(lm, association.sites, objective)
         each = [(g[:, 1:].float(), h[:, 1:].float()) for h, g in (pairs[site.name] for site in association.sites)]
         product += torch.cat([(g * h).sum((0, 1)).double().cpu() for g, h in each])
         gradients += torch.cat([g.sum((0, 1)).double().cpu() for g, _ in each])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,11 @@ from torch import Tensor
 
 from semprune.attribution.design import valid_tokens
 from semprune.backbones import Backbone
-from semprune.types import DocumentBatch, ScoringBatch
+from semprune.data.batching import encode_item, scoring_batch
+from semprune.data.encoding import padding_token
+from semprune.data.sampling import within_budget
+from semprune.errors import ConfigurationError
+from semprune.types import DocumentBatch, Item, ScoringBatch
 
 Objective = Callable[[Backbone, DocumentBatch], Float[Tensor, ""]]
 """Runs a model on a batch and gives one number, the sum over its documents, in nats."""
@@ -41,6 +46,28 @@ def label_log_odds(positive: int, negative: int) -> Objective:
         return odds.to(torch.promote_types(odds.dtype, torch.float32)).sum()
 
     return objective
+
+
+def right_choice_objectives(
+    lm: Backbone, items: Sequence[Item], token_budget: int
+) -> Iterator[Callable[[], Float[Tensor, ""]]]:
+    """The log-odds of labelled items' right choices, one function per batch; together they cover every item once.
+
+    Args:
+        lm: The backbone.
+        items: Items with two or more choices.
+        token_budget: Padded tokens of a batch.
+
+    Raises:
+        ConfigurationError: There is no item.
+    """
+    if not items:
+        raise ConfigurationError("a ranking by gradients needs items that the check does not score. Raise `limit`.")
+    encoded = [encode_item(lm.tokenizer, item, lm.max_length) for item in items]
+    plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
+    padding = padding_token(lm.tokenizer)
+    for rows in plan:
+        yield partial(right_choice_log_odds, lm, scoring_batch([encoded[index] for index in rows], padding))
 
 
 def right_choice_log_odds(lm: Backbone, batch: ScoringBatch) -> Float[Tensor, ""]:

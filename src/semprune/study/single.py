@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,10 @@ def _cell(pruner: PruningCallback, trainer: PairedTrainer) -> Cell:
     looked_at = calibration is not None and pruner.report is not None and pruner.report.calibration is not None
     settings, report = pruner.settings(), pruner.report
     assert report is not None  # it has pruned
-    name, seed = (calibration.name, calibration.seed) if looked_at else ("", 0)
     pattern = settings.get("pattern")
     sparsity = Pattern.parse(pattern).sparsity if pattern else settings["sparsity"]
-    return Cell(pruner.name, sparsity, name, seed, pattern or UNSTRUCTURED)
+    cell = Cell(pruner.name, sparsity, pattern=pattern or UNSTRUCTURED)
+    if not looked_at:
+        return cell
+    sequences, length = calibration.sequences, calibration.length
+    return replace(cell, calibration=calibration.name, seed=calibration.seed, sequences=sequences, length=length)

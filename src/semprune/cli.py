@@ -26,19 +26,19 @@ HELP = """usage: semprune COMMAND [options]
 What pruning destroys in a language model, and in which neurons.
 
 the whole job
-  study    fit, prune, evaluate, report: a grid in one YAML
-  report   HTML page and tables of a study
+  study        fit, prune, evaluate, report: a grid in one YAML
+  report       HTML page and tables of a study
 one step
-  fit      learn the neuron x concept association
-  test     score dense and pruned model on the same items; semantic loss
-  prune    a pruned model as a Hugging Face folder, or its masks
+  fit          learn the neuron x concept association
+  test         score dense and pruned model on the same items; semantic loss
+  prune        a pruned model as a Hugging Face folder, or its masks
 one question
-  explain  what does a neuron stand for, where does a concept show?
-  causal   does ablating the association's neurons hurt, and what?
-  controls what would be found if there were nothing to find?
+  explain      what does a neuron stand for, where does a concept show?
+  causal       does ablating the association's neurons hurt, and what?
+  controls     what would be found if there were nothing to find?
   influential  which words speak for a class: concepts from labelled data
 offline models and data
-  assets   list, fetch, verify
+  assets       list, fetch, verify
 
 examples:
   semprune study --config configs/study/quickstart.yaml

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -46,7 +44,8 @@ def semantic_damage(association: Association, dense: HeldOutSums, pruned: HeldOu
 
     lost = association_lost(effect, pruned.effects().cpu())
     sl, random = losses(lost)
-    spread = _jackknife(lambda b: losses(association_lost(dense.effects(b).cpu(), pruned.effects(b).cpu())), dense)
+    pairs = zip(dense.deletions, pruned.deletions, strict=True)
+    spread = _jackknife(torch.stack([losses(association_lost(*(each.cpu() for each in pair))) for pair in pairs]))
     quantile = stats.t.ppf(0.975, max(len(dense.blocks) - 1, 1))
     rows = []
     for c, (name, level) in enumerate(zip(association.concepts, association.levels, strict=True)):
@@ -59,10 +58,9 @@ def semantic_damage(association: Association, dense: HeldOutSums, pruned: HeldOu
     return pd.DataFrame(rows)
 
 
-def _jackknife(statistic: Callable[[int], Tensor], sums: HeldOutSums) -> Float[Tensor, " concepts"]:
-    """Standard error of `SL − control`, leaving out one block of documents at a time."""
-    each = torch.stack([statistic(block) for block in sums.blocks])
-    excess = each[:, 0] - each[:, 1]
+def _jackknife(losses: Float[Tensor, "blocks two concepts"]) -> Float[Tensor, " concepts"]:
+    """Standard error of `SL − control`, from both without each block of documents."""
+    excess = losses[:, 0] - losses[:, 1]
     blocks = len(excess)
     return ((blocks - 1) / blocks * (excess - excess.mean(0)).square().sum(0)).sqrt()
 

@@ -48,7 +48,9 @@ class EncodingSums:
         )
 
 
-def solve(sums: EncodingSums, ridge: float = 1e-4) -> Float[Tensor, "regressors neurons"]:
+def solve(
+    sums: EncodingSums, ridge: float = 1e-4, rows: int | None = None
+) -> Float[Tensor, "regressors neurons"]:
     r"""Closed form of the encoding loss.
 
     .. math:: B = (G/n + \lambda I)^{-1} R/n
@@ -58,6 +60,7 @@ def solve(sums: EncodingSums, ridge: float = 1e-4) -> Float[Tensor, "regressors 
     Args:
         sums: Sufficient statistics.
         ridge: λ, relative to observations with unit variance; keeps dummies that sum to one solvable.
+        rows: How many of the first regressors are asked for; None for all.
 
     Returns:
         Coefficients, fp32.
@@ -68,7 +71,7 @@ def solve(sums: EncodingSums, ridge: float = 1e-4) -> Float[Tensor, "regressors 
         >>> [round(v, 3) for v in solve(EncodingSums.of(m, z), ridge=0.0).flatten().tolist()]
         [0.5, 2.0]
     """
-    return (inverse_gram(sums, ridge) @ (sums.cross.double() / sums.count.double())).float()
+    return (inverse_gram(sums, ridge)[:rows] @ (sums.cross.double() / sums.count.double())).float()
 
 
 def inverse_gram(sums: EncodingSums, ridge: float = 1e-4) -> Float[Tensor, "regressors regressors"]:

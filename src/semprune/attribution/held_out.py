@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -85,17 +88,32 @@ class HeldOutSums:
         """Blocks that hold documents."""
         return [block for block in range(BLOCKS) if self.count["sequence"][block] > 0]
 
-    def effects(self, without: int | None = None) -> Float[Tensor, "neurons concepts"]:
-        """Effects of all concepts (token level, then sequence level), optionally without one block."""
-        kept = [block for block in self.blocks if block != without]
-        columns = []
-        for level in LEVELS:
-            encoder = getattr(self.learner, level)
-            sums = EncodingSums(
-                self.gram[level][kept].sum(0),
-                self.cross[level][kept].sum(0, dtype=torch.float64),
-                torch.zeros(self.learner.neurons),
-                self.count[level][kept].sum(),
-            )
-            columns.append(solve(sums, encoder.ridge)[: encoder.concepts].T)
-        return torch.cat(columns, dim=1)
+    def effects(self) -> Float[Tensor, "neurons concepts"]:
+        """Effects of all concepts (token level, then sequence level) over all documents."""
+        return self._solved({level: self._sums(level) for level in LEVELS})
+
+    @cached_property
+    def deletions(self) -> list[Float[Tensor, "neurons concepts"]]:
+        """Effects without each block that holds documents, in turn; solved once, after :meth:`finish`."""
+        whole = {level: self._sums(level) for level in LEVELS}
+        return [
+            self._solved({level: _less(whole[level], self._sums(level, block)) for level in LEVELS})
+            for block in self.blocks
+        ]
+
+    def _sums(self, level: str, block: int | None = None) -> EncodingSums:
+        """Float64 sums of one block, or of all."""
+        parts = [kind[level] for kind in (self.gram, self.cross, self.count)]
+        if block is None:
+            gram, cross, count = (part.sum(0, dtype=torch.float64) for part in parts)
+        else:
+            gram, cross, count = (part[block].double() for part in parts)
+        return EncodingSums(gram, cross, torch.zeros(self.learner.neurons), count)
+
+    def _solved(self, sums: dict[str, EncodingSums]) -> Float[Tensor, "neurons concepts"]:
+        encoders = {level: getattr(self.learner, level) for level in LEVELS}
+        return torch.cat([solve(sums[level], each.ridge, each.concepts).T for level, each in encoders.items()], dim=1)
+
+
+def _less(whole: EncodingSums, part: EncodingSums) -> EncodingSums:
+    return replace(whole, gram=whole.gram - part.gram, cross=whole.cross - part.cross, count=whole.count - part.count)

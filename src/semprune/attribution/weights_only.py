@@ -146,18 +146,30 @@ def weights_only_loss(
     """
     association.require(lm.fingerprint)
     weights = semantic_weights(association.score, association.matrix if effects is None else effects)
-    blocks = norms.blocks
-    left = [neuron_survival(lm, association.sites, pruned, norms.without(block)) for block in (None, *blocks)]
-    tokens, layers = norms.tokens.sum(0).long().tolist(), association.layer
-    rows = []
+    kept = _kept_over_deletions(lm, association, norms, pruned)
+    layers, place = association.layer.unique(return_inverse=True)
+    shape = len(kept), len(layers), weights.shape[1]
+    by_layer = weights.new_zeros(shape).index_add_(1, place, weights * kept)
+    own = weights.new_zeros(shape[1:]).index_add_(0, place, weights)
+    both = {-1: (by_layer.sum(1), own.sum(0))}
+    both |= {layer: (by_layer[:, row], own[row]) for row, layer in enumerate(layers.tolist())}
+    tokens, rows = norms.tokens.sum(0).long().tolist(), []
     for c, (concept, level) in enumerate(zip(association.concepts, association.levels, strict=True)):
-        for layer in (-1, *layers.unique().tolist()):
-            own = weights[:, c] if layer < 0 else weights[:, c] * (layers == layer)
-            if layer >= 0 and not own.sum() > 0:
+        for layer, (passed, weight) in both.items():
+            if layer >= 0 and not weight[c] > 0:
                 continue
-            known = tokens[c] > 0 and float(own.sum()) > 0
-            values = [float(1 - (own * each[:, c]).sum() / own.sum()) if known else float("nan") for each in left]
+            known = tokens[c] > 0 and float(weight[c]) > 0
+            values = (1 - passed[:, c] / weight[c]).tolist() if known else [float("nan")] * len(kept)
             low, high = jackknife_interval(values[0], np.array(values[1:]))
             rows.append({"concept": concept, "level": level, "layer": layer, "wsl": values[0], "wsl_low": low,
                          "wsl_high": high, "n_tokens": tokens[c]})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _kept_over_deletions(
+    lm: Backbone, association: Association, norms: ConceptNorms, pruned: PrunedWeights
+) -> Float[Tensor, "deletions neurons concepts"]:
+    """What is left of each neuron, by all documents and without each block of them; every weight is read once."""
+    squares = torch.stack([norms.without(block) for block in (None, *norms.blocks)], dim=1)
+    survived = neuron_survival(lm, association.sites, pruned, squares.flatten(1, 2))
+    return survived.unflatten(1, squares.shape[1:3]).transpose(0, 1)

@@ -63,6 +63,7 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     assert (words["dense"] != words["pruned"]).any()
     sparsity = pd.read_parquet(finished / "sparsity.parquet")
     assert sparsity["measured"].between(0.49, 0.51).all()
+    assert sparsity["mass_lost"].between(0.05, 0.6).all()  # small scores go: less than half of the mass, by and large
 
 
 def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finished: Path) -> None:

@@ -48,9 +48,7 @@ class EncodingSums:
         )
 
 
-def solve(
-    sums: EncodingSums, ridge: float = 1e-4, rows: int | None = None
-) -> Float[Tensor, "regressors neurons"]:
+def solve(sums: EncodingSums, ridge: float = 1e-4, rows: int | None = None) -> Float[Tensor, "regressors neurons"]:
     r"""Closed form of the encoding loss.
 
     .. math:: B = (G/n + \lambda I)^{-1} R/n

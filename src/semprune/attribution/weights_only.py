@@ -172,4 +172,5 @@ def _kept_over_deletions(
     """What is left of each neuron, by all documents and without each block of them; every weight is read once."""
     squares = torch.stack([norms.without(block) for block in (None, *norms.blocks)], dim=1)
     survived = neuron_survival(lm, association.sites, pruned, squares.flatten(1, 2))
-    return survived.unflatten(1, squares.shape[1:3]).transpose(0, 1)
+    kept: Tensor = survived.unflatten(1, squares.shape[1:3]).transpose(0, 1)
+    return kept

@@ -6,6 +6,7 @@ takes longer than all the rest.
 
 from semprune.pruning.collected import CollectedStatistics, dense_statistics, prune_from
 from semprune.pruning.masks import apply_masks, hash_masks
+from semprune.pruning.mass import mass_lost, masses_lost
 from semprune.pruning.method import Decision, Method, ScoredMethod
 from semprune.pruning.methods import find_method, methods
 from semprune.pruning.prune import prune_model
@@ -31,6 +32,8 @@ __all__ = [
     "find_method",
     "hash_masks",
     "load_masks",
+    "mass_lost",
+    "masses_lost",
     "methods",
     "prune_from",
     "prune_model",

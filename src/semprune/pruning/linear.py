@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -78,9 +78,13 @@ class WeightCopy:
         with torch.inference_mode(False):  # the copies are read again after the run
             self._weights = [linear.stored.to("cpu", copy=True) for linear in self.linears]
 
+    def __iter__(self) -> Iterator[tuple[PrunableLinear, Float[Tensor, "rows columns"]]]:
+        """Each matrix with its copy, as stored."""
+        return zip(self.linears, self._weights, strict=True)
+
     def write_back(self) -> None:
         """Overwrite the model's weights, in place, bit for bit."""
-        for linear, weight in zip(self.linears, self._weights, strict=True):
+        for linear, weight in self:
             linear.write(weight)
 
 

@@ -17,7 +17,7 @@ from semprune.evaluation.engine import ENGINE_VERSION
 from semprune.study.cells import Cell
 from semprune.study.config import StudyConfig
 
-LAYOUT = 2
+LAYOUT = 3
 """Raised whenever a cell's figures or files may change; cells of another layout are not read."""
 
 

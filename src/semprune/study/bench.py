@@ -20,6 +20,7 @@ from semprune.evaluation.predictions import predict, prediction_table
 from semprune.evaluation.scoring import score_encoded
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
 from semprune.pruning.linear import WeightCopy
+from semprune.pruning.mass import masses_lost
 from semprune.study.cells import Cell
 from semprune.study.config import StudyConfig
 from semprune.study.study_data import Draw, StudyData
@@ -67,6 +68,15 @@ class Bench:
     def _dense_weights(self) -> WeightCopy:
         return WeightCopy(self.lm.model)
 
+    @cached_property
+    def yardstick(self) -> CollectedStatistics:
+        """Norms of the dense model's inputs on the held-out text, which the masks of all cells are weighed with."""
+        return dense_statistics(self.lm.model, self.data.text.to(self.lm.device), methods=["wanda"])
+
+    def masses_lost(self, report: PruneReport) -> dict[str, float]:
+        """Share of the Wanda mass on the held-out text that a pruning removes of each matrix."""
+        return masses_lost(self._dense_weights, report.masks, self.yardstick)
+
     def statistics(self, cell: Cell) -> CollectedStatistics:
         """Dense statistics that all methods of the study can prune from; those of the last calibration are kept."""
         if cell.draw not in self._statistics:
@@ -94,7 +104,7 @@ class Bench:
         if cell.method == "dense":
             yield None
             return
-        dense = self._dense_weights
+        dense, _ = self._dense_weights, self.yardstick  # both while the model is dense
         try:
             yield self._prune(cell)
         finally:

@@ -119,7 +119,9 @@ class Measurement:
         if nll is not None:
             self._write_text(nll)
         if report is not None and not (self.folder / "sparsity.parquet").is_file():
-            write_parquet(self.folder / "sparsity.parquet", measure.sparsity_table(report, self.lm, self.cell))
+            table = measure.sparsity_table(report, self.lm, self.cell)
+            table["mass_lost"] = table["matrix"].map(self.bench.masses_lost(report))
+            write_parquet(self.folder / "sparsity.parquet", table)
         if outcome is not None:
             folder = self.folder / self.addresses.meaning
             tables = self._dense_tables(outcome, folder) if report is None else self._pruned_tables(outcome, report)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+import torch
+
 from semprune.study.config import StudyConfig
 from semprune.study.engines.job import open_groups, work_at
 from semprune.study.worker import Worker
@@ -21,7 +23,8 @@ def run_local(config: StudyConfig, worker: Worker) -> None:
     """
     if config.engine.workers > 1:
         # Not forked: a forked process hangs in the parent's thread pools.
-        pool = ProcessPoolExecutor(config.engine.workers, mp_context=multiprocessing.get_context("spawn"))
+        spawn, threads = multiprocessing.get_context("spawn"), max(1, torch.get_num_threads() // config.engine.workers)
+        pool = ProcessPoolExecutor(config.engine.workers, spawn, torch.set_num_threads, (threads,))
         with pool:
             tasks = [pool.submit(work_at, config, [number], worker.started) for number in open_groups(worker)]
             for task in as_completed(tasks):

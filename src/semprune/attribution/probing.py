@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.attribution.observations import Observations, Take
-from semprune.errors import ConfigurationError
 
 SAMPLE = 4096
 """Observations that a probe is fitted on: as many as the standardisation's sample, × neurons in fp32."""
@@ -34,13 +31,9 @@ def probe_weights(
 
     Returns:
         The coefficients; 0 for a concept that the sample does not show both with and without.
-
-    Raises:
-        ConfigurationError: scikit-learn is not installed.
     """
-    if find_spec("sklearn") is None:
-        raise ConfigurationError("probes need scikit-learn, which is not installed: run `pip install scikit-learn`.")
-    linear_model = import_module("sklearn.linear_model")
+    from sklearn import linear_model  # takes a second to import, and few ask for probes
+
     out = torch.zeros(observations.learner.neurons, observations.concepts)
     for level in observations.used_levels():
         values, targets = _sampled(observations, level, sample)

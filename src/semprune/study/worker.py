@@ -157,7 +157,8 @@ class Worker:
         return about if about and about["at"] >= self.started else {}
 
     def _lock(self, cell: Cell) -> Path:
-        return self.addresses.cell(cell).with_suffix(".lock")
+        folder = self.addresses.cell(cell)
+        return folder.with_name(f"{folder.name}.lock")  # with_suffix would cut at the point in the sparsity
 
 
 def all_cells(config: StudyConfig) -> Iterator[Cell]:

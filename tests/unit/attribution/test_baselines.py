@@ -13,7 +13,7 @@ from semprune.attribution.site_gradients import integrated_site_gradients, site_
 from semprune.attribution.specificity import association_score
 from semprune.backbones import ablate
 from semprune.backbones.hooks import site_hooks
-from semprune.errors import ConfigurationError, SettingError
+from semprune.errors import SettingError
 
 STREAMED = ("mean_activation", "mean_difference", "standardised_difference", "lape")
 
@@ -117,12 +117,6 @@ def test_the_default_objective_is_the_log_probability_of_the_concepts_next_token
 def test_an_unknown_baseline_names_the_known_ones(observations):
     with pytest.raises(SettingError, match="baseline must be one of elastic_net_probe, gradient"):
         rank_by("gradients", observations)
-
-
-def test_probes_without_scikit_learn_say_so(observations, monkeypatch):
-    monkeypatch.setattr("semprune.attribution.probing.find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match="pip install scikit-learn"):
-        rank_by("probe", observations)
 
 
 def output(of_llama, seen, concept):

@@ -1,0 +1,22 @@
+"""What a study's tables say together: which calibration set, for what, and what predicts the damage; needs no torch."""
+
+from semprune.analysis.calibration import calibration_ranking, calibration_spread, task_likeness_effect, variance_shares
+from semprune.analysis.drops import Drops, Estimate, read_drops
+from semprune.analysis.prediction import prediction_table, spearman_table
+from semprune.analysis.predictors import predictor_table
+from semprune.analysis.recommend import Recommendation, recommend
+
+__all__ = [
+    "Drops",
+    "Estimate",
+    "Recommendation",
+    "calibration_ranking",
+    "calibration_spread",
+    "prediction_table",
+    "predictor_table",
+    "read_drops",
+    "recommend",
+    "spearman_table",
+    "task_likeness_effect",
+    "variance_shares",
+]

@@ -1,0 +1,190 @@
+"""How much the calibration set matters, for what, and which is best: tables over a study's grid.
+
+All of it is about models that looked at calibration sequences, compared on the same items. Means over methods and
+sparsities are over those of the study. Two things are random: the items, whose errors are clustered by document, and
+which sequences were drawn, whose variance is measured by the repetitions with other seeds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+
+from semprune.analysis.drops import EVERYTHING, Drops, Estimate, Weights
+from semprune.multiple_tests import holm
+
+FACTORS = ("method", "sparsity", "calibration")
+
+
+def calibrated_only(drops: Drops) -> Drops:
+    """The models that looked at calibration sequences."""
+    return drops.only(drops.cells["calibrated"])
+
+
+def calibrations(drops: Drops) -> list[str]:
+    """Calibration sets, in the study's order."""
+    return list(dict.fromkeys(drops.cells["calibration"]))
+
+
+def even_weights(drops: Drops, calibration: str, seed: int | None = None) -> Weights:
+    """Weights whose sum is the mean over a calibration set's models, of all seeds or of one."""
+    chosen = (drops.cells["calibration"] == calibration).to_numpy()
+    if seed is not None:
+        chosen = chosen & (drops.cells["seed"] == seed).to_numpy()
+    weights: Weights = chosen / chosen.sum()
+    return weights
+
+
+def draw_variance(drops: Drops, target: str) -> float:
+    """Variance of a calibration set's mean drop over draws of its sequences, pooled over sets; NaN with one seed.
+
+    It holds some of the items' noise too, so that intervals made with it are rather too wide than too narrow.
+    """
+    means = _by_draw(drops, target)
+    within = means.var(axis=1, ddof=1) if means.shape[1] > 1 else np.array([np.nan])
+    return float(within.mean())
+
+
+def _by_draw(drops: Drops, target: str) -> Float[np.ndarray, "calibrations seeds"]:
+    mean = drops.cells[["calibration", "seed"]].assign(drop=drops.mean_drops(target))
+    table = mean.groupby(["calibration", "seed"])["drop"].mean().unstack()
+    return table.loc[calibrations(drops)].to_numpy()
+
+
+def calibration_ranking(drops: Drops, target: str) -> pd.DataFrame:
+    """Calibration sets by their mean drop on a target, best first, each compared with the best.
+
+    Args:
+        drops: Of a study.
+        target: A family, a data set, or ``all``.
+
+    Returns:
+        Columns target, metric, rank, calibration, drop, low, high, behind (the best), behind_low, behind_high, p,
+        p_holm, seeds, datasets, items. The best one's ``behind`` is 0 and has no p. Being the best of several flatters:
+        read the intervals, and the gap on other draws in :func:`calibration_spread`.
+    """
+    own = calibrated_only(drops)
+    names = calibrations(own)
+    seeds = own.cells["seed"].nunique()
+    variance = np.nan_to_num(draw_variance(own, target)) / seeds
+    weights = {name: even_weights(own, name) for name in names}
+    means = {name: own.estimate(weights[name], target).wider(variance) for name in names}
+    names.sort(key=lambda name: means[name].value)
+    behind = [own.estimate(weights[name] - weights[names[0]], target).wider(2 * variance) for name in names]
+    corrected = holm([float("nan"), *(each.p for each in behind[1:])])
+    datasets = own.of(target)
+    rows = []
+    for rank, (name, gap) in enumerate(zip(names, behind, strict=True)):
+        row = {"target": target, "metric": drops.metric, "rank": rank + 1, "calibration": name}
+        row |= _numbers("drop", "", means[name]) | _numbers("behind", "behind_", gap if rank else Estimate(0.0, 0.0))
+        row |= {"p": gap.p if rank else float("nan"), "p_holm": corrected[rank], "seeds": seeds}
+        rows.append(row | {"datasets": len(datasets), "items": sum(one.drops.shape[1] for one in datasets)})
+    return pd.DataFrame(rows)
+
+
+def _numbers(name: str, prefix: str, estimate: Estimate) -> dict[str, float]:
+    low, high = estimate.interval
+    return {name: estimate.value, f"{prefix}low": low, f"{prefix}high": high}
+
+
+def calibration_spread(drops: Drops) -> pd.DataFrame:
+    """How much the calibration set matters, for each family and for all.
+
+    Returns:
+        Columns target, metric, calibrations, seeds, spread (standard deviation of the sets' mean drops), draw (standard
+        deviation over draws of one set), f and p (is the spread more than draws explain? one-way analysis of variance),
+        gap (worst minus best, chosen by one draw and measured on the others, so that luck does not count), gap_low and
+        gap_high. NaN where a single seed leaves it unknown.
+    """
+    own = calibrated_only(drops)
+    targets = [*own.families, EVERYTHING]
+    rows = []
+    for target in targets:
+        means = _by_draw(own, target)
+        one = {"target": target, "metric": drops.metric, "calibrations": means.shape[0], "seeds": means.shape[1]}
+        one |= {"spread": means.mean(1).std(ddof=1) if len(means) > 1 else float("nan")}
+        one |= {"draw": float(np.sqrt(draw_variance(own, target)))}
+        repeated = len(means) > 1 and means.shape[1] > 1
+        f = stats.f_oneway(*means) if repeated else None
+        one |= {"f": float(f.statistic), "p": float(f.pvalue)} if f else {"f": float("nan"), "p": float("nan")}
+        gap = _gap(own, target) if repeated else Estimate(float("nan"), float("nan"))
+        rows.append(one | _numbers("gap", "gap_", gap))
+    return pd.DataFrame(rows)
+
+
+def _gap(drops: Drops, target: str) -> Estimate:
+    """Worst minus best calibration set, chosen by each seed in turn and measured on the others."""
+    names, means = calibrations(drops), _by_draw(drops, target)
+    seeds = sorted(drops.cells["seed"].unique())
+    weights = np.zeros(len(drops.cells))
+    for place, seed in enumerate(seeds):
+        best, worst = names[means[:, place].argmin()], names[means[:, place].argmax()]
+        others = [other for other in seeds if other != seed]
+        for other in others:
+            gap = even_weights(drops, worst, other) - even_weights(drops, best, other)
+            weights += gap / len(others) / len(seeds)
+    return drops.estimate(weights, target).wider(2 * draw_variance(drops, target) / len(seeds))
+
+
+def variance_shares(drops: Drops) -> pd.DataFrame:
+    r"""Which choice explains how much of the spread of the drops over the grid, for each family and for all.
+
+    .. math:: \eta^2_f = \frac{\sum_l n_l (\bar d_l - \bar d)^2}{\sum_i (d_i - \bar d)^2}
+
+    Source: analysis of variance of a balanced grid: method, sparsity and calibration set, the interactions together,
+    and what differs between draws of one set.
+
+    Returns:
+        Columns target, metric, factor (method, sparsity, calibration, interactions, draw), share. Shares of a target
+        sum to 1.
+    """
+    own = calibrated_only(drops)
+    rows = []
+    for target in [*own.families, EVERYTHING]:
+        table = own.cells[list(FACTORS)].assign(drop=own.mean_drops(target))
+        whole = float(((table["drop"] - table["drop"].mean()) ** 2).sum())
+        shares = {factor: _between(table, [factor]) / whole for factor in FACTORS}
+        cells = _between(table, list(FACTORS)) / whole
+        shares |= {"interactions": cells - sum(shares.values()), "draw": 1 - cells}
+        rows += [{"target": target, "metric": drops.metric, "factor": f, "share": share} for f, share in shares.items()]
+    return pd.DataFrame(rows)
+
+
+def _between(table: pd.DataFrame, factors: list[str]) -> float:
+    means = table.groupby(factors)["drop"].transform("mean")
+    return float(((means - table["drop"].mean()) ** 2).sum())
+
+
+def task_likeness_effect(drops: Drops) -> pd.DataFrame:
+    """Does calibration on a family's own prompts (``{family}_prompts``) help it, and what does it cost the others?
+
+    Returns:
+        Columns family, metric, against (another set, or ``mean of others``), on (the family, or ``others``), gain
+        (points less dropped than under the other sets), low, high, p. Empty where the study has no such set.
+    """
+    own = calibrated_only(drops)
+    names, seeds = calibrations(own), own.cells["seed"].nunique()
+    rows = []
+    for family in own.families:
+        prompts = f"{family}_prompts"
+        rest = [name for name in names if name != prompts]
+        if prompts not in names or not rest:
+            continue
+        sides = {"mean of others": np.mean([even_weights(own, name) for name in rest], axis=0)}
+        sides |= {name: even_weights(own, name) for name in rest if name in ("c4", "wiki")}
+        for against, weights in sides.items():
+            for on, part in (("family", _of(own, family, True)), ("others", _of(own, family, False))):
+                if not part.datasets:
+                    continue
+                several = len(rest) if against == "mean of others" else 1
+                variance = np.nan_to_num(draw_variance(part, EVERYTHING)) / seeds * (1 + 1 / several)
+                gain = part.estimate(weights - even_weights(own, prompts), EVERYTHING).wider(variance)
+                row = {"family": family, "metric": drops.metric, "against": against, "on": on}
+                rows.append(row | _numbers("gain", "", gain) | {"p": gain.p})
+    return pd.DataFrame(rows, columns=["family", "metric", "against", "on", "gain", "low", "high", "p"])
+
+
+def _of(drops: Drops, family: str, own: bool) -> Drops:
+    return Drops(drops.cells, tuple(one for one in drops.datasets if (one.family == family) == own), drops.metric)

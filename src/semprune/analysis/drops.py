@@ -1,0 +1,214 @@
+"""Paired drops of every item under every pruned model of a study, and estimates from them.
+
+A drop is the dense model's value minus the pruned one's on the same item, so that its mean over a data set's items is
+the drop of the metric. Any comparison of pruned models is a weighted sum of them per item: what is common to the
+items cancels, and standard errors come from the items themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy import stats
+
+from semprune.analysis.placements import auroc_values
+from semprune.errors import SettingError, UnpairedPredictionsError
+
+CELL = ["backbone", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length",
+        "seed", "calibrated"]  # fmt: skip
+ITEM = ["dataset", "prompt", "item_id"]
+STATED = (*ITEM, "metric", "matrix", "concept", "level", "layer")  # what else tells the rows of a table apart
+DROP_METRICS = ("accuracy", "auroc")
+EVERYTHING = "all"
+"""The target that stands for all families."""
+
+Weights = Float[np.ndarray, " cells"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its standard error.
+
+    Attributes:
+        value: The mean.
+        error: Its standard error.
+    """
+
+    value: float
+    error: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval, normal."""
+        margin = float(stats.norm.ppf(0.975)) * self.error
+        return self.value - margin, self.value + margin
+
+    @property
+    def p(self) -> float:
+        """Two-sided p value of 0, normal; NaN without an error."""
+        return float(2 * stats.norm.sf(abs(self.value) / self.error)) if self.error > 0 else float("nan")
+
+    def wider(self, variance: float) -> Estimate:
+        """With the variance of something else that is drawn at random, e.g. calibration sequences.
+
+        Example:
+            >>> Estimate(1.0, 3.0).wider(16.0).error
+            5.0
+        """
+        return Estimate(self.value, float(np.sqrt(self.error**2 + variance)))
+
+
+@dataclass(frozen=True)
+class DatasetDrops:
+    """One data set's items.
+
+    Attributes:
+        name: The data set.
+        family: Its task family.
+        drops: Each item's drop under each pruned model.
+        document: Number of each item's document; items of one are not independent.
+    """
+
+    name: str
+    family: str
+    drops: Float[np.ndarray, "cells items"]
+    document: Int[np.ndarray, " items"]
+
+    def estimate(self, weights: Weights) -> Estimate:
+        """Weighted sum of the models' mean drops; the error is clustered by document."""
+        each = weights @ self.drops
+        residual = np.bincount(self.document, each - each.mean())
+        clusters = len(residual)
+        correction = clusters / (clusters - 1) if clusters > 1 else float("nan")
+        return Estimate(float(each.mean()), float(np.sqrt(correction * np.square(residual).sum()) / len(each)))
+
+
+@dataclass(frozen=True)
+class Drops:
+    """All pruned models of a study on all its items.
+
+    Attributes:
+        cells: The pruned models, one row each, with the columns of :data:`CELL`.
+        datasets: Their items.
+        metric: What the drops are of.
+    """
+
+    cells: pd.DataFrame
+    datasets: tuple[DatasetDrops, ...]
+    metric: str
+
+    @cached_property
+    def families(self) -> list[str]:
+        """Families, in the data sets' order."""
+        return list(dict.fromkeys(one.family for one in self.datasets))
+
+    def of(self, target: str) -> list[DatasetDrops]:
+        """Data sets of a target: a family, one data set, or all.
+
+        Raises:
+            SettingError: There is no such target in the study.
+        """
+        found = [one for one in self.datasets if target in (EVERYTHING, one.family, one.name)]
+        if not found:
+            known = [EVERYTHING, *self.families, *(one.name for one in self.datasets)]
+            raise SettingError("target", target, f"one of {', '.join(dict.fromkeys(known))} with {self.metric}")
+        return found
+
+    def estimate(self, weights: Weights, target: str) -> Estimate:
+        """Weighted sum of the models' drops, mean over the target's data sets."""
+        each = [one.estimate(weights) for one in self.of(target)]
+        error = np.sqrt(np.sum([one.error**2 for one in each])) / len(each)
+        return Estimate(float(np.mean([one.value for one in each])), float(error))
+
+    def mean_drops(self, target: str) -> Float[np.ndarray, " cells"]:
+        """Each model's drop, mean over the target's data sets."""
+        means: Weights = np.mean([one.drops.mean(axis=1) for one in self.of(target)], axis=0)
+        return means
+
+    def only(self, chosen: Collection[bool] | pd.Series) -> Drops:
+        """The same of some of the models."""
+        chosen = np.asarray(chosen, dtype=bool)
+        datasets = tuple(DatasetDrops(one.name, one.family, one.drops[chosen], one.document) for one in self.datasets)
+        return Drops(self.cells[chosen].reset_index(drop=True), datasets, self.metric)
+
+
+def read_drops(predictions: pd.DataFrame, results: pd.DataFrame, metric: str) -> Drops:
+    """Pair every pruned model's predictions with the dense model's.
+
+    Args:
+        predictions: ``predictions.parquet`` of a study.
+        results: ``results.parquet``: which data set is of which family and has which metrics.
+        metric: ``accuracy`` or ``auroc``.
+
+    Returns:
+        Drops of the data sets that have the metric. A model that looked at no calibration is there once, however often
+        the tables state it.
+
+    Raises:
+        SettingError: The metric is neither.
+        UnpairedPredictionsError: A model was measured on other items than the dense one.
+    """
+    if metric not in DROP_METRICS:
+        raise SettingError("metric", metric, f"one of {', '.join(DROP_METRICS)}")
+    families = dict(results[results["metric"] == metric][["dataset", "family"]].drop_duplicates().to_numpy().tolist())
+    table = stated_once(predictions[predictions["dataset"].isin(families)])
+    pruned = table[table["method"] != "dense"]
+    cells = pruned[CELL].drop_duplicates().reset_index(drop=True)
+    place = pruned[CELL].merge(cells.reset_index(names="place"), on=CELL, how="left")["place"].to_numpy()
+    datasets = tuple(
+        _paired(table[table["method"] == "dense"], pruned, place, len(cells), name, families[name], metric)
+        for name in sorted(families, key=list(dict.fromkeys(table["dataset"])).index)
+    )
+    return Drops(cells, datasets, metric)
+
+
+def stated_once(table: pd.DataFrame) -> pd.DataFrame:
+    """A study's table with each model that looked at no calibration stated once, with none.
+
+    Example:
+        >>> rows = {"backbone": "b", "method": "magnitude", "pattern": "unstructured", "sparsity": 0.5, "seed": 0,
+        ...         "calibration": ["c4", "wiki"], "calibration_sequences": 8, "calibration_length": 64,
+        ...         "calibrated": False, "value": 1.0}
+        >>> stated_once(pd.DataFrame(rows))["calibration"].tolist()
+        ['']
+    """
+    table = table.copy()
+    if "calibrated" not in table:
+        table["calibrated"] = table["calibration"] != ""
+    free = ~table["calibrated"]
+    table.loc[free, "calibration"] = ""
+    table.loc[free, ["calibration_sequences", "calibration_length"]] = 0
+    return table.drop_duplicates([*CELL, *(name for name in STATED if name in table)])
+
+
+def _paired(
+    dense: pd.DataFrame, pruned: pd.DataFrame, place: Int[np.ndarray, " rows"], cells: int, name: str, family: str,
+    metric: str,
+) -> DatasetDrops:  # fmt: skip
+    here = (pruned["dataset"] == name).to_numpy()
+    before = dense[dense["dataset"] == name].sort_values(ITEM)
+    whole, drops = _values(before, metric), np.empty((cells, len(before)))
+    for cell, rows in _by_cell(pruned[here], place[here]):
+        if len(rows) != len(before):
+            raise UnpairedPredictionsError(name, max(0, len(before) - len(rows)), max(0, len(rows) - len(before)))
+        drops[cell] = whole - _values(rows.sort_values(ITEM), metric)
+    return DatasetDrops(name, family, drops, pd.factorize(before["document_id"])[0])
+
+
+def _by_cell(rows: pd.DataFrame, place: Int[np.ndarray, " rows"]) -> Iterator[tuple[int, pd.DataFrame]]:
+    for cell, own in rows.groupby(place, sort=True):
+        yield int(str(cell)), own
+
+
+def _values(rows: pd.DataFrame, metric: str) -> Float[np.ndarray, " items"]:
+    if metric == "accuracy":
+        return (rows["prediction"] == rows["label"]).to_numpy(dtype=float)
+    values = np.empty(len(rows))
+    for _, own in rows.reset_index(drop=True).groupby("prompt", sort=False):
+        values[own.index] = auroc_values(np.stack(own["scores"].tolist()), own["label"].to_numpy())
+    return values

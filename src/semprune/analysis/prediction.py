@@ -1,0 +1,181 @@
+"""Does anything predict the damage, and does semantic loss add to what is known anyway: out of sample, or not at all.
+
+A drop is modelled as what there is to lose (the dense score above guessing) times a linear function of predictors,
+by ridge regression whose penalty is chosen inside of the fitting cells. It is judged on cells of a method, calibration
+set, family or data set that it has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.stats import rankdata
+
+from semprune.analysis.drops import CELL
+from semprune.analysis.predictors import CALIBRATION, MEANING, PRUNING
+
+RESAMPLES = 2000
+LEFT_OUT = ("method", "calibration", "family", "dataset")
+MODELS: dict[str, tuple[str, ...]] = {
+    "sparsity": ("sparsity",),
+    "pruning": PRUNING,
+    "pruning + calibration": PRUNING + CALIBRATION,
+    "semantic loss": MEANING,
+    "pruning + semantic loss": PRUNING + MEANING,
+    "all": PRUNING + CALIBRATION + MEANING,
+}
+BASE = "pruning"
+_LEAST_GROUPS, _LEAST_CELLS = 2, 8
+Vector = Float[np.ndarray, " rows"]
+
+
+def prediction_table(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+    r"""Out-of-sample share of the variance of the drops that each model explains, by what was left out.
+
+    .. math:: R^2 = 1 - \frac{\sum_i (d_i - \hat d_i)^2}{\sum_i (d_i - \bar d_{-g(i)})^2}
+
+    with the mean and the model of the cells outside of i's group. Below 0 the model is worse than the mean.
+
+    Args:
+        table: Of :func:`semprune.analysis.predictors.predictor_table`.
+        seed: Of the resampling.
+
+    Returns:
+        Columns left_out, model, r2, low, high (95 %, by resampling pruned models with all their data sets), added (r2
+        beyond the model ``pruning``), added_low, added_high, ceiling (r2 of a perfect model: the rest is the items'
+        sampling error), cells, rows. Empty where there is too little to learn from.
+    """
+    columns = ["left_out", "model", "r2", "low", "high", "added", "added_low", "added_high", "ceiling", "cells", "rows"]
+    cells = table.groupby(CELL, sort=False).ngroup().to_numpy()
+    rows = []
+    for left_out in LEFT_OUT:
+        if table[left_out].nunique() < _LEAST_GROUPS or cells.max(initial=-1) + 1 < _LEAST_CELLS:
+            continue
+        rows += _judged(table, left_out, cells, np.random.default_rng(seed))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _judged(
+    table: pd.DataFrame, left_out: str, cells: Int[np.ndarray, " rows"], rng: np.random.Generator
+) -> list[dict[str, object]]:
+    drop, groups = table["drop"].to_numpy(), table[left_out].to_numpy()
+    baseline = _unseen(groups, lambda seen: np.full(len(drop), drop[seen].mean()))
+    total = np.bincount(cells, np.square(drop - baseline))
+    drawn = rng.integers(0, len(total), (RESAMPLES, len(total)))
+    errors = {}
+    for name, predictors in _known_models(table).items():
+        predicted = _unseen(groups, partial(_ridge, _features(table, predictors), drop))
+        errors[name] = np.bincount(cells, np.square(drop - predicted))
+    base = errors[BASE]
+    ceiling = 1 - float(np.square(table["error"]).sum() / total.sum())
+    rows = []
+    for name, error in errors.items():
+        r2, added = _ratio(error, total, drawn), _ratio(error - base, total, drawn, offset=0.0)
+        row: dict[str, object] = {"left_out": left_out, "model": name, "ceiling": ceiling}
+        row |= dict(zip(("r2", "low", "high"), r2, strict=True))
+        row |= dict(zip(("added", "added_low", "added_high"), added, strict=True))
+        rows.append(row | {"cells": len(total), "rows": len(table)})
+    return rows
+
+
+def _known_models(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Models with those of their predictors that the table has; none twice."""
+    known = {
+        name: [each for each in predictors if each in table and table[each].notna().any()]
+        for name, predictors in MODELS.items()
+    }
+    distinct = {tuple(predictors): name for name, predictors in reversed(known.items()) if predictors}
+    return {name: predictors for name, predictors in known.items() if distinct.get(tuple(predictors)) == name}
+
+
+def _ratio(
+    error: Vector, total: Vector, drawn: Int[np.ndarray, "resamples cells"], offset: float = 1.0
+) -> tuple[float, float, float]:
+    """`offset − Σ error / Σ total`, with its interval over resamples."""
+    resampled = offset - error[drawn].sum(1) / total[drawn].sum(1)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return offset - float(error.sum() / total.sum()), float(low), float(high)
+
+
+def _unseen(groups: np.ndarray, predict: Callable[[np.ndarray], Vector]) -> Vector:
+    """Predictions of each group by what is fitted to all others."""
+    out = np.empty(len(groups))
+    for group in pd.unique(groups):
+        seen = groups != group
+        out[~seen] = predict(seen)[~seen]
+    return out
+
+
+def _features(table: pd.DataFrame, predictors: Sequence[str]) -> Float[np.ndarray, "rows features"]:
+    """Headroom, and its products with standardised predictors; a predictor that a row lacks counts as its mean."""
+    values = table[list(predictors)]
+    standard = ((values - values.mean()) / values.std(ddof=0).replace(0, 1)).fillna(0.0).to_numpy()
+    headroom = table["headroom"].to_numpy()[:, None]
+    return np.hstack([headroom, headroom * standard])
+
+
+def _ridge(features: Float[np.ndarray, "rows features"], drop: Vector, seen: np.ndarray) -> Vector:
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
+    predicted: Vector = model.fit(features[seen], drop[seen]).predict(features)
+    return predicted
+
+
+def spearman_table(table: pd.DataFrame, *, seed: int = 0, resamples: int = 400) -> pd.DataFrame:
+    """Rank correlation of each predictor with the drop over pruned models, inside of data sets.
+
+    Args:
+        table: Of :func:`semprune.analysis.predictors.predictor_table`.
+        seed: Of the resampling.
+        resamples: How many times pruned models are drawn anew for the intervals.
+
+    Returns:
+        Columns predictor, kind (pruning, calibration, semantic loss), family (and ``all``), spearman (mean over data
+        sets), low, high, cells, datasets.
+    """
+    kinds = {"pruning": PRUNING, "calibration": CALIBRATION, "semantic loss": MEANING}
+    rows = []
+    for kind, names in kinds.items():
+        for name in names:
+            if name not in table or table[name].notna().sum() == 0:
+                continue
+            own = table[table[name].notna()]
+            for family in ["all", *dict.fromkeys(own["family"])]:
+                part = own if family == "all" else own[own["family"] == family]
+                value, low, high, cells = _correlated(part, name, np.random.default_rng(seed), resamples)
+                rows.append({"predictor": name, "kind": kind, "family": family, "spearman": value, "low": low,
+                             "high": high, "cells": cells, "datasets": part["dataset"].nunique()})  # fmt: skip
+    columns = ["predictor", "kind", "family", "spearman", "low", "high", "cells", "datasets"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _correlated(
+    part: pd.DataFrame, name: str, rng: np.random.Generator, resamples: int
+) -> tuple[float, float, float, int]:
+    keyed = part.assign(cell=part.groupby(CELL, sort=False).ngroup())
+    both = [
+        keyed.pivot_table(index="cell", columns="dataset", values=column, aggfunc="mean").to_numpy()
+        for column in (name, "drop")
+    ]
+    count = len(both[0])
+    drawn = rng.integers(0, count, (resamples, count))
+    resampled = [_mean_spearman(both[0][draw], both[1][draw]) for draw in drawn]
+    low, high = np.nanquantile(resampled, [0.025, 0.975]) if count > 2 else (float("nan"), float("nan"))
+    return _mean_spearman(*both), float(low), float(high), count
+
+
+def _mean_spearman(first: Float[np.ndarray, "cells datasets"], second: Float[np.ndarray, "cells datasets"]) -> float:
+    """Mean over data sets of the rank correlation; NaN where a column never varies."""
+    ranks = [rankdata(each, axis=0) for each in (first, second)]
+    centred = [each - each.mean(0) for each in ranks]
+    norms = np.sqrt(np.square(centred[0]).sum(0) * np.square(centred[1]).sum(0))
+    with np.errstate(invalid="ignore"):
+        values = (centred[0] * centred[1]).sum(0) / norms
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

@@ -1,0 +1,191 @@
+"""Every table of the analysis on a planted study whose answers are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.unit.analysis.planted_grid import HARM, ITEMS, study
+
+from semprune.analysis import (
+    calibration_ranking,
+    calibration_spread,
+    prediction_table,
+    predictor_table,
+    read_drops,
+    recommend,
+    spearman_table,
+    task_likeness_effect,
+    variance_shares,
+)
+from semprune.analysis.drops import CELL, Estimate, stated_once
+from semprune.analysis.placements import auroc_values
+from semprune.errors import SettingError, UnpairedPredictionsError
+from semprune.evaluation.metrics import auroc
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return study()
+
+
+@pytest.fixture(scope="module")
+def drops(tables):
+    return read_drops(tables["predictions"], tables["results"], "accuracy")
+
+
+@pytest.mark.parametrize("choices", [2, 4])
+def test_auroc_is_the_mean_of_its_values_and_their_variance_is_that_of_resampling(choices):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, choices, 300)
+    scores = rng.normal(size=(300, choices)).round(1) + np.eye(choices)[labels]
+    values = auroc_values(scores, labels)
+    assert values.mean() == pytest.approx(float(auroc(scores, labels)), abs=1e-12)
+
+    weights = rng.multinomial(300, np.full(300, 1 / 300), 2000).astype(float)
+    spread = float(auroc(scores, labels, weights).std())
+    assert values.std(ddof=1) / np.sqrt(300) == pytest.approx(spread, rel=0.1)
+
+
+def test_one_label_has_no_auroc():
+    assert np.isnan(auroc_values(np.zeros((3, 2)), np.array([1, 1, 1]))).all()
+
+
+def test_drops_are_those_of_the_results(tables, drops):
+    results = stated_once(tables["results"][tables["results"]["metric"] == "accuracy"])
+    assert len(drops.cells) == 2 * 3 * 2 * 2 + 1  # magnitude once
+    for one in drops.datasets:
+        own = drops.cells.assign(drop=one.drops.mean(axis=1)).merge(results[results["dataset"] == one.name], on=CELL)
+        assert len(own) == len(drops.cells)
+        np.testing.assert_allclose(own["drop"], -own["difference"], atol=1e-12)
+
+
+def test_errors_are_clustered_by_document(drops):
+    one, weights = drops.datasets[0], np.eye(len(drops.cells))[0]
+    pairs = one.drops[0].reshape(-1, 2).sum(1)  # two items of each document
+    slow = np.sqrt(len(pairs) * pairs.var(ddof=1)) / ITEMS
+    assert one.estimate(weights).error == pytest.approx(slow, rel=1e-9)
+
+
+def test_the_ranking_finds_the_planted_order_and_says_what_is_tied(drops):
+    table = calibration_ranking(drops, "reasoning")
+    assert table["calibration"].iloc[0] == "good_set"
+    assert set(table["calibration"]) == set(HARM)
+    worse = table.iloc[1:]
+    assert (worse["behind_low"] <= 0.1 * 0.9).all()  # the planted 10 points of items that were right
+    assert (worse["behind_high"] >= 0.1 * 0.9).all()
+    assert (worse["p_holm"] < 0.01).all()
+    assert table["behind"].iloc[0] == 0
+    assert table[["items", "datasets", "seeds"]].iloc[0].tolist() == [2 * ITEMS, 2, 2]
+
+    sentiment = calibration_ranking(drops, "sentiment").set_index("calibration")
+    assert sentiment.loc["sentiment_prompts", "behind"] == pytest.approx(0, abs=1e-9)  # as good as the best
+    assert not sentiment.loc["sentiment_prompts", "p_holm"] < 0.05
+
+
+def test_the_gap_and_the_spread_are_the_planted_ones(drops):
+    table = calibration_spread(drops).set_index("target")
+    means = np.array([0.0, 0.1, 0.1])
+    assert table.loc["reasoning", "spread"] == pytest.approx(0.9 * means.std(ddof=1), rel=0.15)
+    assert table.loc["reasoning", "gap_low"] < 0.09 < table.loc["reasoning", "gap_high"]
+    assert list(table.index) == ["sentiment", "reasoning", "all"]
+
+
+def test_shares_of_the_variance_are_those_of_the_planted_effects(drops):
+    shares = variance_shares(drops)
+    table = shares[shares["target"] == "reasoning"].set_index("factor")["share"]
+    assert table.sum() == pytest.approx(1)
+    planted = {"sparsity": 0.2**2 / 4, "method": 0.1**2 / 4, "calibration": np.array([0, 0.1, 0.1]).var()}
+    for factor, variance in planted.items():
+        assert table[factor] == pytest.approx(variance / sum(planted.values()), abs=0.05)
+    assert table["draw"] == pytest.approx(0, abs=1e-9)  # the planted seeds are alike
+
+
+def test_own_prompts_help_the_family_and_not_the_others(drops):
+    table = task_likeness_effect(drops).set_index("on")
+    assert set(table["family"]) == {"sentiment"}  # the only prompts in the study
+    assert table.loc["family", "gain"] == pytest.approx(0.9 * 0.05, abs=0.02)  # 0 against the mean of 0 and 0.1
+    assert table.loc["family", "low"] > 0
+    assert table.loc["others", "high"] < 0
+
+
+def test_recommends_the_planted_best_with_its_ties(drops):
+    best = recommend(drops, "sentiment", sparsity=0.3)
+    assert best.table[["method"]].iloc[0].item() == "wanda"
+    assert set(best.table["calibration"].iloc[:2]) == {"good_set", "sentiment_prompts"}
+    assert best.tied["calibration"].tolist() == [best.table["calibration"].iloc[1]]
+    assert best.items == 2 * ITEMS
+    every = recommend(drops, "all", sparsity=0.5)
+    assert every.table["method"].iloc[-1] == "magnitude"
+    assert len(every.table) == 7
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target": "poetry"}, "target must be one of all, sentiment, reasoning, sst2"),
+        ({"target": "all"}, r"sparsity must be one of the study's: 0\.3, 0\.5"),
+        ({"target": "all", "sparsity": 0.4}, "one of the study's"),
+        ({"target": "all", "sparsity": 0.5, "method": "owl"}, "one of the study's: wanda, ria, magnitude"),
+    ],
+)
+def test_questions_that_the_study_cannot_answer_say_what_it_can(drops, settings, message):
+    with pytest.raises(SettingError, match=message):
+        recommend(drops, settings.pop("target"), **settings)
+
+
+def test_other_items_than_the_dense_model_s_are_refused(tables):
+    predictions = tables["predictions"]
+    short = predictions[~((predictions["method"] == "wanda") & (predictions["item_id"] == "003"))]
+    with pytest.raises(UnpairedPredictionsError):
+        read_drops(short, tables["results"], "accuracy")
+    with pytest.raises(SettingError, match="one of accuracy, auroc"):
+        read_drops(predictions, tables["results"], "f1")
+
+
+def with_losses(tables, drops, noise):
+    """Tables whose semantic loss is each model's true drop, or noise."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for place, cell in drops.cells.iterrows():
+        for concept, family in (("a", "sentiment"), ("b", "reasoning")):
+            true = drops.mean_drops(family)[place]
+            value = rng.random() if noise else true
+            rows.append(cell.to_dict() | {"concept": concept, "level": "token", "layer": -1, "sl": value, "xsl": value})
+    own = {"sst2": "a", "movies": "a", "piqa": "b", "copa": "b"}
+    task = [{"dataset": name, "concept": concept, "level": "token", "weight": 1.0} for name, concept in own.items()]
+    return tables | {"semantic_loss": pd.DataFrame(rows), "task_concepts": pd.DataFrame(task)}
+
+
+def test_a_loss_that_is_the_drop_predicts_it_and_noise_adds_nothing(tables, drops):
+    told = prediction_table(predictor_table(drops, with_losses(tables, drops, noise=False)))
+    noise = prediction_table(predictor_table(drops, with_losses(tables, drops, noise=True)))
+    wanted = (told["model"] == "pruning + semantic loss") & (told["left_out"] == "calibration")
+    row = told[wanted].iloc[0]
+    assert row["r2"] > 0.95
+    assert row["added_low"] > 0
+    nothing = noise[wanted].iloc[0]
+    assert nothing["added"] < row["added"]
+    assert nothing["added_low"] <= 0
+    assert set(told["left_out"]) == {"method", "calibration", "family", "dataset"}
+
+
+def test_rank_correlations_of_a_loss_that_is_the_drop(tables, drops):
+    table = spearman_table(predictor_table(drops, with_losses(tables, drops, noise=False)), resamples=50)
+    own = table[(table["predictor"] == "sl") & (table["family"] == "reasoning")].iloc[0]
+    assert own["spearman"] > 0.98
+    assert own["low"] <= own["spearman"] <= own["high"] + 1e-9
+    assert own["cells"] == len(drops.cells)
+    assert set(table["kind"]) == {"pruning", "semantic loss"}  # no calibration measures in this run
+
+
+def test_a_row_without_a_predictor_counts_as_its_mean_and_too_few_models_give_no_table(tables, drops):
+    table = predictor_table(drops, tables)
+    table["minilm_cosine"] = np.where(table["calibrated"], 1.0, np.nan)
+    assert np.isfinite(prediction_table(table)["r2"]).all()
+    few = table[table["method"] == "magnitude"]
+    assert prediction_table(few).empty
+
+
+def test_an_estimate_of_no_error_has_no_p():
+    assert np.isnan(Estimate(1.0, 0.0).p)
+    low, high = Estimate(0.0, 1.0).interval
+    assert (low, high) == pytest.approx((-1.96, 1.96), abs=1e-3)

@@ -57,12 +57,12 @@ def calibration_table(bench: Bench, addresses: Addresses) -> pd.DataFrame:
         ``activation_coverage``. Of likeness: ``minilm_cosine``, ``concept_divergence`` (Jensen-Shannon: small is
         alike), ``input_norm_correlation``, ``bigram_coverage``. MiniLM's are left out without a ``sentence_encoder``.
     """
-    described = {name: _describe(bench, addresses, _items(bench, name)) for name in bench.config.datasets}
+    described = {name: describe(bench, addresses, first_requests(bench, name)) for name in bench.config.datasets}
     rows: list[dict[str, Any]] = []
     draws = {cell.draw: cell for cell in pruned_cells(bench.config) if cell.calibration}
     for cell in draws.values():
         module = bench.data.calibration(cell.draw)
-        own = _describe(bench, addresses, module.calibration_input_ids().tolist())
+        own = describe(bench, addresses, module.calibration_input_ids().tolist())
         keys = {"backbone": str(bench.lm.fingerprint)} | _columns(cell) | {"token_hash": module.token_hash}
         rows += [keys | {"dataset": "", "measure": name, "value": value} for name, value in _diversity(bench, own)]
         for dataset, other in described.items():
@@ -94,7 +94,7 @@ def _columns(cell: Cell) -> dict[str, Any]:
     return {name: cell.columns[name] for name in names}
 
 
-def _items(bench: Bench, dataset: str) -> list[list[int]]:
+def first_requests(bench: Bench, dataset: str) -> list[list[int]]:
     """The first request of a data set's items."""
     encoded = bench.data.datasets[dataset]
     starts, place = [], 0
@@ -104,8 +104,12 @@ def _items(bench: Bench, dataset: str) -> list[list[int]]:
     return [list(encoded.requests[start].input_ids) for start in starts[:ITEMS]]
 
 
-def _describe(bench: Bench, addresses: Addresses, tokens: list[list[int]]) -> Description:
-    """Describe sequences, or read what was said of them before."""
+def describe(bench: Bench, addresses: Addresses, tokens: list[list[int]]) -> Description:
+    """Describe sequences, or read what was said of them before.
+
+    Raises:
+        SempruneError: As :func:`semprune.pruning.dense_statistics` raises.
+    """
     encoder = bench.config.sentence_encoder
     names = [concept.name for concept in bench.module.labeller.concepts]
     path = addresses.store / "texts" / f"{content_hash([*addresses.backbone, tokens, encoder, names])}.safetensors"

@@ -23,6 +23,7 @@ from semprune.study.engines import run_engine
 from semprune.study.fit import describe_association
 from semprune.study.merge import MERGED, merge
 from semprune.study.progress import Progress
+from semprune.study.task_concepts import task_concepts
 from semprune.study.worker import Worker, all_cells
 
 FAILURES = "failures.parquet"
@@ -50,7 +51,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     if not config.backbones:
         return _run_one(config, console)
     runs = [_run_one(one, console) for one in one_backbone_each(config)]
-    for name in (*MERGED, "calibration", "failures"):
+    for name in (*MERGED, "calibration", "task_concepts", "failures"):
         tables = [store.read_table(path) for one in runs if (path := one / f"{name}.parquet").is_file()]
         if tables:
             write_parquet(run / f"{name}.parquet", pd.concat(tables, ignore_index=True))
@@ -78,7 +79,8 @@ def _run_one(config: StudyConfig, console: Console) -> Path:
     worker.told = Progress(console, worker.addresses, len(list(pruned_cells(config))), run)
     run_engine(config, worker)
     with claim(worker.addresses.store / "texts.lock", wait=True):  # what one process describes, others read
-        table = calibration_table(bench, worker.addresses)
+        table, own = calibration_table(bench, worker.addresses), task_concepts(bench, worker.addresses)
+    write_parquet(run / "task_concepts.parquet", own)
     if len(table):
         write_parquet(run / "calibration.parquet", table)
     _write_run(worker, run, causal, clock)

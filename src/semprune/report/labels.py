@@ -18,11 +18,11 @@ FAMILIES = {
     "language_modelling": "Language modelling",
 }
 METHODS = {"magnitude": "Magnitude", "wanda": "Wanda", "ria": "RIA", "sparsegpt": "SparseGPT"}
-_DRAW = ("calibration", "calibration_sequences", "calibration_length", "seed")
-SETTING_COLUMNS = ("backbone", "method", "pattern", "sparsity", *_DRAW)
+DRAW_COLUMNS = ("calibration", "calibration_sequences", "calibration_length", "seed")
+SETTING_COLUMNS = ("backbone", "method", "pattern", "sparsity", *DRAW_COLUMNS)
 HUES = 6
 SHAPES = 6
-_THEN_BY = ("sparsity", "pattern", *_DRAW)
+_THEN_BY = ("sparsity", "pattern", *DRAW_COLUMNS)
 _NAMED = {
     "backbone": "{}", "calibration": "{}", "calibration_sequences": "{} sequences", "calibration_length": "{} tokens",
     "seed": "seed {}",
@@ -79,7 +79,7 @@ def varying_columns(results: pd.DataFrame) -> frozenset[str]:
     pruned = results[results["method"] != "dense"]
     calibrated = pruned[pruned["calibration"] != ""]
     counts = {"backbone": results["backbone"].nunique(), "seed": pruned["seed"].nunique()}
-    counts |= {column: calibrated[column].nunique() for column in _DRAW if column != "seed"}
+    counts |= {column: calibrated[column].nunique() for column in DRAW_COLUMNS if column != "seed"}
     return frozenset(column for column, count in counts.items() if count > 1)
 
 

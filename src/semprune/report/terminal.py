@@ -12,8 +12,11 @@ from semprune.report.artefacts import RunArtefacts
 from semprune.report.metrics import METRICS, Metric
 from semprune.report.schema import records
 from semprune.report.tables import VERDICTS, family_table, headline_table, item_labels
+from semprune.report.terminal_settings import settings_table
 
 _STYLES = {"worse": "bold red", "better": "bold green", "unclear": "dim"}
+MOST_COLUMNS = 6
+
 CAPTION = (
     "pruned score, then its drop in points (perplexity: its rise) with the paired 95 % interval; "
     "▼ clearly worse, ▲ clearly better"
@@ -23,12 +26,16 @@ CAPTION = (
 def terminal_table(run: RunArtefacts) -> Table:
     """Data sets grouped by family × (dense, each pruned setting), with the mean drop of each family.
 
+    With more than :data:`MOST_COLUMNS` settings, settings × families instead.
+
     Args:
         run: The run's artefacts.
 
     Returns:
         A table for ``rich.console.Console.print``.
     """
+    if len(run.settings) > MOST_COLUMNS:
+        return settings_table(run)
     headline = headline_table(run)
     headline["label"] = item_labels(headline)
     families = family_table(headline)

@@ -113,7 +113,7 @@ def _limit(drops: Drops, pruned: Filter, methods: list[Filter]) -> float:
 def _view(
     key: str, label: str, metric: Metric, drops: Drops, wanted: Filter, limit: float, behind: _Behind
 ) -> DropView:
-    datasets = sorted(drops.datasets, key=lambda one: drops.families.index(one.family))
+    datasets = drops.datasets  # by family
     families = [(family_label(name), len(list(group))) for name, group in groupby(one.family for one in datasets)]
     rows = []
     for name in calibrations(drops):

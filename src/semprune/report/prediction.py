@@ -101,7 +101,8 @@ def _correlations(table: pd.DataFrame, target: str, metric: str, key: str) -> Ch
     rows = []
     for row in records(own):
         dot = mark(axis, row["spearman"], row["low"], row["high"], shape=0, hue=KINDS[row["kind"]])
-        texts = [f"{number(row['spearman'], 2)} {interval(row['low'], row['high'], 2)}", str(row["cells"])]
+        ends = "" if dot is None else f" {interval(row['low'], row['high'], 2)}"
+        texts = [f"{number(row['spearman'], 2)}{ends}", str(row["cells"])]
         placed = [] if dot is None else [(plot_height(1) / 2, dot)]
         rows.append(ChartRow(predictor_label(row["predictor"]), row["kind"], placed, texts))
     return Chart(

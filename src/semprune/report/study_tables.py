@@ -21,6 +21,7 @@ from semprune.analysis import (
 )
 from semprune.analysis.calibration import calibrated_only
 from semprune.analysis.drops import CELL, DROP_METRICS, EVERYTHING, stated_once
+from semprune.report.labels import family_rank
 
 ANALYSED = ("results", "predictions", "sparsity", "semantic_loss", "task_concepts", "calibration")
 SIZES = ("calibration_sequences", "calibration_length")
@@ -94,7 +95,7 @@ def _has_choice(results: pd.DataFrame) -> bool:
 def _analysed(frames: Frames, results: pd.DataFrame, predictions: pd.DataFrame) -> StudyTables | None:
     results = results[results["dataset"].isin(predictions["dataset"]) | (results["metric"] == "perplexity")]
     metrics = [metric for metric in DROP_METRICS if metric in set(results["metric"])]
-    every = {metric: read_drops(predictions, results, metric) for metric in metrics}
+    every = {metric: _in_usual_order(read_drops(predictions, results, metric)) for metric in metrics}
     calibrated = {metric: calibrated_only(drops) for metric, drops in every.items()}
     drops = {metric: balanced(own, ["calibration"]) for metric, own in calibrated.items()}
     drops = {metric: own for metric, own in drops.items() if own.cells["calibration"].nunique() > 1}
@@ -117,6 +118,11 @@ def _analysed(frames: Frames, results: pd.DataFrame, predictions: pd.DataFrame) 
         measured=len(calibrated[first].cells),
         compared=len(drops[first].cells),
     )
+
+
+def _in_usual_order(drops: Drops) -> Drops:
+    datasets = sorted(drops.datasets, key=lambda one: family_rank(one.family))
+    return Drops(drops.cells, tuple(datasets), drops.metric)
 
 
 def _usable(frames: Frames) -> dict[str, pd.DataFrame | None]:

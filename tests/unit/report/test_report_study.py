@@ -1,5 +1,7 @@
 """A study's section and tables: the planted answers, on common ground only, also where little was measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +13,9 @@ from semprune.analysis.calibration import calibrated_only
 from semprune.errors import CorruptArtefactError
 from semprune.report import load_run, write_report, write_tables
 from semprune.report.calibration_heat import drop_heatmaps
+from semprune.report.metrics import METRICS
 from semprune.report.study_tables import balanced, size_table
-from semprune.report.summary_of_study import study_findings
+from semprune.report.summary_of_study import _prediction, study_findings
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +129,35 @@ def test_text_of_a_study_is_escaped(study_page):
     assert "&lt;b&gt;evil&lt;/b&gt;" in study_page
 
 
+def by_subject(run):
+    return {finding.subject: finding for finding in study_findings(run)}
+
+
 def test_the_summary_says_what_was_planted(run):
-    importance, own, predicted = study_findings(run)
+    found = by_subject(run)
+    importance = found["Calibration set, by accuracy:"]
     assert importance.verdict == "worse"
-    assert "points of accuracy on reasoning more than the best" in importance.text
+    gap = 100 * run.study.spread.query("target == 'reasoning' and metric == 'accuracy'")["gap"].item()
+    assert importance.text.startswith("the worst of 3 sets loses ")
+    assert f"{gap:.1f}\u00a0[" in importance.text
+    own = found["Calibration on a family's own prompts, by accuracy,"]
     assert own.verdict == "better"
     assert own.text.startswith("helps by 4.")
+    predicted = found["Predicting the drop, by accuracy:"]
     assert predicted.verdict == "holds"
-    assert "for an unseen calibration set" in predicted.text
+    assert predicted.text.endswith(
+        "clearly more for an unseen method and unseen calibration set; clearly less for an unseen task family."
+    )
+
+
+def test_what_adds_no_more_than_sparsity_alone_is_not_called_a_gain(run):
+    prediction = run.study.prediction.copy()
+    prediction.loc[prediction["model"] == "sparsity", "r2"] = 0.99
+    study = replace(run.study, prediction=prediction)
+    finding = _prediction(study, METRICS["accuracy"])
+    assert finding.verdict == "unclear"
+    assert "(sparsity alone 0.99)" in finding.text
+    assert "clearly more" not in finding.text
 
 
 def test_nothing_clear_is_said_so(change):
@@ -143,7 +167,11 @@ def test_nothing_clear_is_said_so(change):
         copies = [first.assign(calibration=name) for name in ("good_set", "middle_set", "sentiment_prompts")]
         return pd.concat([table[table["method"] == "dense"], *(c[c["calibrated"]] for c in copies)], ignore_index=True)
 
-    importance, own, _ = study_findings(load_run(change(predictions=alike, results=alike)))
+    found = by_subject(load_run(change(predictions=alike, results=alike)))
+    importance, own = (
+        found["Calibration set, by accuracy:"],
+        found["Calibration on a family's own prompts, by accuracy,"],
+    )
     assert importance.verdict == "unclear"
     assert importance.text.startswith("no clear gap was found between the 3 sets: 0.0")
     assert own.verdict == "unclear"

@@ -12,18 +12,13 @@ import pandas as pd
 
 from semprune.analysis import Drops
 from semprune.analysis.calibration import calibrations
-from semprune.analysis.drops import DatasetDrops, Weights, stated_once
 from semprune.report.artefacts import RunArtefacts
+from semprune.report.drill_down import Behind, Filter, chosen
 from semprune.report.figures import STEPS, colour_step
-from semprune.report.formats import listed, number
 from semprune.report.labels import METHODS, amount_label, family_label
 from semprune.report.layers import Cell
-from semprune.report.meanings import overall_loss
 from semprune.report.metrics import METRICS, Metric
 from semprune.report.study_tables import StudyTables
-
-EXAMPLES = 2
-Filter = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +55,13 @@ def drop_heatmaps(run: RunArtefacts, study: StudyTables) -> HeatChoice:
     """One view per method × amount × metric; colours are comparable between the methods of one amount and metric."""
     first = next(iter(study.drops.values())).cells
     methods, amounts = _methods(first), _amounts(first)
-    behind = _Behind(run, study)
+    behind = Behind(run, study)
     views = []
-    for (row, (method, chosen)), (column, (amount, pruned)) in _product(methods, amounts):
+    for (row, (method, only)), (column, (amount, pruned)) in _product(methods, amounts):
         for name, drops in study.drops.items():
             key, label = f"drops-{row}-{column}-{name}", f"{method}, {amount}, {METRICS[name].label}"
             limit = _limit(drops, pruned, list(methods.values()))
-            views.append(_view(key, label, METRICS[name], drops, chosen | pruned, limit, behind))
+            views.append(_view(key, label, METRICS[name], drops, only | pruned, limit, behind))
     half = STEPS // 2
     legend = [f"n{step}" for step in range(half, 0, -1)] + ["z"] + [f"p{step}" for step in range(1, half + 1)]
     selects = [
@@ -95,80 +90,30 @@ def _amounts(cells: pd.DataFrame) -> dict[str, Filter]:
     }
 
 
-def _chosen(table: pd.DataFrame, wanted: Filter) -> np.ndarray:
-    found: np.ndarray = np.all([table[name] == value for name, value in wanted.items()], axis=0)
-    return found
-
-
 def _limit(drops: Drops, pruned: Filter, methods: list[Filter]) -> float:
     """Largest drop (or gain) of any square of one amount."""
     own = drops.cells.assign(place=range(len(drops.cells)))
     largest = [0.0]
     for method in methods:
-        for _, rows in own[_chosen(own, pruned | method)].groupby("calibration"):
+        for _, rows in own[chosen(own, pruned | method)].groupby("calibration"):
             largest += [abs(float(one.drops[rows["place"]].mean())) for one in drops.datasets]
     return float(np.nanmax(largest))
 
 
-def _view(
-    key: str, label: str, metric: Metric, drops: Drops, wanted: Filter, limit: float, behind: _Behind
-) -> DropView:
+def _view(key: str, label: str, metric: Metric, drops: Drops, wanted: Filter, limit: float, behind: Behind) -> DropView:
     datasets = drops.datasets  # by family
     families = [(family_label(name), len(list(group))) for name, group in groupby(one.family for one in datasets)]
     rows = []
     for name in calibrations(drops):
-        chosen = _chosen(drops.cells, wanted | {"calibration": name})
-        if not chosen.any():
+        own = chosen(drops.cells, wanted | {"calibration": name})
+        if not own.any():
             continue
         cells = []
         for one in datasets:
-            estimate = one.estimate(chosen / chosen.sum())
+            estimate = one.estimate(own / own.sum())
             parts = [f"95 % interval {metric.interval(*estimate.interval)}, n = {one.drops.shape[1]}"]
             parts += behind.flips(one.name, wanted | {"calibration": name}) + behind.lost(wanted, name)
             step = colour_step(estimate.value, limit, diverging=True)
             cells.append(Cell(step, metric.number(estimate.value), "; ".join(parts)))
         rows.append((name, cells))
     return DropView(key, label, families, [one.name for one in datasets], rows, limit * metric.scale)
-
-
-class _Behind:
-    """What lies behind a square: items that changed sides, and the meanings that were lost most."""
-
-    def __init__(self, run: RunArtefacts, study: StudyTables) -> None:
-        self._drops = study.drops.get("accuracy")
-        self._items = _item_names(run.predictions) if run.predictions is not None else {}
-        self._loss = stated_once(overall_loss(run)) if run.semantic_loss is not None else None
-        self._lost: dict[tuple[object, ...], list[str]] = {}
-
-    def flips(self, dataset: str, wanted: Filter) -> list[str]:
-        """How many answers became wrong or right, of those of all draws and sizes, with the most stubborn items."""
-        own: list[DatasetDrops] = [one for one in self._drops.datasets if one.name == dataset] if self._drops else []
-        if self._drops is None or not own:
-            return []
-        drops: Weights = own[0].drops[_chosen(self._drops.cells, wanted)]
-        wrong = (drops > 0).sum(axis=0)
-        text = f"{number(wrong.sum(), 0)} of {number(drops.size, 0)} answers became wrong"
-        often = np.argsort(-wrong, kind="stable")[:EXAMPLES]
-        names = [self._items[dataset][place] for place in often if wrong[place]]
-        examples = f" (items {listed(names)})" if names else ""
-        return [f"{text}{examples}, {number((drops < 0).sum(), 0)} right"]
-
-    def lost(self, wanted: Filter, calibration: str) -> list[str]:
-        """The two concepts with the largest excess semantic loss in these models."""
-        key = (*wanted.values(), calibration)
-        if key not in self._lost:
-            self._lost[key] = self._hardest(wanted | {"calibration": calibration})
-        return self._lost[key]
-
-    def _hardest(self, wanted: Filter) -> list[str]:
-        if self._loss is None:
-            return []
-        means = self._loss[_chosen(self._loss, wanted)].groupby("label")["xsl"].mean().nlargest(EXAMPLES)
-        named = [f"{label} {number(100 * value)}" for label, value in means.items()]
-        return [f"largest excess semantic loss: {listed(named)}"] if named else []
-
-
-def _item_names(predictions: pd.DataFrame) -> dict[str, list[str]]:
-    """Items of each data set in the order of its drops."""
-    dense = predictions[predictions["method"] == "dense"].sort_values(["dataset", "prompt", "item_id"])
-    return {str(name): rows["item_id"].tolist() for name, rows in dense.groupby("dataset")}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from semprune.report.artefacts import RunArtefacts
+from semprune.report.prediction_texts import prediction_text, predictors_text
 from semprune.report.study_texts import (
     own_prompts_text,
-    prediction_text,
-    predictors_text,
     ranking_text,
     shares_text,
     sizes_text,

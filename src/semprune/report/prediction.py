@@ -11,9 +11,10 @@ from semprune.report.charts import Chart, ChartRow, plot_height
 from semprune.report.formats import interval, number
 from semprune.report.labels import HUES, SHAPES, family_label
 from semprune.report.metrics import METRICS
+from semprune.report.prediction_texts import prediction_text, predictor_label
 from semprune.report.schema import records
 from semprune.report.study_tables import StudyTables
-from semprune.report.study_texts import prediction_text, predictor_label, target_label
+from semprune.report.study_texts import target_label
 from semprune.report.text_tables import TextTable
 
 HEIGHT = 300  # of the scatter plot, pixels

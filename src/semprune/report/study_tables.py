@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,11 +20,11 @@ from semprune.analysis import (
     variance_shares,
 )
 from semprune.analysis.calibration import calibrated_only
-from semprune.analysis.drops import CELL, DROP_METRICS, EVERYTHING, stated_once
+from semprune.analysis.drops import DROP_METRICS, EVERYTHING, stated_once
 from semprune.report.labels import family_rank
+from semprune.report.study_grid import balanced, size_table
 
 ANALYSED = ("results", "predictions", "sparsity", "semantic_loss", "task_concepts", "calibration")
-SIZES = ("calibration_sequences", "calibration_length")
 Frames = Mapping[str, pd.DataFrame | None]
 
 
@@ -136,36 +136,3 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """One table below the other; empty ones have no say in the types of columns."""
     full = [table for table in tables if len(table)]
     return pd.concat(full, ignore_index=True) if full else tables[0]
-
-
-def balanced(drops: Drops, over: Sequence[str]) -> Drops:
-    """The models that were measured with every value of some columns, so that these are compared on common ground.
-
-    Args:
-        drops: Of calibrated models.
-        over: Columns to compare.
-    """
-    values = drops.cells[list(over)].drop_duplicates()
-    keys = [column for column in CELL if column not in over]
-    counts = drops.cells.groupby(keys)[over[0]].transform("size")
-    return drops.only(counts == len(values))
-
-
-def size_table(drops: Drops) -> pd.DataFrame:
-    """Mean drop by the number and the length of calibration sequences, for each family and for all.
-
-    Returns:
-        Columns target, metric, calibration_sequences, calibration_length, drop, low, high, models; empty where the
-        study has one size.
-    """
-    own = balanced(drops, SIZES)
-    found = own.cells[list(SIZES)].drop_duplicates().sort_values(list(SIZES))
-    rows = []
-    for target in [*own.families, EVERYTHING] if len(found) > 1 else []:
-        for sequences, length in found.to_numpy().tolist():
-            chosen = (own.cells[SIZES[0]] == sequences) & (own.cells[SIZES[1]] == length)
-            mean = own.estimate((chosen / chosen.sum()).to_numpy(), target)
-            row = {"target": target, "metric": drops.metric, SIZES[0]: sequences, SIZES[1]: length}
-            row |= {"drop": mean.value, "low": mean.interval[0], "high": mean.interval[1]}
-            rows.append(row | {"models": int(chosen.sum())})
-    return pd.DataFrame(rows, columns=["target", "metric", *SIZES, "drop", "low", "high", "models"])

@@ -10,9 +10,9 @@ from semprune.report.findings import Finding
 from semprune.report.formats import interval, listed, number
 from semprune.report.labels import family_label
 from semprune.report.metrics import METRICS, Metric
+from semprune.report.prediction_texts import LEFT_OUT
 from semprune.report.schema import records
 from semprune.report.study_tables import StudyTables
-from semprune.report.study_texts import LEFT_OUT
 
 WITH_MEANING = "pruning + semantic loss"
 ROUNDING = 1e-9  # models that lose the same differ by this little, and their intervals have no width

@@ -14,7 +14,7 @@ from semprune.errors import CorruptArtefactError
 from semprune.report import load_run, write_report, write_tables
 from semprune.report.calibration_heat import drop_heatmaps
 from semprune.report.metrics import METRICS
-from semprune.report.study_tables import balanced, size_table
+from semprune.report.study_grid import balanced, size_table
 from semprune.report.summary_of_study import _prediction, study_findings
 
 

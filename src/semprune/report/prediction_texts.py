@@ -7,6 +7,7 @@ import pandas as pd
 from semprune.report.formats import interval, number
 from semprune.report.metrics import METRICS
 from semprune.report.schema import records
+from semprune.report.study_texts import target_label
 from semprune.report.text_tables import TextTable
 
 LEFT_OUT = {"method": "method", "calibration": "calibration set", "family": "task family", "dataset": "data set"}

@@ -58,10 +58,11 @@ def study(arguments: list[str]) -> None:
 
 def show_run(run: Path) -> None:
     """Write the report and the tables of a run folder, and show the main one."""
-    page = write_report(run)
-    write_tables(run)
+    artefacts = load_run(run)  # once: page and tables share the analysis
+    page = write_report(artefacts)
+    write_tables(artefacts)
     console = Console()
-    console.print(terminal_table(load_run(run)))
+    console.print(terminal_table(artefacts))
     console.print(f"report: {page.resolve()}", soft_wrap=True)
 
 

@@ -138,13 +138,13 @@ def variance_shares(drops: Drops) -> pd.DataFrame:
 
     Returns:
         Columns target, metric, factor (method, sparsity, calibration, interactions, draw), share. Shares of a target
-        sum to 1.
+        sum to 1; NaN where every model drops the same.
     """
     own = calibrated_only(drops)
     rows = []
     for target in [*own.families, EVERYTHING]:
         table = own.cells[list(FACTORS)].assign(drop=own.mean_drops(target))
-        whole = float(((table["drop"] - table["drop"].mean()) ** 2).sum())
+        whole = float(((table["drop"] - table["drop"].mean()) ** 2).sum()) or float("nan")
         shares = {factor: _between(table, [factor]) / whole for factor in FACTORS}
         cells = _between(table, list(FACTORS)) / whole
         shares |= {"interactions": cells - sum(shares.values()), "draw": 1 - cells}

@@ -89,6 +89,7 @@ def _known_models(table: pd.DataFrame) -> dict[str, list[str]]:
         for name, predictors in MODELS.items()
     }
     distinct = {tuple(predictors): name for name, predictors in reversed(known.items()) if predictors}
+    distinct[tuple(known[BASE])] = BASE  # what the others are compared with is always there
     return {name: predictors for name, predictors in known.items() if distinct.get(tuple(predictors)) == name}
 
 

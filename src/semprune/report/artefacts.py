@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 from semprune.errors import CorruptArtefactError
 from semprune.report.labels import SETTING_COLUMNS, Setting, setting_labels, settings_of, varying_columns
 from semprune.report.metrics import METRICS
-from semprune.report.schema import SCHEMAS, column_fault
+from semprune.report.schema import OPTIONAL_COLUMNS, SCHEMAS, SETTING_TABLES, column_fault
+from semprune.report.study_tables import ANALYSED, StudyTables, study_tables
 
 RERUN = "Run `semprune study` into this folder again: finished cells are reused, missing artefacts are written."
 
@@ -40,6 +42,9 @@ class RunArtefacts:
         neuron_activations: Activation of each neuron, dense and pruned.
         word_activations: Activation of a concept's neurons at each of its words, dense and pruned.
         causal: Scores with chosen neurons ablated.
+        predictions: Answers per item, dense and pruned.
+        task_concepts: Which concepts are a data set's own.
+        calibration: Diversity of the calibration sequences, and their likeness to each data set.
         provenance: What made the run.
     """
 
@@ -55,7 +60,15 @@ class RunArtefacts:
     neuron_activations: pd.DataFrame | None
     word_activations: pd.DataFrame | None
     causal: pd.DataFrame | None
+    predictions: pd.DataFrame | None
+    task_concepts: pd.DataFrame | None
+    calibration: pd.DataFrame | None
     provenance: dict[str, Any] | None
+
+    @cached_property
+    def study(self) -> StudyTables | None:
+        """What several calibration sets say together, computed once; None for a run with fewer than two."""
+        return study_tables({name: getattr(self, name) for name in ANALYSED})
 
 
 def load_run(folder: Path) -> RunArtefacts:
@@ -77,11 +90,20 @@ def load_run(folder: Path) -> RunArtefacts:
     varying = varying_columns(results)
     frames = {name: results if name == "results" else read_table(folder, name) for name in SCHEMAS}
     for name, frame in frames.items():
-        if frame is not None and "method" in SCHEMAS[name]:
+        if frame is not None and name in SETTING_TABLES:
             frame["setting"] = setting_labels(frame, varying)
     _check_results(results, folder / "results.parquet")
     optional = {name: frame for name, frame in frames.items() if name != "results"}
     return RunArtefacts(folder, settings_of(results), results, **optional, provenance=read_provenance(folder))
+
+
+def loaded(run: Path | RunArtefacts) -> RunArtefacts:
+    """A run folder's artefacts, or those that were loaded before.
+
+    Raises:
+        CorruptArtefactError: As :func:`load_run`.
+    """
+    return run if isinstance(run, RunArtefacts) else load_run(run)
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame | None:
@@ -97,10 +119,12 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise CorruptArtefactError(path, f"not a parquet file ({_first_line(error)})", RERUN) from error
-    faults = [fault for column, kind in SCHEMAS[name].items() if (fault := column_fault(table, column, kind))]
+    extra = {column: kind for column, kind in OPTIONAL_COLUMNS.get(name, {}).items() if column in table.column_names}
+    schema = SCHEMAS[name] | extra
+    faults = [fault for column, kind in schema.items() if (fault := column_fault(table, column, kind))]
     if faults:
         raise CorruptArtefactError(path, "; ".join(faults), RERUN)
-    frame: pd.DataFrame = table.select(list(SCHEMAS[name])).to_pandas()
+    frame: pd.DataFrame = table.select(list(schema)).to_pandas()
     return frame
 
 

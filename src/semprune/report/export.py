@@ -1,49 +1,32 @@
-"""The tables as files: CSV in the stored units for machines, Markdown in points for people."""
+"""The tables as files: CSV in the stored units for machines, Markdown and LaTeX in points for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from semprune.files import atomic
-from semprune.report.artefacts import load_run
+from semprune.report.artefacts import RunArtefacts, loaded
 from semprune.report.contrasts import contrast_table
+from semprune.report.export_study import study_files
 from semprune.report.formats import p_value
 from semprune.report.labels import family_label
 from semprune.report.metrics import METRICS
 from semprune.report.schema import records
 from semprune.report.tables import PARTS, VERDICTS, family_table, headline_table, item_labels
+from semprune.report.text_tables import TextTable, files_of
 
 
-def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    r"""A Markdown table; bars and line breaks in cells are made harmless.
-
-    Example:
-        >>> print(markdown(["a", "b"], [["x|y", "1"]]))
-        | a | b |
-        | --- | --- |
-        | x\|y | 1 |
-    """
-    header = list(header)
-    lines = [header, ["---"] * len(header), *map(list, rows)]
-    return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split("\n"))
-
-
-def headline_markdown(table: pd.DataFrame) -> str:
-    """The headline table for a README: scores in points, perplexity in its own units."""
+def headline_text(table: pd.DataFrame) -> TextTable:
+    """The headline table for a README or a paper: scores in points, perplexity in its own units."""
     table = table.assign(label=item_labels(table))
     header = ["data set", "metric", "method", "n", "dense", "pruned", "drop (rise)", "95 % interval", "p (Holm)", ""]
-    return markdown(header, (_markdown_row(row) for row in records(table)))
+    return TextTable("Dense against pruned.", header, [_headline_row(row) for row in records(table)], names=3)
 
 
-def _markdown_row(row: dict[str, Any]) -> list[str]:
+def _headline_row(row: dict[str, Any]) -> list[str]:
     metric = METRICS[row["metric"]]
     return [
         row["label"],
@@ -59,18 +42,19 @@ def _markdown_row(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def family_markdown(families: pd.DataFrame) -> str:
-    """The family table for a README, in points."""
+def family_text(families: pd.DataFrame) -> TextTable:
+    """The family table for a README or a paper, in points."""
     rows = []
     for row in records(families):
         metric = METRICS[row["metric"]]
         mean = [metric.number(row["damage"]), metric.interval(row["damage_low"], row["damage_high"])]
         cells = [family_label(row["family"]), metric.label, row["setting"], str(row["datasets"])]
         rows.append([*cells, *mean, VERDICTS[row["verdict"]]])
-    return markdown(["family", "metric", "method", "data sets", "mean drop", "95 % interval", ""], rows)
+    header = ["family", "metric", "method", "data sets", "mean drop", "95 % interval", ""]
+    return TextTable("Mean drop per task family.", header, rows, names=3)
 
 
-def contrast_markdown(contrasts: pd.DataFrame) -> str:
+def contrast_text(contrasts: pd.DataFrame) -> TextTable:
     """Each family against the others, in points."""
     rows = []
     for row in records(contrasts):
@@ -80,34 +64,36 @@ def contrast_markdown(contrasts: pd.DataFrame) -> str:
         numbers = [metric.number(row[column]) for column in ("damage", "other_damage", "difference")]
         rows.append([*cells, *numbers, interval, "" if row["verdict"] == "unclear" else row["verdict"]])
     header = ["metric", "method", "family", "data sets / others", "mean drop", "others' mean drop", "difference"]
-    return markdown([*header, "95 % interval", "hit"], rows)
+    return TextTable("Each family against all others.", [*header, "95 % interval", "hit"], rows, names=3)
 
 
-def write_tables(run_dir: Path) -> tuple[Path, ...]:
-    """Write ``tables/{scores,families,contrasts}.{csv,md}`` in a run folder; each file is replaced atomically.
+def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
+    """Write ``tables/{scores,families,contrasts}.{csv,md,tex}`` in a run folder; each file is replaced atomically.
 
     ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics;
-    the contrasts hold each family against the others.
+    the contrasts hold each family against the others. A run with several calibration sets has more, see
+    :func:`semprune.report.export_study.study_files`.
+
+    Args:
+        run_dir: A run folder, or what :func:`semprune.report.artefacts.load_run` read of one.
 
     Returns:
-        The six paths.
+        The paths.
 
     Raises:
         CorruptArtefactError: As :func:`semprune.report.artefacts.load_run`.
     """
-    run = load_run(run_dir)
+    run = loaded(run_dir)
     headline = headline_table(run)
     families, contrasts = family_table(headline), contrast_table(run)
     every = pd.concat([headline_table(run, metric) for metric in METRICS if metric in set(run.results["metric"])])
     contents = {
-        "scores.csv": every.drop(columns=list(PARTS)).to_csv(index=False),
-        "scores.md": headline_markdown(headline) + "\n",
-        "families.csv": families.to_csv(index=False),
-        "families.md": family_markdown(families) + "\n",
-        "contrasts.csv": contrasts.to_csv(index=False),
-        "contrasts.md": contrast_markdown(contrasts) + "\n",
+        **files_of("scores", every.drop(columns=list(PARTS)), headline_text(headline)),
+        **files_of("families", families, family_text(families)),
+        **files_of("contrasts", contrasts, contrast_text(contrasts)),
+        **study_files(run),
     }
-    paths = {run_dir / "tables" / name: text for name, text in contents.items()}
+    paths = {run.folder / "tables" / name: text for name, text in contents.items()}
     for path, text in paths.items():
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -12,13 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from semprune.files import atomic
-from semprune.report.artefacts import RunArtefacts, load_run
+from semprune.report.artefacts import RunArtefacts, loaded
+from semprune.report.calibration import calibration_section
 from semprune.report.causal import causal_checks
 from semprune.report.formats import listed
 from semprune.report.labels import METHODS
 from semprune.report.layers import heatmaps
 from semprune.report.meanings import concept_quality, loss_chart, loss_details
 from semprune.report.neurons import concept_cards
+from semprune.report.pooling import is_crowded, pooled
 from semprune.report.provenance import provenance_groups
 from semprune.report.scores import perplexity_panel, score_panels
 from semprune.report.summary import findings
@@ -33,15 +35,18 @@ ABSENT = {
     "neuron_activations": "what pruning left of each neuron",
     "word_activations": "what each word of a concept excites",
     "causal": "the causal check",
+    "task_concepts": "which concepts are a data set's own, so that their semantic loss could predict its drop",
+    "calibration": "how diverse each calibration set is, and how like each data set",
     "provenance": "what made this run",
 }
 
 
-def write_report(run_dir: Path) -> Path:
+def write_report(run_dir: Path | RunArtefacts) -> Path:
     """Write ``report.html`` in a run folder, atomically.
 
     Args:
-        run_dir: A run folder; see :func:`semprune.report.artefacts.load_run` for what it must hold.
+        run_dir: A run folder, or what :func:`semprune.report.artefacts.load_run` read of one; see there for what it
+            must hold.
 
     Returns:
         The page's path.
@@ -49,8 +54,9 @@ def write_report(run_dir: Path) -> Path:
     Raises:
         CorruptArtefactError: If an artefact is not what it should be, or ``results.parquet`` is missing.
     """
-    page = render_report(load_run(run_dir))
-    path = run_dir / "report.html"
+    run = loaded(run_dir)
+    page = render_report(run)
+    path = run.folder / "report.html"
     with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return path
@@ -59,6 +65,7 @@ def write_report(run_dir: Path) -> Path:
 def render_report(run: RunArtefacts) -> str:
     """The page of a run, as text."""
     script = _asset("page.js")
+    shown = pooled(run) if is_crowded(run) else run  # no page could hold hundreds of models one by one
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _environment()
@@ -69,15 +76,17 @@ def render_report(run: RunArtefacts) -> str:
             style=Markup(_asset("style.css")),  # our own file, not data
             script=Markup(script),
             script_hash=digest,
-            settings=run.settings,
+            settings=shown.settings,
+            pooled=len(run.settings) if is_crowded(run) else 0,
             findings=findings(run),
-            panels=score_panels(run),
-            perplexity=perplexity_panel(run),
-            loss=loss_chart(run),
-            loss_rows=loss_details(run),
+            panels=score_panels(shown),
+            perplexity=perplexity_panel(shown),
+            calibration=calibration_section(run),
+            loss=loss_chart(shown),
+            loss_rows=loss_details(shown),
             quality=concept_quality(run),
-            heatmaps=heatmaps(run),
-            concepts=concept_cards(run),
+            heatmaps=heatmaps(shown),
+            concepts=concept_cards(shown),
             checks=causal_checks(run),
             provenance=provenance_groups(run),
             absent={name: about for name, about in ABSENT.items() if getattr(run, name) is None},

@@ -44,17 +44,19 @@
     select(tabs.find((tab) => tab.getAttribute("aria-controls") === location.hash.slice(1)) ?? tabs[0]);
   }
 
-  /* A select that shows one of its panels. */
-  for (const chooser of document.querySelectorAll("select[data-switch]")) {
+  /* Selects that show one panel of a container: the one whose id is their values, joined by hyphens. */
+  const choosers = Map.groupBy(document.querySelectorAll("select[data-switch]"), (one) => one.dataset.switch);
+  for (const [container, group] of choosers) {
     const show = () => {
-      for (const panel of document.getElementById(chooser.dataset.switch).children) {
-        panel.classList.toggle("off", panel.id !== chooser.value);
-      }
+      const id = group.map((chooser) => chooser.value).join("-");
+      for (const panel of document.getElementById(container).children) panel.classList.toggle("off", panel.id !== id);
     };
     const wanted = location.hash.slice(1);
-    if ([...chooser.options].some((option) => option.value === wanted)) chooser.value = wanted;
-    chooser.closest("[hidden]").hidden = false;
-    chooser.addEventListener("change", show);
+    for (const chooser of group) {
+      if ([...chooser.options].some((option) => option.value === wanted)) chooser.value = wanted;
+      chooser.closest(".chooser").hidden = false;
+      chooser.addEventListener("change", show);
+    }
     show();
   }
 
@@ -63,10 +65,10 @@
   const hide = () => { tip.hidden = true; };
   const describe = (cell) => {
     const table = cell.closest("table");
-    const concept = cell.parentElement.cells[0].textContent;
-    const layer = table.tHead.rows[1].cells[cell.cellIndex].textContent;
+    const row = cell.parentElement.cells[0].textContent;
+    const column = table.tHead.rows[1].cells[cell.cellIndex].textContent;
     const value = cell.textContent ? `${table.dataset.measure} ${cell.textContent}` : "";
-    return [`${concept}, layer ${layer}`, [value, cell.dataset.more].filter(Boolean).join("; ")];
+    return [`${row}, ${table.dataset.column} ${column}`, [value, cell.dataset.more].filter(Boolean).join("; ")];
   };
   const show = (cell) => {
     const [title, text] = describe(cell);

@@ -11,7 +11,7 @@ from scipy import stats
 
 from semprune.report.artefacts import RunArtefacts
 from semprune.report.labels import DRAW_COLUMNS, setting_labels, settings_of, varying_columns
-from semprune.report.schema import SCHEMAS
+from semprune.report.schema import SCHEMAS, SETTING_TABLES
 
 MOST_SETTINGS = 24
 """With more pruned models than these no table of all of them can be read; each is in the CSV files."""
@@ -32,16 +32,14 @@ def pooled(run: RunArtefacts) -> RunArtefacts:
     not. p values are the normal ones of the averaged intervals.
     """
     frames: dict[str, Any] = {
-        name: _pooled_frame(frame, name)
-        for name in SCHEMAS
-        if "method" in SCHEMAS[name] and (frame := getattr(run, name)) is not None
+        name: _pooled_frame(frame, name) for name in SETTING_TABLES if (frame := getattr(run, name)) is not None
     }
     results = frames["results"]
     results["p"] = _p(results)
     varying = varying_columns(results)
     for frame in frames.values():
         frame["setting"] = setting_labels(frame, varying)
-    return replace(run, settings=settings_of(results), **frames)
+    return replace(run, settings=settings_of(results), predictions=None, **frames)  # items are of single models
 
 
 def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Columns of every artefact that the report reads; columns beyond these are ignored."""
+"""Columns of every artefact that the report reads; columns beyond these and the optional ones are ignored."""
 
 from __future__ import annotations
 
@@ -51,7 +51,27 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "difference": "number", "p": "number", "excess": "number", "excess_low": "number", "excess_high": "number",
         "excess_p": "number",
     },
+    "predictions": {
+        "backbone": "text", **_SETTING, "dataset": "text", "prompt": "text", "item_id": "text", "document_id": "text",
+        "label": "integer", "prediction": "integer", "scores": "numbers",
+    },
+    "task_concepts": {"dataset": "text", **_CONCEPT, "weight": "number"},
+    "calibration": {
+        "calibration": "text", "calibration_sequences": "integer", "calibration_length": "integer", "seed": "integer",
+        "dataset": "text", "measure": "text", "value": "number",
+    },
 }  # fmt: skip
+
+OPTIONAL_COLUMNS: dict[str, dict[str, str]] = {
+    "results": {"calibrated": "flag"},
+    "predictions": {"calibrated": "flag"},
+    "sparsity": {"backbone": "text", "calibrated": "flag", "mass_lost": "number"},
+    "semantic_loss": {"calibrated": "flag", "wsl": "number", "wsl_low": "number", "wsl_high": "number"},
+}
+"""Columns that only newer runs or studies have: read and checked where they are there."""
+
+SETTING_TABLES = tuple(name for name, schema in SCHEMAS.items() if "method" in schema and name != "predictions")
+"""Tables whose rows carry a setting's label; predictions are only read per item."""
 
 
 def column_fault(table: pa.Table, column: str, kind: str) -> str | None:
@@ -60,21 +80,29 @@ def column_fault(table: pa.Table, column: str, kind: str) -> str | None:
     Args:
         table: The table that was read.
         column: Name of the column.
-        kind: ``text``, ``integer`` or ``number`` (integers are numbers; only numbers may be empty).
+        kind: ``text``, ``flag``, ``integer``, ``number`` (integers are numbers; only numbers may be empty), or
+            ``numbers``, a list of them in each row.
     """
     if table.column_names.count(column) != 1:
         return f"column '{column}' is missing" if column not in table.column_names else f"column '{column}' is double"
     stored = table.schema.field(column).type
     stored = stored.value_type if pa.types.is_dictionary(stored) else stored
-    if kind == "text":
-        fits = pa.types.is_string(stored) or pa.types.is_large_string(stored) or pa.types.is_string_view(stored)
-    else:
-        fits = pa.types.is_integer(stored) or (kind == "number" and pa.types.is_floating(stored))
-    if not fits:
+    if not _fits(stored, kind):
         return f"column '{column}' holds {stored}, not {kind}"
     if kind != "number" and table.column(column).null_count:
         return f"column '{column}' has empty entries"
     return None
+
+
+def _fits(stored: pa.DataType, kind: str) -> bool:
+    if kind == "text":
+        return bool(pa.types.is_string(stored) or pa.types.is_large_string(stored) or pa.types.is_string_view(stored))
+    if kind == "flag":
+        return bool(pa.types.is_boolean(stored))
+    if kind == "numbers":
+        is_list = pa.types.is_list(stored) or pa.types.is_large_list(stored) or pa.types.is_fixed_size_list(stored)
+        return bool(is_list and _fits(stored.value_type, "number"))
+    return bool(pa.types.is_integer(stored) or (kind == "number" and pa.types.is_floating(stored)))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -14,8 +14,10 @@ from semprune.report.formats import TIMES, interval, listed, number, p_value, pe
 from semprune.report.labels import Setting, family_label
 from semprune.report.meanings import overall_loss
 from semprune.report.metrics import METRICS, Metric
+from semprune.report.pooling import is_crowded, pooled
 from semprune.report.schema import records
 from semprune.report.summary_of_many import family_ranges, meanings_shared, perplexity_range
+from semprune.report.summary_of_study import study_findings
 from semprune.report.tables import family_table, headline_table
 
 MOST_EXAMPLES = 3
@@ -23,7 +25,12 @@ MOST_SETTINGS = 4  # with more than these, one sentence per setting says less th
 
 
 def findings(run: RunArtefacts) -> list[Finding]:
-    """What the run shows, most important first: families, perplexity, preference, meanings, the causal check."""
+    """What the run shows, most important first: families, perplexity, preference, meanings, the causal check.
+
+    Of a crowded run, the means per method and amount; what calibration sets say is from all its pruned models.
+    """
+    calibration = study_findings(run)
+    run = pooled(run) if is_crowded(run) else run
     families = family_table(headline_table(run))
     found: list[Finding | None]
     if len(run.settings) > MOST_SETTINGS:
@@ -31,7 +38,8 @@ def findings(run: RunArtefacts) -> list[Finding]:
     else:
         found = [_families(setting, families[families["setting"] == setting.label]) for setting in run.settings]
         found += [_perplexity(run), _preference(run), *_meanings(run)]
-    return [finding for finding in [*found, *hardest_hit(run), *_causal(run)] if finding is not None]
+    found += [*hardest_hit(run), *calibration, *_causal(run)]
+    return [finding for finding in found if finding is not None]
 
 
 def _families(setting: Setting, families: pd.DataFrame) -> Finding | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.report.study_run import build_study
 
 from semprune.report import write_report
 
@@ -182,6 +183,16 @@ def causal_rows():
                    "p": np.nan if selection == "dense" else 0.0005 if abs(value - dense) > half else 0.6}  # fmt: skip
 
 
+def prediction_rows():
+    """Two items of one data set, dense and pruned."""
+    for method, sparsity, calibration in [("dense", 0.0, ""), *SETTINGS]:
+        for item in ("7", "8"):
+            yield {"backbone": "smollm2-135m", "method": method, "pattern": "unstructured", "sparsity": sparsity,
+                   "calibration": calibration, "seed": 0, **SIZES, "dataset": "sst2", "prompt": "default",
+                   "item_id": item, "document_id": item, "label": 1, "prediction": 1,
+                   "scores": [-2.0, -1.0]}  # fmt: skip
+
+
 PROVENANCE = {
     "semprune": "0.1.0", "command": "semprune study --config configs/study/quickstart.yaml",
     "started": "2026-11-24T06:02:11+00:00", "finished": "2026-11-24T06:10:43+00:00",
@@ -211,6 +222,11 @@ def build_run(folder: Path, names=tuple(CONCEPTS), layers=30) -> Path:
         "neuron_activations": activations,
         "word_activations": list(word_rows(neurons)),
         "causal": list(causal_rows()),
+        "predictions": list(prediction_rows()),
+        "task_concepts": [{"dataset": "sst2", "concept": "sentiment.negative", "level": "token", "weight": 1.0}],
+        "calibration": [
+            {"calibration": "c4", "seed": 0, **SIZES, "dataset": "", "measure": "distinct_2", "value": 0.9}
+        ],
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in frames.items():
@@ -253,6 +269,18 @@ def edit(run_dir):
         return run_dir
 
     return replace
+
+
+@pytest.fixture(scope="session")
+def study_folder(tmp_path_factory):
+    """A study of three calibration sets with known answers, that no test changes."""
+    return build_study(tmp_path_factory.mktemp("study") / "run")
+
+
+@pytest.fixture(scope="session")
+def study_page(study_folder):
+    """The study's page."""
+    return write_report(study_folder).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -171,6 +171,59 @@ def test_the_chooser_shows_one_concept(browser, page):
     assert shown == ["neurons-3"]
 
 
+@pytest.fixture(scope="module")
+def study(study_folder):
+    return write_report(study_folder).as_uri()
+
+
+def test_every_choice_of_a_study_shows_one_panel_without_complaint(browser, study):
+    browser.open(study)
+    shown = browser.run(
+        """(() => {
+          const counts = {};
+          const visible = (one) => one.checkVisibility();
+          for (const name of new Set([...document.querySelectorAll('select')].map((one) => one.dataset.switch))) {
+            const group = [...document.querySelectorAll(`select[data-switch='${name}']`)];
+            const walk = (place) => {
+              if (place === group.length) {
+                const open = [...document.getElementById(name).children].filter(visible).map((one) => one.id);
+                (counts[name] ??= []).push(open.join());
+                return;
+              }
+              for (const option of group[place].options) {
+                group[place].value = option.value;
+                group[place].dispatchEvent(new Event('change'));
+                walk(place + 1);
+              }
+            };
+            walk(0);
+          }
+          return counts;
+        })()"""
+    )
+    sizes = {"ranking-panels": 3 * 2, "drop-panels": 3 * 2 * 2, "predictor-panels": 3 * 2, "prediction-panels": 2}
+    assert {name: len(set(panels)) for name, panels in shown.items()} == sizes
+    assert all(panel and "," not in panel for panels in shown.values() for panel in panels)
+    browser.run("document.querySelectorAll('[role=tab], summary').forEach((one) => one.click())")
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if url != study and not url.startswith("data:")] == []
+
+
+def test_a_square_of_a_study_names_its_data_set(browser, study):
+    browser.open(study)
+    browser.run("document.querySelector('#drops-0-0-accuracy tbody td').focus()")
+    press(browser, "ArrowRight")
+    text = browser.run("document.getElementById('tip').textContent")
+    assert text.startswith("good_set, data set moviesdrop ")
+    assert "answers became wrong (items " in text
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_study_never_scrolls_sideways(browser, study, width):
+    browser.open(study, width=width)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+
+
 def test_theme_follows_the_system_until_chosen(browser, page):
     scheme = "getComputedStyle(document.body).backgroundColor"
     browser.open(page)

@@ -19,6 +19,7 @@ from semprune.explain import explain, explain_parser
 from semprune.influential_command import influential, influential_parser
 from semprune.lightning_cli import run_lightning
 from semprune.prune_command import prune, prune_parser
+from semprune.recommend_command import recommend_from, recommend_parser
 from semprune.study_command import show_run, study, study_parser
 
 HELP = """usage: semprune COMMAND [options]
@@ -28,6 +29,7 @@ What pruning destroys in a language model, and in which neurons.
 the whole job
   study        fit, prune, evaluate, report: a grid in one YAML
   report       HTML page and tables of a study
+  recommend    which method and calibration set, for what must survive
 one step
   fit          learn the neuron x concept association
   test         score dense and pruned model on the same items; semantic loss
@@ -108,6 +110,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "prune": prune_parser,
     "study": study_parser,
     "report": report_parser,
+    "recommend": recommend_parser,
     "explain": explain_parser,
     "causal": causal_parser,
     "controls": controls_parser,
@@ -122,6 +125,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "prune": prune,
     "study": study,
     "report": _report,
+    "recommend": recommend_from,
     "explain": explain,
     "causal": causal,
     "controls": controls,

@@ -41,11 +41,12 @@ ROOMS: dict[str, set[str]] = {
     "explain": LEFT_OF_STUDY | {"report", "arguments"},
     "causal_command": LEFT_OF_STUDY | {"study", "arguments"},
     "study_command": {"errors", "study", "report", "arguments"},
+    "recommend_command": {"errors", "analysis", "report", "arguments"},
     "controls_command": LEFT_OF_STUDY | {"study", "arguments"},
     "influential_command": LEFT_OF_STUDY | {"study", "arguments"},
     "cli": LEFT_OF_STUDY
     | {"study", "report", "arguments", "lightning_cli", "prune_command", "explain", "causal_command", "study_command"}
-    | {"controls_command", "influential_command"},
+    | {"controls_command", "influential_command", "recommend_command"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

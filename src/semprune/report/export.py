@@ -14,6 +14,7 @@ from semprune.report.export_study import study_files
 from semprune.report.formats import p_value
 from semprune.report.labels import family_label
 from semprune.report.metrics import METRICS
+from semprune.report.prompts import prompt_table, prompts_text
 from semprune.report.schema import records
 from semprune.report.tables import PARTS, VERDICTS, family_table, headline_table, item_labels
 from semprune.report.text_tables import TextTable, files_of
@@ -71,7 +72,8 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     """Write ``tables/{scores,families,contrasts}.{csv,md,tex}`` in a run folder; each file is replaced atomically.
 
     ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics;
-    the contrasts hold each family against the others. A run with several calibration sets has more, see
+    the contrasts hold each family against the others. ``prompts`` is there where a data set was asked with several
+    wordings. A run with several calibration sets has more, see
     :func:`semprune.report.export_study.study_files`.
 
     Args:
@@ -93,6 +95,9 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
         **files_of("contrasts", contrasts, contrast_text(contrasts)),
         **study_files(run),
     }
+    prompts = prompt_table(run)
+    if len(prompts):
+        contents |= files_of("prompts", prompts, prompts_text(prompts))
     paths = {run.folder / "tables" / name: text for name, text in contents.items()}
     for path, text in paths.items():
         with atomic(path) as temporary:

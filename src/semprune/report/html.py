@@ -21,9 +21,11 @@ from semprune.report.layers import heatmaps
 from semprune.report.meanings import concept_quality, loss_chart, loss_details
 from semprune.report.neurons import concept_cards
 from semprune.report.pooling import is_crowded, pooled
+from semprune.report.prompts import prompt_table, prompts_text
 from semprune.report.provenance import provenance_groups
 from semprune.report.scores import perplexity_panel, score_panels
 from semprune.report.summary import findings
+from semprune.report.text_tables import TextTable
 
 # What each optional artefact gives the page, for the note that stands in its place.
 ABSENT = {
@@ -81,6 +83,7 @@ def render_report(run: RunArtefacts) -> str:
             findings=findings(run),
             panels=score_panels(shown),
             perplexity=perplexity_panel(shown),
+            prompts=_prompts(shown),
             calibration=calibration_section(run),
             loss=loss_chart(shown),
             loss_rows=loss_details(shown),
@@ -92,6 +95,12 @@ def render_report(run: RunArtefacts) -> str:
             absent={name: about for name, about in ABSENT.items() if getattr(run, name) is None},
         )
     )
+
+
+def _prompts(run: RunArtefacts) -> TextTable | None:
+    """Mean and spread over wordings; None where every data set has one."""
+    table = prompt_table(run)
+    return prompts_text(table) if len(table) else None
 
 
 @cache

@@ -1,0 +1,105 @@
+"""``semprune recommend``: which method and calibration set a study speaks for, given what must survive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from semprune.analysis import Drops, Recommendation, read_drops, recommend
+from semprune.analysis.drops import DROP_METRICS, EVERYTHING
+from semprune.arguments import Parser, command_parser
+from semprune.errors import CorruptArtefactError
+from semprune.report import load_run
+from semprune.report.artefacts import RERUN
+from semprune.report.formats import listed, p_value
+from semprune.report.labels import METHODS, amount_label
+from semprune.report.metrics import METRICS
+from semprune.report.schema import records
+
+
+def recommend_parser() -> Parser:
+    """The parser of the command."""
+    examples = [
+        "semprune recommend runs/calibration --for sentiment",
+        "semprune recommend runs/calibration --for all --metric auroc --sparsity 0.5",
+        "semprune recommend runs/calibration --for piqa --method wanda",
+    ]
+    parser = command_parser(
+        "recommend", "Which method and calibration set to take, with the evidence.", "RUN_DIR [options]", examples
+    )
+    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="run folder of a study")
+    parser.add_argument(
+        "--for", dest="target", default=EVERYTHING, help="what must survive: a family, a data set, or all"
+    )
+    parser.add_argument("--metric", choices=DROP_METRICS, default="accuracy", help="what its drop is measured by")
+    parser.add_argument("--sparsity", type=float, default=None, help="only this one")
+    parser.add_argument("--pattern", default=None, help="only this one: unstructured or N:M")
+    parser.add_argument("--method", default=None, help="only this one")
+    parser.add_argument("--top", type=int, default=8, help="rows of each table")
+    return parser
+
+
+def recommend_from(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        CorruptArtefactError: The run folder has no predictions.
+        SettingError: The study cannot answer, with what it can.
+    """
+    parsed = recommend_parser().parse_args(arguments)
+    run = load_run(parsed.run_dir)
+    if run.predictions is None:
+        raise CorruptArtefactError(parsed.run_dir / "predictions.parquet", "there is no such file", RERUN)
+    drops, console = read_drops(run.predictions, run.results, parsed.metric), Console()
+    for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
+        found = recommend(drops, parsed.target, sparsity=sparsity, pattern=pattern, method=parsed.method)
+        console.print(f"\n{_advice(found, amount_label(pattern, sparsity))}", soft_wrap=True, markup=False)
+        console.print(_table(found, parsed.top))
+
+
+def _amounts(drops: Drops, sparsity: float | None, pattern: str | None) -> list[tuple[float, str]]:
+    """What was asked for, or every amount of the study; an unknown one is left to say what there is."""
+    known = list(dict.fromkeys(zip(drops.cells["sparsity"], drops.cells["pattern"], strict=True)))
+    chosen = [each for each in known if sparsity in (None, each[0]) and pattern in (None, each[1])]
+    first = known[0]
+    return chosen or [(first[0] if sparsity is None else sparsity, first[1] if pattern is None else pattern)]
+
+
+def _advice(found: Recommendation, amount: str) -> str:
+    metric, best = METRICS[found.metric], records(found.table)[0]
+    tied = [_choice(row) for row in records(found.tied)]
+    draws = f"{found.seeds} draws" if found.seeds > 1 else "one draw"
+    text = (
+        f"For {found.target} at {amount}, by {metric.label} ({listed(found.datasets)}; {found.items} items; {draws} of "
+        f"each calibration set): {_choice(best)} drops least, {metric.number(best['drop'])} points "
+        f"{metric.interval(best['low'], best['high'])}."
+    )
+    if not tied:
+        return f"{text} Every other choice is clearly worse."
+    some = [*tied[:4], f"{len(tied) - 4} more"] if len(tied) > 4 else tied
+    return f"{text} Not clearly worse: {listed(some)}."
+
+
+def _choice(row: dict[str, object]) -> str:
+    method = METHODS.get(str(row["method"]), str(row["method"]))
+    return f"{method} with {row['calibration']}" if row["calibration"] else method
+
+
+def _table(found: Recommendation, top: int) -> Table:
+    metric = METRICS[found.metric]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("method", "calibration", "size"):
+        table.add_column(name, no_wrap=True)
+    for name in ("drop", "95 %", "behind the best", "95 %", "p (Holm)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for place, row in enumerate(records(found.table)[:top]):
+        size = f"{row['calibration_sequences']} x {row['calibration_length']}" if row["calibration"] else ""
+        behind = [metric.number(row["behind"]), metric.interval(row["behind_low"], row["behind_high"])]
+        table.add_row(
+            METHODS.get(row["method"], row["method"]), row["calibration"] or "none", size, metric.number(row["drop"]),
+            metric.interval(row["low"], row["high"]), *(behind if place else ["", ""]),
+            p_value(row["p_holm"]) if place else "",
+        )  # fmt: skip
+    return table

@@ -73,7 +73,11 @@ class Addresses:
 
     def items(self, dataset: str) -> str:
         """Name of what is measured on one data set."""
-        content = [ENGINE_VERSION, self.config.limit, self.config.token_budget, *self._declarations([dataset])]
+        config = self.config
+        content: list[object] = [ENGINE_VERSION, config.limit, config.token_budget, *self._declarations([dataset])]
+        asked = {"prompt": config.prompt, "shots": config.shots, "chat": config.chat}
+        if any(asked.values()):  # the first wording, zero-shot, is what the name says without
+            content.append(asked)
         return f"{dataset}-{content_hash(content)}"
 
     @property

@@ -6,6 +6,8 @@ from semprune.assets.catalogue import find_asset
 from semprune.attribution.further_losses import check_losses
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
+from semprune.data.prompts import find_prompts
+from semprune.data.settings import at_least
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.study.config import StudyConfig
@@ -40,6 +42,9 @@ def check(config: StudyConfig) -> None:
 def _check_names(config: StudyConfig) -> None:
     for name in (*config.datasets, *config.fit.datasets, *([config.causal.dataset] if config.causal else [])):
         dataset_spec(name)
+    for name in config.datasets:
+        find_prompts(dataset_spec(name), config.prompt)
+    at_least("shots", config.shots, 0)
     for sequences, length in config.sizes:
         for name in config.calibrations:
             CalibrationDataModule(name, sequences, length)

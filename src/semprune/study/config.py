@@ -118,6 +118,9 @@ class StudyConfig:
         datasets: Evaluated data sets.
         limit: Items of each; null for all.
         token_budget: Padded tokens of a scoring batch.
+        prompt: Name of a prompt that all data sets have, or all (every wording of each); null for the first of each.
+        shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
+        chat: Ask as a chat, with the tokenizer's own template.
         text: Held-out text for the perplexity.
         neurons_per_concept: Neuron cards of each concept.
         sentence_encoder: Package of the encoder that says how diverse and how alike texts are
@@ -146,6 +149,9 @@ class StudyConfig:
     )
     limit: int | None = 200
     token_budget: int = 4096
+    prompt: str | None = None
+    shots: int = 0
+    chat: bool = False
     text: TextConfig = field(default_factory=TextConfig)
     neurons_per_concept: int = 4
     sentence_encoder: str | None = None

@@ -66,14 +66,15 @@ def write_test(
     """
     backbone, dense = str(module.lm.fingerprint), module.outcomes["dense"]
     tables = {
-        "results": [measure.with_columns(dense.results(), Cell("dense"), backbone)],
-        "predictions": [measure.with_columns(dense.predictions, Cell("dense"), backbone)],
+        "results": [measure.with_columns(dense.results(), Cell("dense"), backbone).assign(calibrated=False)],
+        "predictions": [measure.with_columns(dense.predictions, Cell("dense"), backbone).assign(calibrated=False)],
     }
     for pruner in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
         if isinstance(pruner, PruningCallback) and pruner.report is not None:
             cell, outcome = _cell(pruner, trainer), module.outcomes[pruner.name]
-            tables["results"].append(measure.with_columns(outcome.results(dense), cell, backbone))
-            tables["predictions"].append(measure.with_columns(outcome.predictions, cell, backbone))
+            looked = {"calibrated": bool(cell.calibration)}
+            tables["results"].append(measure.with_columns(outcome.results(dense), cell, backbone).assign(**looked))
+            tables["predictions"].append(measure.with_columns(outcome.predictions, cell, backbone).assign(**looked))
             tables["sparsity"] = [measure.sparsity_table(pruner.report, module.lm, cell)]
             if module.learner is not None:
                 loss = measure.loss_table(outcome, dense, module.association(), pruner.report, module.lm)

@@ -67,7 +67,7 @@ class StudyData:
     @cached_property
     def datasets(self) -> dict[str, EncodedDataset]:
         """Encoded items of every data set."""
-        return {name: self._encode(name) for name in self.config.datasets}
+        return {name: self._encode(self._asked(name)) for name in self.config.datasets}
 
     @property
     def items_hash(self) -> str:
@@ -93,9 +93,14 @@ class StudyData:
             self.calibration(draw).setup()
         _ = self.datasets, self.documents, self.text
         if self.config.causal is not None:
-            self._encode(self.config.causal.dataset)
+            self._encode(load_items(self.config.causal.dataset, limit=self.config.limit))
 
-    def _encode(self, name: str) -> EncodedDataset:
-        items = tuple(load_items(name, limit=self.config.limit))
+    def _asked(self, name: str) -> list[Item]:
+        config, tokenizer = self.config, self.lm.tokenizer
+        return load_items(
+            name, limit=config.limit, prompt=config.prompt, shots=config.shots, chat=config.chat, tokenizer=tokenizer
+        )
+
+    def _encode(self, items: Sequence[Item]) -> EncodedDataset:
         encoded = [encode_item(self.lm.tokenizer, item, self.lm.max_length) for item in items]
-        return EncodedDataset(items, tuple(request for item in encoded for request in item.requests))
+        return EncodedDataset(tuple(items), tuple(request for item in encoded for request in item.requests))

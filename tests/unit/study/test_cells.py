@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from semprune.errors import ConfigurationError, EmptyStudyError, MixtureError, SettingError, UnknownCalibrationError
-from semprune.study.addresses import Addresses
+from semprune.data import hash_declaration
+from semprune.errors import (
+    ConfigurationError,
+    EmptyStudyError,
+    MixtureError,
+    SettingError,
+    UnknownCalibrationError,
+    UnknownPromptError,
+)
+from semprune.evaluation.engine import ENGINE_VERSION
+from semprune.study.addresses import Addresses, content_hash
 from semprune.study.cells import Cell, in_groups, pruned_cells, stated
 from semprune.study.checks import check
 from semprune.study.claims import claim
@@ -65,6 +74,21 @@ def test_each_part_depends_on_its_own_settings_only() -> None:
     assert addresses(limit=7).meaning == own.meaning != addresses(neurons_per_concept=9).meaning
     magnitude = Cell("magnitude", 0.5)
     assert addresses(statistics="dense").cell(magnitude) == own.cell(magnitude)
+
+
+def test_how_items_are_asked_names_them_only_where_it_is_not_the_first_wording_without_examples() -> None:
+    own = addresses()
+    content = [ENGINE_VERSION, own.config.limit, own.config.token_budget, hash_declaration("sst2")]
+    assert own.items("sst2") == f"sst2-{content_hash(content)}"  # stores of before these settings stay readable
+    asked = [addresses(**change).items("sst2") for change in ({"prompt": "all"}, {"shots": 2}, {"chat": True})]
+    assert len({own.items("sst2"), *asked}) == 4
+
+
+def test_a_prompt_that_a_data_set_lacks_and_negative_shots_are_refused() -> None:
+    with pytest.raises(UnknownPromptError, match="poem"):
+        check(StudyConfig(prompt="poem"))
+    with pytest.raises(SettingError, match="shots"):
+        check(StudyConfig(shots=-1))
 
 
 def test_a_claim_is_exclusive_and_free_once_its_owner_is_dead(tmp_path: Path) -> None:

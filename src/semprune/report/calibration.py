@@ -73,7 +73,7 @@ def calibration_section(run: RunArtefacts) -> CalibrationSection | None:
         heat=drop_heatmaps(run, study),
         spread=spread_text(study.spread),
         shares=shares_text(study.shares),
-        own_prompts=own_prompts_text(study.own_prompts) if len(study.own_prompts) else None,
+        own_prompts=_own_prompts(study),
         sizes=sizes_text(study.sizes) if len(study.sizes) else None,
         prediction=prediction_views(study),
         left_out=_left_out(study),
@@ -92,6 +92,12 @@ def _rankings(study: StudyTables, targets: list[str], metrics: list[str]) -> lis
                 evidence = f"{first['datasets']} data sets, {first['items']} items, {first['seeds']} draws of each set."
             views.append(RankingView(f"ranking-{place}-{metric}", label, evidence, ranking_text(rows).without(2)))
     return views
+
+
+def _own_prompts(study: StudyTables) -> TextTable | None:
+    """Against the mean of the other sets; single sets are in the files."""
+    rows = study.own_prompts[study.own_prompts["against"] == "mean of others"]
+    return own_prompts_text(rows) if len(rows) else None
 
 
 def _left_out(study: StudyTables) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from semprune.analysis.drops import CELL, stated_once
 from semprune.files import atomic
 from semprune.report.artefacts import RunArtefacts, loaded
 from semprune.report.calibration import calibration_section
@@ -79,7 +80,7 @@ def render_report(run: RunArtefacts) -> str:
             script=Markup(script),
             script_hash=digest,
             settings=shown.settings,
-            pooled=len(run.settings) if is_crowded(run) else 0,
+            pooled=_models(run) if is_crowded(run) else 0,
             findings=findings(run),
             panels=score_panels(shown),
             perplexity=perplexity_panel(shown),
@@ -91,7 +92,7 @@ def render_report(run: RunArtefacts) -> str:
             heatmaps=heatmaps(shown),
             concepts=concept_cards(shown),
             checks=causal_checks(run),
-            provenance=provenance_groups(run),
+            provenance=provenance_groups(shown),
             absent={name: about for name, about in ABSENT.items() if getattr(run, name) is None},
         )
     )
@@ -120,6 +121,12 @@ def backbone_names(run: RunArtefacts) -> str:
     if isinstance(recorded, dict) and isinstance(recorded.get("name"), str) and run.results["backbone"].nunique() == 1:
         return str(recorded["name"])
     return listed(list(dict.fromkeys(run.results["backbone"])))
+
+
+def _models(run: RunArtefacts) -> int:
+    """How many pruned models there are; one that looked at no calibration is stated for each, and counts once."""
+    once = stated_once(run.results[run.results["method"] != "dense"])
+    return len(once[CELL].drop_duplicates())
 
 
 def _subtitle(run: RunArtefacts) -> str:

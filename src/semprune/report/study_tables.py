@@ -94,6 +94,7 @@ def _has_choice(results: pd.DataFrame) -> bool:
 
 def _analysed(frames: Frames, results: pd.DataFrame, predictions: pd.DataFrame) -> StudyTables | None:
     results = results[results["dataset"].isin(predictions["dataset"]) | (results["metric"] == "perplexity")]
+    results = results[results["dense"].notna()]  # items of a single label have no AUROC
     metrics = [metric for metric in DROP_METRICS if metric in set(results["metric"])]
     every = {metric: _in_usual_order(read_drops(predictions, results, metric)) for metric in metrics}
     calibrated = {metric: calibrated_only(drops) for metric, drops in every.items()}

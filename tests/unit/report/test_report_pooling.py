@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from semprune.report import load_run, terminal_table
+from semprune.report import load_run, terminal_table, write_report
 from semprune.report.pooling import is_crowded, pooled
 
 
@@ -66,3 +66,10 @@ def test_the_terminal_s_table_of_many_has_a_row_per_method_and_amount(crowded):
     assert "Wanda 50 %" in text
     assert "means of 31 pruned models" in " ".join(text.split())
     assert sum("Wanda" in line for line in text.splitlines()) == 1
+
+
+def test_the_page_of_a_crowded_run_shows_means_and_says_so(crowded):
+    page = write_report(crowded).read_text(encoding="utf-8")
+    assert "The run holds 31 pruned models." in page
+    assert "Wanda\u00a050\u00a0%</td>" in page
+    assert "set07" not in page.split('id="tasks"')[1]  # only the subtitle names the calibration sets

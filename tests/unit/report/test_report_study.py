@@ -228,6 +228,16 @@ def test_without_perplexity_and_mass_the_sparsity_is_what_is_known(change):
     assert set(run.study.predictors["predictor"]) >= {"sparsity", "xsl", "wsl", "minilm_cosine", "distinct_2"}
 
 
+def test_a_data_set_whose_dense_score_is_undefined_is_left_out(change):
+    def undefined(table):
+        hit = (table["metric"] == "auroc") & (table["dataset"] == "movies")
+        return table.assign(dense=table["dense"].mask(hit), value=table["value"].mask(hit))
+
+    run = load_run(change(results=undefined))
+    assert [one.name for one in run.study.drops["auroc"].datasets] == ["sst2"]
+    assert [one.name for one in run.study.drops["accuracy"].datasets] == ["sst2", "movies", "piqa", "copa"]
+
+
 def test_mean_drop_by_size(run):
     drops = run.study.drops["accuracy"]
     assert len(size_table(drops)) == 0

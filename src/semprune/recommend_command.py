@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +16,7 @@ from semprune.report import load_run
 from semprune.report.artefacts import RERUN
 from semprune.report.formats import listed, p_value
 from semprune.report.labels import METHODS, amount_label
-from semprune.report.metrics import METRICS
+from semprune.report.metrics import METRICS, Metric
 from semprune.report.schema import records
 
 
@@ -72,8 +73,8 @@ def _advice(found: Recommendation, amount: str) -> str:
     tied = [_choice(row) for row in records(found.tied)]
     draws = f"{found.seeds} draws" if found.seeds > 1 else "one draw"
     text = (
-        f"For {found.target} at {amount}, by {metric.label} ({listed(found.datasets)}; {found.items} items; {draws} of "
-        f"each calibration set): {_choice(best)} drops least, {metric.number(best['drop'])} points "
+        f"For {found.target} at {amount}, by {_lower(metric)} ({listed(found.datasets)}; {found.items} items; {draws} "
+        f"of each calibration set): {_choice(best)} drops least, {metric.number(best['drop'])} points "
         f"{metric.interval(best['low'], best['high'])}."
     )
     if not tied:
@@ -82,24 +83,36 @@ def _advice(found: Recommendation, amount: str) -> str:
     return f"{text} Not clearly worse: {listed(some)}."
 
 
+def _lower(metric: Metric) -> str:
+    return metric.label if metric.label.isupper() else metric.label.lower()
+
+
 def _choice(row: dict[str, object]) -> str:
     method = METHODS.get(str(row["method"]), str(row["method"]))
     return f"{method} with {row['calibration']}" if row["calibration"] else method
 
 
 def _table(found: Recommendation, top: int) -> Table:
-    metric = METRICS[found.metric]
+    metric, rows = METRICS[found.metric], records(found.table)
+    sizes = {_size(row) for row in rows if row["calibration"]}
+    names = ["method", "calibration", *(["size"] if len(sizes) > 1 else [])]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("method", "calibration", "size"):
+    for name in names:
         table.add_column(name, no_wrap=True)
-    for name in ("drop", "95 %", "behind the best", "95 %", "p (Holm)"):
+    for name in ("drop, 95 %", "behind the best", "p (Holm)"):
         table.add_column(name, justify="right", no_wrap=True)
-    for place, row in enumerate(records(found.table)[:top]):
-        size = f"{row['calibration_sequences']} x {row['calibration_length']}" if row["calibration"] else ""
-        behind = [metric.number(row["behind"]), metric.interval(row["behind_low"], row["behind_high"])]
-        table.add_row(
-            METHODS.get(row["method"], row["method"]), row["calibration"] or "none", size, metric.number(row["drop"]),
-            metric.interval(row["low"], row["high"]), *(behind if place else ["", ""]),
-            p_value(row["p_holm"]) if place else "",
-        )  # fmt: skip
+    for place, row in enumerate(rows[:top]):
+        choice = [METHODS.get(row["method"], row["method"]), row["calibration"] or "none"]
+        choice += [_size(row)] if len(sizes) > 1 else []
+        table.add_row(*choice, *(_figures(row, metric) if place else [_figures(row, metric)[0], "", ""]))
     return table
+
+
+def _size(row: dict[str, object]) -> str:
+    return f"{row['calibration_sequences']} x {row['calibration_length']}" if row["calibration"] else ""
+
+
+def _figures(row: dict[str, Any], metric: Metric) -> list[str]:
+    drop = f"{metric.number(row['drop'])} {metric.interval(row['low'], row['high'])}"
+    behind = f"{metric.number(row['behind'])} {metric.interval(row['behind_low'], row['behind_high'])}"
+    return [drop, behind, p_value(row["p_holm"])]

@@ -112,9 +112,12 @@ def _unseen(groups: np.ndarray, predict: Callable[[np.ndarray], Vector]) -> Vect
 
 
 def _features(table: pd.DataFrame, predictors: Sequence[str]) -> Float[np.ndarray, "rows features"]:
-    """Headroom, and its products with standardised predictors; a predictor that a row lacks counts as its mean."""
+    """Headroom, and its products with standardised predictors; a predictor that a row lacks counts as its mean.
+
+    Predictors end at two standard deviations: a drop ends at guessing, however far the perplexity goes.
+    """
     values = table[list(predictors)]
-    standard = ((values - values.mean()) / values.std(ddof=0).replace(0, 1)).fillna(0.0).to_numpy()
+    standard = ((values - values.mean()) / values.std(ddof=0).replace(0, 1)).clip(-2, 2).fillna(0.0).to_numpy()
     headroom = table["headroom"].to_numpy()[:, None]
     return np.hstack([headroom, headroom * standard])
 

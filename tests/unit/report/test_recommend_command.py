@@ -1,0 +1,58 @@
+"""``semprune recommend`` on the planted study."""
+
+import pytest
+from tests.unit.report.study_run import build_study
+
+from semprune.cli import main
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    return build_study(tmp_path_factory.mktemp("recommend") / "run")
+
+
+def said(capsys, *arguments):
+    status = main(["recommend", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, " ".join((captured.out + captured.err).split())
+
+
+def test_it_names_the_planted_best_and_its_ties_at_every_sparsity(planted, capsys):
+    status, text = said(capsys, planted, "--for", "sentiment")
+    assert status == 0
+    assert "For sentiment at 30 %, by accuracy (sst2 and movies; 800 items; 2 draws of each calibration set)" in text
+    first = text.split("drops least")[0]
+    assert "Wanda with good_set" in first or "Wanda with sentiment_prompts" in first
+    assert "Not clearly worse: Wanda with" in text
+    assert "For sentiment at 50 %" in text
+    assert "Magnitude none" in text  # at 50 % it is in the table, without a calibration set
+
+
+def test_one_sparsity_and_few_rows(planted, capsys):
+    _, text = said(capsys, planted, "--for", "piqa", "--sparsity", "0.5", "--top", "2", "--metric", "accuracy")
+    assert "at 30 %" not in text
+    assert "Wanda with good_set drops least" in text
+    assert "Magnitude none" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--for", "poetry"], "SettingError: target must be one of all, sentiment, reasoning"),
+        (["--sparsity", "0.4"], "SettingError: sparsity must be one of the study's: 0.3, 0.5"),
+        (["--pattern", "2:4"], "SettingError: pattern must be one of the study's: unstructured"),
+        (["--method", "owl"], "SettingError: method must be one of the study's"),
+    ],
+)
+def test_what_the_study_cannot_answer_is_one_line(planted, capsys, arguments, message):
+    status, text = said(capsys, planted, *arguments)
+    assert status == 2
+    assert message in text
+
+
+def test_a_run_without_predictions_says_what_to_do(planted, capsys, tmp_path):
+    (tmp_path / "results.parquet").write_bytes((planted / "results.parquet").read_bytes())
+    status, text = said(capsys, tmp_path)
+    assert status == 2
+    assert "predictions.parquet" in text
+    assert "Run `semprune study`" in text

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from semprune.report.artefacts import RunArtefacts
 from semprune.report.formats import TIMES, number
-from semprune.report.labels import family_label
 from semprune.report.metrics import METRICS
 from semprune.report.pooling import is_crowded, pooled
 from semprune.report.schema import records
@@ -36,12 +35,12 @@ def settings_table(run: RunArtefacts) -> Table:
     caption = "mean drop in points over a family's data sets with its 95 % interval; ▼ clearly worse, ▲ clearly better"
     if crowded:
         caption += f"; means of {len(run.settings)} pruned models over calibration sets and draws"
-    table = Table(title="What pruning cost", caption=caption, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(title="What pruning cost", caption=caption, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("pruned", no_wrap=True)
     for name in names:
         metric = METRICS[families.loc[families["family"] == name, "metric"].iloc[0]]
-        table.add_column(f"{family_label(name)}\n{metric.short}", no_wrap=True)
-    table.add_column("Perplexity", justify="right", no_wrap=True)
+        table.add_column(f"{name.capitalize()}\n{metric.short}", no_wrap=True)
+    table.add_column("Perpl.", justify="right", no_wrap=True)
     texts = headline[headline["family"] == "language_modelling"]
     for setting in shown.settings:
         own = {row["family"]: row for row in records(families[families["setting"] == setting.label])}
@@ -53,7 +52,7 @@ def settings_table(run: RunArtefacts) -> Table:
 def _drop(row: dict[str, Any]) -> Text:
     metric = METRICS[row["metric"]]
     interval = metric.interval(row["damage_low"], row["damage_high"])
-    text = f"{metric.number(row['damage']):>5} {interval} {VERDICTS[row['verdict']]}".rstrip()
+    text = f"{metric.number(row['damage'])} {VERDICTS[row['verdict']]}\n{interval}"
     return Text(text, _STYLES[row["verdict"]])
 
 

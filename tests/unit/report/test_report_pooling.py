@@ -60,7 +60,7 @@ def normal(z):
 
 def test_the_terminal_s_table_of_many_has_a_row_per_method_and_amount(crowded):
     run, buffer = load_run(crowded), io.StringIO()
-    Console(file=buffer, width=120).print(terminal_table(run))
+    Console(file=buffer, width=80).print(terminal_table(run))
     text = buffer.getvalue()
     assert "…" not in text
     assert "Wanda 50 %" in text

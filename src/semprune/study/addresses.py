@@ -9,10 +9,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from semprune.backbones import Backbone
-from semprune.data import calibration_spec, hash_declaration
+from semprune.data import calibration_spec, dataset_spec, hash_declaration
 from semprune.data.mixtures import parse_mixture
+from semprune.data.prompts import find_prompts
 from semprune.evaluation.engine import ENGINE_VERSION
 from semprune.study.cells import Cell
 from semprune.study.config import StudyConfig
@@ -43,15 +45,18 @@ class Addresses:
     Attributes:
         config: The study.
         backbone: Fingerprint and dtype of its model.
+        template: Its tokenizer's chat template, which the fingerprint of the weights does not cover.
     """
 
     config: StudyConfig
     backbone: tuple[str, str, str]
+    template: str = ""
 
     @classmethod
     def of(cls, config: StudyConfig, lm: Backbone) -> Addresses:
         """Addresses of a study of a loaded backbone."""
-        return cls(config, (str(lm.fingerprint), lm.fingerprint.weights_sha256, str(lm.dtype)))
+        backbone = (str(lm.fingerprint), lm.fingerprint.weights_sha256, str(lm.dtype))
+        return cls(config, backbone, str(lm.tokenizer.chat_template))
 
     @property
     def store(self) -> Path:
@@ -75,7 +80,7 @@ class Addresses:
         """Name of what is measured on one data set."""
         config = self.config
         content: list[object] = [ENGINE_VERSION, config.limit, config.token_budget, *self._declarations([dataset])]
-        asked = {"prompt": config.prompt, "shots": config.shots, "chat": config.chat}
+        asked = self._asked(dataset)
         if any(asked.values()):  # the first wording, zero-shot, is what the name says without
             content.append(asked)
         return f"{dataset}-{content_hash(content)}"
@@ -91,6 +96,12 @@ class Addresses:
         """Name of what is measured with the association."""
         content = [self.fit.name, self.config.neurons_per_concept, *sorted(self.config.losses)]
         return f"meaning-{content_hash(content)}"
+
+    def _asked(self, dataset: str) -> dict[str, Any]:
+        config, spec = self.config, dataset_spec(dataset)
+        is_first = find_prompts(spec, config.prompt) == find_prompts(spec, None)  # by its name, or the only one of all
+        asked: dict[str, Any] = {"prompt": None if is_first else config.prompt, "shots": config.shots}
+        return asked | {"chat": config.chat and [self.template]}
 
     def _declarations(self, datasets: list[str]) -> list[str]:
         return [hash_declaration(name) for name in datasets]

@@ -66,15 +66,14 @@ def write_test(
     """
     backbone, dense = str(module.lm.fingerprint), module.outcomes["dense"]
     tables = {
-        "results": [measure.with_columns(dense.results(), Cell("dense"), backbone).assign(calibrated=False)],
-        "predictions": [measure.with_columns(dense.predictions, Cell("dense"), backbone).assign(calibrated=False)],
+        "results": [measure.with_columns(dense.results(), Cell("dense"), backbone)],
+        "predictions": [measure.with_columns(dense.predictions, Cell("dense"), backbone)],
     }
     for pruner in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
         if isinstance(pruner, PruningCallback) and pruner.report is not None:
             cell, outcome = _cell(pruner, trainer), module.outcomes[pruner.name]
-            looked = {"calibrated": bool(cell.calibration)}
-            tables["results"].append(measure.with_columns(outcome.results(dense), cell, backbone).assign(**looked))
-            tables["predictions"].append(measure.with_columns(outcome.predictions, cell, backbone).assign(**looked))
+            tables["results"].append(measure.with_columns(outcome.results(dense), cell, backbone))
+            tables["predictions"].append(measure.with_columns(outcome.predictions, cell, backbone))
             tables["sparsity"] = [measure.sparsity_table(pruner.report, module.lm, cell)]
             if module.learner is not None:
                 loss = measure.loss_table(outcome, dense, module.association(), pruner.report, module.lm)
@@ -82,9 +81,16 @@ def write_test(
                     tables["semantic_loss"] = [measure.with_columns(loss, cell, backbone)]
     tables |= {name: [table] for name, table in (further or {}).items()}
     for name, parts in tables.items():
-        write_parquet(folder / f"{name}.parquet", pd.concat(parts, ignore_index=True))
+        write_parquet(folder / f"{name}.parquet", _with_calibrated(pd.concat(parts, ignore_index=True)))
     write_json(folder / "provenance.json", clock.record() | _about(module, trainer))
     return folder
+
+
+def _with_calibrated(table: pd.DataFrame) -> pd.DataFrame:
+    """Say whether the method looked at the calibration, where a study's tables say it: behind the cell's columns."""
+    place = 1 + len(Cell("dense").columns)
+    table.insert(place, "calibrated", table["calibration"] != "")  # one model: named only where it was looked at
+    return table
 
 
 def _about(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -80,8 +81,30 @@ def test_how_items_are_asked_names_them_only_where_it_is_not_the_first_wording_w
     own = addresses()
     content = [ENGINE_VERSION, own.config.limit, own.config.token_budget, hash_declaration("sst2")]
     assert own.items("sst2") == f"sst2-{content_hash(content)}"  # stores of before these settings stay readable
-    asked = [addresses(**change).items("sst2") for change in ({"prompt": "all"}, {"shots": 2}, {"chat": True})]
-    assert len({own.items("sst2"), *asked}) == 4
+    changes = ({"prompt": "all"}, {"prompt": "review"}, {"shots": 2}, {"chat": True})
+    asked = [addresses(**change).items("sst2") for change in changes]
+    assert len({own.items("sst2"), *asked}) == 5
+
+
+def test_addresses_of_a_default_study_are_what_they_were_before_there_were_such_settings() -> None:
+    # Written down from a checkout without prompt, shots and chat; the declaration and the engine are held fixed.
+    with patch.multiple("semprune.study.addresses", ENGINE_VERSION=1, hash_declaration=lambda name: f"of {name}"):
+        for own in (addresses(), addresses(prompt=None, shots=0, chat=False)):
+            assert own.items("sst2") == "sst2-41459ba32e25"
+            assert own.items("piqa") == "piqa-c02debfbeac3"
+            assert own.meaning == "meaning-d81bd16a8d92"
+
+
+def test_the_first_prompt_by_its_name_and_the_only_one_of_all_are_measured_once() -> None:
+    own = addresses()
+    assert addresses(prompt="harness").items("sst2") == own.items("sst2")
+    assert addresses(prompt="all").items("piqa") == own.items("piqa")  # which has one wording
+
+
+def test_the_chat_template_names_what_is_asked_as_a_chat_and_nothing_else() -> None:
+    plain, chat = (replace(StudyConfig(store="store"), chat=chat) for chat in (False, True))
+    assert Addresses(chat, BACKBONE, "a").items("sst2") != Addresses(chat, BACKBONE, "b").items("sst2")
+    assert Addresses(plain, BACKBONE, "a").items("sst2") == Addresses(plain, BACKBONE, "b").items("sst2")
 
 
 def test_a_prompt_that_a_data_set_lacks_and_negative_shots_are_refused() -> None:

@@ -1,0 +1,122 @@
+"""How a study and ``semprune test`` ask, from their YAML: every wording of a data set, as a chat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from tests.integration.small_study import run, write_study
+from tests.integration.tiny import tiny_backbone
+
+from semprune.data import dataset_spec
+
+# Reasons as in test_study.py.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*logging interval.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
+]
+TEMPLATE = "{% for turn in messages %}{{ turn.content }}{% endfor %}|"
+SMALL = {"limit": 8, "causal": None, "losses": []}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("asked")
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> Path:
+    """A study without the keys."""
+    assert run(folder, ["study", "--config", str(write_study(folder, folder / "plain", **SMALL))]) == 0
+    return folder / "plain"
+
+
+@pytest.fixture(scope="module")
+def talking(folder: Path, plain: Path) -> Path:
+    """The same weights with a tokenizer that has a chat template."""
+    lm = tiny_backbone()
+    lm.tokenizer.chat_template = TEMPLATE
+    lm.model.save_pretrained(folder / "talking")
+    lm.tokenizer.save_pretrained(folder / "talking")
+    return folder / "talking"
+
+
+@pytest.fixture(scope="module")
+def chat(folder: Path, plain: Path, talking: Path) -> Path:
+    """Every wording of sst2 as a chat, on the store of the study without the keys."""
+    asked = {"prompt": "all", "chat": True, "datasets": ["sst2"], "backbone": {"name": str(talking)}}
+    config = write_study(folder, folder / "chat", **SMALL, **asked, store=str(plain / "store"))
+    assert run(folder, ["study", "--config", str(config)]) == 0
+    return folder / "chat"
+
+
+def test_every_wording_of_a_study_is_scored_as_a_chat(chat: Path) -> None:
+    results = pd.read_parquet(chat / "results.parquet")
+    own = results[(results["dataset"] == "sst2") & (results["metric"] == "accuracy")]
+    wordings = {f"{prompt.name}+chat" for prompt in dataset_spec("sst2").prompts}
+    scored = own.groupby("prompt")["method"].apply(set)
+    assert set(scored.index) == wordings
+    assert all(methods == {"dense", "magnitude", "wanda"} for methods in scored)
+    assert own["n"].eq(8).all()
+
+
+def test_the_report_sums_up_what_the_results_say_of_each_wording(chat: Path) -> None:
+    results = pd.read_parquet(chat / "results.parquet")
+    spread = pd.read_csv(chat / "tables" / "prompts.csv")
+    assert len(spread) == 2  # magnitude and Wanda
+    for row, method in zip(spread.itertuples(), ("magnitude", "wanda"), strict=True):
+        own = results[(results["method"] == method) & (results["metric"] == row.metric)]
+        drops = -own[own["dataset"] == "sst2"].set_index("prompt")["difference"]
+        assert (row.dataset, row.prompts) == ("sst2", 3)
+        assert (row.damage, row.lowest, row.highest) == pytest.approx((drops.mean(), drops.min(), drops.max()))
+        assert drops[row.lowest_prompt] == pytest.approx(drops.min())
+    scores = (chat / "tables" / "scores.md").read_text(encoding="utf-8")
+    assert "| sst2 (review+chat) |" in scores
+    page = (chat / "report.html").read_text(encoding="utf-8")
+    assert "How much hangs on the wording" in page
+    assert "sst2 (review+chat)" in page.replace("<wbr>", "")
+
+
+def test_what_was_measured_without_the_keys_stays_readable(folder: Path, plain: Path, chat: Path) -> None:
+    before = (plain / "results.parquet").read_bytes()
+    measured = {path: path.stat().st_mtime_ns for path in plain.glob("store/cells/*/results-*.parquet")}
+    assert len(measured) == 3 * 3  # sst2, movie_reviews and sst2 as a chat of three models
+    assert run(folder, ["study", "--config", str(folder / "plain.yaml")]) == 0
+    assert {path: path.stat().st_mtime_ns for path in plain.glob("store/cells/*/results-*.parquet")} == measured
+    assert (plain / "results.parquet").read_bytes() == before
+
+
+def test_a_chat_without_a_template_costs_no_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_study(folder, folder / "silent", **SMALL, chat=True)
+    assert run(folder, ["study", "--config", str(config)]) == 2
+    assert "no chat template" in capsys.readouterr().err
+    assert not (folder / "silent" / "association.safetensors").exists()
+
+
+def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(folder: Path, plain: Path, talking: Path) -> None:
+    data = {"datasets": ["sst2"], "limit": 4, "chat": True, "prompt": "review", "calibration_sequences": 4,
+            "calibration_length": 16, "documents": ["movie_reviews", "bbc_news"], "document_length": 32}  # fmt: skip
+    logger = {"class_path": "CSVLogger", "init_args": {"save_dir": str(folder / "logs")}}
+    settings = {
+        "backbone": {"name": str(talking)},
+        "data": {"class_path": "EvaluationDataModule", "init_args": data},
+        "trainer": {"accelerator": "cpu", "devices": 1, "default_root_dir": str(folder), "logger": logger},
+    }
+    config = folder / "test.yaml"
+    (checkpoint,) = plain.glob("store/fit/*/fit.ckpt")
+    for callback, looked in (("Wanda", True), ("Magnitude", False)):
+        settings["trainer"]["callbacks"] = [{"class_path": callback}]
+        config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        assert run(folder, ["test", "--config", str(config), "--ckpt_path", str(checkpoint)]) == 0
+        newest = max((folder / "logs").rglob("results.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        for name in ("results", "predictions", "sparsity", "semantic_loss"):
+            table = pd.read_parquet(newest.with_name(f"{name}.parquet"))
+            assert table.columns[8] == "calibrated"  # where a study's tables have it
+            assert table.loc[table["method"] == callback.lower(), "calibrated"].eq(looked).all()
+            assert not table.loc[table["method"] == "dense", "calibrated"].any()
+        assert set(pd.read_parquet(newest)["prompt"]) == {"review+chat"}

@@ -22,7 +22,7 @@ from semprune.errors import SettingError, UnpairedPredictionsError
 CELL = ["backbone", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length",
         "seed", "calibrated"]  # fmt: skip
 ITEM = ["dataset", "prompt", "item_id"]
-STATED = (*ITEM, "metric", "matrix", "concept", "level", "layer")  # what else tells the rows of a table apart
+STATED = (*ITEM, "metric", "matrix", "concept", "level", "layer", "neuron")  # what else tells the rows of a table apart
 DROP_METRICS = ("accuracy", "auroc")
 EVERYTHING = "all"
 """The target that stands for all families."""

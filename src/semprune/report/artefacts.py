@@ -42,6 +42,9 @@ class RunArtefacts:
         neuron_activations: Activation of each neuron, dense and pruned.
         word_activations: Activation of a concept's neurons at each of its words, dense and pruned.
         causal: Scores with chosen neurons ablated.
+        readout_loss: How much worse each concept is read back from its neurons; measured on request.
+        causal_loss: What the change at each concept's tokens does to the model; measured on request.
+        causal_neurons: The neurons through which it does that.
         predictions: Answers per item, dense and pruned.
         task_concepts: Which concepts are a data set's own.
         calibration: Diversity of the calibration sequences, and their likeness to each data set.
@@ -60,6 +63,9 @@ class RunArtefacts:
     neuron_activations: pd.DataFrame | None
     word_activations: pd.DataFrame | None
     causal: pd.DataFrame | None
+    readout_loss: pd.DataFrame | None
+    causal_loss: pd.DataFrame | None
+    causal_neurons: pd.DataFrame | None
     predictions: pd.DataFrame | None
     task_concepts: pd.DataFrame | None
     calibration: pd.DataFrame | None

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semprune.analysis.drops import DatasetDrops, Weights, stated_once
+from semprune.analysis.drops import CELL, DatasetDrops, Weights, stated_once
 from semprune.report.artefacts import RunArtefacts
-from semprune.report.formats import listed, number
+from semprune.report.formats import listed, number, percent
 from semprune.report.meanings import overall_loss
+from semprune.report.schema import records
 from semprune.report.study_tables import StudyTables
 
 EXAMPLES = 2
@@ -31,6 +32,7 @@ class Behind:
         self._drops = study.drops.get("accuracy")
         self._items = _item_names(run.predictions) if run.predictions is not None else {}
         self._loss = stated_once(overall_loss(run)) if run.semantic_loss is not None else None
+        self._kept = kept_shares(run)
         self._lost: dict[tuple[object, ...], list[str]] = {}
 
     def flips(self, dataset: str, wanted: Filter) -> list[str]:
@@ -47,7 +49,7 @@ class Behind:
         return [f"{text}{examples}, {number((drops < 0).sum(), 0)} right"]
 
     def lost(self, wanted: Filter, calibration: str) -> list[str]:
-        """The two concepts with the largest excess semantic loss in these models."""
+        """The two concepts with the largest excess semantic loss in these models, each with its hardest-hit neuron."""
         key = (*wanted.values(), calibration)
         if key not in self._lost:
             self._lost[key] = self._hardest(wanted | {"calibration": calibration})
@@ -56,9 +58,28 @@ class Behind:
     def _hardest(self, wanted: Filter) -> list[str]:
         if self._loss is None:
             return []
-        means = self._loss[chosen(self._loss, wanted)].groupby("label")["xsl"].mean().nlargest(EXAMPLES)
-        named = [f"{label} {number(100 * value)}" for label, value in means.items()]
+        means = self._loss[chosen(self._loss, wanted)].groupby(["concept", "label"])["xsl"].mean().nlargest(EXAMPLES)
+        kept = self._kept[chosen(self._kept, wanted)].groupby(["concept", "neuron"])["kept"].mean().reset_index()
+        rows = records(means.reset_index())
+        named = [f"{row['label']} {number(100 * row['xsl'])}{_hit(kept, row['concept'])}" for row in rows]
         return [f"largest excess semantic loss: {listed(named)}"] if named else []
+
+
+def kept_shares(run: RunArtefacts) -> pd.DataFrame:
+    """Share of its activation that each neuron of a concept keeps, per pruned model; empty where not measured."""
+    if run.neuron_activations is None:
+        return pd.DataFrame(columns=[*CELL, "concept", "neuron", "kept"])
+    table = stated_once(run.neuron_activations)
+    return table.assign(kept=table["pruned"] / table["dense"].where(table["dense"] != 0))
+
+
+def _hit(kept: pd.DataFrame, concept: str) -> str:
+    own = kept[(kept["concept"] == concept) & kept["kept"].notna()]
+    hit = [
+        f" (neuron {row['neuron']} keeps {percent(row['kept'])} of its activation)"
+        for row in records(own.nsmallest(1, "kept"))
+    ]
+    return "".join(hit)
 
 
 def _item_names(predictions: pd.DataFrame) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from semprune.report.artefacts import RunArtefacts, loaded
 from semprune.report.contrasts import contrast_table
 from semprune.report.export_study import study_files
 from semprune.report.formats import p_value
+from semprune.report.further_losses import causal_text, readout_text
 from semprune.report.labels import family_label
 from semprune.report.metrics import METRICS
 from semprune.report.prompts import prompt_table, prompts_text
@@ -73,8 +74,8 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
 
     ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics;
     the contrasts hold each family against the others. ``prompts`` is there where a data set was asked with several
-    wordings. A run with several calibration sets has more, see
-    :func:`semprune.report.export_study.study_files`.
+    wordings, ``readout_loss`` and ``causal_loss`` where a study asked for these losses. A run with several calibration
+    sets has more, see :func:`semprune.report.export_study.study_files`.
 
     Args:
         run_dir: A run folder, or what :func:`semprune.report.artefacts.load_run` read of one.
@@ -95,6 +96,9 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
         **files_of("contrasts", contrasts, contrast_text(contrasts)),
         **study_files(run),
     }
+    for name, table in (("readout_loss", readout_text(run)), ("causal_loss", causal_text(run))):
+        if table is not None:
+            contents |= files_of(name, getattr(run, name), table)
     prompts = prompt_table(run)
     if len(prompts):
         contents |= files_of("prompts", prompts, prompts_text(prompts))

@@ -17,6 +17,7 @@ from semprune.report.artefacts import RunArtefacts, loaded
 from semprune.report.calibration import calibration_section
 from semprune.report.causal import causal_checks
 from semprune.report.formats import listed
+from semprune.report.further_losses import causal_text, readout_text
 from semprune.report.labels import METHODS
 from semprune.report.layers import heatmaps
 from semprune.report.meanings import concept_quality, loss_chart, loss_details
@@ -42,6 +43,8 @@ ABSENT = {
     "calibration": "how diverse each calibration set is, and how like each data set",
     "provenance": "what made this run",
 }
+
+FURTHER = {"readout-loss": readout_text, "causal-loss": causal_text}
 
 
 def write_report(run_dir: Path | RunArtefacts) -> Path:
@@ -88,6 +91,7 @@ def render_report(run: RunArtefacts) -> str:
             calibration=calibration_section(run),
             loss=loss_chart(shown),
             loss_rows=loss_details(shown),
+            further=[(key, table) for key, make in FURTHER.items() if (table := make(shown))],
             quality=concept_quality(run),
             heatmaps=heatmaps(shown),
             concepts=concept_cards(shown),

@@ -16,6 +16,8 @@ from semprune.report.schema import SCHEMAS, SETTING_TABLES
 MOST_SETTINGS = 24
 """With more pruned models than these no table of all of them can be read; each is in the CSV files."""
 
+_OF_SINGLE: dict[str, Any] = {"predictions": None, "causal_neurons": None}
+"""Items, and a model's choice of neurons: no means of these."""
 _NO_DRAW: dict[str, Any] = {"calibration": "", "calibration_sequences": 0, "calibration_length": 0, "seed": 0}
 
 
@@ -32,14 +34,16 @@ def pooled(run: RunArtefacts) -> RunArtefacts:
     not. p values are the normal ones of the averaged intervals.
     """
     frames: dict[str, Any] = {
-        name: _pooled_frame(frame, name) for name in SETTING_TABLES if (frame := getattr(run, name)) is not None
+        name: _pooled_frame(frame, name)
+        for name in SETTING_TABLES
+        if name not in _OF_SINGLE and (frame := getattr(run, name)) is not None
     }
     results = frames["results"]
     results["p"] = _p(results)
     varying = varying_columns(results)
     for frame in frames.values():
         frame["setting"] = setting_labels(frame, varying)
-    return replace(run, settings=settings_of(results), predictions=None, **frames)  # items are of single models
+    return replace(run, settings=settings_of(results), **frames, **_OF_SINGLE)
 
 
 def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -13,6 +13,11 @@ _SETTING = {
 }  # fmt: skip
 _CONCEPT = {"concept": "text", "level": "text"}
 
+
+def _with_ends(name: str) -> dict[str, str]:
+    return {name: "number", f"{name}_low": "number", f"{name}_high": "number"}
+
+
 SCHEMAS: dict[str, dict[str, str]] = {
     "results": {
         "backbone": "text", **_SETTING, "dataset": "text", "family": "text", "prompt": "text", "metric": "text",
@@ -51,6 +56,15 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "difference": "number", "p": "number", "excess": "number", "excess_low": "number", "excess_high": "number",
         "excess_p": "number",
     },
+    "readout_loss": {
+        **_SETTING, **_CONCEPT, "ap_dense": "number", "ap_pruned": "number", **_with_ends("loss_frozen"),
+        **_with_ends("loss_refit"), **_with_ends("moved"), "n_documents": "integer",
+    },
+    "causal_loss": {
+        **_SETTING, **_CONCEPT, "layer": "integer", **_with_ends("change"), "own_change": "number",
+        "own_low": "number", "own_high": "number", "n_tokens": "integer",
+    },
+    "causal_neurons": {**_SETTING, "concept": "text", "neuron": "text", "layer": "integer", "change": "number"},
     "predictions": {
         "backbone": "text", **_SETTING, "dataset": "text", "prompt": "text", "item_id": "text", "document_id": "text",
         "label": "integer", "prediction": "integer", "scores": "numbers",
@@ -66,6 +80,7 @@ OPTIONAL_COLUMNS: dict[str, dict[str, str]] = {
     "results": {"calibrated": "flag"},
     "predictions": {"calibrated": "flag"},
     "sparsity": {"backbone": "text", "calibrated": "flag", "mass_lost": "number"},
+    "neuron_activations": {"backbone": "text", "calibrated": "flag"},
     "semantic_loss": {"calibrated": "flag", "wsl": "number", "wsl_low": "number", "wsl_high": "number"},
 }
 """Columns that only newer runs or studies have: read and checked where they are there."""

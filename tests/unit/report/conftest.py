@@ -183,6 +183,27 @@ def causal_rows():
                    "p": np.nan if selection == "dense" else 0.0005 if abs(value - dense) > half else 0.6}  # fmt: skip
 
 
+def further_loss_rows(concepts):
+    """Readout loss (half of it moved), causal loss and the neurons behind it; Wanda loses half as much."""
+    readout, causal, neurons = [], [], []
+    for place, (concept, (level, _)) in enumerate(concepts.items()):
+        for method, sparsity, calibration in SETTINGS:
+            loss = 0.02 * (place + 1) / (1 if method == "magnitude" else 2)
+            base = {"backbone": "smollm2-135m", "method": method, "pattern": "unstructured", "sparsity": sparsity,
+                    "calibration": calibration, "seed": 0, **SIZES, "concept": concept}  # fmt: skip
+            row = {"ap_dense": 0.5, "ap_pruned": 0.5 - loss, "n_documents": 600}
+            for name, value in (("loss_frozen", loss), ("loss_refit", loss / 2), ("moved", loss / 2)):
+                row |= {name: value, f"{name}_low": value - 0.01, f"{name}_high": value + 0.01}
+            readout.append(base | {"level": level} | row)
+            for layer in (-1, 0):
+                causal.append(base | {"level": level, "layer": layer, "change": loss, "change_low": loss - 0.001,
+                                      "change_high": loss + 0.001, "own_change": loss / 4, "own_low": 0.0,
+                                      "own_high": loss / 2, "n_tokens": 1234})  # fmt: skip
+            neurons += [base | {"neuron": f"layers.1.mlp/{i}", "layer": 1, "change": (-1) ** i * loss * i / 10}
+                        for i in range(5)]  # fmt: skip
+    return {"readout_loss": readout, "causal_loss": causal, "causal_neurons": neurons}
+
+
 def prediction_rows():
     """Two items of one data set, dense and pruned."""
     for method, sparsity, calibration in [("dense", 0.0, ""), *SETTINGS]:
@@ -222,6 +243,7 @@ def build_run(folder: Path, names=tuple(CONCEPTS), layers=30) -> Path:
         "neuron_activations": activations,
         "word_activations": list(word_rows(neurons)),
         "causal": list(causal_rows()),
+        **further_loss_rows(concepts),
         "predictions": list(prediction_rows()),
         "task_concepts": [{"dataset": "sst2", "concept": "sentiment.negative", "level": "token", "weight": 1.0}],
         "calibration": [

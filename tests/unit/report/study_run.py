@@ -20,6 +20,7 @@ def build_study(folder: Path) -> Path:
         "results": results,
         "sparsity": pd.concat([sparsity(models, matrix) for matrix in ("q", "k")], ignore_index=True),
         "semantic_loss": losses(models, results),
+        "neuron_activations": activations(models),
         "task_concepts": own_concepts(results),
         "calibration": likeness(models, results),
     }
@@ -59,6 +60,17 @@ def losses(models, results):
                 rows.append(row | {"concept": concept, "level": "token", "layer": layer, "n_documents": 90,
                                    "sl": excess + 0.2, "sl_random": 0.2, "xsl": excess, "xsl_low": excess - 0.01,
                                    "xsl_high": excess + 0.01, "wsl": 0.1 + place / 100})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def activations(models):
+    """Two neurons of each concept; the second keeps half as much of its activation as the first."""
+    rows = []
+    for row in models.to_dict("records"):
+        for concept in CONCEPTS:
+            rows += [row | {"neuron": f"layers.0.mlp/{place}", "concept": concept, "dense": 2.0,
+                            "pruned": 2 * kept, "kept_in": 0.5, "kept_out": 0.5}
+                     for place, kept in enumerate((0.5, 0.25))]  # fmt: skip
     return pd.DataFrame(rows)
 
 

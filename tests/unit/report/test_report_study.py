@@ -102,7 +102,8 @@ def test_squares_are_mean_drops_and_tell_what_is_behind_them(run):
     assert "), 0 right; largest excess semantic loss: " in more
     losses = run.semantic_loss.query("layer == -1 and method == 'wanda' and sparsity == 0.5")
     top = losses[losses["calibration"] == "middle_set"].groupby("concept")["xsl"].mean().nlargest(2)
-    assert more.endswith(" and ".join(f"{name} {100 * value:.1f}" for name, value in top.items()))
+    hit = "(neuron layers.0.mlp/1 keeps 25\u00a0% of its activation)"
+    assert more.endswith(" and ".join(f"{name} {100 * value:.1f} {hit}" for name, value in top.items()))
 
 
 def test_the_named_items_were_right_before_and_wrong_after(run):

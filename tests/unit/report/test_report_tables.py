@@ -90,7 +90,9 @@ def test_prompts_of_one_data_set_count_once_in_the_family_mean(edit):
 def test_written_tables_hold_the_stored_values(run_dir):
     paths = {path.name: path for path in write_tables(run_dir)}
     assert sorted(paths) == sorted(
-        f"{name}.{kind}" for name in ("contrasts", "families", "scores") for kind in ("csv", "md", "tex")
+        f"{name}.{kind}"
+        for name in ("contrasts", "families", "scores", "readout_loss", "causal_loss")
+        for kind in ("csv", "md", "tex")
     )
     scores = pd.read_csv(paths["scores.csv"], keep_default_na=False, na_values=[""])
     stored = pd.read_parquet(run_dir / "results.parquet").query("method != 'dense'")

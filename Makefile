@@ -27,7 +27,7 @@ lint: $(INSTALLED) ## ruff (rules and format) and mypy
 test: lint ## Lint, then all tests but the slow ones
 	$(BIN)/pytest -m "not slow"
 
-test-all: lint $(HARNESS_INSTALLED) ## Lint, then all tests, with lm-evaluation-harness beside them
+test-all: lint $(DOCS_INSTALLED) $(HARNESS_INSTALLED) ## Lint, then all tests: the slow ones, the harness, the site
 	$(BIN)/pytest
 
 docs: $(DOCS_INSTALLED) ## The documentation as a site, in site/index.html; broken links are errors

@@ -152,18 +152,15 @@ def test_two_processes_one_killed_three_times_end_with_the_same_rows(folder: Pat
         same_rows(folder / f"shared{k}", undisturbed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("engine", "package", "options"),
+    ("engine", "options"),
     [
-        ("local", "semprune", {}),
-        ("ray", "ray", {"include_dashboard": False}),
-        ("slurm", "submitit", {"cluster": "local", "timeout_min": 10}),
+        pytest.param("local", {}, marks=pytest.mark.slow),
+        ("ray", {"include_dashboard": False}),
+        pytest.param("slurm", {"cluster": "local", "timeout_min": 10}, marks=pytest.mark.slow),
     ],
 )
-def test_an_engine_gives_the_same_rows(folder: Path, undisturbed: Path, engine, package, options) -> None:
-    """Un-skip by installing the extra: semprune[ray], semprune[slurm]."""
-    pytest.importorskip(package)
+def test_an_engine_gives_the_same_rows(folder: Path, undisturbed: Path, engine, options) -> None:
     settings = {"name": engine, "workers": 2, "options": options}
     study = command(folder, write_study(folder, folder / engine, **GRID, engine=settings))
     assert study.wait(500) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -11,6 +13,7 @@ from torch import Tensor
 from semprune.attribution.association import Association
 from semprune.attribution.held_out import HeldOutSums
 from semprune.attribution.semantic_loss import (
+    Controls,
     association_lost,
     control_loss,
     matched_controls,
@@ -19,33 +22,53 @@ from semprune.attribution.semantic_loss import (
 )
 
 
-def semantic_damage(association: Association, dense: HeldOutSums, pruned: HeldOutSums) -> pd.DataFrame:
+class DenseReference:
+    """What every pruned model is compared with; its parts are computed once, whatever the number of these."""
+
+    def __init__(self, association: Association, dense: HeldOutSums) -> None:
+        """Compute nothing yet.
+
+        Args:
+            association: The fitted association: its gate and scores weight the neurons.
+            dense: Held-out statistics of the dense model.
+        """
+        self.association, self.dense = association, dense
+
+    @cached_property
+    def weights(self) -> Float[Tensor, "neurons concepts"]:
+        """Weight of each neuron in a concept's loss; 0 where its held-out effect is not positive."""
+        return semantic_weights(self.association.score, self.dense.effects.cpu())
+
+    @cached_property
+    def controls(self) -> list[Controls]:
+        """Comparable neurons of each concept."""
+        about = self.association
+        concepts = range(self.weights.shape[1])
+        return [matched_controls(self.weights, about.score, about.rms, about.layer, c) for c in concepts]
+
+    def losses(self, lost: Float[Tensor, "neurons concepts"]) -> Float[Tensor, "two concepts"]:
+        """SL and its control."""
+        control = [control_loss(self.weights, lost, pair, c) for c, pair in enumerate(self.controls)]
+        return torch.stack([semantic_loss(self.weights, lost), torch.stack(control)])
+
+
+def semantic_damage(reference: DenseReference, pruned: HeldOutSums) -> pd.DataFrame:
     """SL, its matched control and the excess XSL of every concept, over all layers and per layer.
 
     Args:
-        association: The fitted association: its gate and scores weight the neurons.
-        dense: Held-out statistics of the dense model.
-        pruned: The same documents through the pruned model.
+        reference: The dense model's side.
+        pruned: Held-out statistics of the pruned model, over the same documents.
 
     Returns:
         Columns concept, level, layer (-1: all), sl, sl_random, xsl, xsl_low, xsl_high, n_documents. Intervals are
         95 %, from a delete-a-group jackknife over blocks of documents; NaN for single layers.
     """
-    effect = dense.effects().cpu()
-    weights = semantic_weights(association.score, effect)
-    layer = association.layer
-    controls = [
-        matched_controls(weights, association.score, association.rms, layer, c) for c in range(weights.shape[1])
-    ]
-
-    def losses(lost: Float[Tensor, "neurons concepts"]) -> Float[Tensor, "two concepts"]:
-        control = [control_loss(weights, lost, pair, c) for c, pair in enumerate(controls)]
-        return torch.stack([semantic_loss(weights, lost), torch.stack(control)])
-
-    lost = association_lost(effect, pruned.effects().cpu())
-    sl, random = losses(lost)
+    association, dense, weights = reference.association, reference.dense, reference.weights
+    lost = association_lost(dense.effects.cpu(), pruned.effects.cpu())
+    sl, random = reference.losses(lost)
     pairs = zip(dense.deletions, pruned.deletions, strict=True)
-    spread = _jackknife(torch.stack([losses(association_lost(*(each.cpu() for each in pair))) for pair in pairs]))
+    without = [association_lost(*(each.cpu() for each in pair)) for pair in pairs]
+    spread = _jackknife(torch.stack([reference.losses(each) for each in without]))
     quantile = stats.t.ppf(0.975, max(len(dense.blocks) - 1, 1))
     rows = []
     for c, (name, level) in enumerate(zip(association.concepts, association.levels, strict=True)):
@@ -54,7 +77,7 @@ def semantic_damage(association: Association, dense: HeldOutSums, pruned: HeldOu
         margin = float(quantile * spread[c])
         whole = {"layer": -1, "sl": float(sl[c]), "sl_random": float(random[c]), "xsl": xsl}
         rows.append(common | whole | {"xsl_low": xsl - margin, "xsl_high": xsl + margin})
-        rows.extend(common | row for row in _by_layer(weights[:, c], lost[:, c], layer))
+        rows.extend(common | row for row in _by_layer(weights[:, c], lost[:, c], association.layer))
     return pd.DataFrame(rows)
 
 

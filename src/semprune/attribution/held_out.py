@@ -88,18 +88,22 @@ class HeldOutSums:
         """Blocks that hold documents."""
         return [block for block in range(BLOCKS) if self.count["sequence"][block] > 0]
 
+    @cached_property
     def effects(self) -> Float[Tensor, "neurons concepts"]:
-        """Effects of all concepts (token level, then sequence level) over all documents."""
-        return self._solved({level: self._sums(level) for level in LEVELS})
+        """Effects of all concepts (token level, then sequence level) over all documents; solved once."""
+        return self._solved(self._whole)
 
     @cached_property
     def deletions(self) -> list[Float[Tensor, "neurons concepts"]]:
         """Effects without each block that holds documents, in turn; solved once, after :meth:`finish`."""
-        whole = {level: self._sums(level) for level in LEVELS}
         return [
-            self._solved({level: _less(whole[level], self._sums(level, block)) for level in LEVELS})
+            self._solved({level: _less(self._whole[level], self._sums(level, block)) for level in LEVELS})
             for block in self.blocks
         ]
+
+    @cached_property
+    def _whole(self) -> dict[str, EncodingSums]:
+        return {level: self._sums(level) for level in LEVELS}
 
     def _sums(self, level: str, block: int | None = None) -> EncodingSums:
         """Float64 sums of one block, or of all."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semprune.attribution.association import Association
 from semprune.attribution.concept_norms import INPUT_ROLES, ConceptNorms
-from semprune.attribution.damage import semantic_damage
+from semprune.attribution.damage import DenseReference, semantic_damage
 from semprune.attribution.evidence import token_evidence
 from semprune.attribution.held_out import HeldOutSums
 from semprune.attribution.learner import AttributionLearner, Observed
@@ -35,6 +35,7 @@ class TestOutcome:
         watch: Raw activations of the watched neurons; None without any.
         weights: The pruned MLPs' weights, and the attention's where asked for, if the method changes what it keeps;
             after :meth:`keep_weights`.
+        reference: This dense pass as what pruned ones are compared with; from the first comparison on.
         norms: Norms of the MLPs' inputs over each concept's tokens, for the weights-only loss; None where not asked.
     """
 
@@ -60,6 +61,7 @@ class TestOutcome:
 
     nll: Tensor | None = None
     weights: dict[str, Tensor] | None = None
+    reference: DenseReference | None = None
 
     def read_text(self, lm: Backbone, text: Int[Tensor, "sequences tokens"]) -> None:
         """Measure the perplexity's losses, under the masks of this pass."""
@@ -100,7 +102,9 @@ class TestOutcome:
         """Semantic loss of this pass against the dense one; empty where no document was read."""
         if self.held_out is None or dense.held_out is None or not self.held_out.blocks:
             return pd.DataFrame()
-        return semantic_damage(association, dense.held_out, self.held_out)
+        if dense.reference is None or dense.reference.association is not association:
+            dense.reference = DenseReference(association, dense.held_out)  # kept: a study asks with every cell
+        return semantic_damage(dense.reference, self.held_out)
 
     def keep_weights(self, lm: Backbone, *, attention: bool = False) -> None:
         """Copy the MLPs' weights as they are in this pass: for methods that change the weights they keep.
@@ -128,7 +132,7 @@ class TestOutcome:
             return pd.DataFrame()
         if any(site.kind != "mlp" for site in association.sites):
             return pd.DataFrame()  # heads have no gate, up and down of their own
-        effects = self.held_out.effects().cpu()
+        effects = self.held_out.effects.cpu()
         return weights_only_loss(lm, association, self.norms, PrunedWeights(lm, changed), effects=effects)
 
     def scalars(self, dense: TestOutcome | None, association: Association | None) -> dict[str, float]:

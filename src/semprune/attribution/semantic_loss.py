@@ -8,6 +8,9 @@ from torch import Tensor
 
 CONTROLS = 5  # matched neurons per associated neuron; their mean steadies the control
 
+Controls = tuple[Int[Tensor, " n"], Int[Tensor, "n controls"], Int[Tensor, "n controls"]]
+"""A concept's neurons that have controls, their controls, and each control's own concept."""
+
 
 def semantic_weights(
     score: Float[Tensor, "neurons concepts"], held_out: Float[Tensor, "neurons concepts"]
@@ -60,7 +63,7 @@ def matched_controls(
     rms: Float[Tensor, " neurons"],
     layer: Int[Tensor, " neurons"],
     concept: int,
-) -> tuple[Int[Tensor, " n"], Int[Tensor, "n controls"], Int[Tensor, "n controls"]]:
+) -> Controls:
     """Comparable neurons: same layer, nearest activation RMS, discoveries for *other* concepts.
 
     What they lose of their own strongest concept is what pruning takes from comparable neurons anyway. equations.md
@@ -94,7 +97,7 @@ def matched_controls(
 def control_loss(
     weights: Float[Tensor, "neurons concepts"],
     lost: Float[Tensor, "neurons concepts"],
-    controls: tuple[Int[Tensor, " n"], Int[Tensor, "n controls"], Int[Tensor, "n controls"]],
+    controls: Controls,
     concept: int,
 ) -> Float[Tensor, ""]:
     """The matched neurons' loss, with the weights of the concept's neurons; NaN without controls."""

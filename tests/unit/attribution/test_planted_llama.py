@@ -10,7 +10,7 @@ from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 
 from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision, reading_precision
 from semprune.attribution.concept_norms import ConceptNorms
-from semprune.attribution.damage import semantic_damage
+from semprune.attribution.damage import DenseReference, semantic_damage
 from semprune.attribution.evidence import token_evidence
 from semprune.attribution.fitted import fitted_association
 from semprune.attribution.held_out import HeldOutSums
@@ -64,7 +64,7 @@ def loss_after(world, learner, association, masks):
     dense = held_out(world, learner)
     with applied(world.lm.model, masks):
         pruned = held_out(world, learner)
-    table = semantic_damage(association, dense, pruned)
+    table = semantic_damage(DenseReference(association, dense), pruned)
     return table[table["layer"] == -1].set_index("concept")["sl"]
 
 
@@ -163,7 +163,7 @@ def test_the_weights_only_loss_of_a_removal_is_near_the_activation_based_one(wor
         with torch.no_grad(), norms.gathering(token_evidence(seen, 0), batch.cluster):
             world.lm.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
     pruned = PrunedWeights(world.lm, masks)
-    table = weights_only_loss(world.lm, association, norms, pruned, effects=dense.effects())
+    table = weights_only_loss(world.lm, association, norms, pruned, effects=dense.effects)
     by_weight = table[table["layer"] == -1].set_index("concept")["wsl"]
     assert by_weight[list(NAMES)].to_numpy() == pytest.approx(by_activation[list(NAMES)].to_numpy(), abs=0.05)
 

@@ -16,7 +16,7 @@ from tests.unit.attribution.worlds import (
 )
 
 from semprune.attribution.concept_norms import ConceptNorms
-from semprune.attribution.damage import semantic_damage
+from semprune.attribution.damage import DenseReference, semantic_damage
 from semprune.attribution.evidence import token_evidence
 from semprune.attribution.held_out import HeldOutSums
 from semprune.attribution.pruned_weights import PrunedWeights
@@ -220,13 +220,13 @@ def test_it_is_near_the_activation_based_loss_where_one_concept_is_removed(plant
             dense.add(lm, seen)
         with pruned.in_place():
             after.add(lm, seen)
-    by_activation = semantic_damage(association, dense, after)
-    by_weight = weights_only_loss(lm, association, norms, pruned, effects=dense.effects().cpu())
+    by_activation = semantic_damage(DenseReference(association, dense), after)
+    by_weight = weights_only_loss(lm, association, norms, pruned, effects=dense.effects.cpu())
     both = by_activation.merge(by_weight, on=["concept", "layer"])
     whole = both[(both["layer"] == -1) & both["concept"].isin(PLANTED)]
     assert len(whole) == len(PLANTED)
     assert whole["wsl"].to_numpy() == pytest.approx(whole["sl"].to_numpy(), abs=0.05)
-    weights = semantic_weights(association.score, dense.effects().cpu())
+    weights = semantic_weights(association.score, dense.effects.cpu())
     expected = [float(weights[rows, association.column(name)].sum()) for name in whole["concept"]]
     assert whole["wsl"].to_numpy() == pytest.approx(expected, abs=1e-5)
     lost = dict(zip(whole["concept"], whole["sl"], strict=True))

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from tests.integration.small_study import run, write_study
+from tests.integration.tiny import tiny_backbone
 
 # Reasons as in test_fit_and_test.py; the loop over a dozen batches logs less often than
 # Lightning would like; Lightning 2.6 calls methods that jsonargparse 4.53 deprecates.
@@ -126,6 +127,23 @@ def test_bad_input_costs_no_work(folder: Path, changes, said, capsys) -> None:
     assert run(folder, ["study", "--config", str(config)]) == 2
     assert said in capsys.readouterr().err
     assert not (folder / "bad/association.safetensors").exists()
+
+
+def test_several_backbones_stand_in_one_page_each_against_its_own_dense_model(folder: Path, finished: Path) -> None:
+    other = tiny_backbone(seed=1)
+    for part in (other.model, other.tokenizer):
+        part.save_pretrained(folder / "other")
+    shared = {"store": str(finished / "store"), "backbones": [str(folder / "other")]}
+    assert run(folder, ["study", "--config", str(write_study(folder, folder / "both", **shared))]) == 0
+    results, alone = (pd.read_parquet(path / "results.parquet") for path in (folder / "both", finished))
+    first, second = (rows.reset_index(drop=True) for _, rows in results.groupby("backbone", sort=False))
+    pd.testing.assert_frame_equal(first, alone)
+    assert len(second) == len(first)
+    assert second["difference"].isna().sum() == first["difference"].isna().sum()  # the dense model's rows alone
+    assert not second["value"].equals(first["value"])
+    page = (folder / "both/report.html").read_text(encoding="utf-8")
+    for name in results["backbone"].unique():
+        assert name in page
 
 
 def test_another_fit_in_the_same_folder_is_fitted_anew(folder: Path, finished: Path) -> None:

@@ -40,7 +40,7 @@ TEXTS = [f"{text} number {k}" for k in range(12) for text in (*GOOD, *BAD)]
 LABELS = [0 if text.startswith(tuple(GOOD)) else 1 for text in TEXTS]
 
 
-def tiny_backbone() -> Backbone:
+def tiny_backbone(seed: int = 0) -> Backbone:
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -51,7 +51,7 @@ def tiny_backbone() -> Backbone:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>", model_max_length=64
     )
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = LlamaConfig(
         **size, num_key_value_heads=1, vocab_size=len(tokenizer), max_position_embeddings=64, initializer_range=0.3

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
 from semprune.errors import ConfigurationError
-from semprune.study.config import StudyConfig
+from semprune.study.config import EngineConfig, StudyConfig
 from semprune.study.engines.job import open_groups, work_at
 from semprune.study.worker import Worker
 
@@ -23,13 +24,13 @@ def run_on_ray(config: StudyConfig, worker: Worker) -> None:
         worker: This process's.
 
     Raises:
-        ConfigurationError: Ray is not installed.
+        ConfigurationError: Ray is not installed, or there is no cluster where one is asked for.
     """
     ray, engine = _ray(), config.engine
-    options: dict[str, Any] = dict(engine.options)
-    if "address" not in options:
-        options.setdefault("num_cpus", engine.workers * engine.cpus)
-    ray.init(**options)
+    try:
+        ray.init(**_options(engine))
+    except ConnectionError as error:
+        raise ConfigurationError(f"engine 'ray' found no cluster to join: {error}") from error
     try:
         task = ray.remote(num_cpus=engine.cpus, num_gpus=engine.gpus, max_retries=3)(work_at)
         waiting = [task.remote(config, [number], worker.started) for number in open_groups(worker)]
@@ -43,6 +44,12 @@ def run_on_ray(config: StudyConfig, worker: Worker) -> None:
     finally:
         ray.shutdown()
     worker.work()
+
+
+def _options(engine: EngineConfig) -> dict[str, Any]:
+    if "address" in engine.options or os.environ.get("RAY_ADDRESS"):
+        return engine.options
+    return {"address": "local", "num_cpus": engine.workers * engine.cpus} | engine.options
 
 
 def _ray() -> Any:

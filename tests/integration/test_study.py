@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,8 +134,9 @@ def test_several_backbones_stand_in_one_page_each_against_its_own_dense_model(fo
     other = tiny_backbone(seed=1)
     for part in (other.model, other.tokenizer):
         part.save_pretrained(folder / "other")
-    shared = {"store": str(finished / "store"), "backbones": [str(folder / "other")]}
-    assert run(folder, ["study", "--config", str(write_study(folder, folder / "both", **shared))]) == 0
+    shutil.copytree(finished / "store", folder / "both/store")  # the first backbone's cells are there
+    config = write_study(folder, folder / "both", backbones=[str(folder / "other")])
+    assert run(folder, ["study", "--config", str(config)]) == 0
     results, alone = (pd.read_parquet(path / "results.parquet") for path in (folder / "both", finished))
     first, second = (rows.reset_index(drop=True) for _, rows in results.groupby("backbone", sort=False))
     pd.testing.assert_frame_equal(first, alone)

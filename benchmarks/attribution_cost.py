@@ -1,10 +1,12 @@
 """What the fit costs over the frozen model's bare forward, and beside probes of other packages on the same activations.
 
-Processor time, one thread, sides interleaved; every ratio is of a pair of runs, the median with the lowest and highest.
+On a CPU processor time of one thread, on a GPU wall-clock time with the card idle before and after; sides interleaved;
+every ratio is of a pair of runs, the median with the lowest and highest.
 The second part gives the peers the activations for nothing and times only the fit; NeuroX is compared where it is
 installed (`pip install --no-deps neurox`; its pinned dependencies are of 2021, its linear probe needs none of them).
 
     python benchmarks/attribution_cost.py --tokens 8192 --concepts 100
+    python benchmarks/attribution_cost.py --device cuda --tokens 65536 --batch 128 --peer-layers 0
     python benchmarks/attribution_cost.py --profile
 """
 
@@ -45,9 +47,10 @@ class TypeLabels:
     def __init__(self, ids: Tensor, vocabulary: int, concepts: int) -> None:
         """Draw them, so that each occurs at about a thirtieth of the tokens."""
         random = torch.Generator().manual_seed(0)
-        types = ids.unique()
-        self.table = torch.zeros(vocabulary, concepts, dtype=torch.bool)
-        self.table[types] = torch.rand(len(types), concepts, generator=random) < 1 / 30
+        types = ids.unique().cpu()
+        table = torch.zeros(vocabulary, concepts, dtype=torch.bool)
+        table[types] = torch.rand(len(types), concepts, generator=random) < 1 / 30
+        self.table = table.to(ids.device)
 
     def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Label a batch."""
@@ -59,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="smollm2-135m")
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--tokens", type=int, default=8192)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--batch", type=int, default=16)
@@ -70,7 +74,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for dtype in asked.dtype:
-        lm = load_backbone(asked.backbone, dtype=dtype)
+        lm = load_backbone(asked.backbone, dtype=dtype, device=asked.device)
         batches, labels = corpus(lm, asked)
         learner = prepared(lm, batches, labels, asked)
         if asked.profile:
@@ -85,9 +89,9 @@ def corpus(lm: Backbone, asked: argparse.Namespace) -> tuple[list[DocumentBatch]
     """Batches of c4 and labels of their types."""
     data = CalibrationDataModule("c4", asked.tokens // asked.length, asked.length)
     data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
-    ids = data.calibration_input_ids()
+    ids = data.calibration_input_ids().to(lm.device)
     batches = []
-    for rows in torch.arange(len(ids)).split(asked.batch):
+    for rows in torch.arange(len(ids), device=lm.device).split(asked.batch):
         zero = torch.zeros_like(rows)
         batches.append(DocumentBatch(ids[rows], torch.ones_like(ids[rows]), rows, zero, zero - 1, rows))
     return batches, TypeLabels(ids, lm.model.get_input_embeddings().num_embeddings, asked.concepts)
@@ -99,7 +103,7 @@ def prepared(
     """A learner with its standardisation."""
     names = tuple(f"concept.{k}" for k in range(asked.concepts))
     shape = LearnerShape(names, (), ("c4",), asked.length, labels.table.shape[0])
-    learner = AttributionLearner(shape, lm.sites, RIDGE, READ)
+    learner = AttributionLearner(shape, lm.sites, RIDGE, READ).to(lm.device)
     prepare(learner, lm, labels, lambda: batches, 1024)
     return learner
 
@@ -118,11 +122,17 @@ def accumulate(learner: AttributionLearner, lm: Backbone, batches: Sequence[Docu
             learner.accumulate(lm, learner.observe(batch, labels))
 
 
-def processor_seconds(run: Callable[[], Any]) -> float:
-    """Processor time of a call."""
-    start = time.process_time()
+def seconds(run: Callable[[], Any], device: torch.device) -> float:
+    """Processor time of a call; on a GPU wall-clock time until its work is done."""
+    if device.type == "cpu":
+        start = time.process_time()
+        run()
+        return time.process_time() - start
+    torch.accelerator.synchronize()
+    start = time.perf_counter()
     run()
-    return time.process_time() - start
+    torch.accelerator.synchronize()
+    return time.perf_counter() - start
 
 
 def ratio(pairs: Sequence[tuple[float, float]]) -> str:
@@ -141,30 +151,41 @@ def compare_forward(
     asked: argparse.Namespace,
 ) -> None:  # fmt: skip
     """Print the fit's passes over the bare forward, and peak memory."""
+    bare, fitting = partial(forward, lm, batches), partial(accumulate, learner, lm, batches, labels)
     forward(lm, batches[:1])
-    before = peak_bytes()
+    before = peak_bytes(lm.device)
+    accumulate(learner, lm, batches[:1], labels)  # kernels are compiled before they are timed
     sums, variances = [], []
     for _ in range(asked.repeats):
-        bare = processor_seconds(lambda: forward(lm, batches))
-        sums.append((processor_seconds(lambda: accumulate(learner, lm, batches, labels)), bare))
-    solving = processor_seconds(learner.finish_sums)
+        sums.append((seconds(fitting, lm.device), seconds(bare, lm.device)))
+    solving = seconds(learner.finish_sums, lm.device)
 
-    def study() -> None:
+    def study(some: Sequence[DocumentBatch] = batches) -> None:
         with torch.no_grad():
-            for batch in batches:
+            for batch in some:
                 learner.study(lm, learner.observe(batch, labels), variance=True)
 
+    study(batches[:1])
     for _ in range(asked.repeats):
-        bare = processor_seconds(lambda: forward(lm, batches))
-        variances.append((processor_seconds(study), bare))
-    print(f"{asked.backbone}, {lm.dtype}, 1 thread, {asked.tokens:,} tokens, {asked.concepts} concepts")
-    print(f"  pass of the sums over one bare forward: {ratio(sums)}; solved once in {solving:.1f} s")
+        variances.append((seconds(study, lm.device), seconds(bare, lm.device)))
+    forwards = [each for _, each in (*sums, *variances)]
+    print(f"{asked.backbone}, {lm.dtype}, {place(lm.device)}, {asked.tokens:,} tokens, {asked.concepts} concepts")
+    print(f"  bare forward: {asked.tokens / statistics.median(forwards):,.0f} tokens/s")
+    print(f"  pass of the sums over one bare forward: {ratio(sums)}; solved once in {solving:.2f} s")
     print(f"  pass of the clustered variances over one bare forward: {ratio(variances)}")
-    print(f"  peak memory of the forward {before / 2**20:,.0f} MiB, of everything {peak_bytes() / 2**20:,.0f} MiB")
+    after = peak_bytes(lm.device)
+    print(f"  peak memory of the forward {before / 2**20:,.0f} MiB, of everything {after / 2**20:,.0f} MiB")
 
 
-def peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
+def place(device: torch.device) -> str:
+    """What the timing holds for."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "1 thread"
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Largest memory so far: on a GPU allocated there, else resident of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -44,6 +44,7 @@ def main() -> None:
     )
     parser.add_argument("--matched", choices=("all", "association", "none"), default="association")
     parser.add_argument("--rankings", nargs="+", default=[], help="beginnings of the rankings' names; none: all")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--tables-only", action="store_true", help="of what has been measured")
     for field in fields(Settings):
         default = getattr(Settings(), field.name)
@@ -70,7 +71,7 @@ class Run:
         """Load the model and what was measured before."""
         self.settings, self.asked = settings, asked
         self.store = Store(settings.output / "measurements.jsonl")
-        self.lm: Backbone = load_backbone(settings.backbone, dtype=settings.dtype)
+        self.lm: Backbone = load_backbone(settings.backbone, dtype=settings.dtype, device=asked.device)
         self.items, self.text = held_out_items(settings), text_of(self.lm, settings)
         self.started = time.perf_counter()
 
@@ -86,9 +87,9 @@ class Run:
         """Everything of one seed that is not there yet."""
         corpus = read_corpus(self.lm, self.settings, seed)
         self.fit(seed, corpus)
+        self.ablations(seed)
         if controls:
             self.controls(seed, corpus)
-        self.ablations(seed)
 
     def fit(self, seed: int, corpus: Corpus) -> None:
         """Association, readings, control task and rankings."""

@@ -55,8 +55,12 @@ def read_corpus(lm: Backbone, settings: Settings, seed: int) -> Corpus:
     data.prepare_data()
     data.setup()
     vocabulary = lm.model.get_input_embeddings().num_embeddings
+    fit, held_out = (
+        [data.transfer_batch_to_device(batch, lm.device, 0) for batch in batches]
+        for batches in (data.train_dataloader(), data.val_dataloader())
+    )
     return Corpus(
-        list(data.train_dataloader()), list(data.val_dataloader()), tuple(data.classes), tuple(data.datasets),
+        fit, held_out, tuple(data.classes), tuple(data.datasets),
         settings.max_length, vocabulary,
     )  # fmt: skip
 

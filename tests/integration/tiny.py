@@ -161,7 +161,9 @@ def fit_and_resume(folder: Path, devices: int) -> None:
             module.association().save(folder / f"{name}.safetensors")
 
 
-def add_targets_wide(self: Encoder, where: slice, regressors: torch.Tensor, targets: torch.Tensor) -> None:
+def add_targets_wide(
+    self: Encoder, where: slice, regressors: torch.Tensor, targets: torch.Tensor, _squares: torch.Tensor | None = None
+) -> None:
     """`Encoder.add_targets` with float64 products: what then still differs is no rounding."""
     self.cross[:, where] += regressors.double().T @ targets.double()
     self.squares[where] += targets.double().square().sum(0)

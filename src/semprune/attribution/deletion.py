@@ -54,6 +54,7 @@ def deletion_weights(
 
 def leverage_sums(
     gram: Float[Tensor, "regressors regressors"],
+    inverse: Float[Tensor, "regressors regressors"],
     clusters: Float[Tensor, "k regressors regressors"],
     weights: Float[Tensor, "k regressors concepts"],
 ) -> Float[Tensor, "four concepts"]:
@@ -66,6 +67,7 @@ def leverage_sums(
 
     Args:
         gram: `G` of all documents, the ridge's penalty included.
+        inverse: `G⁻¹`.
         clusters: `G_k` of whole documents.
         weights: Their :func:`deletion_weights`.
 
@@ -73,7 +75,6 @@ def leverage_sums(
         Sums over the clusters, float64.
     """
     concepts = weights.shape[2]
-    inverse = torch.linalg.pinv(gram, hermitian=True)
     pull = torch.bmm(clusters, weights)  # b_k
     own = (weights * pull).sum(1) - (pull * (inverse @ pull)).sum(1)
     common = gram @ inverse[:, :concepts]

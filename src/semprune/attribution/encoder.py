@@ -52,6 +52,7 @@ class Encoder(nn.Module):
         self.register_buffer("closed_form", torch.zeros(regressors, neurons))
         self.register_buffer("variance", torch.zeros(concepts, neurons, dtype=torch.float64))
         self.register_buffer("leverage", torch.zeros(4, concepts, dtype=torch.float64))
+        self._normal: tuple[Tensor, Tensor] | None = None  # `G + nλI` and its inverse, once the sums are whole
 
     @property
     def sums(self) -> EncodingSums:
@@ -65,17 +66,26 @@ class Encoder(nn.Module):
         self.count += count
 
     def add_targets(
-        self, where: slice, regressors: Float[Tensor, "n regressors"], targets: Float[Tensor, "n neurons"]
-    ) -> None:
-        """Add a batch's activations of one site; rows that do not count are 0 in ``targets``."""
+        self, where: slice, regressors: Float[Tensor, "n regressors"], targets: Float[Tensor, "n neurons"],
+        squares: Float[Tensor, " neurons"] | None = None,
+    ) -> None:  # fmt: skip
+        """Add a batch's activations of one site; rows that do not count are 0 in ``targets``.
+
+        Args:
+            where: The site's neurons.
+            regressors: `m` of each row.
+            targets: `z` of each row.
+            squares: `Σ z²` where it is known already.
+        """
         self.cross[:, where] += regressors.T @ targets
-        self.squares[where] += targets.square().sum(0)
+        self.squares[where] += targets.square().sum(0) if squares is None else squares
 
     def finish_sums(self) -> None:
         """Sum over ranks, solve, and start the learned matrix from the solution."""
         sum_over_ranks(self.gram, self.cross, self.squares, self.count)
         self.closed_form.copy_(solve(self.sums, self.ridge))
         self.coefficients.data.copy_(self.closed_form)
+        self._normal = None
 
     def begin_variance(
         self, regressors: Float[Tensor, "documents tokens regressors"], cluster: Int[Tensor, " documents"]
@@ -87,10 +97,13 @@ class Encoder(nn.Module):
         Returns:
             How far one unit of residual at an observation moves each concept's coefficient, its document left out.
         """
-        gram = self.gram + self.ridge * self.count * torch.eye(len(self.gram)).to(self.gram)
+        if self._normal is None:
+            whole = self.gram + self.ridge * self.count * torch.eye(len(self.gram)).to(self.gram)
+            self._normal = whole, torch.linalg.pinv(whole, hermitian=True)
+        gram, inverse = self._normal
         own = cluster_grams(regressors, cluster)
         weights = deletion_weights(gram, own, self.concepts)
-        self.leverage += leverage_sums(gram, own, weights)
+        self.leverage += leverage_sums(gram, inverse, own, weights)
         return torch.bmm(regressors, weights.to(regressors)[cluster])
 
     def add_variance(

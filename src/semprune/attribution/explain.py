@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association import Association
-from semprune.attribution.standardise import CLIP
+from semprune.attribution.site_pass import CLIP
 from semprune.backbones import Backbone, capture
 from semprune.data.encoding import encode
 from semprune.errors import SettingError, UnknownNeuronError

@@ -127,8 +127,7 @@ class AttributionLearner(nn.Module):
         self, site: NeuronSite, activations: Float[Tensor, "documents tokens neurons"], seen: Observed
     ) -> Float[Tensor, "documents tokens neurons"]:
         """Standardised activations of one site, 0 at tokens that do not count."""
-        z: Tensor = self.standardiser(site, activations)
-        return z.mul_(seen.valid[..., None])
+        return self.standardiser.take(site, activations, seen.valid).z
 
     def accumulate(self, lm: Backbone, seen: Observed) -> None:
         """One forward of the frozen model, added to the sufficient statistics of both levels."""
@@ -137,11 +136,10 @@ class AttributionLearner(nn.Module):
         self.standardiser.tokens += seen.tokens
 
         def add(site: NeuronSite, activations: Tensor) -> None:
-            raw = activations.float() * seen.valid[..., None]
-            self.standardiser.observe(site, raw.flatten(0, 1))
-            where, z = self.standardiser.slices[site.name], self.standardised(site, activations, seen)
-            self.token.add_targets(where, seen.rows, z.flatten(0, 1))
-            self.sequence.add_targets(where, seen.sequence, pooled(z, seen.valid))
+            where = self.standardiser.slices[site.name]
+            own = self.standardiser.take(site, activations, seen.valid, observe=True)
+            self.token.add_targets(where, seen.rows, own.z.flatten(0, 1), own.energy)
+            self.sequence.add_targets(where, seen.sequence, pooled(own.z, seen.valid))
 
         forward_sites(lm, self.sites, seen.batch, add)
 
@@ -190,10 +188,11 @@ class AttributionLearner(nn.Module):
             sequence_influence = self.sequence.begin_variance(sequence, cluster)
 
         def add(site: NeuronSite, activations: Tensor) -> None:
-            where, z = self.standardiser.slices[site.name], self.standardised(site, activations, seen)
-            flat, mean = z.flatten(0, 1), pooled(z, seen.valid)
-            for sums, rows, targets in ((studied.token, seen.rows, flat), (studied.sequence, seen.sequence, mean)):
-                sums.cross[:, where], sums.squares[where] = rows.T @ targets, targets.square().sum(0)
+            where, own = self.standardiser.slices[site.name], self.standardiser.take(site, activations, seen.valid)
+            z, flat, mean = own.z, own.z.flatten(0, 1), pooled(own.z, seen.valid)
+            studied.token.cross[:, where], studied.token.squares[where] = seen.rows.T @ flat, own.energy
+            studied.sequence.cross[:, where] = seen.sequence.T @ mean
+            studied.sequence.squares[where] = mean.square().sum(0)
             for selection, targets in ((studied.token_selection, flat), (studied.sequence_selection, mean)):
                 selection.take(where, targets[:, selection.wanted(where)])
             if variance:

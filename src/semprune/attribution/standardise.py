@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from semprune.attribution.site_pass import SitePass, site_pass, standardise
 from semprune.errors import NonFiniteError
 from semprune.ranks import max_over_ranks, sum_over_ranks
 from semprune.types import NeuronSite
 
-CLIP = 6.0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MASSIVE_ACTIVATION = 100.0
 MASSIVE_RATIO = 1000.0
@@ -77,13 +77,18 @@ class Standardiser(nn.Module):
         self.median[where], self.scale[where] = robust_location_scale(sample)
         self.typical[self.positions[site.name]] = sample.abs().median()
 
-    def observe(self, site: NeuronSite, activations: Float[Tensor, "tokens neurons"]) -> None:
-        """Add raw activations to the running moments; rows of tokens that do not count are 0."""
+    def take(
+        self, site: NeuronSite, activations: Float[Tensor, "documents tokens neurons"], valid: Bool[Tensor, "..."],
+        *, observe: bool = False,
+    ) -> SitePass:  # fmt: skip
+        """Standardise a batch of one site; ``observe`` adds its raw activations to the running moments."""
         where = self.slices[site.name]
-        self.total[where] += activations.sum(0)
-        self.squares[where] += activations.square().sum(0)
-        if len(activations):
-            self.peak[where] = torch.maximum(self.peak[where], activations.abs().amax(0))
+        own = site_pass(activations, valid, self.median[where], self.scale[where], moments=observe)
+        if observe and own.moments is not None:
+            self.total[where] += own.moments[0]
+            self.squares[where] += own.moments[1]
+            self.peak[where] = torch.maximum(self.peak[where], own.moments[2])
+        return own
 
     def finish(self) -> None:
         """Sum the moments over ranks."""
@@ -92,19 +97,15 @@ class Standardiser(nn.Module):
 
     def forward(self, site: NeuronSite, activations: Float[Tensor, "... neurons"]) -> Float[Tensor, "... neurons"]:
         """Standardise the activations of one site, in any dtype, to fp32; dead neurons give 0."""
-        return self._standardise(activations, self.slices[site.name])
+        where = self.slices[site.name]
+        return standardise(activations, self.median[where], self.scale[where])
 
     def columns(
         self, site: NeuronSite, activations: Float[Tensor, "... neurons"], columns: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "... chosen"]:
         """Standardise a few neurons of one site."""
-        return self._standardise(activations[..., columns], columns + self.slices[site.name].start)
-
-    def _standardise(self, activations: Tensor, where: slice | Tensor) -> Tensor:
-        scale = self.scale[where]
-        inverse = torch.where(scale > 0, 1 / scale.clamp(min=1e-30), 0)
-        own = activations.to(torch.float32, copy=True)  # then in place: one pass over memory each
-        return own.sub_(self.median[where]).mul_(inverse).clamp_(-CLIP, CLIP)
+        where = columns + self.slices[site.name].start
+        return standardise(activations[..., columns], self.median[where], self.scale[where])
 
     @property
     def dead(self) -> Bool[Tensor, " neurons"]:

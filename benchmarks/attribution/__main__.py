@@ -19,7 +19,7 @@ from benchmarks.attribution.ablation import MATCHED, held, measure_held, measure
 from benchmarks.attribution.comparison import Draws, against, chosen, compare_rankings
 from benchmarks.attribution.corpus import Corpus, concepts_of, labeller_of, read_corpus
 from benchmarks.attribution.fits import association_of, control_readings, discoveries, fit, random_model, readings
-from benchmarks.attribution.rankings import all_rankings, held_out_items
+from benchmarks.attribution.rankings import ASSOCIATION, association_rankings, held_out_items, other_rankings
 from benchmarks.attribution.sensitivity import compare_lists, halves
 from benchmarks.attribution.settings import LEXICONS, WORDS, Settings
 from benchmarks.attribution.store import Store, address
@@ -108,13 +108,27 @@ class Run:
                 "readings": readings(self.lm, learner, labeller, corpus),
                 "control": control_readings(self.lm, learner, labeller, corpus, seed),
             }
-            self.say(f"seed {seed}: rankings")
-            observations = Observations(self.lm, learner, labeller, lambda: corpus.fit)
-            ranked = all_rankings(self.lm, learner, association, observations, self.settings, seed)
-            write_safetensors(self.file("rankings", seed), ranked, {})
+            if self.others_wanted():
+                self.say(f"seed {seed}: rankings")
+                observations = Observations(self.lm, learner, labeller, lambda: corpus.fit)
+                ranked = other_rankings(self.lm, learner, association, observations, self.settings, seed)
+                write_safetensors(self.file("rankings", seed), ranked, {})
             return found
 
+        if self.others_wanted() and not self.file("rankings", seed).is_file():
+            self.store.forget("fit", self.settings.fit(seed))  # made for an association's own rankings alone
         self.store.find_or_make("fit", self.settings.fit(seed), make)
+
+    def others_wanted(self) -> bool:
+        """Whether rankings are asked for that are not an association's."""
+        asked = self.asked.rankings
+        return not asked or not all(beginning.startswith(ASSOCIATION) for beginning in asked)
+
+    def rankings(self, seed: int) -> tuple[Association, dict[str, torch.Tensor]]:
+        """A seed's association and all rankings that there are."""
+        association = load_association(self.file("association", seed))
+        others = load_file(self.file("rankings", seed)) if self.file("rankings", seed).is_file() else {}
+        return association, others | association_rankings(association)
 
     def controls(self, seed: int, corpus: Corpus) -> None:
         """Random weights; halves of all lists; other lexicons."""
@@ -134,8 +148,7 @@ class Run:
 
     def sets(self, seed: int, share: float) -> tuple[Association, dict[str, torch.Tensor]]:
         """The neurons of every ranking that was asked for."""
-        association = load_association(self.file("association", seed))
-        rankings = load_file(self.file("rankings", seed))
+        association, rankings = self.rankings(seed)
         if self.asked.rankings:
             rankings = {k: v for k, v in rankings.items() if k.startswith(tuple(self.asked.rankings))}
         found = neuron_sets(association, rankings, share, seed)
@@ -190,7 +203,7 @@ class Run:
 
     def stability(self, seeds: list[int]) -> str:
         """Agreement of the seeds' rankings."""
-        each = [load_file(self.file("rankings", seed)) for seed in seeds]
+        each = [self.rankings(seed)[1] for seed in seeds]
         k = max(1, int(0.01 * len(next(iter(each[0].values())))))
         names = [name for name in each[0] if all(name in own for own in each)]
         found = {name: agreement([own[name] for own in each], k) for name in sorted(names)}

@@ -45,8 +45,8 @@ def association_rankings(association: Association) -> Rankings:
     for by in RANKINGS:
         out[f"{ASSOCIATION}{by}, words"] = combined_strength(association, WORDS, by)
         out[f"{ASSOCIATION}{by}, classes"] = combined_strength(association, classes, by)
-    for by in ("t", "strength"):
-        for how in COMBINATIONS:
+    for by in ("t", "strength", "score"):
+        for how in COMBINATIONS[1:]:  # the first is that of classes
             both = combined_strength(association, [*WORDS, *classes], by, how)
             out[f"{ASSOCIATION}{by}, words and classes, {how}"] = both
     return out
@@ -160,12 +160,12 @@ def held_out_items(settings: Settings) -> list[Item]:
     return [item for name in sets for item in load_items(name, limit=settings.items, prompt=PROMPTS.get(name))]
 
 
-def all_rankings(
+def other_rankings(
     lm: Backbone, learner: AttributionLearner, association: Association, observations: Observations,
     settings: Settings, seed: int,
 ) -> Rankings:  # fmt: skip
-    """Every ranking of one seed; random ones are drawn where sets are."""
-    out = association_rankings(association) | moment_rankings(observations, association)
+    """The rankings of one seed that are not an association's; random ones are drawn where sets are."""
+    out = moment_rankings(observations, association)
     pooled, targets = pooled_documents(observations)
     start = len(learner.shape.concepts)
     columns = [association.column(name) - start for name in target_classes(association)]

@@ -39,6 +39,10 @@ class Store:
         if whole != text:
             path.write_text(whole, encoding="utf-8")
 
+    def forget(self, what: str, settings: Mapping[str, object]) -> None:
+        """Have the measurement made again when it is next asked for."""
+        self.values.pop(address(what, settings), None)
+
     def find_or_make(self, what: str, settings: Mapping[str, object], make: Callable[[], Any]) -> Any:
         """The measurement if it is there, else ``make()``, which is kept."""
         name = address(what, settings)

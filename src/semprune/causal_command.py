@@ -36,7 +36,7 @@ class CausalCommandConfig:
         target: What is ablated; a task family where ``concepts`` is empty.
         concepts: Columns of the association; empty takes the family's classes.
         ranking: How its neurons are ranked: strength, effect, t, score or raw_effect.
-        combine: How words' and classes' evidence add up where ``concepts`` has both: sum, ranks or product.
+        combine: What counts where ``concepts`` has words and classes: documents (classes alone), sum, ranks or product.
         words: Concepts whose words' log-probability is measured.
         specificity: Concepts with words that are ablated in turn and measured on each other.
         dataset: Binary data set whose held-out items are scored.

@@ -25,14 +25,14 @@ def combined_strength(
     """Evidence of several concepts for one target: a neuron counts for carrying a meaning and for suppressing it.
 
     The |ranking| of the concepts of one level add up; see :func:`semprune.attribution.rankings.combine_levels` for
-    those of words and of documents together.
+    what counts where there are concepts of words and of documents.
 
     Source: ours.
     """
     levels: dict[str, list[Tensor]] = {}
     for name in concepts:
         levels.setdefault(association.levels[association.column(name)], []).append(association.ranking(name, by).abs())
-    return combine_levels([torch.stack(own).sum(0) for own in levels.values()], combine)
+    return combine_levels({level: torch.stack(own).sum(0) for level, own in levels.items()}, combine)
 
 
 def top_neurons(

@@ -7,7 +7,7 @@ docs/results.md. To change the default for all users, change :data:`DEFAULT_RANK
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -57,7 +57,7 @@ RANKINGS: dict[str, Callable[[Facets], Tensor]] = {
 """Every ranking by name: signed, larger is more of a carrier, negative suppresses. ``raw_effect`` is the effect in the
 activation's own units, which is what mean-ablation takes away."""
 
-DEFAULT_RANKING = "strength"
+DEFAULT_RANKING = "score"
 """What users see first, everywhere: chosen by held-out causal effect per unit of perplexity (docs/results.md)."""
 
 
@@ -72,34 +72,38 @@ def rank(facets: Facets, by: str = DEFAULT_RANKING) -> Float[Tensor, " neurons"]
     return RANKINGS[by](facets)
 
 
-COMBINATIONS = ("sum", "ranks", "product")
-DEFAULT_COMBINATION = "sum"
-"""How evidence of words and of whole documents add up where a target has both."""
+COMBINATIONS = ("documents", "sum", "ranks", "product")
+DEFAULT_COMBINATION = "documents"
+"""What counts where a target has evidence of words and of whole documents: chosen like the ranking."""
 
 
 def combine_levels(
-    levels: Sequence[Float[Tensor, " neurons"]], how: str = DEFAULT_COMBINATION
+    levels: Mapping[str, Float[Tensor, " neurons"]], how: str = DEFAULT_COMBINATION
 ) -> Float[Tensor, " neurons"]:
     """One ranking from those of the token level and of the sequence level.
 
     Args:
-        levels: Non-negative rankings of the same neurons; one is given back as it is.
-        how: ``sum``; ``ranks``, the mean share of neurons that a neuron outranks, which forgets the levels' scales;
-            ``product``, the geometric mean, which asks for evidence at every level.
+        levels: Non-negative rankings of the same neurons by level, ``token`` or ``sequence``; one is given back as it
+            is.
+        how: ``documents``, the sequence level alone; ``sum``; ``ranks``, the mean share of neurons that a neuron
+            outranks, which forgets the levels' scales; ``product``, the geometric mean, which asks for evidence at
+            every level.
 
     Raises:
         SettingError: There is no such combination.
 
     Example:
-        >>> words, classes = torch.tensor([0.0, 1.0, 4.0]), torch.tensor([9.0, 9.0, 1.0])
-        >>> [combine_levels([words, classes], how).tolist() for how in COMBINATIONS]
-        [[9.0, 10.0, 5.0], [0.25, 0.5, 0.5], [0.0, 3.0, 2.0]]
+        >>> levels = {"token": torch.tensor([0.0, 1.0, 4.0]), "sequence": torch.tensor([9.0, 9.0, 1.0])}
+        >>> [combine_levels(levels, how).tolist() for how in COMBINATIONS]
+        [[9.0, 9.0, 1.0], [9.0, 10.0, 5.0], [0.25, 0.5, 0.5], [0.0, 3.0, 2.0]]
     """
     if how not in COMBINATIONS:
         raise SettingError("combine", how, f"one of {', '.join(COMBINATIONS)}")
     if len(levels) == 1:
-        return levels[0]
-    stacked = torch.stack(list(levels))  # [levels, neurons]
+        return next(iter(levels.values()))
+    if how == "documents":
+        return levels["sequence"]
+    stacked = torch.stack(list(levels.values()))  # [levels, neurons]
     if how == "sum":
         return stacked.sum(0)
     if how == "product":

@@ -41,15 +41,15 @@ def test_the_default_is_a_ranking_and_others_are_refused():
 @given(st.permutations(range(6)), st.sampled_from(COMBINATIONS))
 def test_combinations_follow_a_permutation_of_neurons(order, how):
     words, classes = torch.tensor([0.0, 3.0, 1.0, 1.0, 7.0, 2.0]), torch.tensor([2.0, 0.0, 5.0, 5.0, 1.0, 4.0])
-    moved = combine_levels([words[list(order)], classes[list(order)]], how)
-    assert torch.allclose(moved, combine_levels([words, classes], how)[list(order)])
+    moved = combine_levels({"token": words[list(order)], "sequence": classes[list(order)]}, how)
+    assert torch.allclose(moved, combine_levels({"token": words, "sequence": classes}, how)[list(order)])
 
 
 def test_one_level_is_given_back_and_unknown_combinations_are_refused():
     only = torch.tensor([3.0, 1.0])
-    assert all(torch.equal(combine_levels([only], how), only) for how in COMBINATIONS)
-    with pytest.raises(SettingError, match="combine must be one of sum, ranks, product"):
-        combine_levels([only, only], "mean")
+    assert all(torch.equal(combine_levels({"token": only}, how), only) for how in COMBINATIONS)
+    with pytest.raises(SettingError, match="combine must be one of documents, sum, ranks, product"):
+        combine_levels({"token": only, "sequence": only}, "mean")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,7 @@ def test_levels_combine_after_their_concepts_added_up(association):
     product = combined_strength(two_levels, two_levels.concepts, "effect", "product")
     assert product[:4].tolist() == pytest.approx([0.0, 0.3, 0.02**0.5, 0.0])
     assert top_neurons(two_levels, two_levels.concepts, 1, "effect", "product").tolist() == [1]
+    assert top_neurons(two_levels, two_levels.concepts, 1, "effect").tolist() == [1]  # documents alone: 0.3 > 0.2
     assert top_neurons(two_levels, two_levels.concepts, 1, "raw_effect", "sum").tolist() == [2]  # 1.5 > 1.2 > 0.5
 
 

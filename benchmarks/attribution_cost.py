@@ -3,7 +3,7 @@
 On a CPU processor time of one thread, on a GPU wall-clock time with the card idle before and after; sides interleaved;
 every ratio is of a pair of runs, the median with the lowest and highest.
 The second part gives the peers the activations for nothing and times only the fit; NeuroX is compared where it is
-installed (`pip install --no-deps neurox`; its pinned dependencies are of 2021, its linear probe needs none of them).
+installed (`pip install --no-deps neurox imbalanced-learn sklearn-compat`; its pinned dependencies are of 2021).
 
     python benchmarks/attribution_cost.py --tokens 8192 --concepts 100
     python benchmarks/attribution_cost.py --device cuda --tokens 65536 --batch 128 --peer-layers 0

@@ -10,10 +10,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from semprune.backbones.backbone import Backbone, describe
 from semprune.backbones.fingerprint import fingerprint_folder
+from semprune.backbones.hardware import check_device, resolve_dtype
 from semprune.backbones.source import find_backbone, first_line
-from semprune.errors import BackboneLoadError, SettingError
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from semprune.errors import BackboneLoadError
 
 
 def load_backbone(
@@ -91,36 +90,3 @@ def refuse_absent(name: str, folder: Path, absent: Iterable[str]) -> None:
 
 def _remedy(folder: Path) -> str:
     return f"Are the files in {folder} complete and of this model? Delete a cached folder to have it made again."
-
-
-def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """Return a number format by its name; ``auto`` asks the hardware.
-
-    Raises:
-        SettingError: There is no such format.
-    """
-    if dtype == "auto":
-        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
-    if dtype not in DTYPES:
-        raise SettingError("dtype", dtype, f"one of {', '.join(DTYPES)} or auto")
-    return DTYPES[dtype]
-
-
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    features = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(features.get("amx_bf16", False) or features.get("avx512_bf16", False))
-
-
-def check_device(device: str) -> torch.device:
-    """Return a device by its name.
-
-    Raises:
-        SettingError: This machine has no such device.
-    """
-    try:
-        torch.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
-        raise SettingError("device", device, f"a device of this machine ({first_line(error)})") from error

@@ -14,9 +14,10 @@ from semprune.backbones.checkpoint import Checkpoint
 from semprune.backbones.conversion import Conversion
 from semprune.backbones.families import find_family
 from semprune.backbones.fingerprint import fingerprint_folder
+from semprune.backbones.hardware import check_device, resolve_dtype
 from semprune.backbones.hub import FILES
 from semprune.backbones.layout import decoder_layers, prunable_matrices
-from semprune.backbones.load import check_device, refuse_absent, resolve_dtype
+from semprune.backbones.load import refuse_absent
 from semprune.backbones.skeleton import skeleton
 from semprune.backbones.source import BackboneSource
 from semprune.backbones.weight_files import INDEX

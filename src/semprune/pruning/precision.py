@@ -7,20 +7,25 @@ from contextlib import contextmanager
 
 import torch
 
+from semprune.backbones.hardware import multiplies_bfloat16
+
 
 @contextmanager
-def full_fp32() -> Iterator[None]:
+def full_fp32(operands: torch.dtype = torch.float32) -> Iterator[None]:
     """No TF32 and no bf16 inside fp32 products; the user's setting comes back on leaving.
 
     Second moments and their inverse lose half their digits otherwise. Source: equations.md P4 (TF32 off).
+
+    Args:
+        operands: What the operands were before they became fp32. Those from bfloat16 lose nothing when a CPU multiplies
+            them as bfloat16 and adds up in fp32, and one that has this instruction is then several times faster.
     """
+    exact = operands == torch.bfloat16 and multiplies_bfloat16(torch.device("cpu"))
     # One by one: torch refuses to read the setting for all where a user set a backend's own.
-    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]  # untyped
-    before = [backend.fp32_precision for backend in backends]
+    gpu, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # untyped
+    before = gpu.fp32_precision, cpu.fp32_precision
     try:
-        for backend in backends:
-            backend.fp32_precision = "ieee"
+        gpu.fp32_precision, cpu.fp32_precision = "ieee", "bf16" if exact else "ieee"
         yield
     finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
+        gpu.fp32_precision, cpu.fp32_precision = before

@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
 from safetensors.torch import load_file, save_file
 from tests.unit.backbones import tiny
 
-from semprune.backbones import describe, fingerprint_model, hub, load, load_backbone
+from semprune.backbones import describe, fingerprint_model, hardware, hub, load_backbone
 from semprune.errors import BackboneLoadError, SettingError, UnknownArchitectureError, UnknownBackboneError
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -193,4 +193,4 @@ def test_hub_model_of_unknown_architecture_is_refused_before_its_weights(tmp_pat
 
 def test_only_safe_files_are_asked_for():
     assert not any(pattern.endswith((".bin", ".py", ".pt", ".pth")) or pattern == "*" for pattern in hub.FILES)
-    assert load.DTYPES.keys() == {"float32", "bfloat16", "float16"}
+    assert hardware.DTYPES.keys() == {"float32", "bfloat16", "float16"}

@@ -122,6 +122,19 @@ def test_the_running_mean_is_the_published_one_bit_for_bit():
     assert gathered.additive() == ()
 
 
+@pytest.mark.parametrize("tau", [None, 0.3])
+def test_those_of_bfloat16_inputs_keep_all_digits(tau):
+    torch.manual_seed(0)
+    inputs = (torch.randn(2, 500, 8) * torch.logspace(-3, 3, 8)).bfloat16()
+    tau = tau if tau is None else torch.full((2, 500), tau)
+    gathered = SecondMoments(8)
+    gathered.update(inputs, tau)
+    expected = moments(inputs, tau)
+    scale = expected.diagonal().sqrt()
+
+    assert ((gathered.result().second_moments.double() - expected).abs() / scale / scale[:, None]).max() < 1e-5
+
+
 @pytest.fixture
 def fast_products():
     """Each way in which a user may have allowed TF32 and bf16 in fp32 products."""
@@ -145,6 +158,27 @@ def test_trap_a_users_tf32_setting_does_not_reach_the_products(fast_products, mo
 
     assert seen == [["ieee", "ieee"]]
     assert fast_products() == ["tf32", "bf16"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weight", "native", "expected"),
+    [
+        (torch.bfloat16, 1.0, True, "bf16"),
+        (torch.bfloat16, 0.5, True, "ieee"),  # weighted inputs are no bfloat16
+        (torch.bfloat16, 1.0, False, "ieee"),  # slower than fp32 without the instruction
+        (torch.float16, 1.0, True, "ieee"),
+        (torch.float32, 1.0, True, "ieee"),
+    ],
+)
+def test_products_are_in_bfloat16_only_where_that_is_exact_and_quick(
+    fast_products, monkeypatch, dtype, weight, native, expected
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    seen, strips = [], second_moments._strips
+    monkeypatch.setattr(second_moments, "_strips", lambda width: (seen.append(fast_products()), strips(width))[1])
+    SecondMoments(4).update(torch.ones(1, 2, 4, dtype=dtype), torch.full((1, 2), weight))
+
+    assert seen == [["ieee", expected]]
 
 
 def test_the_users_setting_comes_back_after_an_error(fast_products):

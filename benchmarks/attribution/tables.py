@@ -90,7 +90,7 @@ def random_table(fits: Sequence[Mapping[str, Any]], random: Sequence[Mapping[str
         words = fits[0]["words"]
         precision = [float(np.nanmean([one["readings"]["set"][c] for c in words])) for one in each]
         rows.append([
-            name, str(len(each)), *(with_interval(over_seeds(share)) for share in shares),
+            name, str(len(each)), *(with_interval(over_seeds(share), 4) for share in shares),
             with_interval(over_seeds(precision)),
         ])  # fmt: skip
     header = ["weights", "seeds", "share of discoveries, words", "share of discoveries, classes", "mean AP of words"]

@@ -15,7 +15,7 @@ from semprune.attribution.encoding import (
     solve,
     unexplained_share,
 )
-from semprune.attribution.inference import clustered_scores
+from semprune.attribution.inference import Influence, clustered_scores
 from semprune.ranks import sum_over_ranks
 
 
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
 
     def begin_variance(
         self, regressors: Float[Tensor, "documents tokens regressors"], cluster: Int[Tensor, " documents"]
-    ) -> Float[Tensor, "documents tokens concepts"]:
+    ) -> Influence:
         """Add a batch of documents to the degrees of freedom, and prepare its variances.
 
         The whole of a cluster must be in the batch; ``cluster`` numbers them from 0.
@@ -104,19 +104,13 @@ class Encoder(nn.Module):
         own = cluster_grams(regressors, cluster)
         weights = deletion_weights(gram, own, self.concepts)
         self.leverage += leverage_sums(gram, inverse, own, weights)
-        return torch.bmm(regressors, weights.to(regressors)[cluster])
+        return Influence.of(torch.bmm(regressors, weights.to(regressors)[cluster]), regressors, cluster)
 
     def add_variance(
-        self,
-        where: slice,
-        influence: Float[Tensor, "documents tokens concepts"],
-        regressors: Float[Tensor, "documents tokens regressors"],
-        targets: Float[Tensor, "documents tokens neurons"],
-        cluster: Int[Tensor, " documents"],
+        self, where: slice, influence: Influence, targets: Float[Tensor, "documents tokens neurons"]
     ) -> None:
         """Add one site's activations to the variance; ``influence`` is what :meth:`begin_variance` gave."""
-        coefficients = self.closed_form[:, where]
-        self.variance[:, where] += clustered_scores(influence, regressors, targets, coefficients, cluster)
+        self.variance[:, where] += clustered_scores(influence, targets, self.closed_form[:, where])
 
     def step_loss(self, batch: EncodingSums) -> Float[Tensor, ""]:
         """Set the parameter's gradient from one batch's sums, and give the loss before the step."""

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy import stats
 from torch import Tensor
 
+from semprune.attribution.site_pass import sum_of_squares
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """How far the residuals of a batch move each concept's coefficient, the same for all neurons.
+
+    Attributes:
+        weights: `w` of each observation; 0 at tokens that do not count.
+        explained: `Σ_t w_t m_t'` of each text.
+        cluster: Number of each text's cluster, from 0: sentences of one review are one cluster.
+    """
+
+    weights: Float[Tensor, "documents concepts tokens"]
+    explained: Float[Tensor, "documents concepts regressors"]
+    cluster: Int[Tensor, " documents"]
+
+    @classmethod
+    def of(
+        cls,
+        weights: Float[Tensor, "documents tokens concepts"],
+        regressors: Float[Tensor, "documents tokens regressors"],
+        cluster: Int[Tensor, " documents"],
+    ) -> Influence:
+        """Prepare a batch's weights `w` and regressors `m`."""
+        turned = weights.transpose(1, 2)
+        return cls(turned, torch.bmm(turned, regressors), cluster)
+
 
 def clustered_scores(
-    influence: Float[Tensor, "documents tokens concepts"],
-    regressors: Float[Tensor, "documents tokens regressors"],
+    influence: Influence,
     targets: Float[Tensor, "documents tokens neurons"],
     coefficients: Float[Tensor, "regressors neurons"],
-    cluster: Int[Tensor, " documents"],
 ) -> Float[Tensor, "concepts neurons"]:
     r"""Contribution of a batch to the clustered variance of each coefficient.
 
@@ -26,28 +54,25 @@ def clustered_scores(
     `Σ_t w_t e_t' = Σ_t w_t z_t' − (Σ_t w_t m_t') B`.
 
     Args:
-        influence: `w`; 0 at tokens that do not count.
-        regressors: `m`.
+        influence: `w` of the batch.
         targets: `z`.
         coefficients: `B`, the closed form.
-        cluster: Number of each row's cluster, from 0: sentences of one review are one cluster.
 
     Example:
         >>> w = torch.tensor([[[1.0], [1.0]], [[2.0], [0.0]]])  # two texts of two tokens
         >>> z = torch.tensor([[[3.0], [-1.0]], [[1.0], [5.0]]])
-        >>> no = torch.zeros(1, 1)
-        >>> clustered_scores(w, torch.ones(2, 2, 1), z, no, torch.tensor([0, 1])).item()  # (3 - 1)² + (2 · 1)²
+        >>> no, apart, one = torch.zeros(1, 1), torch.tensor([0, 1]), torch.tensor([0, 0])
+        >>> clustered_scores(Influence.of(w, torch.ones(2, 2, 1), apart), z, no).item()  # (3 - 1)² + (2 · 1)²
         8.0
-        >>> clustered_scores(w, torch.ones(2, 2, 1), z, no, torch.tensor([0, 0])).item()  # (3 - 1 + 2 · 1)²
+        >>> clustered_scores(Influence.of(w, torch.ones(2, 2, 1), one), z, no).item()  # (3 - 1 + 2 · 1)²
         16.0
     """
-    weights = influence.transpose(1, 2)
-    texts = torch.bmm(weights, targets) - torch.bmm(weights, regressors) @ coefficients
+    texts = (influence.explained @ coefficients).baddbmm_(influence.weights, targets, beta=-1)
+    cluster = influence.cluster
     clusters = int(cluster.max()) + 1 if len(cluster) else 0
-    whole = texts if clusters == len(cluster) else texts.new_zeros(clusters, *texts.shape[1:])
-    if whole is not texts:
-        whole.index_add_(0, cluster, texts)
-    return whole.square().sum(0)
+    if clusters == len(cluster):
+        return sum_of_squares(texts)
+    return sum_of_squares(texts.new_zeros(clusters, *texts.shape[1:]).index_add_(0, cluster, texts))
 
 
 def two_sided_p(

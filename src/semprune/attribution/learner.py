@@ -16,6 +16,7 @@ from semprune.attribution.encoding import EncodingSums
 from semprune.attribution.standardise import Standardiser
 from semprune.backbones import Backbone, capture
 from semprune.errors import NonFiniteError
+from semprune.pruning.precision import full_fp32
 from semprune.types import DocumentBatch, NeuronSite
 
 Labeller = Callable[[Tensor, Tensor], Bool[Tensor, "documents tokens concepts"]]
@@ -137,9 +138,10 @@ class AttributionLearner(nn.Module):
 
         def add(site: NeuronSite, activations: Tensor) -> None:
             where = self.standardiser.slices[site.name]
-            own = self.standardiser.take(site, activations, seen.valid, observe=True)
-            self.token.add_targets(where, seen.rows, own.z.flatten(0, 1), own.energy)
-            self.sequence.add_targets(where, seen.sequence, pooled(own.z, seen.valid))
+            own = self.standardiser.take(site, activations, seen.valid, observe=True, brief=True)
+            with full_fp32(activations.dtype):
+                self.token.add_targets(where, seen.rows, own.z.flatten(0, 1), own.energy)
+                self.sequence.add_targets(where, seen.sequence, pooled(own.z, seen.valid))
 
         forward_sites(lm, self.sites, seen.batch, add)
 
@@ -182,22 +184,23 @@ class AttributionLearner(nn.Module):
             Selection(self.token_decoder, seen.valid.numel(), seen.valid.device),
             Selection(self.sequence_decoder, len(seen.valid), seen.valid.device),
         )
-        cluster, sequence = seen.cluster, seen.sequence[:, None]
         if variance:
-            influence = self.token.begin_variance(seen.token, cluster)
-            sequence_influence = self.sequence.begin_variance(sequence, cluster)
+            influence = self.token.begin_variance(seen.token, seen.cluster)
+            sequence_influence = self.sequence.begin_variance(seen.sequence[:, None], seen.cluster)
 
         def add(site: NeuronSite, activations: Tensor) -> None:
-            where, own = self.standardiser.slices[site.name], self.standardiser.take(site, activations, seen.valid)
+            where = self.standardiser.slices[site.name]
+            own = self.standardiser.take(site, activations, seen.valid, brief=True)
             z, flat, mean = own.z, own.z.flatten(0, 1), pooled(own.z, seen.valid)
-            studied.token.cross[:, where], studied.token.squares[where] = seen.rows.T @ flat, own.energy
-            studied.sequence.cross[:, where] = seen.sequence.T @ mean
-            studied.sequence.squares[where] = mean.square().sum(0)
             for selection, targets in ((studied.token_selection, flat), (studied.sequence_selection, mean)):
                 selection.take(where, targets[:, selection.wanted(where)])
-            if variance:
-                self.token.add_variance(where, influence, seen.token, z, cluster)
-                self.sequence.add_variance(where, sequence_influence, sequence, mean[:, None], cluster)
+            with full_fp32(activations.dtype):
+                studied.token.cross[:, where], studied.token.squares[where] = seen.rows.T @ flat, own.energy
+                studied.sequence.cross[:, where] = seen.sequence.T @ mean
+                studied.sequence.squares[where] = mean.square().sum(0)
+                if variance:
+                    self.token.add_variance(where, influence, z)
+                    self.sequence.add_variance(where, sequence_influence, mean[:, None])
 
         forward_sites(lm, self.sites, seen.batch, add)
         return studied

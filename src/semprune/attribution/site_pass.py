@@ -11,6 +11,7 @@ from torch import Tensor
 from semprune.attribution import site_kernel
 
 CLIP = 6.0
+PIECE = 2**18  # numbers whose squares stay in a core's cache
 
 
 @dataclass(slots=True)
@@ -35,11 +36,12 @@ def site_pass(
     scale: Float[Tensor, " neurons"],
     *,
     moments: bool = False,
+    room: Float[Tensor, "rows neurons"] | None = None,
 ) -> SitePass:
     """Standardise a site's activations (equations.md S1) and sum over the tokens that count.
 
     On a GPU whose torch brings Triton, one kernel reads the activations once; elsewhere torch's own operations run,
-    each a pass over memory. The two differ by the order of their sums alone.
+    piece by piece. The two differ by the order of their sums alone.
 
     Args:
         activations: Of any floating dtype; not changed.
@@ -47,6 +49,7 @@ def site_pass(
         median: Of each neuron.
         scale: Of each neuron, fp32; 0 marks a dead one, whose `z` is 0.
         moments: Whether raw moments are asked for.
+        room: Where torch's own operations may leave `z`; new memory where left out.
 
     Example:
         >>> h, valid = torch.tensor([[[3.0], [9.0]]]), torch.tensor([[True, False]])
@@ -57,27 +60,47 @@ def site_pass(
     if activations.is_cuda and site_kernel.AVAILABLE:
         z, sums = site_kernel.fused(activations, valid, median, scale, CLIP)
         return SitePass(z, sums[3], sums[:3])
-    counted = valid[..., None]
-    z = standardise(activations, median, scale)
-    z.mul_(counted)
-    energy = z.flatten(0, 1).square().sum(0)
-    return SitePass(z, energy, _raw_moments(activations.float() * counted) if moments else None)
+    rows, counted = activations.flatten(0, 1), valid.flatten()[:, None]
+    z = torch.empty(rows.shape, device=rows.device) if room is None else room
+    energy, raw = torch.zeros_like(median), torch.zeros(3, len(median), device=rows.device)
+    for own, h, real in zip(*(each.split(_rows(rows)) for each in (z, rows, counted)), strict=True):
+        standardise(h, median, scale, out=own).mul_(real)
+        energy += own.square().sum(0)
+        if moments:
+            h = h.float() * real
+            raw[:2] += torch.stack([h.sum(0), h.square().sum(0)])
+            raw[2] = torch.maximum(raw[2], h.abs().amax(0))
+    return SitePass(z.view(activations.shape), energy, raw if moments else None)
 
 
 def standardise(
-    activations: Float[Tensor, "... neurons"], median: Float[Tensor, " neurons"], scale: Float[Tensor, " neurons"]
-) -> Float[Tensor, "... neurons"]:
-    """`clip((h − median) / scale, ±6)` in fp32; 0 where the scale is 0.
+    activations: Float[Tensor, "... neurons"], median: Float[Tensor, " neurons"], scale: Float[Tensor, " neurons"],
+    *, out: Float[Tensor, "... neurons"] | None = None,
+) -> Float[Tensor, "... neurons"]:  # fmt: skip
+    """`clip((h − median) / scale, ±6)` in fp32, in ``out`` where given; 0 where the scale is 0.
 
     Example:
         >>> standardise(torch.tensor([[1.0, 5.0, 90.0]]), torch.tensor([1.0, 5.0, 0.0]), torch.tensor([2.0, 0.0, 1.0]))
         tensor([[0., 0., 6.]])
     """
     inverse = torch.where(scale > 0, 1 / scale.clamp(min=1e-30), 0)
-    own = activations.to(torch.float32, copy=True)  # then in place: one pass over memory each
+    own = activations.to(torch.float32, copy=True) if out is None else out.copy_(activations)  # then in place
     return own.sub_(median).mul_(inverse).clamp_(-CLIP, CLIP)
 
 
-def _raw_moments(raw: Float[Tensor, "documents tokens neurons"]) -> Float[Tensor, "three neurons"]:
-    rows = raw.flatten(0, 1)
-    return torch.stack([rows.sum(0), rows.square().sum(0), rows.abs().amax(0)])
+def sum_of_squares(values: Float[Tensor, "n *rest"]) -> Float[Tensor, "*rest"]:
+    """Sum of squares over the first axis, without a second copy of the values.
+
+    Example:
+        >>> sum_of_squares(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor([10., 20.])
+    """
+    total = values.new_zeros(values.shape[1:])
+    for piece in values.split(_rows(values)):
+        total += piece.square().sum(0)
+    return total
+
+
+def _rows(values: Tensor) -> int:
+    """Rows of a piece; a whole tensor's temporaries would go through main memory, and be mapped anew each time."""
+    return len(values) if values.is_cuda else max(1, PIECE // max(1, values[:1].numel()))

@@ -64,6 +64,7 @@ class Standardiser(nn.Module):
             self.register_buffer(name, torch.zeros(starts[-1], dtype=torch.float64))
         self.register_buffer("typical", torch.zeros(len(sites)))
         self.register_buffer("tokens", torch.zeros((), dtype=torch.float64))
+        self._room = torch.empty(0)  # new memory for every site costs a tenth of a forward
 
     def fit_site(self, site: NeuronSite, sample: Float[Tensor, "tokens neurons"]) -> None:
         """Set location and scale of one site from a sample of its activations.
@@ -79,16 +80,30 @@ class Standardiser(nn.Module):
 
     def take(
         self, site: NeuronSite, activations: Float[Tensor, "documents tokens neurons"], valid: Bool[Tensor, "..."],
-        *, observe: bool = False,
+        *, observe: bool = False, brief: bool = False,
     ) -> SitePass:  # fmt: skip
-        """Standardise a batch of one site; ``observe`` adds its raw activations to the running moments."""
-        where = self.slices[site.name]
-        own = site_pass(activations, valid, self.median[where], self.scale[where], moments=observe)
+        """Standardise a batch of one site.
+
+        Args:
+            site: The site.
+            activations: Its activations.
+            valid: Tokens that count.
+            observe: Whether to add the raw activations to the running moments.
+            brief: Whether `z` may be overwritten by the next site's.
+        """
+        where, room = self.slices[site.name], self._reused(activations) if brief else None
+        own = site_pass(activations, valid, self.median[where], self.scale[where], moments=observe, room=room)
         if observe and own.moments is not None:
             self.total[where] += own.moments[0]
             self.squares[where] += own.moments[1]
             self.peak[where] = torch.maximum(self.peak[where], own.moments[2])
         return own
+
+    def _reused(self, activations: Float[Tensor, "documents tokens neurons"]) -> Float[Tensor, "rows neurons"]:
+        count = activations.numel()
+        if self._room.device != activations.device or len(self._room) < count:
+            self._room = torch.empty(count, device=activations.device)
+        return self._room[:count].view(-1, activations.shape[-1])
 
     def finish(self) -> None:
         """Sum the moments over ranks."""

@@ -49,7 +49,7 @@ def encoded(m, z, cluster=None, size=8):
         rows = torch.isin(cluster, names)
         own = torch.unique(cluster[rows], return_inverse=True)[1]
         influence = encoder.begin_variance(m[rows], own)
-        encoder.add_variance(slice(None), influence, m[rows], z[rows], own)
+        encoder.add_variance(slice(None), influence, z[rows])
     return encoder
 
 

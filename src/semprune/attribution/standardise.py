@@ -91,7 +91,8 @@ class Standardiser(nn.Module):
             observe: Whether to add the raw activations to the running moments.
             brief: Whether `z` may be overwritten by the next site's.
         """
-        where, room = self.slices[site.name], self._reused(activations) if brief else None
+        where = self.slices[site.name]
+        room = self._reused(activations) if brief and not activations.is_cuda else None  # torch reuses a GPU's itself
         own = site_pass(activations, valid, self.median[where], self.scale[where], moments=observe, room=room)
         if observe and own.moments is not None:
             self.total[where] += own.moments[0]
@@ -101,8 +102,8 @@ class Standardiser(nn.Module):
 
     def _reused(self, activations: Float[Tensor, "documents tokens neurons"]) -> Float[Tensor, "rows neurons"]:
         count = activations.numel()
-        if self._room.device != activations.device or len(self._room) < count:
-            self._room = torch.empty(count, device=activations.device)
+        if len(self._room) < count:
+            self._room = torch.empty(count)
         return self._room[:count].view(-1, activations.shape[-1])
 
     def finish(self) -> None:

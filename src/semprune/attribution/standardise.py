@@ -64,7 +64,7 @@ class Standardiser(nn.Module):
             self.register_buffer(name, torch.zeros(starts[-1], dtype=torch.float64))
         self.register_buffer("typical", torch.zeros(len(sites)))
         self.register_buffer("tokens", torch.zeros((), dtype=torch.float64))
-        self._room = torch.empty(0)  # new memory for every site costs a tenth of a forward
+        self._room = torch.empty(0)  # of one site: new memory for each would be mapped page by page
 
     def fit_site(self, site: NeuronSite, sample: Float[Tensor, "tokens neurons"]) -> None:
         """Set location and scale of one site from a sample of its activations.

@@ -17,8 +17,9 @@ def full_fp32(operands: torch.dtype = torch.float32) -> Iterator[None]:
     Second moments and their inverse lose half their digits otherwise. Source: equations.md P4 (TF32 off).
 
     Args:
-        operands: What the operands were before they became fp32. Those from bfloat16 lose nothing when a CPU multiplies
-            them as bfloat16 and adds up in fp32, and one that has this instruction is then several times faster.
+        operands: What the operands were before they became fp32. A CPU with instructions for it multiplies those from
+            bfloat16 as bfloat16 and adds up in fp32, at least twice as fast: exact for the numbers themselves; what was
+            computed from them is rounded to the digits that they had.
     """
     exact = operands == torch.bfloat16 and multiplies_bfloat16(torch.device("cpu"))
     # One by one: torch refuses to read the setting for all where a user set a backend's own.

@@ -34,6 +34,7 @@ from semprune.attribution.encoding import EncodingSums, independent_t, solve
 from semprune.attribution.learner import AttributionLearner, LearnerShape, forward_sites
 from semprune.attribution.preparation import prepare
 from semprune.backbones import Backbone
+from semprune.backbones.hardware import fast_fp32
 from semprune.data import CalibrationDataModule
 from semprune.types import DocumentBatch
 
@@ -57,6 +58,7 @@ class TypeLabels:
         return self.table[ids] & mask.bool()[..., None]
 
 
+@fast_fp32()  # as in every command
 def main() -> None:
     """Time, measure memory, compare with peers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 import semprune
+from semprune.backbones.hardware import fast_fp32
 from semprune.data import dataset_names, dataset_spec, load_items
 from semprune.evaluation import compare_scores, predict_items
 from semprune.types import Item
@@ -89,6 +90,7 @@ def harness(lm: semprune.Backbone, batch_size: str, side: Side, clock: Clock) ->
 def engine(lm: semprune.Backbone, side: Side) -> Callable[[list[Item]], list[bool]]:
     """Return our scoring of items."""
 
+    @fast_fp32()  # as in every command; the harness keeps torch's defaults
     def score(items: list[Item]) -> list[bool]:
         table = predict_items(lm, items)
         side.tokens += int(table.attrs["throughput"]["tokens"])
@@ -100,6 +102,7 @@ def engine(lm: semprune.Backbone, side: Side) -> Callable[[list[Item]], list[boo
     return score
 
 
+@fast_fp32()
 @torch.inference_mode()
 def bare_seconds(lm: semprune.Backbone, clock: Clock, tokens: int, logits: int) -> tuple[float, float]:
     """Seconds that so many tokens take in the decoder blocks alone, and so many logits in the head alone."""

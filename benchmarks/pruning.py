@@ -21,6 +21,7 @@ import torch
 from semprune import load_backbone, prune_model
 from semprune.backbones.backbone import Backbone
 from semprune.backbones.blocks import BlockRunner, calibrating
+from semprune.backbones.hardware import fast_fp32
 from semprune.backbones.layout import decoder_layers, family_of
 from semprune.data import CalibrationDataModule
 from semprune.pruning import dense_statistics, prune_from
@@ -31,6 +32,7 @@ MANY = "4 methods x 3 sparsities"
 CLOCKS = {"cpu": time.process_time, "wall": time.perf_counter}
 
 
+@fast_fp32()  # as in every command
 def main() -> None:
     """Time everything in each number format and print ratios."""
     asked = arguments()

@@ -26,6 +26,7 @@ import torch
 
 from semprune import load_backbone, prune_model
 from semprune.backbones import Backbone
+from semprune.backbones.hardware import fast_fp32
 from semprune.data import CalibrationDataModule
 from semprune.evaluation import perplexity
 from semprune.evaluation.perplexity import perplexity_interval
@@ -37,6 +38,7 @@ SIDES = ("llmcompressor float32", "semprune float32", "semprune bfloat16")
 PEER_SCRIPT = Path(__file__).with_name("peer_llmcompressor.py")
 
 
+@fast_fp32()  # as in every command; the peer is a process of its own
 def main() -> None:
     """Run what is not finished yet, and print both tables."""
     asked = arguments()

@@ -3,8 +3,13 @@
 The public names are loaded when they are first used, so that ``import semprune`` and the report stay light.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Tensors in pages of 2 MiB where Linux has them: a CPU otherwise maps each layer in pages of 4 KiB, a fifth of a
+# forward and more. Torch reads it with its first tensor; set to 0 outside, it stays off.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
     from semprune.attribution.association import Association, load_association

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from semprune.arguments import Parser, command_parser
 from semprune.assets import asset_status, assets, ensure_asset, verify_asset
+from semprune.backbones.hardware import fast_fp32
 from semprune.causal_command import causal, causal_parser
 from semprune.controls_command import controls, controls_parser
 from semprune.errors import SempruneError
@@ -152,7 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
                     "Using ModelCheckpoint with manual optimization"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
     try:
-        COMMANDS[given[0]](given[1:])
+        with fast_fp32():
+            COMMANDS[given[0]](given[1:])
     except SempruneError as error:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 2

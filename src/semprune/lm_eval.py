@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from semprune.backbones import Backbone, load_backbone
+from semprune.backbones.hardware import fast_fp32
 from semprune.data.encoding import EncodedRequest, padding_token
 from semprune.errors import BackboneMismatchError, ConfigurationError
 from semprune.evaluation.engine import Engine, TokenBudget
@@ -146,7 +147,8 @@ def model_class() -> type[Any]:
 def main() -> None:
     """Run the harness's command line with ``--model semprune`` known."""
     model_class()
-    import_module("lm_eval.__main__").cli_evaluate()
+    with fast_fp32():
+        import_module("lm_eval.__main__").cli_evaluate()
 
 
 if __name__ == "__main__":

@@ -177,7 +177,8 @@ class World:
             NeuronSite(f"layers.{k}.mlp", k, "mlp", h.shape[-1], f"layers.{k}") for k, h in enumerate(self.activations)
         )
         print_ = Fingerprint("World", "planted", "0" * 64)
-        return SimpleNamespace(model=model, sites=sites, device=torch.device("cpu"), fingerprint=print_)
+        place = {"device": torch.device("cpu"), "dtype": torch.float32}
+        return SimpleNamespace(model=model, sites=sites, fingerprint=print_, **place)
 
     def labeller(self, order: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor]:
         """Labels of a batch; with ``order``, document d gets the labels of document ``order[d]``."""

@@ -37,12 +37,6 @@ class Decoder(nn.Module):
         self.weight.data.copy_(weight / weight.norm(dim=1, keepdim=True).clamp(min=1e-12))
         self.positive_weight.copy_(((1 - prevalence) / prevalence).clamp(max=POSITIVE_WEIGHT_LIMIT))
 
-    def columns(self, where: slice) -> tuple[Int[Tensor, " slots"], Int[Tensor, " slots"]]:
-        """Flat slots `[concepts · k]` whose neuron lies in a site, and its index within the site."""
-        flat = self.neurons.flatten()
-        slots = ((flat >= where.start) & (flat < where.stop)).nonzero()[:, 0]
-        return slots, flat[slots] - where.start
-
     def forward(self, selected: Float[Tensor, "n slots"]) -> Float[Tensor, "n concepts"]:
         """Logits from the selected neurons' standardised activations, in flat slot order."""
         z = selected.view(len(selected), *self.weight.shape)
@@ -59,17 +53,32 @@ class Decoder(nn.Module):
 
 
 class Selection:
-    """Collects the decoder's neurons, site by site, during one forward."""
+    """Collects the decoder's neurons, site by site, during one forward.
+
+    They are kept in the order of the neurons, where a site's lie side by side.
+    """
 
     def __init__(self, decoder: Decoder, rows: int, device: torch.device) -> None:
         """Prepare for ``rows`` observations."""
         self.decoder = decoder
-        self.values = torch.zeros(rows, decoder.neurons.numel(), device=device)
+        self._neurons, self._slots = decoder.neurons.flatten().sort()
+        self._values = torch.zeros(rows, len(self._neurons), device=device)
+
+    def _columns(self, where: slice) -> slice:
+        bounds = torch.tensor([where.start, where.stop], device=self._neurons.device)
+        return slice(*torch.searchsorted(self._neurons, bounds).tolist())
 
     def wanted(self, where: slice) -> Int[Tensor, " columns"]:
         """Columns of one site that the decoder reads."""
-        return self.decoder.columns(where)[1]
+        columns: Tensor = self._neurons[self._columns(where)] - where.start
+        return columns
 
     def take(self, where: slice, wanted: Float[Tensor, "rows columns"]) -> None:
         """Take what one site's :meth:`wanted` columns hold."""
-        self.values[:, self.decoder.columns(where)[0]] = wanted
+        self._values[:, self._columns(where)] = wanted
+
+    @property
+    def values(self) -> Float[Tensor, "rows slots"]:
+        """The neurons' activations in flat slot order `[concepts · k]`; computed at each call."""
+        values: Tensor = self._values.index_select(1, self._slots.argsort())
+        return values

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import stats
 from torch import Tensor
 
+from semprune.attribution.reused_memory import ReusedMemory
 from semprune.attribution.site_pass import sum_of_squares
 
 
@@ -18,7 +19,7 @@ class Influence:
     """How far the residuals of a batch move each concept's coefficient, the same for all neurons.
 
     Attributes:
-        weights: `w` of each observation; 0 at tokens that do not count.
+        weights: `w` of each observation; 0 at tokens that do not count. Its dtype is that of the products.
         explained: `Σ_t w_t m_t'` of each text.
         cluster: Number of each text's cluster, from 0: sentences of one review are one cluster.
     """
@@ -33,16 +34,18 @@ class Influence:
         weights: Float[Tensor, "documents tokens concepts"],
         regressors: Float[Tensor, "documents tokens regressors"],
         cluster: Int[Tensor, " documents"],
+        dtype: torch.dtype = torch.float32,
     ) -> Influence:
-        """Prepare a batch's weights `w` and regressors `m`."""
+        """Prepare a batch's weights `w` and regressors `m` for products in a number format."""
         turned = weights.transpose(1, 2)
-        return cls(turned, torch.bmm(turned, regressors), cluster)
+        return cls(turned.to(dtype), torch.bmm(turned, regressors).to(dtype), cluster)
 
 
 def clustered_scores(
     influence: Influence,
     targets: Float[Tensor, "documents tokens neurons"],
     coefficients: Float[Tensor, "regressors neurons"],
+    memory: ReusedMemory | None = None,
 ) -> Float[Tensor, "concepts neurons"]:
     r"""Contribution of a batch to the clustered variance of each coefficient.
 
@@ -55,8 +58,9 @@ def clustered_scores(
 
     Args:
         influence: `w` of the batch.
-        targets: `z`.
+        targets: `z`, in the dtype of the weights.
         coefficients: `B`, the closed form.
+        memory: For what the regressors explain; new memory where left out.
 
     Example:
         >>> w = torch.tensor([[[1.0], [1.0]], [[2.0], [0.0]]])  # two texts of two tokens
@@ -67,12 +71,15 @@ def clustered_scores(
         >>> clustered_scores(Influence.of(w, torch.ones(2, 2, 1), one), z, no).item()  # (3 - 1 + 2 · 1)²
         16.0
     """
-    texts = (influence.explained @ coefficients).baddbmm_(influence.weights, targets, beta=-1)
-    cluster = influence.cluster
+    explained, cluster, device = influence.explained, influence.cluster, targets.device
+    texts = (memory or ReusedMemory()).take((*explained.shape[:2], targets.shape[2]), explained.dtype, device)
+    torch.mm(explained.flatten(0, 1), coefficients.to(explained.dtype), out=texts.flatten(0, 1))
+    texts.baddbmm_(influence.weights, targets, beta=-1)
     clusters = int(cluster.max()) + 1 if len(cluster) else 0
     if clusters == len(cluster):
         return sum_of_squares(texts)
-    return sum_of_squares(texts.new_zeros(clusters, *texts.shape[1:]).index_add_(0, cluster, texts))
+    whole = torch.zeros(clusters, *texts.shape[1:], device=device)
+    return sum_of_squares(whole.index_add_(0, cluster, texts.float()))
 
 
 def two_sided_p(

@@ -15,6 +15,7 @@ from semprune.attribution.encoder import Encoder
 from semprune.attribution.encoding import EncodingSums
 from semprune.attribution.standardise import Standardiser
 from semprune.backbones import Backbone, capture
+from semprune.backbones.hardware import multiplies_bfloat16
 from semprune.errors import NonFiniteError
 from semprune.pruning.precision import full_fp32
 from semprune.types import DocumentBatch, NeuronSite
@@ -185,7 +186,8 @@ class AttributionLearner(nn.Module):
             Selection(self.sequence_decoder, len(seen.valid), seen.valid.device),
         )
         if variance:
-            influence = self.token.begin_variance(seen.token, seen.cluster)
+            narrow = lm.dtype if lm.dtype == torch.bfloat16 and multiplies_bfloat16(lm.device) else torch.float32
+            influence = self.token.begin_variance(seen.token, seen.cluster, narrow)
             sequence_influence = self.sequence.begin_variance(seen.sequence[:, None], seen.cluster)
 
         def add(site: NeuronSite, activations: Tensor) -> None:
@@ -193,7 +195,7 @@ class AttributionLearner(nn.Module):
             own = self.standardiser.take(site, activations, seen.valid, brief=True)
             z, flat, mean = own.z, own.z.flatten(0, 1), pooled(own.z, seen.valid)
             for selection, targets in ((studied.token_selection, flat), (studied.sequence_selection, mean)):
-                selection.take(where, targets[:, selection.wanted(where)])
+                selection.take(where, targets.index_select(1, selection.wanted(where)))
             with full_fp32(activations.dtype):
                 studied.token.cross[:, where], studied.token.squares[where] = seen.rows.T @ flat, own.energy
                 studied.sequence.cross[:, where] = seen.sequence.T @ mean

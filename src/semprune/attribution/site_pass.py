@@ -63,8 +63,9 @@ def site_pass(
     rows, counted = activations.flatten(0, 1), valid.flatten()[:, None]
     z = torch.empty(rows.shape, device=rows.device) if room is None else room
     energy, raw = torch.zeros_like(median), torch.zeros(3, len(median), device=rows.device)
+    inverse = _inverse(scale)
     for own, h, real in zip(*(each.split(_rows(rows)) for each in (z, rows, counted)), strict=True):
-        standardise(h, median, scale, out=own).mul_(real)
+        _standardise(own.copy_(h), median, inverse).mul_(real)
         energy += own.square().sum(0)
         if moments:
             h = h.float() * real
@@ -74,30 +75,39 @@ def site_pass(
 
 
 def standardise(
-    activations: Float[Tensor, "... neurons"], median: Float[Tensor, " neurons"], scale: Float[Tensor, " neurons"],
-    *, out: Float[Tensor, "... neurons"] | None = None,
-) -> Float[Tensor, "... neurons"]:  # fmt: skip
-    """`clip((h − median) / scale, ±6)` in fp32, in ``out`` where given; 0 where the scale is 0.
+    activations: Float[Tensor, "... neurons"], median: Float[Tensor, " neurons"], scale: Float[Tensor, " neurons"]
+) -> Float[Tensor, "... neurons"]:
+    """`clip((h − median) / scale, ±6)` in fp32; 0 where the scale is 0.
 
     Example:
         >>> standardise(torch.tensor([[1.0, 5.0, 90.0]]), torch.tensor([1.0, 5.0, 0.0]), torch.tensor([2.0, 0.0, 1.0]))
         tensor([[0., 0., 6.]])
     """
-    inverse = torch.where(scale > 0, 1 / scale.clamp(min=1e-30), 0)
-    own = activations.to(torch.float32, copy=True) if out is None else out.copy_(activations)  # then in place
+    return _standardise(activations.to(torch.float32, copy=True), median, _inverse(scale))
+
+
+def _inverse(scale: Float[Tensor, " neurons"]) -> Float[Tensor, " neurons"]:
+    return torch.where(scale > 0, 1 / scale.clamp(min=1e-30), 0)
+
+
+def _standardise(own: Tensor, median: Tensor, inverse: Tensor) -> Tensor:
+    """In place."""
     return own.sub_(median).mul_(inverse).clamp_(-CLIP, CLIP)
 
 
 def sum_of_squares(values: Float[Tensor, "n *rest"]) -> Float[Tensor, "*rest"]:
-    """Sum of squares over the first axis, without a second copy of the values.
+    """Sum of squares over the first axis in fp32; on a CPU without a second copy of the values.
 
     Example:
         >>> sum_of_squares(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
         tensor([10., 20.])
     """
-    total = values.new_zeros(values.shape[1:])
-    for piece in values.split(_rows(values)):
-        total += piece.square().sum(0)
+    if values.is_cuda:
+        return values.float().square().sum(0)
+    total = values.new_zeros(values.shape[1:], dtype=torch.float32)
+    for own in values:
+        wide = own.float()
+        total.addcmul_(wide, wide)
     return total
 
 

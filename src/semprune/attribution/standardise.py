@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from semprune.attribution.reused_memory import ReusedMemory
 from semprune.attribution.site_pass import SitePass, site_pass, standardise
 from semprune.errors import NonFiniteError
 from semprune.ranks import max_over_ranks, sum_over_ranks
@@ -64,7 +65,7 @@ class Standardiser(nn.Module):
             self.register_buffer(name, torch.zeros(starts[-1], dtype=torch.float64))
         self.register_buffer("typical", torch.zeros(len(sites)))
         self.register_buffer("tokens", torch.zeros((), dtype=torch.float64))
-        self._room = torch.empty(0)  # of one site: new memory for each would be mapped page by page
+        self._memory = ReusedMemory()
 
     def fit_site(self, site: NeuronSite, sample: Float[Tensor, "tokens neurons"]) -> None:
         """Set location and scale of one site from a sample of its activations.
@@ -92,19 +93,14 @@ class Standardiser(nn.Module):
             brief: Whether `z` may be overwritten by the next site's.
         """
         where = self.slices[site.name]
-        room = self._reused(activations) if brief and not activations.is_cuda else None  # torch reuses a GPU's itself
+        rows, device = activations.shape[:2].numel(), activations.device
+        room = self._memory.take((rows, site.width), torch.float32, device) if brief else None
         own = site_pass(activations, valid, self.median[where], self.scale[where], moments=observe, room=room)
         if observe and own.moments is not None:
             self.total[where] += own.moments[0]
             self.squares[where] += own.moments[1]
             self.peak[where] = torch.maximum(self.peak[where], own.moments[2])
         return own
-
-    def _reused(self, activations: Float[Tensor, "documents tokens neurons"]) -> Float[Tensor, "rows neurons"]:
-        count = activations.numel()
-        if len(self._room) < count:
-            self._room = torch.empty(count)
-        return self._room[:count].view(-1, activations.shape[-1])
 
     def finish(self) -> None:
         """Sum the moments over ranks."""

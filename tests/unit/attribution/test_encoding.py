@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from semprune.attribution.encoding import EncodingSums, gradient, loss, solve, unexplained_share
 from semprune.attribution.inference import Influence, clustered_scores, gate
+from semprune.attribution.reused_memory import ReusedMemory
 from semprune.attribution.specificity import NEURON_CLASSES, classify, row_specificity
 
 
@@ -72,6 +73,23 @@ def test_clustered_variance_equals_a_loop_over_documents(cluster):
                 slow[c, j] += sum(float(w[d, t, c]) * float(e[d, t, j]) for d in own for t in range(6)) ** 2
     found = clustered_scores(Influence.of(w, m, torch.tensor(cluster)), z, b)
     np.testing.assert_allclose(found, slow, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cluster", [[0, 1, 2, 3, 4], [0, 1, 0, 2, 1]])
+def test_clustered_variance_in_bfloat16_is_that_in_fp32_to_its_digits(cluster):
+    generator = torch.Generator().manual_seed(8)
+    w, m = torch.randn(5, 64, 2, generator=generator), torch.randn(5, 64, 4, generator=generator)
+    b = torch.randn(4, 30, generator=generator)
+    z = m @ b + torch.randn(5, 64, 30, generator=generator)
+    own, memory = torch.tensor(cluster), ReusedMemory()
+    wide = clustered_scores(Influence.of(w, m, own), z, b)
+    narrow, again = (
+        clustered_scores(Influence.of(w, m, own, torch.bfloat16), z.bfloat16(), b, memory) for _ in range(2)
+    )
+    assert narrow.dtype == torch.float32
+    assert torch.equal(narrow, again)
+    assert ((narrow - wide).abs() / wide.mean()).max() < 0.05
+    assert float((narrow.sqrt() / wide.sqrt()).median()) == pytest.approx(1, abs=0.01)
 
 
 def test_gate_controls_discoveries_under_the_null_within_each_layer():

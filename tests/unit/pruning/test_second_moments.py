@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semprune.pruning import second_moments
+from semprune.pruning import precision, second_moments
 from semprune.pruning.precision import full_fp32
 from semprune.pruning.second_moments import STRIP, RunningSecondMoments, SecondMoments
 from semprune.pruning.statistics import RunningMeanSquares, SquareSums
@@ -141,12 +141,19 @@ def fast_products():
     backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
     before = [backend.fp32_precision for backend in backends]
     yield lambda: [backend.fp32_precision for backend in backends]
-    for backend, precision in zip(backends, before, strict=True):
-        backend.fp32_precision = precision
+    for backend, setting in zip(backends, before, strict=True):
+        backend.fp32_precision = setting
+
+
+@pytest.fixture
+def onednn(monkeypatch):
+    """A CPU on which oneDNN does, or does not, multiply fp32 in full whatever it is allowed."""
+    return lambda keeps: monkeypatch.setattr(precision, "onednn_keeps_fp32", lambda: keeps)
 
 
 @pytest.mark.parametrize("allow", ["for all", "by backend"])
-def test_trap_a_users_tf32_setting_does_not_reach_the_products(fast_products, monkeypatch, allow):
+def test_trap_a_users_tf32_setting_does_not_reach_the_products(fast_products, onednn, monkeypatch, allow):
+    onednn(False)
     if allow == "for all":
         torch.set_float32_matmul_precision("medium")
     else:
@@ -161,24 +168,34 @@ def test_trap_a_users_tf32_setting_does_not_reach_the_products(fast_products, mo
 
 
 @pytest.mark.parametrize(
-    ("dtype", "weight", "native", "expected"),
+    ("dtype", "weight", "native", "keeps", "expected"),
     [
-        (torch.bfloat16, 1.0, True, "bf16"),
-        (torch.bfloat16, 0.5, True, "ieee"),  # weighted inputs are no bfloat16
-        (torch.bfloat16, 1.0, False, "ieee"),  # slower than fp32 without the instruction
-        (torch.float16, 1.0, True, "ieee"),
-        (torch.float32, 1.0, True, "ieee"),
+        (torch.bfloat16, 1.0, True, False, "bf16"),
+        (torch.bfloat16, 0.5, True, False, "ieee"),  # weighted inputs are no bfloat16
+        (torch.bfloat16, 1.0, False, False, "ieee"),  # slower than fp32 without the instruction
+        (torch.float16, 1.0, True, False, "ieee"),
+        (torch.float32, 1.0, True, False, "ieee"),
+        (torch.float32, 1.0, True, True, "bf16"),  # the permission, of which no use is made
+        (torch.bfloat16, 0.5, True, True, "bf16"),
     ],
 )
-def test_products_are_in_bfloat16_only_where_that_is_exact_and_quick(
-    fast_products, monkeypatch, dtype, weight, native, expected
+def test_products_may_be_in_bfloat16_only_where_that_is_exact_and_quick(
+    fast_products, onednn, monkeypatch, dtype, weight, native, keeps, expected
 ):
+    onednn(keeps)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
     seen, strips = [], second_moments._strips
     monkeypatch.setattr(second_moments, "_strips", lambda width: (seen.append(fast_products()), strips(width))[1])
     SecondMoments(4).update(torch.ones(1, 2, 4, dtype=dtype), torch.full((1, 2), weight))
 
     assert seen == [["ieee", expected]]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_what_must_equal_the_published_code_bit_for_bit_takes_the_default_kernels(fast_products, onednn, keeps):
+    onednn(keeps)
+    with full_fp32():
+        assert fast_products() == ["ieee", "ieee"]
 
 
 def test_the_users_setting_comes_back_after_an_error(fast_products):

@@ -7,11 +7,13 @@ from functools import lru_cache
 from rich.console import Console
 
 from semprune.backbones import Backbone, load_backbone
+from semprune.backbones.hardware import fast_fp32
 from semprune.study.cells import Cell, in_groups, pruned_cells
 from semprune.study.config import StudyConfig
 from semprune.study.worker import Worker
 
 
+@fast_fp32()  # as the command that asks for it
 def work_at(config: StudyConfig, chosen: list[int] | None, started: str) -> list[tuple[Cell, str]]:
     """Work at a study in a process of its own.
 

@@ -53,7 +53,7 @@ class Encoder(nn.Module):
         self.register_buffer("closed_form", torch.zeros(regressors, neurons))
         self.register_buffer("variance", torch.zeros(concepts, neurons, dtype=torch.float64))
         self.register_buffer("leverage", torch.zeros(4, concepts, dtype=torch.float64))
-        self._memory = ReusedMemory()
+        self._explained, self._rounded = ReusedMemory(), ReusedMemory()
         self._normal: tuple[Tensor, Tensor] | None = None  # `G + nλI` and its inverse, once the sums are whole
 
     @property
@@ -118,8 +118,10 @@ class Encoder(nn.Module):
         self, where: slice, influence: Influence, targets: Float[Tensor, "documents tokens neurons"]
     ) -> None:
         """Add one site's activations to the variance; ``influence`` is what :meth:`begin_variance` gave."""
-        targets = targets.to(influence.weights.dtype)
-        self.variance[:, where] += clustered_scores(influence, targets, self.closed_form[:, where], self._memory)
+        dtype, coefficients = influence.weights.dtype, self.closed_form[:, where]
+        if targets.dtype != dtype:
+            targets = self._rounded.take(tuple(targets.shape), dtype, targets.device).copy_(targets)
+        self.variance[:, where] += clustered_scores(influence, targets, coefficients, self._explained)
 
     def step_loss(self, batch: EncodingSums) -> Float[Tensor, ""]:
         """Set the parameter's gradient from one batch's sums, and give the loss before the step."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from semprune.attribution.decoder import Decoder, Selection
 from semprune.attribution.design import SequenceDesign, TokenDesign, valid_tokens
 from semprune.attribution.encoder import Encoder
-from semprune.attribution.encoding import EncodingSums
 from semprune.attribution.standardise import Standardiser
+from semprune.attribution.studied import Studied, StudiedLevel
 from semprune.backbones import Backbone, capture
 from semprune.backbones.hardware import multiplies_bfloat16
 from semprune.errors import NonFiniteError
@@ -83,16 +83,6 @@ class Observed:
         return place
 
 
-@dataclass(slots=True)
-class Studied:
-    """What a learning step needs of a batch: its sums and the decoders' inputs, at both levels."""
-
-    token: EncodingSums
-    sequence: EncodingSums
-    token_selection: Selection
-    sequence_selection: Selection
-
-
 class AttributionLearner(nn.Module):
     """Standardisation, designs, encoders and decoders over all neuron sites of one backbone.
 
@@ -142,7 +132,8 @@ class AttributionLearner(nn.Module):
             own = self.standardiser.take(site, activations, seen.valid, observe=True, brief=True)
             with full_fp32(activations.dtype):
                 self.token.add_targets(where, seen.rows, own.z.flatten(0, 1), own.energy)
-                self.sequence.add_targets(where, seen.sequence, pooled(own.z, seen.valid))
+                if self.shape.classes:
+                    self.sequence.add_targets(where, seen.sequence, pooled(own.z, seen.valid))
 
         forward_sites(lm, self.sites, seen.batch, add)
 
@@ -179,41 +170,29 @@ class AttributionLearner(nn.Module):
         Returns:
             The batch's sums and the decoders' inputs.
         """
-        studied = Studied(
-            self._empty_sums(seen.rows, seen.tokens),
-            self._empty_sums(seen.sequence, torch.tensor(len(seen.sequence), device=seen.valid.device)),
-            Selection(self.token_decoder, seen.valid.numel(), seen.valid.device),
-            Selection(self.sequence_decoder, len(seen.valid), seen.valid.device),
-        )
+        influence = sequence_influence = None
         if variance:
             narrow = lm.dtype if lm.dtype == torch.bfloat16 and multiplies_bfloat16(lm.device) else torch.float32
             influence = self.token.begin_variance(seen.token, seen.cluster, narrow)
             sequence_influence = self.sequence.begin_variance(seen.sequence[:, None], seen.cluster)
+        documents = torch.tensor(len(seen.sequence), device=seen.valid.device)
+        studied = Studied(
+            StudiedLevel.begin(self.token, self.token_decoder, seen.token, seen.tokens, influence),
+            StudiedLevel.begin(
+                self.sequence, self.sequence_decoder, seen.sequence[:, None], documents, sequence_influence
+            ),
+        )
 
         def add(site: NeuronSite, activations: Tensor) -> None:
             where = self.standardiser.slices[site.name]
             own = self.standardiser.take(site, activations, seen.valid, brief=True)
-            z, flat, mean = own.z, own.z.flatten(0, 1), pooled(own.z, seen.valid)
-            for selection, targets in ((studied.token_selection, flat), (studied.sequence_selection, mean)):
-                selection.take(where, targets.index_select(1, selection.wanted(where)))
             with full_fp32(activations.dtype):
-                studied.token.cross[:, where], studied.token.squares[where] = seen.rows.T @ flat, own.energy
-                studied.sequence.cross[:, where] = seen.sequence.T @ mean
-                studied.sequence.squares[where] = mean.square().sum(0)
-                if variance:
-                    self.token.add_variance(where, influence, z)
-                    self.sequence.add_variance(where, sequence_influence, mean[:, None])
+                studied.token.add(where, own.z, own.energy)
+                if self.shape.classes:
+                    studied.sequence.add(where, pooled(own.z, seen.valid)[:, None])
 
         forward_sites(lm, self.sites, seen.batch, add)
         return studied
-
-    def _empty_sums(self, regressors: Float[Tensor, "n regressors"], count: Int[Tensor, ""]) -> EncodingSums:
-        return EncodingSums(
-            gram=regressors.T @ regressors,
-            cross=regressors.new_zeros(regressors.shape[1], self.neurons),
-            squares=regressors.new_zeros(self.neurons),
-            count=count.float(),
-        )
 
     def read(self, lm: Backbone, seen: Observed) -> tuple[Selection, Selection]:
         """One forward that takes only the decoders' neurons, at both levels."""

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.decoder import Decoder, Selection
-from semprune.attribution.learner import AttributionLearner, Observed, Studied
+from semprune.attribution.learner import AttributionLearner, Observed
+from semprune.attribution.studied import Studied
 from semprune.ranks import sum_over_ranks
 
 
@@ -22,12 +23,13 @@ def set_gradients(
         seen: The same documents.
     """
     encoding = torch.zeros((), device=seen.valid.device)
-    for encoder, sums in ((learner.token, studied.token), (learner.sequence, studied.sequence)):
+    for level in (studied.token, studied.sequence):
+        sums = level.sums
         sum_over_ranks(sums.gram, sums.cross, sums.squares, sums.count)
-        encoding += encoder.step_loss(sums)
+        encoding += level.encoder.step_loss(sums)
     class_targets = learner.sequence_design.targets(seen.batch)
-    decoding = _decoder_gradients(learner.token_decoder, studied.token_selection, seen.targets)
-    decoding += _decoder_gradients(learner.sequence_decoder, studied.sequence_selection, class_targets)
+    decoding = _decoder_gradients(learner.token_decoder, studied.token.selection, seen.targets)
+    decoding += _decoder_gradients(learner.sequence_decoder, studied.sequence.selection, class_targets)
     return encoding, decoding
 
 

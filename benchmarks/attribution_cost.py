@@ -175,6 +175,8 @@ def compare_forward(
     print(f"  bare forward: {asked.tokens / statistics.median(forwards):,.0f} tokens/s")
     print(f"  pass of the sums over one bare forward: {ratio(sums)}; solved once in {solving:.2f} s")
     print(f"  pass of the clustered variances over one bare forward: {ratio(variances)}")
+    both = [tuple(map(sum, zip(*passes, strict=True))) for passes in zip(sums, variances, strict=True)]
+    print(f"  the fit, both passes, over two bare forwards: {ratio(both)}")
     after = peak_bytes(lm.device)
     print(f"  peak memory of the forward {before / 2**20:,.0f} MiB, of everything {after / 2**20:,.0f} MiB")
 

@@ -62,7 +62,7 @@ class Selection:
         """Prepare for ``rows`` observations."""
         self.decoder = decoder
         self._neurons, self._slots = decoder.neurons.flatten().sort()
-        self._values = torch.zeros(rows, len(self._neurons), device=device)
+        self._values = torch.empty(rows, len(self._neurons), device=device)
 
     def _columns(self, where: slice) -> slice:
         bounds = torch.tensor([where.start, where.stop], device=self._neurons.device)

@@ -86,7 +86,7 @@ def test_a_budget_that_is_too_large_is_halved_and_every_request_is_scored(llama,
     assert small.tried[0] == 24  # then 12 fit
     assert max(small.tried[1:]) <= 12
     assert (engine.throughput.halved, engine.throughput.token_budget) == (1, 12)
-    assert "memory ran out at 4096 tokens, going on with 12" in caplog.text
+    assert "memory ran out at 1024 tokens, going on with 12" in caplog.text
     assert engine.throughput.requests == len(REQUESTS)
 
 

@@ -8,6 +8,7 @@ import torch
 from scipy.stats import binom
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 
+from semprune.attribution import learner as learner_module
 from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision, reading_precision
 from semprune.attribution.concept_norms import ConceptNorms
 from semprune.attribution.damage import DenseReference, semantic_damage
@@ -22,6 +23,7 @@ from semprune.attribution.weights_only import weights_only_loss
 from semprune.backbones import ablate
 from semprune.concepts import TokenLabeller
 from semprune.errors import BackboneMismatchError
+from semprune.pruning import precision
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +216,8 @@ def test_bfloat16_products_lose_less_than_bfloat16_activations_do(learner, monke
     own.lm.model.bfloat16()
     fits = []
     for native in (False, True):  # the hardware's instruction: without it products are in fp32
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda native=native: {"avx512_bf16": native})
+        for user in (learner_module, precision):
+            monkeypatch.setattr(user, "multiplies_bfloat16", lambda device, native=native: native)
         fits.append(fit_closed_form(own.lm, own.labeller, own.shape, own.batches).token)
     exact, quick = fits
     lost = (quick.effect - exact.effect).abs().max()

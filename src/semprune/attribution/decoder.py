@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -62,11 +64,11 @@ class Selection:
         """Prepare for ``rows`` observations."""
         self.decoder = decoder
         self._neurons, self._slots = decoder.neurons.flatten().sort()
+        self._known = self._neurons.tolist()  # a GPU is waited for once, not at every site
         self._values = torch.empty(rows, len(self._neurons), device=device)
 
     def _columns(self, where: slice) -> slice:
-        bounds = torch.tensor([where.start, where.stop], device=self._neurons.device)
-        return slice(*torch.searchsorted(self._neurons, bounds).tolist())
+        return slice(bisect_left(self._known, where.start), bisect_left(self._known, where.stop))
 
     def wanted(self, where: slice) -> Int[Tensor, " columns"]:
         """Columns of one site that the decoder reads."""

@@ -22,11 +22,13 @@ class Influence:
         weights: `w` of each observation; 0 at tokens that do not count. Its dtype is that of the products.
         explained: `Σ_t w_t m_t'` of each text.
         cluster: Number of each text's cluster, from 0: sentences of one review are one cluster.
+        clusters: How many there are.
     """
 
     weights: Float[Tensor, "documents concepts tokens"]
     explained: Float[Tensor, "documents concepts regressors"]
     cluster: Int[Tensor, " documents"]
+    clusters: int
 
     @classmethod
     def of(
@@ -38,7 +40,8 @@ class Influence:
     ) -> Influence:
         """Prepare a batch's weights `w` and regressors `m` for products in a number format."""
         turned = weights.transpose(1, 2)
-        return cls(turned.to(dtype), torch.bmm(turned, regressors).to(dtype), cluster)
+        clusters = int(cluster.max()) + 1 if len(cluster) else 0
+        return cls(turned.to(dtype), torch.bmm(turned, regressors).to(dtype), cluster, clusters)
 
 
 def clustered_scores(
@@ -71,15 +74,14 @@ def clustered_scores(
         >>> clustered_scores(Influence.of(w, torch.ones(2, 2, 1), one), z, no).item()  # (3 - 1 + 2 · 1)²
         16.0
     """
-    explained, cluster, device = influence.explained, influence.cluster, targets.device
+    explained, device = influence.explained, targets.device
     texts = (memory or ReusedMemory()).take((*explained.shape[:2], targets.shape[2]), explained.dtype, device)
     torch.mm(explained.flatten(0, 1), coefficients.to(explained.dtype), out=texts.flatten(0, 1))
     texts.baddbmm_(influence.weights, targets, beta=-1)
-    clusters = int(cluster.max()) + 1 if len(cluster) else 0
-    if clusters == len(cluster):
+    if influence.clusters == len(texts):
         return sum_of_squares(texts)
-    whole = torch.zeros(clusters, *texts.shape[1:], device=device)
-    return sum_of_squares(whole.index_add_(0, cluster, texts.float()))
+    whole = torch.zeros(influence.clusters, *texts.shape[1:], device=device)
+    return sum_of_squares(whole.index_add_(0, influence.cluster, texts.float()))
 
 
 def two_sided_p(

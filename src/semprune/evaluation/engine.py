@@ -18,7 +18,7 @@ from semprune.evaluation.packing import pack, plan_batches
 from semprune.evaluation.prefix_tree import PrefixTree, grow_trees
 from semprune.evaluation.tree_attention import reads_trees
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever scores may change; scores stored by another version are not read."""
 
 TokenBudget = int | Literal["auto"]

@@ -19,8 +19,8 @@ from semprune.evaluation.engine import ENGINE_VERSION
 from semprune.study.cells import Cell
 from semprune.study.config import StudyConfig
 
-LAYOUT = 3
-"""Raised whenever a cell's figures or files may change; cells of another layout are not read."""
+LAYOUT = 4
+"""Raised whenever a fit's or a cell's figures or files may change; those of another layout are not read."""
 
 
 def content_hash(content: object) -> str:
@@ -66,8 +66,12 @@ class Addresses:
     @property
     def fit(self) -> Path:
         """Folder of the association."""
+        return self.store / "fit" / f"{self._fitted}-{LAYOUT}"
+
+    @property
+    def _fitted(self) -> str:
         config = self.config.fit
-        return self.store / "fit" / content_hash([asdict(config), self._declarations(config.datasets), *self.backbone])
+        return content_hash([asdict(config), self._declarations(config.datasets), *self.backbone])
 
     def cell(self, cell: Cell) -> Path:
         """Folder of one pruned model, whatever is measured of it."""
@@ -94,7 +98,7 @@ class Addresses:
     @property
     def meaning(self) -> str:
         """Name of what is measured with the association."""
-        content = [self.fit.name, self.config.neurons_per_concept, *sorted(self.config.losses)]
+        content = [self._fitted, self.config.neurons_per_concept, *sorted(self.config.losses)]
         return f"meaning-{content_hash(content)}"
 
     def _asked(self, dataset: str) -> dict[str, Any]:

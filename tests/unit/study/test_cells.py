@@ -20,7 +20,7 @@ from semprune.errors import (
     UnknownPromptError,
 )
 from semprune.evaluation.engine import ENGINE_VERSION
-from semprune.study.addresses import Addresses, content_hash
+from semprune.study.addresses import LAYOUT, Addresses, content_hash
 from semprune.study.cells import Cell, in_groups, pruned_cells, stated
 from semprune.study.checks import check
 from semprune.study.claims import claim
@@ -75,6 +75,14 @@ def test_each_part_depends_on_its_own_settings_only() -> None:
     assert addresses(limit=7).meaning == own.meaning != addresses(neurons_per_concept=9).meaning
     magnitude = Cell("magnitude", 0.5)
     assert addresses(statistics="dense").cell(magnitude) == own.cell(magnitude)
+
+
+def test_nothing_of_another_layout_is_read() -> None:
+    own = addresses()
+    before = own.fit, own.cell(WANDA)
+    with patch("semprune.study.addresses.LAYOUT", LAYOUT + 1):
+        assert own.fit != before[0]
+        assert own.cell(WANDA) != before[1]
 
 
 def test_how_items_are_asked_names_them_only_where_it_is_not_the_first_wording_without_examples() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from semprune.backbones import load_backbone
+from semprune.backbones.hardware import fast_fp32
 from semprune.data import dataset_spec
 from semprune.files import write_json, write_parquet
 from semprune.provenance import RunClock
@@ -29,6 +30,7 @@ from semprune.study.worker import Worker, all_cells
 FAILURES = "failures.parquet"
 
 
+@fast_fp32()  # here as in the engines' processes, whoever calls
 def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     """Run what is not done yet, and write the run folder's tables.
 

@@ -13,7 +13,7 @@ from semprune.study.config import StudyConfig
 from semprune.study.worker import Worker
 
 
-@fast_fp32()  # as the command that asks for it
+@fast_fp32()  # as in the process that asks for it
 def work_at(config: StudyConfig, chosen: list[int] | None, started: str) -> list[tuple[Cell, str]]:
     """Work at a study in a process of its own.
 

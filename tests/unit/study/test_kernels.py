@@ -1,0 +1,37 @@
+"""All processes of a study multiply by the same kernels, whoever started it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from semprune.backbones import hardware
+from semprune.study import run
+from semprune.study.config import StudyConfig
+from semprune.study.engines import job
+
+
+class ReachedError(Exception):
+    """Says what the process may do to fp32 products when it begins to work."""
+
+
+def reached(*_: object) -> None:
+    raise ReachedError(torch.backends.mkldnn.matmul.fp32_precision)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_study_from_python_takes_the_kernels_of_its_engines_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keeps: bool
+) -> None:
+    monkeypatch.setattr(hardware, "onednn_keeps_fp32", lambda: keeps)
+    monkeypatch.setattr(run, "_run_one", reached)
+    monkeypatch.setattr(job, "_backbone", reached)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    config = StudyConfig(store=str(tmp_path), output=str(tmp_path))
+    with pytest.raises(ReachedError) as own:
+        run.run_study(config)
+    with pytest.raises(ReachedError) as engines:
+        job.work_at(config, None, "")
+    assert own.value.args == engines.value.args == ("bf16" if keeps else before,)

@@ -7,8 +7,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Tensors in pages of 2 MiB where Linux has them: a CPU otherwise maps each layer in pages of 4 KiB, a fifth of a
-# forward and more. Torch reads it with its first tensor; set to 0 outside, it stays off.
+# Tensors in pages of 2 MiB where Linux has them: a CPU otherwise maps each layer's in pages of 4 KiB, which took a
+# fifth of a forward on a slow host. Torch reads it with its first tensor; set to 0 outside, it stays off.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:

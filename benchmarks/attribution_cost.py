@@ -29,10 +29,10 @@ import torch
 from torch import Tensor
 
 from semprune import load_backbone
-from semprune.attribution.average_precision import ConceptAveragePrecision
-from semprune.attribution.encoding import EncodingSums, independent_t, solve
-from semprune.attribution.learner import AttributionLearner, LearnerShape, forward_sites
-from semprune.attribution.preparation import prepare
+from semprune.attribution.fit.average_precision import ConceptAveragePrecision
+from semprune.attribution.fit.encoding import EncodingSums, independent_t, solve
+from semprune.attribution.fit.learner import AttributionLearner, LearnerShape, forward_sites
+from semprune.attribution.fit.preparation import prepare
 from semprune.backbones import Backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.data import CalibrationDataModule

@@ -22,8 +22,8 @@ from semprune.backbones import Backbone
 from semprune.data import CalibrationDataModule
 from semprune.evaluation import perplexity
 from semprune.evaluation.perplexity import perplexity_interval
-from semprune.files import write_json
-from semprune.pruning.linear import WeightCopy
+from semprune.io.files import write_json
+from semprune.pruning.weights.linear import WeightCopy
 
 REFERENCE = "wanda"
 

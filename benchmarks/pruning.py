@@ -20,12 +20,12 @@ import torch
 
 from semprune import load_backbone, prune_model
 from semprune.backbones.backbone import Backbone
-from semprune.backbones.blocks import BlockRunner, calibrating
+from semprune.backbones.blocks.runner import BlockRunner, calibrating
 from semprune.backbones.hardware import fast_fp32
 from semprune.backbones.layout import decoder_layers, family_of
 from semprune.data import CalibrationDataModule
 from semprune.pruning import dense_statistics, prune_from
-from semprune.pruning.linear import WeightCopy
+from semprune.pruning.weights.linear import WeightCopy
 
 METHODS = ("wanda", "ria", "sparsegpt")
 MANY = "4 methods x 3 sparsities"

@@ -30,8 +30,8 @@ from semprune.backbones.hardware import fast_fp32
 from semprune.data import CalibrationDataModule
 from semprune.evaluation import perplexity
 from semprune.evaluation.perplexity import perplexity_interval
-from semprune.files import write_json
-from semprune.tensor_files import write_safetensors
+from semprune.io.files import write_json
+from semprune.io.tensor_files import write_safetensors
 
 METHODS = ("wanda", "sparsegpt")
 SIDES = ("llmcompressor float32", "semprune float32", "semprune bfloat16")

@@ -26,17 +26,17 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from semprune.backbones.source import BackboneSource
+from semprune.backbones.loading.source import BackboneSource
 from semprune.backbones.streamed import StreamedModel
-from semprune.provenance import peak_memory_bytes, resident_bytes
+from semprune.io.provenance import peak_memory_bytes, resident_bytes
+from semprune.io.tensor_files import storage_order, stream_safetensors
 from semprune.pruning import prune_model
 from semprune.pruning.calibration import check_calibration
-from semprune.pruning.memory import estimate_memory
-from semprune.pruning.output import PROVENANCE, RUN, WORK, OutputFolder
-from semprune.pruning.plan import PrunePlan
 from semprune.pruning.settings import PruneSettings, check_settings
-from semprune.pruning.streaming import prune_streamed
-from semprune.tensor_files import storage_order, stream_safetensors
+from semprune.pruning.streamed.memory import estimate_memory
+from semprune.pruning.streamed.output import PROVENANCE, RUN, WORK, OutputFolder
+from semprune.pruning.streamed.plan import PrunePlan
+from semprune.pruning.streamed.prune import prune_streamed
 
 VOCABULARY, SEQUENCES, TOKENS = 32000, 8, 128
 GB = 1e9

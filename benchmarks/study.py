@@ -21,14 +21,14 @@ from rich.console import Console
 
 from semprune.backbones import Backbone, load_backbone
 from semprune.evaluation import perplexity
-from semprune.evaluation.packed_scores import score_packed
-from semprune.evaluation.packing import PackedBatch, pack, plan_batches
-from semprune.evaluation.prefix_tree import grow_trees
-from semprune.evaluation.tree_attention import reads_trees
-from semprune.study import store
-from semprune.study.cells import pruned_cells
-from semprune.study.config import BackboneConfig, FitConfig, StudyConfig, TextConfig
-from semprune.study.worker import Worker
+from semprune.evaluation.engine.packed_scores import score_packed
+from semprune.evaluation.engine.packing import PackedBatch, pack, plan_batches
+from semprune.evaluation.engine.prefix_tree import grow_trees
+from semprune.evaluation.engine.tree_attention import reads_trees
+from semprune.study.cell.worker import Worker
+from semprune.study.config.cells import pruned_cells
+from semprune.study.config.schema import BackboneConfig, FitConfig, StudyConfig, TextConfig
+from semprune.study.store import store
 
 
 def study_of(path: Path, folder: Path, arguments: argparse.Namespace) -> StudyConfig:

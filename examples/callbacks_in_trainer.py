@@ -6,7 +6,7 @@ from pathlib import Path
 import semprune
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.data import DocumentDataModule, EvaluationDataModule
-from semprune.pruning.callbacks import Wanda
+from semprune.pruning.callbacks.methods import Wanda
 from semprune.study import PairedTrainer
 
 parser = argparse.ArgumentParser(description=__doc__)

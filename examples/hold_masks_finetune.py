@@ -7,7 +7,7 @@ import torch
 
 import semprune
 from semprune.data import CalibrationDataModule, load_documents
-from semprune.pruning.callbacks import HoldMasks
+from semprune.pruning.callbacks.methods import HoldMasks
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--backbone", default="smollm2-135m")

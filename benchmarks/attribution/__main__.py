@@ -26,13 +26,13 @@ from benchmarks.attribution.store import Store, address
 from safetensors.torch import load_file
 
 from semprune import load_backbone
-from semprune.attribution.association import Association, load_association
-from semprune.attribution.observations import Observations
-from semprune.attribution.stability import agreement, chance_jaccard
+from semprune.attribution.association.association import Association, load_association
+from semprune.attribution.association.stability import agreement, chance_jaccard
+from semprune.attribution.held_out.observations import Observations
 from semprune.backbones import Backbone
 from semprune.concepts import load_concepts
 from semprune.concepts.registry import concept_names
-from semprune.tensor_files import write_safetensors
+from semprune.io.tensor_files import write_safetensors
 
 
 def main() -> None:

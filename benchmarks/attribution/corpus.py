@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.attribution.settings import Settings
 
-from semprune.attribution.learner import LearnerShape
+from semprune.attribution.fit.learner import LearnerShape
 from semprune.backbones import Backbone
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.concepts.concept import Concept

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from benchmarks.attribution.corpus import Corpus, labeller_of
 
-from semprune.attribution.association import Association
-from semprune.attribution.closed_form_fit import fit_closed_form
-from semprune.attribution.control_task import control_labeller
-from semprune.attribution.fitted import fitted_association
-from semprune.attribution.learner import AttributionLearner, Labeller
-from semprune.attribution.negative_control import random_weights
-from semprune.attribution.reading import ReadingPrecision
+from semprune.attribution.association.association import Association
+from semprune.attribution.controls.control_task import control_labeller
+from semprune.attribution.controls.negative_control import random_weights
+from semprune.attribution.fit.closed_form import fit_closed_form
+from semprune.attribution.fit.fitted import fitted_association
+from semprune.attribution.fit.learner import AttributionLearner, Labeller
+from semprune.attribution.held_out.reading import ReadingPrecision
 from semprune.backbones import Backbone
 from semprune.concepts.concept import Concept
 

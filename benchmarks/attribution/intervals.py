@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from semprune.evaluation.metrics.ranking import binary_auroc
-from semprune.evaluation.statistics import bootstrap_p, document_resamples, percentile_interval
+from semprune.statistics.bootstrap import bootstrap_p, document_resamples, percentile_interval
 
 Array = np.ndarray
 FLOOR = 0.02

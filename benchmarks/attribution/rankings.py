@@ -11,15 +11,15 @@ from benchmarks.attribution.settings import PROMPTS, SELECTION, TESTS, WORDS, Se
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.association import Association
+from semprune.attribution.ablation.neuron_sets import combined_strength
+from semprune.attribution.association.association import Association
+from semprune.attribution.association.rankings import COMBINATIONS, RANKINGS
 from semprune.attribution.baselines.lape import concentration
-from semprune.attribution.conductance import conductance_ranking
-from semprune.attribution.decoder import Decoder
-from semprune.attribution.gradient_rankings import gradient_rankings
-from semprune.attribution.learner import AttributionLearner
-from semprune.attribution.neuron_sets import combined_strength
-from semprune.attribution.observations import Moments, Observations, Take
-from semprune.attribution.rankings import COMBINATIONS, RANKINGS
+from semprune.attribution.fit.decoder import Decoder
+from semprune.attribution.fit.learner import AttributionLearner
+from semprune.attribution.gradients.conductance import conductance_ranking
+from semprune.attribution.gradients.gradient_rankings import gradient_rankings
+from semprune.attribution.held_out.observations import Moments, Observations, Take
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec, load_items
 from semprune.types import Item

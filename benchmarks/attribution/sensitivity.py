@@ -11,11 +11,11 @@ import torch
 from benchmarks.attribution.corpus import Corpus, labeller_of
 from benchmarks.attribution.fits import association_of, fit
 
-from semprune.attribution.association import Association
-from semprune.attribution.design import valid_tokens
-from semprune.attribution.learner import AttributionLearner, Labeller
-from semprune.attribution.reading import ReadingPrecision
-from semprune.attribution.stability import jaccard, rank_correlation, top_rows
+from semprune.attribution.association.association import Association
+from semprune.attribution.association.stability import jaccard, rank_correlation, top_rows
+from semprune.attribution.fit.design import valid_tokens
+from semprune.attribution.fit.learner import AttributionLearner, Labeller
+from semprune.attribution.held_out.reading import ReadingPrecision
 from semprune.backbones import Backbone
 from semprune.concepts.concept import Concept
 from semprune.types import DocumentBatch

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from benchmarks.attribution.settings import SELECTION, TESTS
 
-from semprune.evaluation.statistics import percentile_interval
+from semprune.statistics.bootstrap import percentile_interval
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, get_args
 
-from semprune.arguments import HelpFormatter, Parser
 from semprune.attribution import NeuronSemanticAttribution
-from semprune.cli import PARSERS
+from semprune.cli.__main__ import PARSERS
+from semprune.cli.arguments import HelpFormatter, Parser
+from semprune.cli.lightning import USAGE
 from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
-from semprune.lightning_cli import USAGE
-from semprune.pruning.callbacks import CALLBACKS, HoldMasks
-from semprune.study.config import BackboneConfig
+from semprune.pruning.callbacks.methods import CALLBACKS, HoldMasks
+from semprune.study.config.schema import BackboneConfig
 
 COMMANDS = """# Commands
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
-    from semprune.attribution.association import Association, load_association
+    from semprune.attribution.association.association import Association, load_association
     from semprune.backbones import Backbone, load_backbone
     from semprune.evaluation import evaluate, loglikelihood
     from semprune.pruning import PruneReport, prune_model
 
 _HOMES = {
-    "Association": "semprune.attribution.association",
+    "Association": "semprune.attribution.association.association",
     "Backbone": "semprune.backbones",
     "PruneReport": "semprune.pruning",
     "evaluate": "semprune.evaluation",
-    "load_association": "semprune.attribution.association",
+    "load_association": "semprune.attribution.association.association",
     "load_backbone": "semprune.backbones",
     "loglikelihood": "semprune.evaluation",
     "prune_model": "semprune.pruning",

@@ -19,13 +19,13 @@ import torch
 
 from semprune.backbones import Backbone, load_backbone
 from semprune.backbones.hardware import fast_fp32
-from semprune.data.encoding import EncodedRequest, padding_token
+from semprune.data.batches.encoding import EncodedRequest, padding_token
 from semprune.errors import BackboneMismatchError, ConfigurationError
-from semprune.evaluation.engine import Engine, TokenBudget
+from semprune.evaluation.engine.engine import Engine, TokenBudget
+from semprune.evaluation.engine.loglikelihood import score_encoded
 from semprune.evaluation.rolling import rolling_windows, score_windows
-from semprune.evaluation.scoring import score_encoded
-from semprune.pruning.masks import apply_masks
-from semprune.pruning.stored_masks import load_masks
+from semprune.pruning.masks.bits import apply_masks
+from semprune.pruning.masks.stored import load_masks
 
 logger = logging.getLogger(__name__)
 

@@ -51,18 +51,18 @@ ROOMS: dict[str, set[str]] = {
 }
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}
 LIGHTNING = {
-    "semprune.arguments",
+    "semprune.cli.arguments",
     "semprune.attribution",
-    "semprune.cli",
+    "semprune.cli.__main__",
     "semprune.data",
     "semprune.evaluation",
-    "semprune.lightning_cli",
+    "semprune.cli.lightning",
     "semprune.study",
-    "semprune.pruning.callback",
-    "semprune.pruning.callbacks",
-    "semprune.pruning.hold",
-    "semprune.pruning.monitoring",
-    "semprune.pruning.run",
+    "semprune.pruning.callbacks.base",
+    "semprune.pruning.callbacks.methods",
+    "semprune.pruning.callbacks.hold",
+    "semprune.pruning.callbacks.monitoring",
+    "semprune.pruning.callbacks.run",
 }
 Sources = Mapping[str, str]
 
@@ -206,6 +206,6 @@ def test_the_report_needs_no_torch(sources, library):
 
 
 def test_torch_behind_another_room_is_seen():
-    chain = {"semprune.report.a": "import semprune.files", "semprune.files": "import semprune.types"}
+    chain = {"semprune.report.a": "import semprune.io.files", "semprune.io.files": "import semprune.types"}
     chain["semprune.types"] = "from torch import Tensor"
     assert reaches_library(chain, "report", "torch") == ["semprune.types"]

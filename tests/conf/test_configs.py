@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from semprune.cli import main
+from semprune.cli.__main__ import main
 
 pytestmark = pytest.mark.filterwarnings(  # Lightning 2.6 calls what jsonargparse 4.53 deprecates
     "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"

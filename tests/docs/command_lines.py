@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from semprune.cli import PARSERS, main
-from semprune.prune_command import spelled_out
+from semprune.cli.__main__ import PARSERS, main
+from semprune.cli.prune import spelled_out
 
 SHELL = {"|", "||", "&", "&&", ";", ">", "2>"}
 NAMES = {"semprune", "semprune.cli"}  # the command, and the module that it is

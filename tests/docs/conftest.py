@@ -53,7 +53,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def offline(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in; every asset is the package, every backbone the small one. Returns the folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("semprune.data.sources.ensure_asset", lambda name: package)
+    monkeypatch.setattr("semprune.data.rows.sources.ensure_asset", lambda name: package)
     monkeypatch.setattr("semprune.backbones.load_backbone", small_backbone)
     monkeypatch.setattr(sys, "argv", ["documentation"])
     monkeypatch.setenv("SEMPRUNE_REGISTRY", "")  # also put back, whatever a page sets

@@ -79,7 +79,7 @@ def test_every_yaml_on_the_pages_is_a_file_that_is_read():
 
 
 def test_the_calibration_text_of_the_page_is_read(offline, monkeypatch):
-    from semprune.data.sources import read_text
+    from semprune.data.rows.sources import read_text
 
     page = next(page for page in HOW_TO if page.stem == "own-calibration-text")
     write_files(page, offline)

@@ -12,7 +12,7 @@ import torch
 from tests.docs.conftest import small_backbone
 from tests.docs.pages import ROOT
 
-from semprune.attribution.association import Association
+from semprune.attribution.association.association import Association
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 CONCEPTS = ("sentiment.positive", "sentiment.negative")

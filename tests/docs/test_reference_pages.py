@@ -9,11 +9,11 @@ import re
 import pytest
 from tests.docs.pages import DOCS
 
-from semprune.causal_command import CausalCommandConfig
-from semprune.cli import COMMANDS
+from semprune.cli.__main__ import COMMANDS
+from semprune.cli.causal import CausalCommandConfig
 from semprune.data import EvaluationDataModule
-from semprune.pruning.callbacks import CALLBACKS
-from semprune.pruning.config import PruneConfig
+from semprune.pruning.callbacks.methods import CALLBACKS
+from semprune.pruning.streamed.config import PruneConfig
 from semprune.study import StudyConfig
 
 

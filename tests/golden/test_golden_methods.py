@@ -5,8 +5,8 @@ import torch
 from tests.golden import slow_reference as slow
 
 from semprune.pruning import find_method
-from semprune.pruning.gathering import ACCUMULATORS
-from semprune.pruning.selection import keeper
+from semprune.pruning.selection.keep import keeper
+from semprune.pruning.statistics.gathering import ACCUMULATORS
 
 ROWS, WIDTH, BLOCK = 6, 16, 8
 CLEAR = 1e-4  # relative distance of scores on the two sides of a cut that fp32 cannot turn round

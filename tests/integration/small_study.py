@@ -13,7 +13,7 @@ from tests.integration.tiny import tiny_backbone
 
 from semprune.assets import assets
 from semprune.assets.manifest import asset_folder, write_manifest
-from semprune.cli import main
+from semprune.cli.__main__ import main
 
 OPINIONS = {
     "positive": ["a good and happy film", "a wonderful evening", "we love this great story", "the best of all"],
@@ -95,7 +95,7 @@ def write_cache(folder: Path) -> Path:
 
 def run(folder: Path, arguments: list[str]) -> int:
     """Run a command with the folder's packages as the only assets."""
-    packages = mock.patch("semprune.data.sources.ensure_asset", return_value=folder / "package")
+    packages = mock.patch("semprune.data.rows.sources.ensure_asset", return_value=folder / "package")
     with packages, mock.patch.object(sys, "argv", ["semprune", *arguments]):
         return main()
 

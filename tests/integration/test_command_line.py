@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from semprune.cli import main
+from semprune.cli.__main__ import main
 from semprune.study import StudyConfig
-from semprune.study.cells import pruned_cells
+from semprune.study.config.cells import pruned_cells
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from tests.integration.small_study import run, write_package
 from tests.integration.tiny import tiny_backbone
 
-from semprune.attribution.association import FORMAT, Association
+from semprune.attribution.association.association import FORMAT, Association
 from semprune.backbones import load_backbone
-from semprune.cli import main
+from semprune.cli.__main__ import main
 
 CONCEPTS = ("sentiment.positive", "sentiment.negative", "movie_reviews.positive", "movie_reviews.negative")
 

@@ -13,10 +13,10 @@ import torch
 from tests.integration.tiny import TinyData, add_targets_wide, tiny_backbone, tiny_module, tiny_trainer
 
 from semprune.attribution import load_association
-from semprune.attribution.encoder import Encoder
-from semprune.attribution.learner import forward_sites
+from semprune.attribution.fit.encoder import Encoder
+from semprune.attribution.fit.learner import forward_sites
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, SettingError
-from semprune.pruning.callbacks import Magnitude, SparseGPT, Wanda
+from semprune.pruning.callbacks.methods import Magnitude, SparseGPT, Wanda
 
 # Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers;
 # Lightning remarks that a module without training-mode parts is in evaluation mode.

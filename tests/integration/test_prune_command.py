@@ -10,10 +10,10 @@ from tests.integration.tiny import TEXTS, tiny_backbone
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from semprune.backbones import load_backbone
-from semprune.cli import main
+from semprune.cli.__main__ import main
 from semprune.errors import BackboneMismatchError
 from semprune.pruning import find_method
-from semprune.pruning.reapply import apply_mask_file
+from semprune.pruning.masks.reapply import apply_mask_file
 
 SHORT = ["--calibration.sequences", "12", "--calibration.length", "16", "--calibration.batch_size", "4"]
 
@@ -21,8 +21,8 @@ SHORT = ["--calibration.sequences", "12", "--calibration.length", "16", "--calib
 @pytest.fixture(autouse=True)
 def offline(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMPRUNE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("semprune.data.calibration.fetch_calibration", lambda spec, source: None)
-    monkeypatch.setattr("semprune.data.calibration_text.read_text", lambda spec, source: " ".join(TEXTS))
+    monkeypatch.setattr("semprune.data.modules.calibration.fetch_calibration", lambda spec, source: None)
+    monkeypatch.setattr("semprune.data.calibration.text.read_text", lambda spec, source: " ".join(TEXTS))
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 from tests.integration.small_study import run, write_cache, write_study
 
-from semprune.study import StudyConfig, bench
-from semprune.study.cells import pruned_cells
+from semprune.study import StudyConfig
+from semprune.study.cell import bench
+from semprune.study.config.cells import pruned_cells
 
 # Reasons as in test_study.py
 pytestmark = [
@@ -52,7 +53,7 @@ def command(folder: Path, config: Path) -> subprocess.Popen[bytes]:
         "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "PYTHONWARNINGS": "ignore",
         "SEMPRUNE_CACHE": str(write_cache(folder)),
     }  # fmt: skip
-    main = "import sys; from semprune.cli import main; sys.exit(main())"
+    main = "import sys; from semprune.cli.__main__ import main; sys.exit(main())"
     line = [sys.executable, "-c", main, "study", "--config", str(config)]
     with (folder / "stderr.txt").open("a") as said:
         return subprocess.Popen(line, cwd=ROOT, env=environment, stderr=said)

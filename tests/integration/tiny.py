@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from semprune.attribution import NeuronSemanticAttribution
-from semprune.attribution.encoder import Encoder
+from semprune.attribution.fit.encoder import Encoder
 from semprune.backbones import Backbone, describe
-from semprune.data.batching import EncodedDocument, document_batch, encode_item, scoring_batch
-from semprune.data.resumable import ResumableLoader
-from semprune.data.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
-from semprune.pruning.callbacks import Wanda
+from semprune.data.batches.batching import EncodedDocument, document_batch, encode_item, scoring_batch
+from semprune.data.batches.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
+from semprune.data.modules.resumable import ResumableLoader
+from semprune.pruning.callbacks.methods import Wanda
 from semprune.study import PairedTrainer
 from semprune.types import Item
 

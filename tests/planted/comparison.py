@@ -14,9 +14,9 @@ from tests.planted.world import World
 from torch import Tensor
 
 from semprune.attribution.baselines import baselines, rank_by
-from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision
-from semprune.attribution.fitted import fitted_association
-from semprune.attribution.observations import Observations
+from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
+from semprune.attribution.fit.fitted import fitted_association
+from semprune.attribution.held_out.observations import Observations
 
 SEEDS = range(5)
 NEEDS_LOGITS = ("gradient_times_activation", "integrated_gradients")

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from semprune.attribution.learner import LearnerShape
+from semprune.attribution.fit.learner import LearnerShape
 from semprune.backbones import Backbone, describe
 from semprune.concepts import Concept, TokenLabeller
 from semprune.types import DocumentBatch

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from semprune.attribution.learner import LearnerShape
+from semprune.attribution.fit.learner import LearnerShape
 from semprune.types import DocumentBatch, Fingerprint, NeuronSite
 
 KINDS = ("noise", "exclusive", "echo", "shared", "global", "positional", "frequent", "massive", "dead", "class")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from semprune.files import atomic, write_text
+from semprune.io.files import atomic, write_text
 
 
 def test_leftovers_of_a_killed_process_go_and_those_of_a_running_one_stay(tmp_path):

@@ -16,8 +16,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy import stats
 
-from semprune.analysis.placements import auroc_values
 from semprune.errors import SettingError, UnpairedPredictionsError
+from semprune.statistics.placements import auroc_values
 
 CELL = ["backbone", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length",
         "seed", "calibrated"]  # fmt: skip

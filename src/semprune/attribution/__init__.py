@@ -1,8 +1,8 @@
 """Neuron Semantic Attribution: learn which neuron carries which concept, check it causally, measure what is lost."""
 
-from semprune.attribution.association import Association, load_association
-from semprune.attribution.causal import causal_check
+from semprune.attribution.ablation.causal import causal_check
+from semprune.attribution.association.association import Association, load_association
 from semprune.attribution.module import NeuronSemanticAttribution
-from semprune.attribution.outcome import TestOutcome
+from semprune.attribution.test_pass import TestOutcome
 
 __all__ = ["Association", "NeuronSemanticAttribution", "TestOutcome", "causal_check", "load_association"]

@@ -8,11 +8,11 @@ from typing import Any
 import lightning
 from scipy.stats import spearmanr
 
-from semprune.attribution.association import Association
-from semprune.attribution.checkpoint import gather_streaming, require_state
-from semprune.attribution.fitted import fitted_association
-from semprune.attribution.learner import AttributionLearner, LearnerShape
-from semprune.attribution.reading import HeldOutReading
+from semprune.attribution.association.association import Association
+from semprune.attribution.fit.checkpoint import gather_streaming, require_state
+from semprune.attribution.fit.fitted import fitted_association
+from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
+from semprune.attribution.held_out.reading import HeldOutReading
 from semprune.backbones import Backbone, load_backbone, neuron_sites
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from semprune.attribution.association_module import AssociationModule
-from semprune.attribution.concept_norms import ConceptNorms
-from semprune.attribution.outcome import TestOutcome
+from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
+from semprune.attribution.test_pass import TestOutcome
 from semprune.pruning import find_method, methods
 from semprune.types import DocumentBatch, ScoringBatch
 

@@ -3,12 +3,12 @@
 from semprune.backbones.ablate import Replacement, ablate
 from semprune.backbones.backbone import Backbone, describe
 from semprune.backbones.capture import capture
-from semprune.backbones.embedded import embedded_backbones
 from semprune.backbones.families import families, find_family
 from semprune.backbones.family import Family, FamilyMatrix
-from semprune.backbones.fingerprint import fingerprint_folder, fingerprint_model
 from semprune.backbones.layout import decoder_layers, family_of, neuron_sites, prunable_matrices
-from semprune.backbones.load import load_backbone
+from semprune.backbones.loading.embedded import embedded_backbones
+from semprune.backbones.loading.load import load_backbone
+from semprune.backbones.weights.fingerprint import fingerprint_folder, fingerprint_model
 
 __all__ = [
     "Backbone",

@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from semprune.backbones.family import Family
-from semprune.backbones.fingerprint import fingerprint_model
 from semprune.backbones.layout import family_of, neuron_sites, prunable_matrices
+from semprune.backbones.weights.fingerprint import fingerprint_model
 from semprune.types import Fingerprint, NeuronSite, PrunableMatrix
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import torch
 
-from semprune.backbones.source import first_line
+from semprune.backbones.loading.source import first_line
 from semprune.errors import SettingError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, PretrainedConfig
 
-from semprune.backbones.checkpoint import Checkpoint
-from semprune.backbones.conversion import Conversion
 from semprune.backbones.families import find_family
-from semprune.backbones.fingerprint import fingerprint_folder
 from semprune.backbones.hardware import check_device, resolve_dtype
-from semprune.backbones.hub import FILES
 from semprune.backbones.layout import decoder_layers, prunable_matrices
-from semprune.backbones.load import refuse_absent
+from semprune.backbones.loading.hub import FILES
+from semprune.backbones.loading.load import refuse_absent
+from semprune.backbones.loading.source import BackboneSource
 from semprune.backbones.skeleton import skeleton
-from semprune.backbones.source import BackboneSource
-from semprune.backbones.weight_files import INDEX
+from semprune.backbones.weights.conversion import Conversion
+from semprune.backbones.weights.files import INDEX
+from semprune.backbones.weights.fingerprint import fingerprint_folder
+from semprune.backbones.weights.stored_tensors import Checkpoint
 from semprune.errors import BackboneLoadError
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from semprune.data.chat import as_chat, check_chat_template
-from semprune.data.examples import Example
-from semprune.data.prompts import find_prompts, render
+from semprune.data.prompts.chat import as_chat, check_chat_template
+from semprune.data.prompts.render import find_prompts, render
+from semprune.data.prompts.shots import ShotPicker
 from semprune.data.registry import dataset_spec
+from semprune.data.rows.examples import Example
+from semprune.data.rows.sources import Source
+from semprune.data.rows.splits import Split, read_shots, read_split, select
 from semprune.data.settings import at_least
-from semprune.data.shots import ShotPicker
-from semprune.data.sources import Source
-from semprune.data.splits import Split, read_shots, read_split, select
 from semprune.types import Document, Item
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def load_items(
         limit: Number of items; None for all. A larger limit adds items and removes none.
         seed: Which items a limit selects, and which examples are shown.
         prompt: Name of one of its prompts; ``all`` for every one, on the same examples; None for the first.
-        source: Where rows come from, see :mod:`semprune.data.sources`.
+        source: Where rows come from, see :mod:`semprune.data.rows.sources`.
         shots: Answered examples before each item, of documents that are not evaluated; the same ones before all
             items of a data set (of a subject, for mmlu), so that their computation can be shared.
-        chat: Render contexts as a user's turn, see :mod:`semprune.data.chat`.
+        chat: Render contexts as a user's turn, see :mod:`semprune.data.prompts.chat`.
         tokenizer: Whose chat template ``chat`` uses.
 
     Returns:
@@ -80,7 +80,7 @@ def load_documents(
         split: ``fit`` (reserved for fitting and calibration) or ``evaluation``.
         limit: Number of texts; None for all. A larger limit adds texts and removes none.
         seed: Which documents a limit selects.
-        source: Where rows come from, see :mod:`semprune.data.sources`.
+        source: Where rows come from, see :mod:`semprune.data.rows.sources`.
 
     Returns:
         The texts. Texts of one document follow each other and share its ``document_id``.

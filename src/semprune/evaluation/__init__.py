@@ -1,25 +1,31 @@
 """Scores of language models: log-likelihoods, perplexity, metrics with intervals, and paired tests."""
 
-from semprune.evaluation.causal_lm import CausalLM, context_length, evaluating
-from semprune.evaluation.comparison import compare
-from semprune.evaluation.engine import Engine, Throughput
+from semprune.evaluation.engine.causal_lm import CausalLM, context_length, evaluating
+from semprune.evaluation.engine.engine import Engine, Throughput
+from semprune.evaluation.engine.logits import logits_at
+from semprune.evaluation.engine.loglikelihood import loglikelihood, score_batch
+from semprune.evaluation.engine.token_logprobs import token_logprobs
+from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.evaluation.evaluate import evaluate, predict_items
-from semprune.evaluation.flips import FLIP_COLUMNS, flips
-from semprune.evaluation.item_metric import ItemMetric
-from semprune.evaluation.logits import logits_at
 from semprune.evaluation.metrics import METRICS, Outcomes, measure
 from semprune.evaluation.perplexity import perplexity, perplexity_interval
-from semprune.evaluation.predictions import PREDICTION_COLUMNS, Prediction, outcomes, predict, prediction_table
-from semprune.evaluation.prompt_spread import SPREAD_COLUMNS, prompt_spread
-from semprune.evaluation.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
+from semprune.evaluation.predictions.item_metric import ItemMetric
+from semprune.evaluation.predictions.predictions import (
+    PREDICTION_COLUMNS,
+    Prediction,
+    outcomes,
+    predict,
+    prediction_table,
+)
+from semprune.evaluation.predictions.score_cache import ScoreCache
+from semprune.evaluation.predictions.scorer import Scorer
+from semprune.evaluation.results.comparison import compare
+from semprune.evaluation.results.flips import FLIP_COLUMNS, flips
+from semprune.evaluation.results.prompt_spread import SPREAD_COLUMNS, prompt_spread
+from semprune.evaluation.results.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
+from semprune.evaluation.results.score_differences import compare_scores
 from semprune.evaluation.rolling import TextScores, rolling_loglikelihood, text_perplexity
-from semprune.evaluation.score_cache import ScoreCache
-from semprune.evaluation.score_differences import compare_scores
-from semprune.evaluation.scorer import Scorer
-from semprune.evaluation.scoring import loglikelihood, score_batch
-from semprune.evaluation.statistics import Interval, bootstrap, bootstrap_p, mcnemar, percentile_interval
-from semprune.evaluation.token_logprobs import token_logprobs
-from semprune.evaluation.tree_attention import reads_trees
+from semprune.statistics.bootstrap import Interval, bootstrap, bootstrap_p, mcnemar, percentile_interval
 
 __all__ = [
     "FLIP_COLUMNS",

@@ -12,15 +12,15 @@ import pandas as pd
 from rich.console import Console
 
 from semprune.assets import cache_folder
-from semprune.data.encoding import Truncate
+from semprune.data.batches.encoding import Truncate
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
-from semprune.evaluation.engine import Throughput, TokenBudget
-from semprune.evaluation.predictions import prediction_table
-from semprune.evaluation.results import summarise
-from semprune.evaluation.score_cache import ScoreCache
-from semprune.evaluation.scoring_items import score_items
-from semprune.evaluation.subject import Subject, subject_of
+from semprune.evaluation.engine.engine import Throughput, TokenBudget
+from semprune.evaluation.engine.subject import Subject, subject_of
+from semprune.evaluation.predictions.predictions import prediction_table
+from semprune.evaluation.predictions.score_cache import ScoreCache
+from semprune.evaluation.predictions.scoring import score_items
+from semprune.evaluation.results.results import summarise
 from semprune.types import Item
 
 logger = logging.getLogger("semprune.evaluation")
@@ -54,11 +54,11 @@ def evaluate(
         token_budget: Most tokens of one forward; ``auto`` is halved whenever memory runs out.
         truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
         cache: A folder where scores are kept, so that the same weights score no item twice; True for ``scores`` in
-            the cache folder. See :class:`semprune.evaluation.score_cache.ScoreCache`.
+            the cache folder. See :class:`semprune.evaluation.predictions.score_cache.ScoreCache`.
 
     Returns:
         One row per data set, prompt and metric: ``backbone``, then
-        :data:`semprune.evaluation.results.MEASUREMENT_COLUMNS`. Its ``attrs["throughput"]`` says what it cost.
+        :data:`semprune.evaluation.results.results.MEASUREMENT_COLUMNS`. Its ``attrs["throughput"]`` says what it cost.
 
     Raises:
         UnknownDatasetError: If a data set is not in the registry.
@@ -98,7 +98,7 @@ def predict_items(
     """Score items, with a progress bar where someone looks; throughput goes to the log.
 
     Args:
-        lm: The backbone, or what :func:`semprune.evaluation.subject.subject_of` gives.
+        lm: The backbone, or what :func:`semprune.evaluation.engine.subject.subject_of` gives.
         items: Items of any data sets.
         token_budget: See :func:`evaluate`.
         truncate: See :func:`evaluate`.
@@ -106,9 +106,9 @@ def predict_items(
         console: Where progress goes; None takes standard error. It stays silent where that is no terminal.
 
     Returns:
-        The table of :func:`semprune.evaluation.predictions.prediction_table`. Its ``attrs["throughput"]`` holds the
-        fields of :class:`semprune.evaluation.engine.Throughput`, ``tokens_per_second``, and ``cached``, the number of
-        items that were not scored again.
+        The table of :func:`semprune.evaluation.predictions.predictions.prediction_table`. Its ``attrs["throughput"]``
+        holds the fields of :class:`semprune.evaluation.engine.engine.Throughput`, ``tokens_per_second``, and
+        ``cached``, the number of items that were not scored again.
     """
     kept = _score_cache(cache, lm.model)
     predictions, cost = score_items(

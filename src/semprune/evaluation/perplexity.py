@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.errors import NonFiniteError, SettingError
-from semprune.evaluation.causal_lm import CausalLM, evaluating
-from semprune.evaluation.metrics.weighting import Array
-from semprune.evaluation.statistics import Interval, bootstrap, percentile_interval
-from semprune.evaluation.token_logprobs import token_logprobs
+from semprune.evaluation.engine.causal_lm import CausalLM, evaluating
+from semprune.evaluation.engine.token_logprobs import token_logprobs
+from semprune.statistics.bootstrap import Interval, bootstrap, percentile_interval
+from semprune.statistics.weighting import Array
 
 
 def perplexity(

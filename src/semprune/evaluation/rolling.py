@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from semprune.data.encoding import EncodedRequest, encode, padding_token, prefix_token
+from semprune.data.batches.encoding import EncodedRequest, encode, padding_token, prefix_token
 from semprune.errors import SettingError
-from semprune.evaluation.causal_lm import CausalLM, context_length
-from semprune.evaluation.engine import Engine, TokenBudget
+from semprune.evaluation.engine.causal_lm import CausalLM, context_length
+from semprune.evaluation.engine.engine import Engine, TokenBudget
+from semprune.evaluation.engine.loglikelihood import score_encoded
 from semprune.evaluation.metrics.text_perplexity import TextPerplexity
-from semprune.evaluation.scoring import score_encoded
 
 
 class TextScores(NamedTuple):
@@ -71,7 +71,8 @@ def rolling_loglikelihood(
         model: Any causal LM with a head; it is left as it was.
         tokenizer: Its tokenizer.
         texts: Whole texts; an empty one has log-likelihood 0.
-        max_length: Tokens that the model can read; None asks :func:`semprune.evaluation.causal_lm.context_length`.
+        max_length: Tokens that the model can read; None asks
+            :func:`semprune.evaluation.engine.causal_lm.context_length`.
         token_budget: Most tokens of one forward.
 
     Returns:

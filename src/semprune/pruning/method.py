@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from semprune.errors import SettingError
-from semprune.pruning.selection import Group, Keep
+from semprune.pruning.selection.keep import Group, Keep
 from semprune.types import LayerStats
 
 Needs = Literal["nothing", "squares", "second_moments"]

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from semprune.errors import MasksOnlyError, SettingError
-from semprune.pruning.allocation import ALLOCATIONS, OWL
 from semprune.pruning.method import Method, Needs
 from semprune.pruning.methods import find_method
-from semprune.pruning.pattern import Pattern
-from semprune.pruning.selection import Keep, check_selection, check_sparsity, keeper
+from semprune.pruning.selection.allocation import ALLOCATIONS, OWL
+from semprune.pruning.selection.keep import Keep, check_selection, check_sparsity, keeper
+from semprune.pruning.selection.pattern import Pattern
 
 OWL_OPTIONS = ("owl_multiple", "owl_spread")
 
@@ -35,7 +35,7 @@ class PruneSettings:
         options: Options of the method and of the allocation, by name, where they are not the defaults.
         allocation: ``uniform``: every block the same sparsity. ``owl``: less where outliers are many, the same
             sparsity over all weights; costs one pass over the dense model. Its options are ``owl_multiple`` and
-            ``owl_spread``, see :class:`semprune.pruning.allocation.OWL`.
+            ``owl_spread``, see :class:`semprune.pruning.selection.allocation.OWL`.
     """
 
     sparsity: float | None = None

@@ -7,18 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from semprune.files import atomic
-from semprune.report.artefacts import RunArtefacts, loaded
-from semprune.report.contrasts import contrast_table
+from semprune.io.files import atomic
 from semprune.report.export_study import study_files
-from semprune.report.formats import p_value
-from semprune.report.further_losses import causal_text, readout_text
-from semprune.report.labels import family_label
-from semprune.report.metrics import METRICS
-from semprune.report.prompts import prompt_table, prompts_text
-from semprune.report.schema import records
-from semprune.report.tables import PARTS, VERDICTS, family_table, headline_table, item_labels
-from semprune.report.text_tables import TextTable, files_of
+from semprune.report.run.formats import p_value
+from semprune.report.run.labels import family_label
+from semprune.report.run.load import RunArtefacts, loaded
+from semprune.report.run.metrics import METRICS
+from semprune.report.run.schema import records
+from semprune.report.sections.further_losses import causal_text, readout_text
+from semprune.report.tables.contrasts import contrast_table
+from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
+from semprune.report.tables.prompts import prompt_table, prompts_text
+from semprune.report.tables.text import TextTable, files_of
 
 
 def headline_text(table: pd.DataFrame) -> TextTable:
@@ -78,13 +78,13 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     sets has more, see :func:`semprune.report.export_study.study_files`.
 
     Args:
-        run_dir: A run folder, or what :func:`semprune.report.artefacts.load_run` read of one.
+        run_dir: A run folder, or what :func:`semprune.report.run.load.load_run` read of one.
 
     Returns:
         The paths.
 
     Raises:
-        CorruptArtefactError: As :func:`semprune.report.artefacts.load_run`.
+        CorruptArtefactError: As :func:`semprune.report.run.load.load_run`.
     """
     run = loaded(run_dir)
     headline = headline_table(run)

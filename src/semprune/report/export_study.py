@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from semprune.report.artefacts import RunArtefacts
-from semprune.report.prediction_texts import prediction_text, predictors_text
-from semprune.report.study_texts import (
+from semprune.report.run.load import RunArtefacts
+from semprune.report.tables.prediction import prediction_text, predictors_text
+from semprune.report.tables.study import (
     own_prompts_text,
     ranking_text,
     shares_text,
     sizes_text,
     spread_text,
 )
-from semprune.report.text_tables import files_of
+from semprune.report.tables.text import files_of
 
 
 def study_files(run: RunArtefacts) -> dict[str, str]:

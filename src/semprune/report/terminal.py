@@ -8,10 +8,10 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from semprune.report.artefacts import RunArtefacts
-from semprune.report.metrics import METRICS, Metric
-from semprune.report.schema import records
-from semprune.report.tables import VERDICTS, family_table, headline_table, item_labels
+from semprune.report.run.load import RunArtefacts
+from semprune.report.run.metrics import METRICS, Metric
+from semprune.report.run.schema import records
+from semprune.report.tables.headline import VERDICTS, family_table, headline_table, item_labels
 from semprune.report.terminal_settings import settings_table
 
 _STYLES = {"worse": "bold red", "better": "bold green", "unclear": "dim"}

@@ -8,12 +8,12 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from semprune.report.artefacts import RunArtefacts
-from semprune.report.formats import TIMES, number
-from semprune.report.metrics import METRICS
-from semprune.report.pooling import is_crowded, pooled
-from semprune.report.schema import records
-from semprune.report.tables import VERDICTS, family_table, headline_table
+from semprune.report.run.formats import TIMES, number
+from semprune.report.run.load import RunArtefacts
+from semprune.report.run.metrics import METRICS
+from semprune.report.run.schema import records
+from semprune.report.tables.headline import VERDICTS, family_table, headline_table
+from semprune.report.tables.pooled import is_crowded, pooled
 
 _STYLES = {"worse": "bold red", "better": "bold green", "unclear": "dim"}
 

@@ -1,9 +1,9 @@
 """Studies: one association, many pruned models, every figure paired with the dense model's."""
 
-from semprune.study.config import StudyConfig
+from semprune.study.config.schema import StudyConfig
 from semprune.study.dry_run import plan_study
 from semprune.study.run import failed_cells, run_study
-from semprune.study.single import further_tables, write_fit, write_test
+from semprune.study.single_run import further_tables, write_fit, write_test
 from semprune.study.trainer import PairedTrainer
 
 __all__ = [

@@ -10,20 +10,20 @@ from rich.console import Console
 from rich.table import Table
 
 from semprune.backbones import load_backbone
-from semprune.data.encoding import padding_token
-from semprune.evaluation.engine import Engine
-from semprune.evaluation.prefix_tree import grow_trees
-from semprune.evaluation.scoring import score_encoded
-from semprune.evaluation.tree_attention import reads_trees
-from semprune.provenance import peak_memory_bytes
+from semprune.data.batches.encoding import padding_token
+from semprune.evaluation.engine.engine import Engine
+from semprune.evaluation.engine.loglikelihood import score_encoded
+from semprune.evaluation.engine.prefix_tree import grow_trees
+from semprune.evaluation.engine.tree_attention import reads_trees
+from semprune.io.provenance import peak_memory_bytes
 from semprune.pruning import dense_statistics, find_method, prune_from
-from semprune.pruning.linear import WeightCopy
-from semprune.study import store
-from semprune.study.cells import Cell, in_groups, pruned_cells
-from semprune.study.checks import check
-from semprune.study.config import StudyConfig, one_backbone_each
-from semprune.study.measurement import DENSE
-from semprune.study.worker import Worker
+from semprune.pruning.weights.linear import WeightCopy
+from semprune.study.cell.measurement import DENSE
+from semprune.study.cell.worker import Worker
+from semprune.study.config.cells import Cell, in_groups, pruned_cells
+from semprune.study.config.checks import check
+from semprune.study.config.schema import StudyConfig, one_backbone_each
+from semprune.study.store import store
 
 PROBE_SECONDS = 5.0
 

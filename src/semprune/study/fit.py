@@ -15,14 +15,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome, causal_check
-from semprune.attribution.checkpoint import read_checkpoint
-from semprune.attribution.monitoring import layer_strength
+from semprune.attribution.fit.checkpoint import read_checkpoint
+from semprune.attribution.fit.monitoring import layer_strength
 from semprune.backbones import Backbone
 from semprune.data import DocumentDataModule, dataset_spec, load_items
 from semprune.errors import CorruptArtefactError
-from semprune.files import write_json, write_parquet
-from semprune.study.addresses import content_hash
-from semprune.study.config import StudyConfig
+from semprune.io.files import write_json, write_parquet
+from semprune.study.config.schema import StudyConfig
+from semprune.study.store.addresses import content_hash
 
 CHECKPOINT = "fit.ckpt"
 KEPT_EVERY = timedelta(minutes=2)  # at most so much of a fit is done again after a kill

@@ -9,9 +9,9 @@ import pandas as pd
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from semprune.study.addresses import Addresses
-from semprune.study.cells import Cell
-from semprune.study.merge import cell_results
+from semprune.study.config.cells import Cell
+from semprune.study.store.addresses import Addresses
+from semprune.study.store.merge import cell_results
 
 HEADLINES = {"accuracy": "accuracy", "auroc": "AUROC", "perplexity": "perplexity"}
 

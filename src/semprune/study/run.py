@@ -12,20 +12,20 @@ from rich.console import Console
 from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.data import dataset_spec
-from semprune.files import write_json, write_parquet
-from semprune.provenance import RunClock
-from semprune.study import store
-from semprune.study.calibration_table import calibration_table
-from semprune.study.cells import pruned_cells
-from semprune.study.checks import check
-from semprune.study.claims import claim
-from semprune.study.config import StudyConfig, one_backbone_each
+from semprune.io.files import write_json, write_parquet
+from semprune.io.provenance import RunClock
+from semprune.study.calibration.table import calibration_table
+from semprune.study.calibration.task_concepts import task_concepts
+from semprune.study.cell.worker import Worker, all_cells
+from semprune.study.config.cells import pruned_cells
+from semprune.study.config.checks import check
+from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
 from semprune.study.fit import describe_association
-from semprune.study.merge import MERGED, merge
 from semprune.study.progress import Progress
-from semprune.study.task_concepts import task_concepts
-from semprune.study.worker import Worker, all_cells
+from semprune.study.store import store
+from semprune.study.store.claims import claim
+from semprune.study.store.merge import MERGED, merge
 
 FAILURES = "failures.parquet"
 

@@ -9,7 +9,7 @@ import lightning
 
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.errors import ConfigurationError
-from semprune.pruning.callback import PruningCallback
+from semprune.pruning.callbacks.base import PruningCallback
 
 
 class PairedTrainer(lightning.Trainer):

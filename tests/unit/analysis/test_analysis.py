@@ -17,9 +17,9 @@ from semprune.analysis import (
     variance_shares,
 )
 from semprune.analysis.drops import CELL, Estimate, stated_once
-from semprune.analysis.placements import auroc_values
 from semprune.errors import SettingError, UnpairedPredictionsError
 from semprune.evaluation.metrics import auroc
+from semprune.statistics.placements import auroc_values
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from sklearn.metrics import roc_auc_score
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 from tests.planted.world import World, WorldSize
 
+from semprune.attribution.association.specificity import association_score
 from semprune.attribution.baselines import baselines, rank_by
-from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision
-from semprune.attribution.observations import Observations, next_token_log_probability
-from semprune.attribution.site_gradients import integrated_site_gradients, site_gradients
-from semprune.attribution.specificity import association_score
+from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
+from semprune.attribution.gradients.site_gradients import integrated_site_gradients, site_gradients
+from semprune.attribution.held_out.observations import Observations, next_token_log_probability
 from semprune.backbones import ablate
 from semprune.backbones.hooks import site_hooks
 from semprune.errors import SettingError

@@ -5,11 +5,11 @@ import pytest
 import torch
 from tests.unit.attribution.worlds import CONCEPTS, PLANTED, WORDS, association_of, label_tokens, tiny_lm
 
-from semprune.attribution.causal import causal_check
-from semprune.attribution.causal_specificity import causal_specificity
-from semprune.attribution.concept_logprob import concept_logprobs
-from semprune.attribution.gradient_rankings import gradient_rankings
-from semprune.attribution.neuron_sets import global_neurons, mean_replacements
+from semprune.attribution.ablation.causal import causal_check
+from semprune.attribution.ablation.concept_logprob import concept_logprobs
+from semprune.attribution.ablation.neuron_sets import global_neurons, mean_replacements
+from semprune.attribution.ablation.specificity import causal_specificity
+from semprune.attribution.gradients.gradient_rankings import gradient_rankings
 from semprune.backbones import ablate
 from semprune.backbones.hooks import site_hooks
 from semprune.errors import ConfigurationError, SettingError

@@ -7,11 +7,11 @@ import torch
 from tests.planted.llama import NAMES, PlantedLlama
 from tests.planted.world import World, WorldSize
 
-from semprune.attribution.closed_form_fit import fit_closed_form
-from semprune.attribution.control_task import control_labeller, control_task
-from semprune.attribution.negative_control import random_weight_control, random_weights
-from semprune.attribution.observations import Observations
-from semprune.attribution.permutation import PermutationNull, permutation_null
+from semprune.attribution.controls.control_task import control_labeller, control_task
+from semprune.attribution.controls.negative_control import random_weight_control, random_weights
+from semprune.attribution.controls.permutation import PermutationNull, permutation_null
+from semprune.attribution.fit.closed_form import fit_closed_form
+from semprune.attribution.held_out.observations import Observations
 from semprune.errors import ConceptWithoutEvidenceError, ConfigurationError, TooFewDocumentsError
 
 SIZE = WorldSize(documents=120, layers=1, noise=40, exclusive=6, echo=4, shared=4, class_=6)

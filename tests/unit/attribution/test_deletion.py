@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from semprune.attribution.deletion import cluster_grams, deletion_weights, leverage_sums, satterthwaite
-from semprune.attribution.encoder import Encoder
-from semprune.attribution.inference import two_sided_p
+from semprune.attribution.fit.deletion import cluster_grams, deletion_weights, leverage_sums, satterthwaite
+from semprune.attribution.fit.encoder import Encoder
+from semprune.attribution.fit.inference import two_sided_p
 
 DOCUMENTS, TOKENS, RIDGE = 40, 24, 1e-4
 HOLDERS = (2, 3, 5, 8, 12, 40)  # documents that hold each concept

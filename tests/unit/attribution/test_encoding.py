@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.attribution.encoding import EncodingSums, gradient, loss, solve, unexplained_share
-from semprune.attribution.inference import Influence, clustered_scores, gate
-from semprune.attribution.reused_memory import ReusedMemory
-from semprune.attribution.specificity import NEURON_CLASSES, classify, row_specificity
+from semprune.attribution.association.specificity import NEURON_CLASSES, classify, row_specificity
+from semprune.attribution.fit.encoding import EncodingSums, gradient, loss, solve, unexplained_share
+from semprune.attribution.fit.inference import Influence, clustered_scores, gate
+from semprune.attribution.fit.reused_memory import ReusedMemory
 
 
 def regression(seed: int, n: int = 60, d: int = 4, neurons: int = 7):

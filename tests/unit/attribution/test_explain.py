@@ -4,13 +4,13 @@ import pytest
 import torch
 from tests.unit.attribution.worlds import CONCEPTS, WORDS, association_of, tiny_lm
 
-from semprune.attribution.explain import (
+from semprune.attribution.neurons.explain import (
     evidence_weights,
     facets,
     neuron_row,
     read_text,
 )
-from semprune.attribution.written import final_norm, written_logits, written_tokens
+from semprune.attribution.neurons.written import final_norm, written_logits, written_tokens
 from semprune.errors import BackboneMismatchError, SettingError, UnknownNeuronError
 
 

@@ -13,9 +13,9 @@ from tests.unit.attribution.worlds import (
     planted_lm,
 )
 
-from semprune.attribution.further_losses import further_losses
-from semprune.attribution.readout import Readout
-from semprune.attribution.readout_loss import readout_loss
+from semprune.attribution.held_out.readout import Readout
+from semprune.attribution.semantic_loss.further_losses import further_losses
+from semprune.attribution.semantic_loss.readout_loss import readout_loss
 from semprune.errors import SettingError
 
 

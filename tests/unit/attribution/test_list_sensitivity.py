@@ -4,8 +4,8 @@ import pytest
 import torch
 from tests.planted.llama import DETECTORS, ECHOES, NAMES, PlantedLlama
 
-from semprune.attribution.concept_naming import NAMING_PROMPT, name_of, named_concepts
-from semprune.attribution.list_sensitivity import list_sensitivity
+from semprune.attribution.controls.list_sensitivity import list_sensitivity
+from semprune.attribution.neurons.concept_naming import NAMING_PROMPT, name_of, named_concepts
 from semprune.concepts import Concept, TokenLabeller
 from semprune.errors import SettingError
 

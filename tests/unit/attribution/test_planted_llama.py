@@ -8,22 +8,22 @@ import torch
 from scipy.stats import binom
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 
-from semprune.attribution import learner as learner_module
-from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision, reading_precision
-from semprune.attribution.concept_norms import ConceptNorms
-from semprune.attribution.damage import DenseReference, semantic_damage
-from semprune.attribution.evidence import token_evidence
-from semprune.attribution.fitted import fitted_association
-from semprune.attribution.held_out import HeldOutSums
-from semprune.attribution.neuron_sets import matched_random, mean_replacements
-from semprune.attribution.pruned_weights import PrunedWeights
-from semprune.attribution.reading import ReadingPrecision
-from semprune.attribution.specificity import NEURON_CLASSES
-from semprune.attribution.weights_only import weights_only_loss
+from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements
+from semprune.attribution.association.specificity import NEURON_CLASSES
+from semprune.attribution.fit import learner as learner_module
+from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision, reading_precision
+from semprune.attribution.fit.fitted import fitted_association
+from semprune.attribution.held_out.reading import ReadingPrecision
+from semprune.attribution.held_out.sums import HeldOutSums
+from semprune.attribution.neurons.evidence import token_evidence
+from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
+from semprune.attribution.semantic_loss.damage import DenseReference, semantic_damage
+from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
+from semprune.attribution.semantic_loss.weights_only import weights_only_loss
 from semprune.backbones import ablate
 from semprune.concepts import TokenLabeller
 from semprune.errors import BackboneMismatchError
-from semprune.pruning import precision
+from semprune.pruning.weights import precision
 
 
 @pytest.fixture(scope="module")

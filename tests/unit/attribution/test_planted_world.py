@@ -5,9 +5,9 @@ import torch
 from scipy.stats import binom, spearmanr
 from tests.planted.world import KINDS, World, WorldSize
 
-from semprune.attribution.closed_form_fit import fit_closed_form, ranking_precision
-from semprune.attribution.fitted import fitted_association
-from semprune.attribution.specificity import NEURON_CLASSES
+from semprune.attribution.association.specificity import NEURON_CLASSES
+from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
+from semprune.attribution.fit.fitted import fitted_association
 from semprune.errors import NonFiniteError
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from semprune.attribution.preparation import rows_of
+from semprune.attribution.fit.preparation import rows_of
 from semprune.types import DocumentBatch
 
 

@@ -6,9 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.attribution.worlds import association_of, tiny_lm
 
-from semprune.attribution.neuron_sets import combined_strength, top_neurons
-from semprune.attribution.rankings import COMBINATIONS, DEFAULT_RANKING, RANKINGS, Facets, combine_levels, rank
-from semprune.attribution.stability import agreement, chance_jaccard, jaccard, rank_correlation, top_rows
+from semprune.attribution.ablation.neuron_sets import combined_strength, top_neurons
+from semprune.attribution.association.rankings import (
+    COMBINATIONS,
+    DEFAULT_RANKING,
+    RANKINGS,
+    Facets,
+    combine_levels,
+    rank,
+)
+from semprune.attribution.association.stability import agreement, chance_jaccard, jaccard, rank_correlation, top_rows
 from semprune.errors import SettingError
 
 FACETS = Facets(

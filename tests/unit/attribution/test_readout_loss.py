@@ -10,9 +10,15 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score
 from tests.unit.attribution.worlds import fitted_learner, label_tokens, observed, planted_lm
 
-from semprune.attribution.learner import forward_sites
-from semprune.attribution.readout import LevelReadout, Readout
-from semprune.attribution.readout_loss import FOLDS, RIDGE, average_precision, readout_loss, refitted_scores
+from semprune.attribution.fit.learner import forward_sites
+from semprune.attribution.held_out.readout import LevelReadout, Readout
+from semprune.attribution.semantic_loss.readout_loss import (
+    FOLDS,
+    RIDGE,
+    average_precision,
+    readout_loss,
+    refitted_scores,
+)
 from semprune.backbones import ablate
 from semprune.errors import ConfigurationError
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from semprune.attribution.semantic_loss import (
+from semprune.attribution.semantic_loss.association_loss import (
     CONTROLS,
     association_lost,
     control_loss,

@@ -15,15 +15,15 @@ from tests.unit.attribution.worlds import (
     tiny_lm,
 )
 
-from semprune.attribution.concept_norms import ConceptNorms
-from semprune.attribution.damage import DenseReference, semantic_damage
-from semprune.attribution.evidence import token_evidence
-from semprune.attribution.held_out import HeldOutSums
-from semprune.attribution.pruned_weights import PrunedWeights
-from semprune.attribution.semantic_loss import semantic_weights
-from semprune.attribution.weights_only import neuron_survival, weights_only_loss
+from semprune.attribution.held_out.sums import HeldOutSums
+from semprune.attribution.neurons.evidence import token_evidence
+from semprune.attribution.semantic_loss.association_loss import semantic_weights
+from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
+from semprune.attribution.semantic_loss.damage import DenseReference, semantic_damage
+from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
+from semprune.attribution.semantic_loss.weights_only import neuron_survival, weights_only_loss
 from semprune.errors import CaptureError, SettingError
-from semprune.pruning.linear import stored_weight
+from semprune.pruning.weights.linear import stored_weight
 
 ARCHITECTURES = ["LlamaForCausalLM", "GPT2LMHeadModel", "Phi3ForCausalLM", "OPTForCausalLM"]
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from semprune.attribution.watch import Watch
-from semprune.attribution.word_activations import WORDS, word_at, word_means
+from semprune.attribution.neurons.watch import Watch
+from semprune.attribution.neurons.word_activations import WORDS, word_at, word_means
 
 PIECES = ["The", " film", " was", " bad", "ly", " made", ",", ' "bad', '"', " un", "happy"]
 

@@ -7,10 +7,10 @@ from tests.unit.backbones.tiny import make_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from semprune.attribution.association import Association
-from semprune.attribution.fitted import fitted_association
-from semprune.attribution.learner import AttributionLearner, LearnerShape, Observed
-from semprune.attribution.preparation import prepare
+from semprune.attribution.association.association import Association
+from semprune.attribution.fit.fitted import fitted_association
+from semprune.attribution.fit.learner import AttributionLearner, LearnerShape, Observed
+from semprune.attribution.fit.preparation import prepare
 from semprune.backbones import Backbone, describe
 from semprune.types import DocumentBatch
 

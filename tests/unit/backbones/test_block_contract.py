@@ -7,9 +7,9 @@ import torch
 from tests.unit.backbones import tiny
 
 from semprune.backbones import ablate, capture, decoder_layers, family_of, neuron_sites
-from semprune.backbones.blocks import BlockRunner, calibrating
-from semprune.backbones.calls import replaced_forward
-from semprune.backbones.experts import routed_forward
+from semprune.backbones.blocks.calls import replaced_forward
+from semprune.backbones.blocks.experts import routed_forward
+from semprune.backbones.blocks.runner import BlockRunner, calibrating
 from semprune.errors import CaptureError
 
 IDS = torch.randint(3, 40, (3, 8), generator=torch.Generator().manual_seed(3))

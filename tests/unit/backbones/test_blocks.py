@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from semprune.backbones.blocks import BlockRunner, calibrating
-from semprune.backbones.calls import CallRecorder, replaced_forward
+from semprune.backbones.blocks.calls import CallRecorder, replaced_forward
+from semprune.backbones.blocks.runner import BlockRunner, calibrating
 from semprune.errors import CaptureError
 
 

@@ -24,7 +24,7 @@ from semprune.errors import (
     UnknownArchitectureError,
     UnprunedMatrixError,
 )
-from semprune.pruning.linear import prunable_linears
+from semprune.pruning.weights.linear import prunable_linears
 
 WIDTH = 24  # of the tiny Llama's MLP
 

@@ -15,7 +15,8 @@ from huggingface_hub.errors import (
 from safetensors.torch import load_file, save_file
 from tests.unit.backbones import tiny
 
-from semprune.backbones import describe, fingerprint_model, hardware, hub, load_backbone
+from semprune.backbones import describe, fingerprint_model, hardware, load_backbone
+from semprune.backbones.loading import hub
 from semprune.errors import BackboneLoadError, SettingError, UnknownArchitectureError, UnknownBackboneError
 
 pytestmark = pytest.mark.usefixtures("cache")

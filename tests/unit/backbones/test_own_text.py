@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from tests.integration.tiny import tiny_backbone
 
-from semprune.backbones.generate import own_text, write_text
+from semprune.backbones.own_text import own_text, write_text
 
 
 def test_it_is_kept_only_added_to_and_has_no_special_token(tmp_path, monkeypatch) -> None:
@@ -17,7 +17,7 @@ def test_it_is_kept_only_added_to_and_has_no_special_token(tmp_path, monkeypatch
     assert not set(many.flatten().tolist()) & set(lm.tokenizer.all_special_ids)
     assert not torch.equal(many, own_text(lm, 11, 12, seed=1))
     assert not torch.equal(many[:3], many[8:])
-    monkeypatch.setattr("semprune.backbones.generate.write_text", lambda *a: 1 / 0)
+    monkeypatch.setattr("semprune.backbones.own_text.write_text", lambda *a: 1 / 0)
     assert torch.equal(own_text(lm, 11, 12, seed=0), many)
 
 

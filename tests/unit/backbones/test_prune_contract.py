@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from semprune.backbones import decoder_layers, family_of, prunable_matrices
 from semprune.pruning import apply_masks, methods, prune_model
-from semprune.pruning.linear import prunable_linears
+from semprune.pruning.weights.linear import prunable_linears
 
 IDS = torch.randint(3, 40, (6, 10), generator=torch.Generator().manual_seed(5))
 every_variant = pytest.mark.parametrize(("architecture", "variant"), tiny.VARIANTS)

@@ -9,11 +9,11 @@ from tests.unit.backbones import tiny
 from transformers import AutoModelForCausalLM
 
 from semprune.backbones import fingerprint_folder, load_backbone
-from semprune.backbones.checkpoint import Checkpoint
-from semprune.backbones.outside import OutsideBlocks
-from semprune.backbones.source import BackboneSource, find_backbone
+from semprune.backbones.loading.source import BackboneSource, find_backbone
 from semprune.backbones.streamed import StreamedModel
+from semprune.backbones.weights.stored_tensors import Checkpoint
 from semprune.errors import BackboneLoadError, SettingError
+from semprune.pruning.streamed.outside import OutsideBlocks
 
 pytestmark = pytest.mark.usefixtures("cache")
 

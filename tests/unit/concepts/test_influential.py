@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.concepts.influential import influential_words, log_odds_z, words_of
-from semprune.concepts.labeller import TokenLabeller
+from semprune.concepts.influential.clusters import cluster_directions, embed_words, influential_concepts, write_concepts
+from semprune.concepts.influential.words import influential_words, log_odds_z, words_of
 from semprune.concepts.registry import load_concepts
-from semprune.concepts.word_clusters import cluster_directions, embed_words, influential_concepts, write_concepts
+from semprune.concepts.tokens.labeller import TokenLabeller
 from semprune.errors import ConceptWithoutEvidenceError, SettingError
 
 COMMON = ["the", "film", "was", "on", "and", "we", "saw", "it", "with", "them"]

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semprune.concepts.concept import Concept
-from semprune.concepts.labeller import TokenLabeller
 from semprune.concepts.registry import load_concepts
+from semprune.concepts.tokens.labeller import TokenLabeller
 from semprune.errors import SettingError, UnencodableConceptError
 
 CONCEPTS = (
@@ -188,7 +188,7 @@ def test_moves_with_its_module(tokenizer):
 
 @pytest.mark.assets
 def test_with_the_embedded_backbone(reference_labels):
-    from semprune.backbones.load import load_backbone
+    from semprune.backbones.loading.load import load_backbone
 
     tokenizer = load_backbone("smollm2-135m").tokenizer
     concepts = load_concepts(["default"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from semprune.concepts.boundaries import (
+from semprune.concepts.tokens.boundaries import (
     APOSTROPHE,
     BOUNDARY,
     INSIDE,
@@ -13,9 +13,9 @@ from semprune.concepts.boundaries import (
     transitions_after,
     transitions_before,
 )
-from semprune.concepts.surfaces import byte_alphabet, token_surfaces
-from semprune.concepts.trie import NGramTrie, pack_bits, unpack_bits
-from semprune.concepts.variants import case_variants, covering_suffix, glued_prefixes, word_ngrams
+from semprune.concepts.tokens.surfaces import byte_alphabet, token_surfaces
+from semprune.concepts.tokens.trie import NGramTrie, pack_bits, unpack_bits
+from semprune.concepts.tokens.variants import case_variants, covering_suffix, glued_prefixes, word_ngrams
 
 
 def test_byte_alphabet_is_that_of_the_tokenizers_library(tokenizers):

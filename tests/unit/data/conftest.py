@@ -98,8 +98,8 @@ def offline(package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def no_hub(*arguments: object, **settings: object) -> None:
         raise ConnectionError("no network in tests")
 
-    monkeypatch.setattr("semprune.data.sources.ensure_asset", lambda name: package)
-    monkeypatch.setattr("semprune.data.sources.datasets.load_dataset", no_hub)
+    monkeypatch.setattr("semprune.data.rows.sources.ensure_asset", lambda name: package)
+    monkeypatch.setattr("semprune.data.rows.sources.datasets.load_dataset", no_hub)
     return package
 
 
@@ -109,12 +109,12 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def serve(name: str) -> None:
         rows = datasets.Dataset.from_list(_load(name)["hub"])
-        monkeypatch.setattr("semprune.data.sources.datasets.load_dataset", lambda *a, **k: rows)
+        monkeypatch.setattr("semprune.data.rows.sources.datasets.load_dataset", lambda *a, **k: rows)
 
     def no_asset(name: str) -> None:
         raise AssertionError(f"asset {name} was asked for")
 
-    monkeypatch.setattr("semprune.data.sources.ensure_asset", no_asset)
+    monkeypatch.setattr("semprune.data.rows.sources.ensure_asset", no_asset)
     return serve
 
 
@@ -161,5 +161,5 @@ def documents(monkeypatch: pytest.MonkeyPatch) -> list[Document]:
         assert split == "fit"
         return [document for document in made if document.dataset == name][:limit]
 
-    monkeypatch.setattr("semprune.data.documents.load_documents", load)
+    monkeypatch.setattr("semprune.data.modules.documents.load_documents", load)
     return made

@@ -22,7 +22,7 @@ ROW = {"sentence": "a warm film", "label": 1, "idx": 0}
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, *rows: dict[str, Any]) -> None:
-    monkeypatch.setattr("semprune.data.sources.datasets.load_dataset", lambda *a, **k: [dict(row) for row in rows])
+    monkeypatch.setattr("semprune.data.rows.sources.datasets.load_dataset", lambda *a, **k: [dict(row) for row in rows])
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_bytes_that_are_not_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / offline.files
     path.parent.mkdir(parents=True)
     path.write_bytes("HUM:ind Who said cliché ?\n".encode("latin-1"))
-    monkeypatch.setattr("semprune.data.sources.ensure_asset", lambda name: tmp_path)
+    monkeypatch.setattr("semprune.data.rows.sources.ensure_asset", lambda name: tmp_path)
     with pytest.raises(DatasetSchemaError, match=r"question_labels.txt is not utf-8 .*Declare its `encoding`"):
         load_items("trec")
 
@@ -143,7 +143,7 @@ def test_a_chat_without_a_template_is_refused_before_anything_is_read(
     def nothing(*arguments: Any, **settings: Any) -> None:
         raise AssertionError("rows were read")
 
-    monkeypatch.setattr("semprune.data.splits.read_rows", nothing)
+    monkeypatch.setattr("semprune.data.rows.splits.read_rows", nothing)
     module = EvaluationDataModule(["sst2"], chat=True, calibration=None)
     module.tokenizer = plain_tokenizer
     with pytest.raises(ConfigurationError, match="no chat template"):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from semprune.data.batching import (
+from semprune.data.batches.batching import (
     EncodedDocument,
     document_batch,
     encode_item,
@@ -16,8 +16,8 @@ from semprune.data.batching import (
     scoring_batch,
     share_rows,
 )
-from semprune.data.encoding import encode_request
-from semprune.data.sampling import within_budget
+from semprune.data.batches.encoding import encode_request
+from semprune.data.batches.sampling import within_budget
 from semprune.types import Item
 
 CONTEXT = "Review: a warm film.\nSentiment:"

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import CalibrationDataModule, EvaluationDataModule
-from semprune.data.calibration import draw_windows, hash_tokens
+from semprune.data.modules.calibration import draw_windows, hash_tokens
 from semprune.errors import (
     ConfigurationError,
     EmptyCalibrationError,

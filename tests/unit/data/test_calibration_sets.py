@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semprune.data import CalibrationDataModule
-from semprune.data.calibration import draw_windows
-from semprune.data.calibration_text import calibration_text, random_tokens
-from semprune.data.mixtures import parse_mixture, share_sequences
+from semprune.data.calibration.mixtures import parse_mixture, share_sequences
+from semprune.data.calibration.text import calibration_text, random_tokens
+from semprune.data.modules.calibration import draw_windows
 from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
-from semprune.data.splits import read_split
+from semprune.data.rows.splits import read_split
 from semprune.errors import ConfigurationError, MixtureError, UnknownCalibrationError
 
 

@@ -9,8 +9,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import load_items
-from semprune.data.chat import as_chat
-from semprune.data.encoding import encode_request
+from semprune.data.batches.encoding import encode_request
+from semprune.data.prompts.chat import as_chat
 from semprune.errors import ConfigurationError
 from semprune.types import Item
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.data.derive import derive_columns, expression_columns
+from semprune.data.registry.derive import derive_columns, expression_columns
 from semprune.errors import DatasetSchemaError
 
 

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import DocumentDataModule, load_documents
-from semprune.data.documents import is_validation
+from semprune.data.modules.documents import is_validation
 from semprune.errors import (
     ConfigurationError,
     DatasetSchemaError,
@@ -68,7 +68,7 @@ def test_texts_of_one_document_share_a_cluster_and_a_side(
 ) -> None:
     # Reviews 0 to 11 of two shops with the same numbers, three sentences each.
     made = {name: [Document(name, str(n // 3), f"text {n}") for n in range(36)] for name in ("amazon_reviews", "piqa")}
-    monkeypatch.setattr("semprune.data.documents.load_documents", lambda name, **_: made[name])
+    monkeypatch.setattr("semprune.data.modules.documents.load_documents", lambda name, **_: made[name])
     module = DocumentDataModule(list(made), batch_size=5, validation_share=0.4)
     module.tokenizer = plain_tokenizer
     module.setup()
@@ -92,7 +92,7 @@ def test_texts_of_one_document_share_a_cluster_and_a_side(
 
 
 def test_a_document_without_tokens_is_refused(plain_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semprune.data.documents.load_documents", lambda name, **_: [Document(name, "5", "")])
+    monkeypatch.setattr("semprune.data.modules.documents.load_documents", lambda name, **_: [Document(name, "5", "")])
     module = DocumentDataModule(["piqa"], validation_share=0.0)
     module.tokenizer = plain_tokenizer
     module.setup()
@@ -127,7 +127,7 @@ def test_real_documents_reach_the_module(offline: Path, plain_tokenizer: Any) ->
 def test_texts_of_one_document_are_in_one_batch(plain_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [Document("amazon_reviews", str(k % 7), "good " * (1 + k % 5), None) for k in range(40)]
     monkeypatch.setattr(DocumentDataModule, "_read", lambda self: texts)
-    monkeypatch.setattr("semprune.data.documents.is_validation", lambda document, share: False)
+    monkeypatch.setattr("semprune.data.modules.documents.is_validation", lambda document, share: False)
     module = DocumentDataModule(["amazon_reviews"], batch_size=3)
     module.tokenizer = plain_tokenizer
     module.setup("fit")

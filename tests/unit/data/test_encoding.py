@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-from semprune.data.encoding import EncodedRequest, check_tokenizer, encode_request, padding_token
+from semprune.data.batches.encoding import EncodedRequest, check_tokenizer, encode_request, padding_token
 from semprune.errors import ConfigurationError, PromptTooLongError
 
 TEXTS = st.text(alphabet="Review: a warm film\n is positive", max_size=40)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from semprune.data.examples import build_examples, normalise
-from semprune.data.labels import right_choice
-from semprune.data.prompts import find_prompt, first_words, render
+from semprune.data.prompts.render import find_prompt, first_words, render
 from semprune.data.registry import DatasetSpec, DocumentRule, DropRule, LabelRule, Prompt
+from semprune.data.rows.examples import build_examples, normalise
+from semprune.data.rows.labels import right_choice
 from semprune.errors import DatasetSchemaError, UnknownPromptError
 
 SPEC = DatasetSpec(

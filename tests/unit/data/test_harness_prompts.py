@@ -17,11 +17,11 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from semprune.assets import asset_status, ensure_asset
-from semprune.data.chat import as_chat
-from semprune.data.examples import Example, build_examples
-from semprune.data.prompts import find_prompt, render
-from semprune.data.readers import read_files
+from semprune.data.prompts.chat import as_chat
+from semprune.data.prompts.render import find_prompt, render
 from semprune.data.registry import DatasetSpec, dataset_names, dataset_spec
+from semprune.data.rows.examples import Example, build_examples
+from semprune.data.rows.readers import read_files
 from semprune.types import Item
 
 pytest.importorskip("lm_eval", reason="un-skip when lm_eval is installed: pip install semprune[bench]")

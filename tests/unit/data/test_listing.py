@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from semprune.data.listing import dataset_page
 from semprune.data.registry import dataset_names, dataset_spec
+from semprune.data.registry.listing import dataset_page
 
 PAGE = Path(__file__).parents[3] / "docs" / "datasets.md"
 
 
 def test_the_committed_page_is_current() -> None:
-    remedy = "run `python -m semprune.data.listing > docs/datasets.md`"
+    remedy = "run `python -m semprune.data.registry.listing > docs/datasets.md`"
     assert PAGE.read_text("utf-8") == dataset_page(), remedy
 
 

@@ -16,7 +16,7 @@ from semprune.data import (
     load_documents,
     load_items,
 )
-from semprune.data.sources import read_text
+from semprune.data.rows.sources import read_text
 from semprune.errors import ConfigurationError, DatasetSchemaError, UnknownDatasetError
 
 TOY = {

@@ -8,10 +8,10 @@ import pytest
 
 from semprune.assets import asset_status
 from semprune.data import load_documents, load_items
-from semprune.data.examples import build_examples, normalise
 from semprune.data.registry import Counts, calibration_names, calibration_spec, dataset_names, dataset_spec
-from semprune.data.sources import read_rows, read_text
-from semprune.data.splits import read_split
+from semprune.data.rows.examples import build_examples, normalise
+from semprune.data.rows.sources import read_rows, read_text
+from semprune.data.rows.splits import read_split
 
 pytestmark = pytest.mark.assets
 

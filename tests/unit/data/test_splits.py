@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from semprune.data import load_documents, load_items
 from semprune.data.registry import DatasetSpec, dataset_spec
-from semprune.data.splits import hash_share, read_split, select, word_runs
+from semprune.data.rows.splits import hash_share, read_split, select, word_runs
 from semprune.errors import SettingError
 
 REVIEW = "the quick brown fox jumps over the lazy dog"
@@ -23,7 +23,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, **tables: list[dict[str, Any]]) -> No
     def read_rows(spec: DatasetSpec, source: str = "auto", *, fit: bool = False) -> list[dict[str, Any]]:
         return tables[f"{spec.name}_fit" if fit else spec.name]
 
-    monkeypatch.setattr("semprune.data.splits.read_rows", read_rows)
+    monkeypatch.setattr("semprune.data.rows.splits.read_rows", read_rows)
 
 
 def reviews(count: int, per_document: int = 1) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ import logging
 import pytest
 import torch
 
-from semprune.data.encoding import EncodedRequest
+from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError, SettingError
-from semprune.evaluation.engine import Engine
-from semprune.evaluation.scorer import Scorer
+from semprune.evaluation.engine.engine import Engine
+from semprune.evaluation.predictions.scorer import Scorer
 
 CONTEXT = tuple(range(1, 11))
 REQUESTS = [EncodedRequest((*CONTEXT, first, 50), (first, 50, 7), 9) for first in (20, 21, 22)] + [

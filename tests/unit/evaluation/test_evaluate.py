@@ -13,9 +13,9 @@ from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
 from semprune.errors import ConfigurationError, NonFiniteError, UnknownDatasetError
+from semprune.evaluation.engine.loglikelihood import loglikelihood
 from semprune.evaluation.evaluate import evaluate, predict_items
-from semprune.evaluation.results import MEASUREMENT_COLUMNS
-from semprune.evaluation.scoring import loglikelihood
+from semprune.evaluation.results.results import MEASUREMENT_COLUMNS
 from semprune.types import Item
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .:"

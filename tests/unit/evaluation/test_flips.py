@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semprune.errors import UnpairedPredictionsError
-from semprune.evaluation.flips import FLIP_COLUMNS, flips
-from semprune.evaluation.predictions import predict, prediction_table
+from semprune.evaluation.predictions.predictions import predict, prediction_table
+from semprune.evaluation.results.flips import FLIP_COLUMNS, flips
 from semprune.types import Item
 
 

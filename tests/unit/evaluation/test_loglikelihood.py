@@ -10,8 +10,8 @@ from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
 from semprune.errors import ConfigurationError, PromptTooLongError
-from semprune.evaluation.causal_lm import context_length
-from semprune.evaluation.scoring import loglikelihood
+from semprune.evaluation.engine.causal_lm import context_length
+from semprune.evaluation.engine.loglikelihood import loglikelihood
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz ."
 

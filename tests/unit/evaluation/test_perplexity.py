@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from semprune.errors import NonFiniteError, SettingError
-from semprune.evaluation.logits import LOGIT_ELEMENTS
+from semprune.evaluation.engine.logits import LOGIT_ELEMENTS
 from semprune.evaluation.perplexity import perplexity, perplexity_interval
 
 

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semprune.data.encoding import EncodedRequest
-from semprune.evaluation.packing import pack, pack_rows, plan_batches
-from semprune.evaluation.prefix_tree import FREE_SIZE, grow_trees
-from semprune.evaluation.tree_attention import TreeRows, visible
+from semprune.data.batches.encoding import EncodedRequest
+from semprune.evaluation.engine.packing import pack, pack_rows, plan_batches
+from semprune.evaluation.engine.prefix_tree import FREE_SIZE, grow_trees
+from semprune.evaluation.engine.tree_attention import TreeRows, visible
 
 INPUTS = st.lists(
     st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple).flatmap(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from semprune.errors import NonFiniteError
-from semprune.evaluation.scoring import score_batch
+from semprune.evaluation.engine.loglikelihood import score_batch
 from semprune.types import ScoringBatch
 
 CONTEXT, OTHER = [5, 9, 33, 2], [6, 1, 90, 14, 3, 3, 61, 27]

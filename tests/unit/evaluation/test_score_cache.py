@@ -12,8 +12,8 @@ from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
 from semprune.errors import CorruptArtefactError
-from semprune.evaluation import score_cache
 from semprune.evaluation.evaluate import predict_items
+from semprune.evaluation.predictions import score_cache
 from semprune.types import Item
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "

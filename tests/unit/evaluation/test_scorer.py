@@ -13,10 +13,10 @@ import torch
 from torch import distributed
 
 from semprune.errors import SettingError, UnknownMetricError
-from semprune.evaluation.item_metric import ItemMetric, item_key
 from semprune.evaluation.metrics import measure
-from semprune.evaluation.predictions import choice_length, outcomes, predict, prediction_table
-from semprune.evaluation.scorer import Scorer
+from semprune.evaluation.predictions.item_metric import ItemMetric, item_key
+from semprune.evaluation.predictions.predictions import choice_length, outcomes, predict, prediction_table
+from semprune.evaluation.predictions.scorer import Scorer
 from semprune.types import Item, ScoringBatch
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from semprune.errors import CaptureError
-from semprune.evaluation.causal_lm import evaluating
-from semprune.evaluation.logits import logits_at
-from semprune.evaluation.token_logprobs import token_logprobs
+from semprune.evaluation.engine.causal_lm import evaluating
+from semprune.evaluation.engine.logits import logits_at
+from semprune.evaluation.engine.token_logprobs import token_logprobs
 
 VOCABULARY = 97
 ROWS = [[5, 9, 33, 2, 71, 8, 4], [6, 1, 90]]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from semprune.data.encoding import EncodedRequest
-from semprune.evaluation.packed_scores import score_packed
-from semprune.evaluation.packing import pack
-from semprune.evaluation.prefix_tree import grow_trees
-from semprune.evaluation.tree_attention import ARCHITECTURES, reads_trees
+from semprune.data.batches.encoding import EncodedRequest
+from semprune.evaluation.engine.packed_scores import score_packed
+from semprune.evaluation.engine.packing import pack
+from semprune.evaluation.engine.prefix_tree import grow_trees
+from semprune.evaluation.engine.tree_attention import ARCHITECTURES, reads_trees
 
 _SPEC = importlib.util.spec_from_file_location("tiny_families", Path(__file__).parents[1] / "backbones" / "tiny.py")
 tiny = importlib.util.module_from_spec(_SPEC)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from semprune.tensor_files import storage_order, stream_safetensors, tensor_bytes, write_safetensors
+from semprune.io.tensor_files import storage_order, stream_safetensors, tensor_bytes, write_safetensors
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.uint8, torch.bool, torch.float64]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from tests.unit.backbones import tiny
 
-from semprune.backbones.source import BackboneSource
+from semprune.backbones.loading.source import BackboneSource
 from semprune.backbones.streamed import StreamedModel
 from semprune.pruning.calibration import check_calibration
-from semprune.pruning.output import PROVENANCE, OutputFolder
-from semprune.pruning.plan import PrunePlan
 from semprune.pruning.settings import PruneSettings, check_settings
-from semprune.pruning.streaming import prune_streamed
+from semprune.pruning.streamed.output import PROVENANCE, OutputFolder
+from semprune.pruning.streamed.plan import PrunePlan
+from semprune.pruning.streamed.prune import prune_streamed
 
 IDS = torch.randint(3, 40, (6, 10), generator=torch.Generator().manual_seed(5))
 

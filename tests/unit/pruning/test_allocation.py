@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from semprune.errors import EmptyCalibrationError, SettingError
 from semprune.pruning import prune_model
-from semprune.pruning.allocation import outlier_share, owl_sparsities
+from semprune.pruning.selection.allocation import outlier_share, owl_sparsities
 
 
 def test_outliers_are_counted_over_all_matrices_of_a_block():

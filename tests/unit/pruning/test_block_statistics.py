@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from semprune.backbones.blocks import BlockRunner, calibrating
+from semprune.backbones.blocks.runner import BlockRunner, calibrating
 from semprune.errors import CaptureError
-from semprune.pruning.block_statistics import BlockStatistics
-from semprune.pruning.linear import PrunableLinear, prunable_linears
-from semprune.pruning.statistics import SquareSums
+from semprune.pruning.statistics.block_statistics import BlockStatistics
+from semprune.pruning.statistics.squares import SquareSums
+from semprune.pruning.weights.linear import PrunableLinear, prunable_linears
 from semprune.types import PrunableMatrix
 
 

@@ -7,7 +7,7 @@ import torch
 
 from semprune.errors import EmptyCalibrationError, SettingError, UnknownMethodError
 from semprune.pruning import dense_statistics, prune_from, prune_model
-from semprune.pruning.linear import WeightCopy
+from semprune.pruning.weights.linear import WeightCopy
 
 METHODS = ("magnitude", "wanda", "ria", "sparsegpt")
 AMOUNTS = ({"sparsity": 0.3}, {"sparsity": 0.6}, {"pattern": "2:4"}, {"sparsity": 0.5, "allocation": "owl"})

@@ -9,10 +9,10 @@ from transformers import MixtralConfig, MixtralForCausalLM
 from semprune.backbones import family_of, prunable_matrices
 from semprune.errors import CaptureError, SettingError, UnroutedExpertError
 from semprune.pruning import SquareSums, prune_model
-from semprune.pruning.block_statistics import BlockStatistics
-from semprune.pruning.linear import prunable_linears
-from semprune.pruning.masks import apply_masks
-from semprune.pruning.monitoring import sparsity_figure
+from semprune.pruning.callbacks.monitoring import sparsity_figure
+from semprune.pruning.masks.bits import apply_masks
+from semprune.pruning.statistics.block_statistics import BlockStatistics
+from semprune.pruning.weights.linear import prunable_linears
 
 UP, DOWN = "model.layers.0.mlp.experts.gate_up_proj.", "model.layers.0.mlp.experts.down_proj."
 HIDDEN = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])  # two sequences of two tokens

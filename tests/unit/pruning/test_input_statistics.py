@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from semprune.pruning.statistics import RunningMeanSquares, SquareSums, running_mean_squares, token_squares
+from semprune.pruning.statistics.squares import RunningMeanSquares, SquareSums, running_mean_squares, token_squares
 
 INPUTS = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(0))  # [sequences, tokens, in]
 TAU = torch.rand(4, 6, generator=torch.Generator().manual_seed(1))

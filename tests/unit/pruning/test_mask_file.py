@@ -5,8 +5,8 @@ import torch
 
 from semprune.errors import CorruptArtefactError
 from semprune.pruning import StoredMasks, load_masks, save_masks
-from semprune.pruning.mask_file import MaskFile, write_mask_file
-from semprune.pruning.masks import pack_bits
+from semprune.pruning.masks.bits import pack_bits
+from semprune.pruning.masks.file import MaskFile, write_mask_file
 from semprune.types import Fingerprint
 
 FINGERPRINT = Fingerprint("LlamaForCausalLM", "local", "c" * 64)

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from semprune.errors import CorruptArtefactError, SettingError
 from semprune.pruning import StoredMasks, apply_masks, hash_masks, load_masks, save_masks
-from semprune.pruning.masks import pack_bits, unpack_bits
-from semprune.pruning.stored_masks import HEADER
+from semprune.pruning.masks.bits import pack_bits, unpack_bits
+from semprune.pruning.masks.stored import HEADER
 from semprune.types import Fingerprint
 
 FINGERPRINT = Fingerprint("LlamaForCausalLM", "r1", "ab" * 32)

@@ -7,8 +7,8 @@ import math
 import torch
 
 from semprune.pruning import dense_statistics, prune_from
-from semprune.pruning.linear import WeightCopy
-from semprune.pruning.mass import mass_lost, masses_lost
+from semprune.pruning.in_memory.mass import mass_lost, masses_lost
+from semprune.pruning.weights.linear import WeightCopy
 
 
 def test_equals_a_slow_loop():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from semprune.errors import UnknownMethodError
 from semprune.pruning import find_method, methods
-from semprune.pruning.selection import keeper
+from semprune.pruning.selection.keep import keeper
 from semprune.types import LayerStats
 
 

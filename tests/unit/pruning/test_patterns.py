@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from semprune.errors import EmptyMatrixError, SettingError
 from semprune.pruning import prune_model
-from semprune.pruning.pattern import Pattern, select_pattern_exact, select_pattern_reference
-from semprune.pruning.selection import keeper
+from semprune.pruning.selection.keep import keeper
+from semprune.pruning.selection.pattern import Pattern, select_pattern_exact, select_pattern_reference
 
 PATTERNS = st.sampled_from([(2, 4), (4, 8), (1, 4), (1, 2), (3, 5), (5, 6)])
 

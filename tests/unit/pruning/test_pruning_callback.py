@@ -23,10 +23,10 @@ from semprune.errors import (
     SparsityRangeError,
     UnknownMethodError,
 )
-from semprune.pruning import callbacks as callback_module
 from semprune.pruning import methods, prune_model
 from semprune.pruning.calibration import hash_calibration
-from semprune.pruning.callbacks import CALLBACKS, RIA, Magnitude, PruningCallback, SparseGPT, Wanda
+from semprune.pruning.callbacks import methods as callback_module
+from semprune.pruning.callbacks.methods import CALLBACKS, RIA, Magnitude, PruningCallback, SparseGPT, Wanda
 
 pytestmark = [
     # advice that has no place in a run of two batches
@@ -224,7 +224,7 @@ def test_masks_travel_in_the_checkpoint_and_are_not_computed_again(tmp_path, lm,
     run = trainer(tmp_path, first)
     run.fit(Watcher(lm), datamodule=CalibratedData(input_ids))
     run.save_checkpoint(tmp_path / "run.ckpt")
-    monkeypatch.setattr("semprune.pruning.callback.prune_model", lambda *_, **__: pytest.fail("pruned again"))
+    monkeypatch.setattr("semprune.pruning.callbacks.base.prune_model", lambda *_, **__: pytest.fail("pruned again"))
 
     for data in (CalibratedData(input_ids), Data(input_ids)):  # with the same calibration, and with none
         module, second = Watcher(describe(make_llama(), None, "tiny")), Wanda(0.5)

@@ -12,7 +12,7 @@ import torch
 
 from semprune.errors import EmptyCalibrationError, NonFiniteError, NotPositiveDefiniteError
 from semprune.pruning import find_method, prune_model
-from semprune.pruning.selection import keeper
+from semprune.pruning.selection.keep import keeper
 from semprune.types import LayerStats
 
 CALIBRATED = ["wanda", "ria", "sparsegpt"]

@@ -11,10 +11,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from semprune.errors import CaptureError, MaskMismatchError, NonFiniteError
 from semprune.pruning import dense_statistics, prune_from, prune_model, remove_neurons
-from semprune.pruning.block_statistics import BlockStatistics
-from semprune.pruning.linear import PrunableLinear
-from semprune.pruning.sharing import require_equal_masks
-from semprune.pruning.statistics import SquareSums
+from semprune.pruning.statistics.block_statistics import BlockStatistics
+from semprune.pruning.statistics.sharing import require_equal_masks
+from semprune.pruning.statistics.squares import SquareSums
+from semprune.pruning.weights.linear import PrunableLinear
 from semprune.types import PrunableMatrix
 
 VOCABULARY = 40

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from semprune.errors import SettingError
 from semprune.pruning import find_method, load_masks, prune_model, save_masks
-from semprune.pruning.channel_order import assigned_order, exchanged, snake_order
+from semprune.pruning.masks.stored import StoredMasks
 from semprune.pruning.methods.ria import relative_importance
-from semprune.pruning.pattern import Pattern, select_pattern_exact
-from semprune.pruning.selection import keeper
-from semprune.pruning.stored_masks import StoredMasks
+from semprune.pruning.selection.channel_order import assigned_order, exchanged, snake_order
+from semprune.pruning.selection.keep import keeper
+from semprune.pruning.selection.pattern import Pattern, select_pattern_exact
 from semprune.types import Fingerprint, LayerStats
 
 ria = find_method("ria")

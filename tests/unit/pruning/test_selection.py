@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from semprune.errors import SettingError, SparsityRangeError
-from semprune.pruning.selection import (
+from semprune.pruning.selection.keep import (
     check_selection,
     check_sparsity,
     keeper,

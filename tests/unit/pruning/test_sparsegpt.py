@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from semprune.errors import NotPositiveDefiniteError, SettingError
 from semprune.pruning import find_method, prune_model
-from semprune.pruning.brain_surgeon import inverse_factor
-from semprune.pruning.second_moments import RunningSecondMoments, SecondMoments
-from semprune.pruning.selection import keeper
+from semprune.pruning.selection.keep import keeper
+from semprune.pruning.statistics.second_moments import RunningSecondMoments, SecondMoments
+from semprune.pruning.weights.brain_surgeon import inverse_factor
 from semprune.types import LayerStats
 
 prune = find_method("sparsegpt").prune
@@ -235,7 +235,7 @@ def test_how_many_columns_are_updated_at_once_changes_rounding_only(monkeypatch,
     weights = {"gate": torch.randn(9, 192), "up": torch.randn(30, 192)}
     stats, keep = stats_of(correlated(192, 800)), keeper("exact", 0.5, pattern)
     expected = dict(find_method("sparsegpt").prune_together(weights, stats, keep))
-    monkeypatch.setattr(importlib.import_module("semprune.pruning.choice"), "STEP", step)
+    monkeypatch.setattr(importlib.import_module("semprune.pruning.weights.choice"), "STEP", step)
     for name, decision in find_method("sparsegpt").prune_together(weights, stats, keep):
         assert torch.equal(decision.kept, expected[name].kept), name
         assert torch.allclose(decision.weight, expected[name].weight, atol=1e-5)

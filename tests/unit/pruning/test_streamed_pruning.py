@@ -21,9 +21,9 @@ from semprune.errors import (
     OutputWriteError,
 )
 from semprune.pruning import StoredMasks, hash_masks, load_masks, prune_model, save_masks
-from semprune.pruning.mask_file import MaskFile
-from semprune.pruning.output import WORK, OutputFolder
-from semprune.pruning.plan import PrunePlan
+from semprune.pruning.masks.file import MaskFile
+from semprune.pruning.streamed.output import WORK, OutputFolder
+from semprune.pruning.streamed.plan import PrunePlan
 
 pytestmark = pytest.mark.usefixtures("cache")
 

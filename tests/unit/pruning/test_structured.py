@@ -16,7 +16,7 @@ from transformers import (
 
 from semprune.backbones.family import Family, FamilyMatrix
 from semprune.errors import NeuronRemovalError, NonFiniteError, SettingError, SparsityRangeError
-from semprune.pruning.structured import remove_neurons
+from semprune.pruning.removal.remove import remove_neurons
 
 FUSED = Family(
     "fused",

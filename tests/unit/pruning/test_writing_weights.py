@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from semprune.errors import NonFiniteError
-from semprune.pruning.linear import PrunableLinear, check_finite
-from semprune.pruning.writing import zero_pruned
+from semprune.pruning.weights.linear import PrunableLinear, check_finite
+from semprune.pruning.weights.writing import zero_pruned
 from semprune.types import PrunableMatrix
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]

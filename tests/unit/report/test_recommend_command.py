@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.report.study_run import build_study
 
-from semprune.cli import main
+from semprune.cli.__main__ import main
 
 
 @pytest.fixture(scope="module")

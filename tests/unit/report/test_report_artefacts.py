@@ -9,7 +9,7 @@ import pytest
 
 from semprune.errors import CorruptArtefactError
 from semprune.report import load_run, write_report
-from semprune.report.schema import SCHEMAS
+from semprune.report.run.schema import SCHEMAS
 
 OPTIONAL = [name for name in SCHEMAS if name != "results"]
 

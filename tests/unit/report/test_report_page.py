@@ -13,9 +13,9 @@ import pytest
 
 import semprune.report
 from semprune.report import heatmap_figure, load_run, write_report
-from semprune.report.formats import MINUS
-from semprune.report.schema import SCHEMAS
-from semprune.report.tables import headline_table
+from semprune.report.run.formats import MINUS
+from semprune.report.run.schema import SCHEMAS
+from semprune.report.tables.headline import headline_table
 
 VOID = {"wbr", "meta", "link", "br", "line", "circle", "rect", "path", "use", "input", "img", "hr"}
 

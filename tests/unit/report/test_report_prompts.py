@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from semprune.report import load_run, write_report, write_tables
-from semprune.report.prompts import prompt_table
+from semprune.report.tables.prompts import prompt_table
 
 
 @pytest.fixture

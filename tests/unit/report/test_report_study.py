@@ -12,10 +12,10 @@ from semprune.analysis import calibration_ranking, read_drops
 from semprune.analysis.calibration import calibrated_only
 from semprune.errors import CorruptArtefactError
 from semprune.report import load_run, write_report, write_tables
-from semprune.report.calibration_heat import drop_heatmaps
-from semprune.report.metrics import METRICS
-from semprune.report.study_grid import balanced, size_table
-from semprune.report.summary_of_study import _prediction, study_findings
+from semprune.report.run.metrics import METRICS
+from semprune.report.run.study_grid import balanced, size_table
+from semprune.report.sections.calibration_heat import drop_heatmaps
+from semprune.report.summary.study import _prediction, study_findings
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +282,7 @@ def test_files_hold_the_tables(study_folder, run):
 def test_the_page_and_the_tables_share_one_analysis(study_folder, monkeypatch):
     run = load_run(study_folder)
     first = run.study
-    monkeypatch.setattr("semprune.report.artefacts.study_tables", lambda frames: pytest.fail("analysed again"))
+    monkeypatch.setattr("semprune.report.run.load.study_tables", lambda frames: pytest.fail("analysed again"))
     write_report(run)
     write_tables(run)
     assert run.study is first

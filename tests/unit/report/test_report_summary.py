@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from semprune.report import load_run
-from semprune.report.formats import TIMES
-from semprune.report.summary import findings
+from semprune.report.run.formats import TIMES
+from semprune.report.summary.summary import findings
 
 
 def sentences(folder):

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from semprune.multiple_tests import holm
 from semprune.report import load_run, terminal_table, write_tables
-from semprune.report.inference import mean_with_interval
-from semprune.report.tables import family_table, headline_metrics, headline_table
+from semprune.report.tables.headline import family_table, headline_metrics, headline_table
+from semprune.statistics.means import mean_with_interval
+from semprune.statistics.multiple_tests import holm
 
 
 @pytest.fixture

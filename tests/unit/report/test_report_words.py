@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 
-from semprune.report.words import concept_words
+from semprune.report.sections.words import concept_words
 
 
 def test_bars_are_shares_of_the_dense_activation():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import pearsonr
 
-from semprune.study.calibration_measures import (
+from semprune.study.calibration.measures import (
     concept_coverage,
     dispersion,
     distinct_ngrams,

@@ -19,12 +19,12 @@ from semprune.errors import (
     UnknownCalibrationError,
     UnknownPromptError,
 )
-from semprune.evaluation.engine import ENGINE_VERSION
-from semprune.study.addresses import LAYOUT, Addresses, content_hash
-from semprune.study.cells import Cell, in_groups, pruned_cells, stated
-from semprune.study.checks import check
-from semprune.study.claims import claim
-from semprune.study.config import BackboneConfig, EngineConfig, StudyConfig, TextConfig, one_backbone_each
+from semprune.evaluation.engine.engine import ENGINE_VERSION
+from semprune.study.config.cells import Cell, in_groups, pruned_cells, stated
+from semprune.study.config.checks import check
+from semprune.study.config.schema import BackboneConfig, EngineConfig, StudyConfig, TextConfig, one_backbone_each
+from semprune.study.store.addresses import LAYOUT, Addresses, content_hash
+from semprune.study.store.claims import claim
 
 BACKBONE = ("Llama@1:abc", "abcdef", "torch.float32")
 WANDA = Cell("wanda", 0.5, "c4", 0, sequences=16, length=256)
@@ -80,7 +80,7 @@ def test_each_part_depends_on_its_own_settings_only() -> None:
 def test_nothing_of_another_layout_is_read() -> None:
     own = addresses()
     before = own.fit, own.cell(WANDA)
-    with patch("semprune.study.addresses.LAYOUT", LAYOUT + 1):
+    with patch("semprune.study.store.addresses.LAYOUT", LAYOUT + 1):
         assert own.fit != before[0]
         assert own.cell(WANDA) != before[1]
 
@@ -96,7 +96,7 @@ def test_how_items_are_asked_names_them_only_where_it_is_not_the_first_wording_w
 
 def test_addresses_of_a_default_study_are_what_they_were_before_there_were_such_settings() -> None:
     # Written down from a checkout without prompt, shots and chat; the declaration and the engine are held fixed.
-    with patch.multiple("semprune.study.addresses", ENGINE_VERSION=1, hash_declaration=lambda name: f"of {name}"):
+    with patch.multiple("semprune.study.store.addresses", ENGINE_VERSION=1, hash_declaration=lambda name: f"of {name}"):
         for own in (addresses(), addresses(prompt=None, shots=0, chat=False)):
             assert own.items("sst2") == "sst2-41459ba32e25"
             assert own.items("piqa") == "piqa-c02debfbeac3"

@@ -9,7 +9,7 @@ import torch
 
 from semprune.backbones import hardware
 from semprune.study import run
-from semprune.study.config import StudyConfig
+from semprune.study.config.schema import StudyConfig
 from semprune.study.engines import job
 
 

@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from semprune.errors import ConfigurationError
-from semprune.study.config import EngineConfig, StudyConfig
+from semprune.study.config.schema import EngineConfig, StudyConfig
 from semprune.study.engines.ray_tasks import run_on_ray
 
 

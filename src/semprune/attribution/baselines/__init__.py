@@ -14,7 +14,7 @@ from importlib import import_module
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.observations import Observations
+from semprune.attribution.held_out.observations import Observations
 from semprune.errors import SettingError
 
 Rank = Callable[[Observations], Float[Tensor, "neurons concepts"]]

@@ -7,8 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.observations import Observations
-from semprune.attribution.probing import probe_weights
+from semprune.attribution.held_out.observations import Observations
+from semprune.attribution.held_out.probing import probe_weights
 
 
 def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.observations import Observations
-from semprune.attribution.site_gradients import site_gradients
+from semprune.attribution.gradients.site_gradients import site_gradients
+from semprune.attribution.held_out.observations import Observations
 
 
 def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:

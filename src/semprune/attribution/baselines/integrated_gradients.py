@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.observations import Observations
-from semprune.attribution.site_gradients import integrated_site_gradients
+from semprune.attribution.gradients.site_gradients import integrated_site_gradients
+from semprune.attribution.held_out.observations import Observations
 
 STEPS = 8  # of the midpoint rule, along the straight path
 

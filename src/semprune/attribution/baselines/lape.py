@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.observations import Observations, moments
+from semprune.attribution.held_out.observations import Observations, moments
 
 
 def concentration(probability: Float[Tensor, "neurons concepts"]) -> Float[Tensor, "neurons concepts"]:

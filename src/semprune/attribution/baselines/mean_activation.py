@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.observations import Observations, moments
+from semprune.attribution.held_out.observations import Observations, moments
 
 
 def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:

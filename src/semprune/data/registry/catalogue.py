@@ -32,7 +32,7 @@ def dataset_names() -> list[str]:
         >>> "sst2" in dataset_names()
         True
     """
-    return sorted(_files())
+    return sorted(_files("datasets"))
 
 
 def dataset_spec(name: str) -> DatasetSpec:
@@ -59,7 +59,7 @@ def dataset_yaml(name: str) -> str:
     Raises:
         UnknownDatasetError: If there is none of that name.
     """
-    found = _files()
+    found = _files("datasets")
     if name not in found:
         raise UnknownDatasetError(name, found)
     return found[name].read_text("utf-8")
@@ -121,11 +121,10 @@ _dataset = cache(read_dataset_yaml)
 _calibration = cache(read_calibration_yaml)
 
 
-def _files(below: str = "") -> dict[str, Traversable]:
+def _files(kind: str) -> dict[str, Traversable]:
     """The YAML files by their names: the package's, then your own; a name that both have is an error."""
     found: dict[str, Traversable] = {}
-    for folder in _folders():
-        place = folder / below if below else folder
+    for place in _folders(kind):
         for entry in place.iterdir() if place.is_dir() else ():
             name = entry.name.removesuffix(".yaml")
             if name == entry.name:
@@ -136,10 +135,11 @@ def _files(below: str = "") -> dict[str, Traversable]:
     return found
 
 
-def _folders() -> list[Traversable]:
-    package, own = files("semprune.data.registry"), os.environ.get(OWN_FOLDER)
+def _folders(kind: str) -> list[Traversable]:
+    """Where YAML files of a kind lie; data sets of one's own stand in the folder itself."""
+    package, own = files("semprune.data.registry").joinpath(kind), os.environ.get(OWN_FOLDER)
     if not own:
         return [package]
     if not Path(own).is_dir():
         raise ConfigurationError(f"{OWN_FOLDER} names '{own}', which is no folder. Correct it, or unset it.")
-    return [package, Path(own)]
+    return [package, Path(own) if kind == "datasets" else Path(own) / kind]

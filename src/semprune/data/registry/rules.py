@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from jinja2 import TemplateError
 
-from semprune.data.derive import expression_columns
 from semprune.data.registry.calibration_schema import CalibrationSpec
+from semprune.data.registry.derive import expression_columns
 from semprune.data.registry.schema import DatasetSpec, DropRule, LabelRule, Prompt
 from semprune.data.registry.source_schema import OfflineSource
 from semprune.errors import DatasetSchemaError

@@ -119,7 +119,7 @@ class DatasetSpec:
         hub: Source on the hub.
         offline: Source in an offline package.
         derive: New column -> Jinja expression over the columns and the derived ones before it; see
-            :mod:`semprune.data.derive`.
+            :mod:`semprune.data.registry.derive`.
         id: Column that identifies a row; the row's number where there is none.
         document: How rows form documents; each row its own where there is none.
         drop: Rows to leave out.

@@ -18,7 +18,7 @@ from semprune.evaluation.metrics.calibration import calibrated_accuracy, expecte
 from semprune.evaluation.metrics.confusion import class_f1, f1, macro_f1
 from semprune.evaluation.metrics.correlation import spearman
 from semprune.evaluation.metrics.ranking import auroc, binary_auroc, label_log_odds
-from semprune.evaluation.metrics.weighting import Array
+from semprune.statistics.weighting import Array
 
 __all__ = [
     "METRICS",

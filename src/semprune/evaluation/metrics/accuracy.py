@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from semprune.evaluation.metrics.weighting import Array, weighted_mean
+from semprune.statistics.weighting import Array, weighted_mean
 
 
 def chosen(scores: Float[np.ndarray, "*resamples items choices"]) -> Int[np.ndarray, "*resamples items"]:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
 from semprune.evaluation.metrics.accuracy import chosen
-from semprune.evaluation.metrics.weighting import Array, item_weights, weighted_mean
+from semprune.statistics.weighting import Array, item_weights, weighted_mean
 
 
 def calibrated_accuracy(

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from semprune.evaluation.metrics.accuracy import chosen
-from semprune.evaluation.metrics.weighting import Array, item_weights
+from semprune.statistics.weighting import Array, item_weights
 
 
 def class_f1(

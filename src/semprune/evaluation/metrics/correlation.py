@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from semprune.evaluation.metrics.ranking import label_log_odds
-from semprune.evaluation.metrics.weighting import Array, item_weights
+from semprune.statistics.weighting import Array, item_weights
 
 
 def weighted_ranks(

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
 
-from semprune.evaluation.metrics.weighting import Array, item_weights
+from semprune.statistics.weighting import Array, item_weights
 
 
 def label_log_odds(scores: Float[np.ndarray, "items choices"], label: int) -> Float[np.ndarray, " items"]:

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.errors import SettingError
-from semprune.pruning.channel_order import assigned_order, snake_order
 from semprune.pruning.method import Decision, Method, Needs
-from semprune.pruning.pattern import Pattern
-from semprune.pruning.selection import Group, Keep
+from semprune.pruning.selection.channel_order import assigned_order, snake_order
+from semprune.pruning.selection.keep import Group, Keep
+from semprune.pruning.selection.pattern import Pattern
 from semprune.types import LayerStats
 
 

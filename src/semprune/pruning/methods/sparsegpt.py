@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.errors import SettingError
-from semprune.pruning.brain_surgeon import inverse_factor, sweep
-from semprune.pruning.choice import Choice
 from semprune.pruning.method import Decision, Method, Needs
-from semprune.pruning.selection import Keep
+from semprune.pruning.selection.keep import Keep
+from semprune.pruning.weights.brain_surgeon import inverse_factor, sweep
+from semprune.pruning.weights.choice import Choice
 from semprune.types import LayerStats
 
 

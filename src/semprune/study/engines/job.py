@@ -8,9 +8,9 @@ from rich.console import Console
 
 from semprune.backbones import Backbone, load_backbone
 from semprune.backbones.hardware import fast_fp32
-from semprune.study.cells import Cell, in_groups, pruned_cells
-from semprune.study.config import StudyConfig
-from semprune.study.worker import Worker
+from semprune.study.cell.worker import Worker
+from semprune.study.config.cells import Cell, in_groups, pruned_cells
+from semprune.study.config.schema import StudyConfig
 
 
 @fast_fp32()  # as in the process that asks for it

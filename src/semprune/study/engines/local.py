@@ -7,9 +7,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import torch
 
-from semprune.study.config import StudyConfig
+from semprune.study.cell.worker import Worker
+from semprune.study.config.schema import StudyConfig
 from semprune.study.engines.job import open_groups, work_at
-from semprune.study.worker import Worker
 
 
 def run_local(config: StudyConfig, worker: Worker) -> None:

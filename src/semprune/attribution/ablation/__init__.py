@@ -1,0 +1,1 @@
+"""The causal check: neurons held at their mean, and what that costs."""

@@ -1,0 +1,137 @@
+"""Causal check (equations.md S7): does ablating the neurons of a concept hurt it, and little else?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from semprune.attribution.ablation.concept_logprob import Labels
+from semprune.attribution.ablation.neuron_sets import Draw, mean_replacements, selections, top_neurons
+from semprune.attribution.ablation.runs import CausalRun, measured
+from semprune.attribution.association.association import Association
+from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
+from semprune.backbones import Backbone, ablate
+from semprune.errors import SettingError
+from semprune.evaluation import compare
+from semprune.types import Item
+
+Progress = Callable[[str], None]
+
+
+def causal_check(
+    lm: Backbone,
+    association: Association,
+    concepts: Sequence[str],
+    items: Sequence[Item],
+    text: Int[Tensor, "sequences tokens"],
+    *,
+    target: str,
+    share: float | Sequence[float] = 0.01,
+    draws: int = 3,
+    seed: int = 0,
+    token_budget: int = 4096,
+    rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
+    labels: Labels | None = None,
+    by: str = DEFAULT_RANKING,
+    combine: str = DEFAULT_COMBINATION,
+    progress: Progress = lambda _: None,
+) -> pd.DataFrame:
+    """Mean-ablate the strongest neurons of a target and compare with controls of the same number.
+
+    Args:
+        lm: The dense backbone.
+        association: Fitted on documents that share none with ``items``.
+        concepts: Columns that stand for the target; their strengths add up.
+        items: Held-out items of one binary data set; AUROC of the label log-odds is measured.
+        text: Held-out sequences for the perplexity.
+        target: Name of the target in the table.
+        share: Share of all neurons to ablate, or several; the dense model is measured once.
+        draws: Random draws of each random control; their mean is the control.
+        seed: Seed of the draws and of the bootstrap.
+        token_budget: Padded tokens of a scoring batch.
+        rankings: Further rankings by name (``probe``, ``integrated_gradients``, …), larger is more important: their
+            top neurons are ablated too. Fit them on other items than ``items``.
+        labels: Words whose log-probability in ``text`` is measured, for targets that have words.
+        by: Ranking of the association, see :meth:`Association.ranking`.
+        combine: How concepts of words and of documents add up, see :mod:`semprune.attribution.association.rankings`.
+        progress: Told the name of each selection before it runs.
+
+    Returns:
+        One row per share, selection and metric (``auroc``, ``perplexity``, ``label_logprob``: log-probability of the
+        right choice; with ``labels`` ``concept_logprob``): value, 95 % interval, difference to dense with its interval
+        and paired p, and ``excess``: difference to the matched random draws with its paired interval and p,
+        equations.md S7's CE with the sign of the metric.
+
+    Raises:
+        ConfigurationError: Fewer neurons are discoveries than are to be ablated.
+        SettingError: A share is outside (0, 1), or a ranking has another number of neurons or a reserved name.
+        BackboneMismatchError: The association is another backbone's.
+    """
+    association.require(lm.fingerprint)
+    shares = [share] if isinstance(share, float | int) else list(share)
+    _check(association, shares, rankings or {})
+    counts = {each: max(1, int(each * len(association.rms))) for each in shares}
+    chosen = {each: top_neurons(association, concepts, count, by, combine) for each, count in counts.items()}
+    run = partial(CausalRun, lm, items, text, labels, token_budget)
+    progress("dense")
+    dense = [run()]
+    tables = []
+    for each, rows in chosen.items():
+        say = progress if len(shares) == 1 else lambda name, each=each: progress(f"{name}, {each:g}")
+        sets = selections(association, rows, draws, rankings or {})
+        runs = {"dense": dense} | _ablated(lm, association, sets, run, seed, say)
+        common = {"target": target, "dataset": items[0].dataset, "share": each, "k": len(rows)}
+        tables.append(pd.DataFrame([common | row for row in _rows(runs, seed)]))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _ablated(
+    lm: Backbone,
+    association: Association,
+    chosen: Mapping[str, tuple[Draw, int]],
+    run: Callable[[], CausalRun],
+    seed: int,
+    progress: Progress,
+) -> dict[str, list[CausalRun]]:
+    """Measure with every selection of neurons held at their means, each as often as it is drawn."""
+    generator = torch.Generator().manual_seed(seed)
+    runs: dict[str, list[CausalRun]] = {}
+    for name, (draw, times) in chosen.items():
+        progress(name)
+        runs[name] = []
+        for _ in range(times):
+            with ablate(lm.model, mean_replacements(association, draw(generator))):
+                runs[name].append(run())
+    return runs
+
+
+def _check(association: Association, shares: Sequence[float], rankings: Mapping[str, Tensor]) -> None:
+    for share in shares:
+        if not 0 < share < 1:
+            raise SettingError("share", share, "in (0, 1): a share of all neurons")
+    reserved = {"dense", *selections(association, torch.zeros(0, dtype=torch.long), 1)}
+    for name, ranking in rankings.items():
+        if name in reserved:
+            raise SettingError("rankings", name, f"named otherwise than {', '.join(sorted(reserved))}")
+        if ranking.shape != association.rms.shape or not torch.isfinite(ranking).all():
+            raise SettingError("rankings", name, f"one finite number for each of the {len(association.rms)} neurons")
+
+
+def _rows(runs: dict[str, list[CausalRun]], seed: int) -> list[dict[str, object]]:
+    dense, matched = runs["dense"], runs["matched_random"]
+    rows = []
+    for metric, statistic, units in measured(dense[0]):
+        for name, each in runs.items():
+            against_dense = None if name == "dense" else statistic(dense)
+            row = compare(statistic(each), against_dense, units, seed=seed)
+            excess = compare(statistic(each), statistic(matched), units, seed=seed)
+            kept = {key: row[key] for key in ("value", "low", "high", "n", "difference", "p")}
+            kept |= {f"excess{end}": excess[f"difference{end}"] for end in ("", "_low", "_high")}
+            kept |= {"excess_p": excess["p"]} | {key: row[key] for key in ("difference_low", "difference_high")}
+            rows.append({"selection": name, "draws": len(each), "metric": metric, **kept})
+    return rows

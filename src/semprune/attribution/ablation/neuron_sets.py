@@ -1,0 +1,146 @@
+"""Sets of neurons to ablate: the association's own, and the controls they are held against (equations.md S7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from semprune.attribution.association.association import Association
+from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING, combine_levels
+from semprune.backbones import Replacement
+from semprune.errors import ConfigurationError
+
+NEIGHBOURS = 8  # candidates on either side in the order of activation norms
+
+
+def combined_strength(
+    association: Association,
+    concepts: Sequence[str],
+    by: str = DEFAULT_RANKING,
+    combine: str = DEFAULT_COMBINATION,
+) -> Float[Tensor, " neurons"]:
+    """Evidence of several concepts for one target: a neuron counts for carrying a meaning and for suppressing it.
+
+    The |ranking| of the concepts of one level add up; see
+    :func:`semprune.attribution.association.rankings.combine_levels` for what counts where there are concepts of words
+    and of documents.
+
+    Source: ours.
+    """
+    levels: dict[str, list[Tensor]] = {}
+    for name in concepts:
+        levels.setdefault(association.levels[association.column(name)], []).append(association.ranking(name, by).abs())
+    return combine_levels({level: torch.stack(own).sum(0) for level, own in levels.items()}, combine)
+
+
+def top_neurons(
+    association: Association,
+    concepts: Sequence[str],
+    k: int,
+    by: str = DEFAULT_RANKING,
+    combine: str = DEFAULT_COMBINATION,
+) -> Int[Tensor, " k"]:
+    """Rows of the ``k`` strongest neurons.
+
+    Raises:
+        ConfigurationError: Fewer than ``k`` neurons are discoveries for these concepts.
+    """
+    strength = combined_strength(association, concepts, by, combine)
+    found = int((strength > 0).sum())
+    if found < k:
+        raise ConfigurationError(
+            f"only {found} neurons are discoveries for {', '.join(concepts)}, {k} were asked for. "
+            "Fit on more documents, or ablate a smaller share."
+        )
+    return strength.topk(k).indices
+
+
+def random_neurons(association: Association, k: int, generator: torch.Generator) -> Int[Tensor, " k"]:
+    """``k`` neurons drawn without replacement from all."""
+    return torch.randperm(len(association.rms), generator=generator)[:k]
+
+
+def matched_random(
+    association: Association, chosen: Int[Tensor, " k"], generator: torch.Generator
+) -> Int[Tensor, " k"]:
+    """For every chosen neuron another one of the same layer with an activation RMS next to its own.
+
+    Without replacement, and never one of the chosen; the window widens where its neighbours are taken.
+    """
+    taken = set(chosen.tolist())
+    layer, drawn = association.layer, []
+    for index in sorted(set(layer[chosen].tolist())):
+        rows = (layer == index).nonzero()[:, 0]
+        ordered = rows[association.rms[rows].argsort()].tolist()
+        place = {row: rank for rank, row in enumerate(ordered)}
+        for row in (row for row in chosen.tolist() if row in place):
+            pick = _near(ordered, place[row], taken, generator)
+            taken.add(pick)
+            drawn.append(pick)
+    return torch.tensor(drawn)
+
+
+def _near(ordered: list[int], place: int, taken: set[int], generator: torch.Generator) -> int:
+    window = NEIGHBOURS
+    while True:
+        free = [row for row in ordered[max(0, place - window) : place + window + 1] if row not in taken]
+        if free:
+            return free[int(torch.randint(len(free), (1,), generator=generator))]
+        if window > len(ordered):
+            raise ConfigurationError("a layer has no neuron left to match: ablate a smaller share.")
+        window *= 2
+
+
+def largest_mean_activation(association: Association, k: int) -> Int[Tensor, " k"]:
+    """The ``k`` neurons of largest mean |activation|: what the paper's style of attribution would name."""
+    return association.mean.abs().topk(k).indices
+
+
+def mean_replacements(association: Association, chosen: Int[Tensor, " k"]) -> dict[str, Replacement]:
+    """Replacements for :func:`semprune.backbones.ablate` that hold neurons at their mean (not at zero)."""
+    out, start = {}, 0
+    for site in association.sites:
+        index = chosen[(chosen >= start) & (chosen < start + site.width)]
+        if len(index):
+            out[site.name] = (index - start, association.mean[index])
+        start += site.width
+    return out
+
+
+def global_neurons(association: Association, k: int) -> Int[Tensor, " k"]:
+    """The ``k`` neurons that answer most to any concept word at all, whichever concept it is."""
+    return association.any_concept.abs().topk(k).indices
+
+
+Draw = Callable[[torch.Generator], Tensor]
+
+
+def selections(
+    association: Association,
+    chosen: Int[Tensor, " k"],
+    draws: int,
+    rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
+) -> dict[str, tuple[Draw, int]]:
+    """Every set of the causal check: how to draw it, and how often.
+
+    Args:
+        association: Names the neurons, their layers and norms.
+        chosen: The association's own neurons; every other set has as many.
+        draws: Of each random set.
+        rankings: Further rankings by name; the top of each is a set.
+    """
+    k = len(chosen)
+    by_ranking: dict[str, tuple[Draw, int]] = {
+        name: (lambda _, ranking=ranking: ranking.topk(k).indices, 1)  # type: ignore[misc]  # bound per name
+        for name, ranking in (rankings or {}).items()
+    }
+    return by_ranking | {
+        "association": (lambda _: chosen, 1),
+        "matched_random": (lambda generator: matched_random(association, chosen, generator), draws),
+        "random": (lambda generator: random_neurons(association, k, generator), draws),
+        "mean_activation": (lambda _: largest_mean_activation(association, k), 1),
+        "global": (lambda _: global_neurons(association, k), 1),
+    }

@@ -1,0 +1,86 @@
+"""What a causal check measures under one set of held neurons, and the weighted statistics of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import log_softmax
+from torch import Tensor
+
+from semprune.attribution.ablation.concept_logprob import ConceptLogprobs, Labels, concept_logprobs
+from semprune.backbones import Backbone
+from semprune.evaluation import measure, outcomes, perplexity, predict_items
+from semprune.evaluation.perplexity import perplexity_of
+from semprune.statistics.bootstrap import Statistic
+from semprune.types import Item
+
+
+class CausalRun:
+    """Answers, losses and concept log-probabilities of a model as it is now."""
+
+    def __init__(
+        self,
+        lm: Backbone,
+        items: Sequence[Item],
+        text: Int[Tensor, "sequences tokens"],
+        labels: Labels | None,
+        token_budget: int,
+    ) -> None:
+        """Measure.
+
+        Args:
+            lm: The model, ablated or not.
+            items: Of one data set.
+            text: For the perplexity and the concept log-probability.
+            labels: Words whose log-probability is measured; a token counts if it carries any of their concepts.
+            token_budget: Padded tokens of a scoring batch.
+
+        Raises:
+            NonFiniteError: The model gives NaN or infinite log-probabilities.
+        """
+        predictions = predict_items(lm, items, token_budget=token_budget)
+        self.scored = outcomes(predictions)
+        self.documents = predictions["document_id"].astype(str).tolist()
+        self.nll = perplexity(lm.model, text.to(lm.device))[1].double().numpy()
+        self.words: ConceptLogprobs | None = None
+        if labels is not None:
+            self.words = concept_logprobs(lm, lambda ids, mask: labels(ids, mask).any(-1, keepdim=True), text)
+
+    @property
+    def right_logprob(self) -> Float[np.ndarray, " items"]:
+        """Log-probability of each item's right choice among its choices, nats."""
+        normalised: np.ndarray = log_softmax(self.scored.scores, axis=1)
+        return normalised[np.arange(len(normalised)), self.scored.labels]
+
+
+def auroc(runs: Sequence[CausalRun]) -> Statistic:
+    """AUROC of the label log-odds, mean over draws."""
+    return lambda weights: np.mean([measure("auroc", run.scored, weights) for run in runs], axis=0)
+
+
+def label_logprob(runs: Sequence[CausalRun]) -> Statistic:
+    """Mean log-probability of the right choice, mean over draws."""
+    return lambda weights: np.mean([weights @ run.right_logprob / weights.sum(-1) for run in runs], axis=0)
+
+
+def text_perplexity(runs: Sequence[CausalRun]) -> Statistic:
+    """Perplexity, mean over draws."""
+    return lambda weights: np.mean([perplexity_of(run.nll, weights) for run in runs], axis=0)
+
+
+def concept_logprob(runs: Sequence[CausalRun]) -> Statistic:
+    """Mean log-probability of the concept's words, mean over draws."""
+    each = [run.words.mean(0) for run in runs if run.words is not None]
+    return lambda weights: np.mean([statistic(weights) for statistic in each], axis=0)
+
+
+def measured(dense: CausalRun) -> Iterator[tuple[str, Callable[[Sequence[CausalRun]], Statistic], list[str]]]:
+    """Every metric: its name, its statistic, and the document of each of its units."""
+    sequences = [str(index) for index in range(len(dense.nll))]
+    yield "auroc", auroc, dense.documents
+    yield "perplexity", text_perplexity, sequences
+    yield "label_logprob", label_logprob, dense.documents
+    if dense.words is not None:
+        yield "concept_logprob", concept_logprob, sequences

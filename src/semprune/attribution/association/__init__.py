@@ -1,0 +1,1 @@
+"""The neuron × concept association as an artefact, and how neurons are ranked by it."""

@@ -1,0 +1,171 @@
+"""The association as an artefact: which neuron carries which concept, how surely, and how exclusively."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from semprune.attribution.association.rankings import DEFAULT_RANKING, Facets, rank
+from semprune.attribution.association.specificity import NEURON_CLASSES, association_score, row_specificity
+from semprune.errors import BackboneMismatchError, CorruptArtefactError, UnknownConceptError
+from semprune.io.tensor_files import write_safetensors
+from semprune.types import Fingerprint, NeuronSite
+
+FORMAT = "semprune.association/1"
+_TENSORS = ("matrix", "t", "q", "gate", "any_concept", "neuron_class", "mean", "rms")
+
+
+@dataclass(frozen=True)
+class Association:
+    """Neuron × concept association of one backbone.
+
+    Attributes:
+        matrix: Partial effect of each concept on each neuron, in standard deviations of the activation per standard
+            deviation of the label.
+        t: Document-clustered t of each effect.
+        q: q-value within layer × concept.
+        gate: Which associations are discoveries.
+        any_concept: Effect of carrying any concept word at all.
+        neuron_class: Index into ``NEURON_CLASSES``.
+        mean: Mean raw activation, the constant for mean-ablation.
+        rms: Root mean square of the raw activation.
+        concepts: Names, in the order of the columns.
+        levels: ``token`` or ``sequence`` for each concept.
+        sites: Neuron sites, in the order of the rows.
+        fingerprint: The backbone.
+        settings: How it was fitted.
+    """
+
+    matrix: Float[Tensor, "neurons concepts"]
+    t: Float[Tensor, "neurons concepts"]
+    q: Float[Tensor, "neurons concepts"]
+    gate: Bool[Tensor, "neurons concepts"]
+    any_concept: Float[Tensor, " neurons"]
+    neuron_class: Int[Tensor, " neurons"]
+    mean: Float[Tensor, " neurons"]
+    rms: Float[Tensor, " neurons"]
+    concepts: tuple[str, ...]
+    levels: tuple[str, ...]
+    sites: tuple[NeuronSite, ...]
+    fingerprint: Fingerprint
+    settings: dict[str, Any]
+
+    @property
+    def neurons(self) -> tuple[str, ...]:
+        """Names of the rows, ``layers.15.mlp/219``."""
+        return tuple(f"{site.name}/{index}" for site in self.sites for index in range(site.width))
+
+    @property
+    def layer(self) -> Int[Tensor, " neurons"]:
+        """Layer of each row."""
+        return torch.cat([torch.full((site.width,), site.layer) for site in self.sites])
+
+    @property
+    def specificity(self) -> Float[Tensor, "neurons concepts"]:
+        """Row specificity ρ, within each level (equations.md S4)."""
+        return self._by_level(row_specificity)
+
+    @property
+    def score(self) -> Float[Tensor, "neurons concepts"]:
+        """Association score S, 0 where not gated (equations.md S4)."""
+        return self._by_level(association_score) * self.gate
+
+    def _by_level(self, function: Any) -> Float[Tensor, "neurons concepts"]:
+        out = torch.zeros_like(self.matrix)
+        for level in dict.fromkeys(self.levels):
+            columns = torch.tensor([k for k, own in enumerate(self.levels) if own == level])
+            out[:, columns] = function(self.matrix[:, columns])
+        return out
+
+    def column(self, concept: str) -> int:
+        """Column of a concept.
+
+        Raises:
+            UnknownConceptError: The association does not hold it.
+        """
+        if concept not in self.concepts:
+            raise UnknownConceptError(concept, self.concepts)
+        return self.concepts.index(concept)
+
+    @property
+    def deviation(self) -> Float[Tensor, " neurons"]:
+        """Standard deviation of each raw activation."""
+        return (self.rms.square() - self.mean.square()).clamp(min=0).sqrt()
+
+    def ranking(self, concept: str, by: str = DEFAULT_RANKING) -> Float[Tensor, " neurons"]:
+        """Signed ranking of all neurons for a concept; 0 where the association is not a discovery.
+
+        Args:
+            concept: Name of a column.
+            by: A name of :data:`semprune.attribution.association.rankings.RANKINGS`: ``strength``, ``effect``, ``t``,
+                ``score`` or ``raw_effect``. Negative for suppressors.
+
+        Raises:
+            SettingError: There is no such ranking.
+            UnknownConceptError: The association does not hold the concept.
+        """
+        column = self.column(concept)
+        facets = Facets(self.matrix[:, column], self.t[:, column], self.score[:, column], self.deviation)
+        return rank(facets, by) * self.gate[:, column]
+
+    def top(self, concept: str, k: int = 20, by: str = DEFAULT_RANKING) -> list[str]:
+        """Names of the ``k`` neurons most excited by a concept, strongest first; fewer if fewer are discoveries."""
+        strength = self.ranking(concept, by)
+        best = strength.topk(min(k, len(strength)))
+        names = self.neurons
+        return [names[row] for row, value in zip(best.indices.tolist(), best.values.tolist(), strict=True) if value > 0]
+
+    def class_names(self) -> list[str]:
+        """Class of each neuron, by name."""
+        return [NEURON_CLASSES[index] for index in self.neuron_class.tolist()]
+
+    def require(self, fingerprint: Fingerprint) -> None:
+        """Raise BackboneMismatchError unless the association was made with this backbone."""
+        if self.fingerprint != fingerprint:
+            raise BackboneMismatchError("the association", str(self.fingerprint), str(fingerprint))
+
+    def save(self, path: Path) -> None:
+        """Write atomically as safetensors, with everything else in the header."""
+        header = {
+            "concepts": self.concepts,
+            "levels": self.levels,
+            "sites": [asdict(site) for site in self.sites],
+            "fingerprint": asdict(self.fingerprint),
+            "settings": self.settings,
+        }
+        tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
+        # one entry: safetensors writes several in an order that differs from process to process
+        write_safetensors(path, tensors, {FORMAT: json.dumps(header, sort_keys=True)})
+
+
+def load_association(path: Path | str) -> Association:
+    """Read an association that :meth:`Association.save` wrote.
+
+    Raises:
+        CorruptArtefactError: The file is missing, damaged, or something else.
+    """
+    remedy = "Fit again with `semprune fit`, or pass the association.safetensors that it wrote."
+    try:
+        with safe_open(str(path), framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            if FORMAT not in metadata:
+                raise CorruptArtefactError(path, f"it holds no {FORMAT!r}", remedy)
+            header = json.loads(metadata[FORMAT])
+            tensors = {name: stored.get_tensor(name) for name in _TENSORS}
+        return Association(
+            **tensors,
+            concepts=tuple(header["concepts"]),
+            levels=tuple(header["levels"]),
+            sites=tuple(NeuronSite(**site) for site in header["sites"]),
+            fingerprint=Fingerprint(**header["fingerprint"]),
+            settings=header["settings"],
+        )
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise CorruptArtefactError(path, str(error), remedy) from error

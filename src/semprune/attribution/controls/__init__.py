@@ -1,0 +1,1 @@
+"""What would be found if there were nothing to find."""

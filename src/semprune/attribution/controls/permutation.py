@@ -1,0 +1,162 @@
+"""Permutation nulls (equations.md S5): what associations come out when documents carry the labels of other documents.
+
+Whole documents change places, so labels keep their bursts, word pairs and positions, and activations their
+dependence inside a document: only the link between the two is cut. A document's labels go to another one of the same
+data set, with as many texts and a length of the same power of two; a longer document's labels are cut, a shorter one's
+are followed by none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from semprune.attribution.controls.exchange import ExchangeableTexts
+from semprune.attribution.fit.encoder import Encoder
+from semprune.attribution.fit.encoding import EncodingSums, independent_t, solve
+from semprune.attribution.fit.learner import Observed, forward_sites, pooled
+from semprune.attribution.held_out.observations import Observations
+from semprune.errors import ConfigurationError
+from semprune.types import NeuronSite
+
+
+@dataclass(frozen=True)
+class PermutationNull:
+    """Associations of chosen neurons under permuted documents.
+
+    Attributes:
+        rows: The neurons.
+        observed: t of the true labels, as if tokens were independent.
+        null: The same under each permutation.
+    """
+
+    rows: Int[Tensor, " rows"]
+    observed: Float[Tensor, "rows concepts"]
+    null: Float[Tensor, "permutations rows concepts"]
+
+    @property
+    def p(self) -> Float[Tensor, "rows concepts"]:
+        """Two-sided p: share of the permutations, the true one among them, with at least the true |t|.
+
+        Source: Phipson and Smyth (2010): never 0.
+        """
+        return (1 + (self.null.abs() >= self.observed.abs()).sum(0)) / (1 + len(self.null))
+
+    @property
+    def z(self) -> Float[Tensor, "rows concepts"]:
+        """How many standard deviations of its own null the true t is from the null's mean; 0 where nothing varies."""
+        spread = self.null.std(0)
+        return torch.where(spread > 0, (self.observed - self.null.mean(0)) / spread.clamp(min=1e-12), 0)
+
+    def false_discovery_rate(self, threshold: float) -> float:
+        """Expected share of nulls among associations with |z| above a threshold.
+
+        Source: Tusher et al. (2001): mean number under permutations by the number found; 0 where nothing is found.
+        """
+        spread = self.null.std(0).clamp(min=1e-12)
+        chance = ((self.null - self.null.mean(0)) / spread).abs() > threshold
+        found = int((self.z.abs() > threshold).sum())
+        return float(chance.sum()) / len(self.null) / found if found else 0.0
+
+
+def permutation_null(
+    observations: Observations,
+    rows: Int[Tensor, " rows"] | None = None,
+    *,
+    permutations: int = 200,
+    seed: int = 0,
+) -> PermutationNull:
+    """Permute documents, and give the t of chosen neurons under each permutation: one forward for all of them.
+
+    Memory: `permutations × regressors × rows` in fp32 and the labels as bits; choose the rows accordingly.
+
+    Args:
+        observations: The documents, and a prepared learner.
+        rows: Neurons to test; None takes all.
+        permutations: How many; 200 resolve p = 0.005.
+        seed: Of the permutations.
+
+    Raises:
+        TooFewDocumentsError: The documents cannot be permuted in so many ways.
+        ConfigurationError: ``permutations`` is not positive.
+    """
+    if permutations < 1:
+        raise ConfigurationError(f"permutations is {permutations}: ask for at least 1, and 200 for a p of 0.005.")
+    learner = observations.learner
+    chosen = torch.arange(learner.neurons) if rows is None else rows.cpu()
+    texts = ExchangeableTexts.of(observations)
+    donors = texts.donors(permutations, seed)
+    encoders = {level: getattr(learner, level) for level in observations.used_levels()}
+    widths = {"token": learner.token_design.width, "sequence": learner.sequence_design.width}
+    sums = {level: [_Sums(widths[level], len(chosen)) for _ in donors] for level in encoders}
+    start = 0
+    for seen in observations.seen():
+        z = _chosen_values(observations, seen, chosen)
+        here = slice(start, start + len(seen.valid))
+        start = here.stop
+        for index, donor in enumerate(donors):
+            _add(observations, seen, texts, donor[here], z, {level: each[index] for level, each in sums.items()})
+    each = [torch.cat([sums[level][k].t(encoders[level]) for level in sums], dim=1) for k in range(len(donors))]
+    t = torch.stack(each)
+    return PermutationNull(chosen, t[0], t[1:])
+
+
+class _Sums:
+    """Sufficient statistics of one permutation."""
+
+    def __init__(self, width: int, neurons: int) -> None:
+        self.gram = torch.zeros(width, width, dtype=torch.float64)
+        self.cross = torch.zeros(width, neurons)
+        self.squares = torch.zeros(neurons, dtype=torch.float64)
+        self.count = torch.zeros((), dtype=torch.float64)
+
+    def add(self, regressors: Tensor, values: Tensor, count: int) -> None:
+        self.gram += (regressors.T @ regressors).cpu()
+        self.cross += (regressors.T @ values).cpu()
+        self.squares += values.square().sum(0).cpu()
+        self.count += count
+
+    def t(self, encoder: Encoder) -> Float[Tensor, "rows concepts"]:
+        sums = EncodingSums(self.gram, self.cross, self.squares, self.count)
+        return independent_t(sums, solve(sums, encoder.ridge), encoder.ridge, encoder.concepts)
+
+
+def _chosen_values(
+    observations: Observations, seen: Observed, rows: Int[Tensor, " rows"]
+) -> Float[Tensor, "documents tokens rows"]:
+    """Standardised activations of the chosen neurons over one batch."""
+    learner = observations.learner
+    out = torch.zeros(*seen.valid.shape, len(rows), device=seen.valid.device)
+
+    def take(site: NeuronSite, activations: Tensor) -> None:
+        where = learner.standardiser.slices[site.name]
+        own = (rows >= where.start) & (rows < where.stop)
+        z = learner.standardiser.columns(site, activations, (rows[own] - where.start).to(activations.device))
+        out[..., own.to(out.device)] = z * seen.valid[..., None]
+
+    forward_sites(observations.lm, learner.sites, seen.batch, take)
+    return out
+
+
+def _add(
+    observations: Observations,
+    seen: Observed,
+    texts: ExchangeableTexts,
+    donor: Int[Tensor, " documents"],
+    z: Float[Tensor, "documents tokens rows"],
+    sums: dict[str, _Sums],
+) -> None:
+    learner = observations.learner
+    if "token" in sums:
+        labels = torch.zeros_like(seen.labels)
+        for row, text in enumerate(donor.tolist()):
+            own = texts.labels[text][: labels.shape[1]].to(labels.device)
+            labels[row, : len(own)] = own
+        regressors = learner.token_design(seen.batch, labels) * seen.valid[..., None]
+        sums["token"].add(regressors.flatten(0, 1), z.flatten(0, 1), int(seen.tokens))
+    if "sequence" in sums:
+        batch = replace(seen.batch, label=texts.label[donor].to(seen.batch.label))
+        sums["sequence"].add(learner.sequence_design(batch), pooled(z, seen.valid), len(seen.valid))

@@ -1,0 +1,1 @@
+"""Learning the association: regressors, streaming sums, closed form, inference."""

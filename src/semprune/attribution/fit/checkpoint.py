@@ -1,0 +1,90 @@
+"""Checkpoints of a fit: read as tensors and plain values only, never as pickled objects; resumable inside an epoch."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semprune.attribution.fit.learner import AttributionLearner
+from semprune.errors import CorruptArtefactError
+from semprune.io.ranks import distributed, max_over_ranks, rank, sum_over_ranks
+
+REMEDY = "Pass a checkpoint that `semprune fit` wrote; where a run was cut off, fit again."
+
+
+def read_checkpoint(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
+    """Read a checkpoint on the CPU.
+
+    Raises:
+        CorruptArtefactError: There is no such file, it is damaged, or it is no checkpoint of Lightning's.
+    """
+    if not path.is_file():
+        raise CorruptArtefactError(path, "there is no such file", remedy)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise CorruptArtefactError(path, _first_line(error), remedy) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise CorruptArtefactError(path, "it holds no state of a module", remedy)
+    return checkpoint
+
+
+PREFIX = "learner."
+MAXIMUM = "standardiser.peak"
+STREAMING = {  # by stage of the learner: what is still each rank's own share
+    0: ("standardiser.total", "standardiser.squares", "standardiser.tokens", MAXIMUM,
+        *(f"{level}.{name}" for level in ("token", "sequence") for name in ("gram", "cross", "squares", "count"))),
+    1: tuple(f"{level}.{name}" for level in ("token", "sequence") for name in ("variance", "leverage")),
+}  # fmt: skip
+
+
+def gather_streaming(learner: AttributionLearner, state: dict[str, Any]) -> None:
+    """Put sums over the ranks into a module's state that is about to be saved by the first of them.
+
+    Inside an epoch every rank holds the sums of its own documents; all ranks must call this.
+
+    Args:
+        learner: As it is on this rank; left as it is.
+        state: The module's state dict; changed.
+    """
+    names = STREAMING.get(int(learner.stage), ())
+    if not distributed():
+        return
+    for name in names:
+        whole: Tensor = state[PREFIX + name].clone()
+        (max_over_ranks if name == MAXIMUM else sum_over_ranks)(whole)
+        state[PREFIX + name] = whole
+
+
+def share_out_streaming(learner: AttributionLearner) -> None:
+    """The reverse, where a fit goes on: the first rank keeps the sums, the others start from 0.
+
+    Call it in the first training step: DDP gives every rank the first one's state, at its first forward once more.
+    """
+    if rank() == 0:
+        return
+    state = learner.state_dict()  # the learner's own tensors
+    for name in STREAMING.get(int(learner.stage), ()):
+        state[name].zero_()
+
+
+def require_state(learner: AttributionLearner, state: dict[str, Any]) -> None:
+    """Refuse a state that does not hold exactly what the learner needs.
+
+    Raises:
+        CorruptArtefactError: Something is missing or unknown: another version wrote it.
+    """
+    wanted = {PREFIX + name for name in learner.state_dict()}
+    stored = {name for name in state if name.startswith(PREFIX)}
+    if wanted != stored:
+        differing = sorted(wanted ^ stored)
+        detail = f"another version wrote it: {differing[0]} and {len(differing) - 1} more entries differ"
+        raise CorruptArtefactError("the checkpoint", detail, "Fit again with `semprune fit`.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

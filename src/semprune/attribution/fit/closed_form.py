@@ -1,0 +1,107 @@
+"""The association without a trainer: closed form and clustered variances over documents that can be read again.
+
+What the LightningModule does in its first two epochs, less the SGD: for controls, baselines and checks, which fit many
+times and compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from semprune.attribution.fit.average_precision import ConceptAveragePrecision
+from semprune.attribution.fit.learner import AttributionLearner, Labeller, LearnerShape
+from semprune.attribution.fit.preparation import prepare
+from semprune.backbones import Backbone
+from semprune.types import DocumentBatch
+
+Batches = Callable[[], Iterable[DocumentBatch]]
+"""Gives the batches of an epoch; can be called again."""
+
+
+def fit_closed_form(
+    lm: Backbone,
+    labeller: Labeller,
+    shape: LearnerShape,
+    batches: Batches,
+    *,
+    ridge: float = 1e-4,
+    decoder_neurons: int = 32,
+    sample_tokens: int = 4096,
+) -> AttributionLearner:
+    """Fit both levels of the association by their closed form, with document-clustered variances.
+
+    Four forwards over the documents' tokens at most: counts need none, the standardisation a sample, the sums one,
+    the variances one.
+
+    Args:
+        lm: The frozen model.
+        labeller: Labels tokens.
+        shape: Concepts, classes, data sets and sizes.
+        batches: The fitting documents; whole clusters in a batch.
+        ridge: λ of the encoding model.
+        decoder_neurons: Neurons that each decoder head reads; the heads keep their untrained start.
+        sample_tokens: Tokens of the standardisation's sample.
+
+    Returns:
+        A learner whose coefficients are the closed form.
+
+    Raises:
+        ConceptWithoutEvidenceError: A concept or class does not vary over the documents.
+        NonFiniteError: The model gives NaN or infinite activations.
+        ConfigurationError: There is no document.
+    """
+    learner = AttributionLearner(shape, lm.sites, ridge, decoder_neurons).to(lm.device)
+    prepare(learner, lm, labeller, batches, sample_tokens)
+    with torch.no_grad():
+        for batch in batches():
+            learner.accumulate(lm, learner.observe(batch, labeller))
+        learner.finish_sums()
+        for batch in batches():
+            learner.study(lm, learner.observe(batch, labeller), variance=True)
+    learner.finish_variance()
+    return learner
+
+
+def reading_precision(
+    lm: Backbone, learner: AttributionLearner, labeller: Labeller, batches: Batches
+) -> Float[Tensor, " concepts"]:
+    """Average precision of reading each token-level concept from its surest neurons, on held-out documents.
+
+    The decoder's start is used: the neurons of largest |t|, weighted by their normalised effects, so that a fit
+    without SGD can be judged. Source: equations.md S6.
+
+    Returns:
+        One value per token-level concept; NaN where no held-out token carries it.
+    """
+    metric = ConceptAveragePrecision()
+    with torch.no_grad():
+        for batch in batches():
+            seen = learner.observe(batch, labeller)
+            selection, _ = learner.read(lm, seen)
+            metric.update(learner.token_decoder(selection.values), seen.targets)
+    value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
+    return value
+
+
+def ranking_precision(
+    ranking: Float[Tensor, "neurons concepts"],
+    planted: Bool[Tensor, "neurons concepts"],
+    columns: Sequence[int] | None = None,
+) -> Float[Tensor, " concepts"]:
+    """Average precision of each column's ranking of neurons against known carriers.
+
+    Example:
+        >>> ranking = torch.tensor([[3.0], [2.0], [1.0]])
+        >>> ranking_precision(ranking, torch.tensor([[True], [False], [True]]))  # (1 + 2/3) / 2
+        tensor([0.8333])
+    """
+    kept = list(range(ranking.shape[1])) if columns is None else list(columns)
+    metric = ConceptAveragePrecision()
+    targets: Int[Tensor, "neurons concepts"] = planted[:, kept].long()
+    metric.update(ranking[:, kept], targets)
+    value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
+    return value

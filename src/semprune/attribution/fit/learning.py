@@ -1,0 +1,55 @@
+"""One learning step of the association and its decoder heads: gradients by hand, so that n ranks step like one."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from semprune.attribution.fit.decoder import Decoder, Selection
+from semprune.attribution.fit.learner import AttributionLearner, Observed
+from semprune.attribution.fit.studied import Studied
+from semprune.io.ranks import sum_over_ranks
+
+
+def set_gradients(
+    learner: AttributionLearner, studied: Studied, seen: Observed
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Set every parameter's gradient from one global batch; returns the encoding and the decoding loss before the step.
+
+    Args:
+        learner: Whose parameters learn.
+        studied: This rank's share of the batch, as :meth:`AttributionLearner.study` gave it.
+        seen: The same documents.
+    """
+    encoding = torch.zeros((), device=seen.valid.device)
+    for level in (studied.token, studied.sequence):
+        sums = level.sums
+        sum_over_ranks(sums.gram, sums.cross, sums.squares, sums.count)
+        encoding += level.encoder.step_loss(sums)
+    class_targets = learner.sequence_design.targets(seen.batch)
+    decoding = _decoder_gradients(learner.token_decoder, studied.token.selection, seen.targets)
+    decoding += _decoder_gradients(learner.sequence_decoder, studied.sequence.selection, class_targets)
+    return encoding, decoding
+
+
+def _decoder_gradients(decoder: Decoder, selection: Selection, targets: Int[Tensor, "n concepts"]) -> Tensor:
+    parameters = list(decoder.parameters())
+    loss = decoder.loss(selection.values, targets)
+    gradients = torch.autograd.grad(loss, parameters)
+    total, count = loss.detach().clone(), (targets >= 0).sum().float()
+    sum_over_ranks(total, count, *gradients)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient / count.clamp(min=1)
+    return total / count.clamp(min=1)
+
+
+def remaining(epoch: int, batch: int, batches: int, epochs: int) -> float:
+    """Share of the learning epochs (all but the first) that is still to come: what learning rates are multiplied by.
+
+    Example:
+        >>> [remaining(epoch, 5, 10, epochs=3) for epoch in (1, 2)]
+        [0.75, 0.25]
+    """
+    done = (epoch - 1 + batch / batches) / max(epochs - 1, 1)
+    return max(1 - done, 0.0)

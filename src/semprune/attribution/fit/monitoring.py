@@ -1,0 +1,116 @@
+"""What TensorBoard shows of a fit: heatmap, curves, neurons in concept space, example tokens, discoveries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from semprune.attribution.association.association import Association
+from semprune.attribution.fit.curves import PrecisionRecall
+
+PROJECTED = 4096  # neurons in the projector: what a browser turns smoothly
+
+
+def layer_strength(association: Association) -> Float[Tensor, "layers concepts"]:
+    """Summed gated |effect| of each layer and concept."""
+    strength = association.matrix.abs() * association.gate
+    layers = int(association.layer.max()) + 1
+    out = torch.zeros(layers, strength.shape[1])
+    return out.index_add_(0, association.layer, strength)
+
+
+def layer_concept_figure(values: Float[Tensor, "layers concepts"], concepts: tuple[str, ...], title: str) -> Figure:
+    """Heatmap of layers (bottom: first) by concepts, each concept scaled to its own maximum."""
+    figure = Figure(figsize=(max(6, 0.4 * len(concepts)), 7), layout="constrained")
+    axes = figure.add_subplot()
+    scaled = values / values.amax(0, keepdim=True).clamp(min=1e-12)
+    image = axes.imshow(scaled.numpy(), aspect="auto", origin="lower", cmap="viridis", vmin=0, vmax=1)
+    axes.set_xticks(range(len(concepts)), concepts, rotation=90, fontsize=7)
+    axes.set_ylabel("layer")
+    axes.set_title(title)
+    figure.colorbar(image, label="share of the concept's maximum")
+    return figure
+
+
+def projected(association: Association) -> tuple[Float[Tensor, "shown concepts"], list[list[str]]]:
+    """Coordinates and labels of the neurons with discoveries, strongest first.
+
+    Returns:
+        Effects, each concept's scaled to unit root mean square over the shown neurons; and for each neuron its name,
+        layer, class and strongest concept.
+    """
+    gated = association.matrix.abs() * association.gate
+    shown = gated.amax(1).topk(min(PROJECTED, len(gated))).indices
+    shown = shown[gated[shown].amax(1) > 0]
+    effects = association.matrix[shown]
+    scaled = effects / effects.square().mean(0).sqrt().clamp(min=1e-12)
+    names, classes, layer = association.neurons, association.class_names(), association.layer.tolist()
+    strongest = [association.concepts[c] for c in gated[shown].argmax(1).tolist()]
+    labels = [
+        [names[row], str(layer[row]), classes[row], concept]
+        for row, concept in zip(shown.tolist(), strongest, strict=True)
+    ]
+    return scaled, labels
+
+
+def log_association(logger: object, association: Association, examples: Mapping[str, str], step: int) -> None:
+    """Show heatmap, projector, discoveries and example tokens where the logger is TensorBoard's.
+
+    Args:
+        logger: Any logger of Lightning's, on the first rank.
+        association: The fitted association.
+        examples: Markdown by concept.
+        step: Step to log at.
+    """
+    if not isinstance(logger, TensorBoardLogger):
+        return
+    board = logger.experiment
+    figure = layer_concept_figure(layer_strength(association), association.concepts, "association by layer")
+    board.add_figure("association/layer_concept", figure, step)
+    for concept, found in zip(association.concepts, association.gate.sum(0).tolist(), strict=True):
+        board.add_scalar(f"discoveries/{concept}", found, step)
+    coordinates, labels = projected(association)
+    if len(labels):
+        header = ["neuron", "layer", "class", "concept"]
+        board.add_embedding(coordinates, labels, metadata_header=header, tag="neurons", global_step=step)
+    for concept, text in examples.items():
+        board.add_text(f"examples/{concept}", text, step)
+
+
+def log_curves(logger: object, curves: Mapping[str, PrecisionRecall | None], step: int) -> None:
+    """Show precision against recall of each concept where the logger is TensorBoard's."""
+    if not isinstance(logger, TensorBoardLogger):
+        return
+    for concept, curve in curves.items():
+        if curve is None:
+            continue
+        # one point alone is no curve; TensorBoard draws from the highest recall to the lowest
+        columns = [getattr(curve, name).cpu().numpy() for name in PrecisionRecall.__slots__]
+        logger.experiment.add_pr_curve_raw(
+            f"reading/{concept}", *columns, global_step=step, num_thresholds=len(columns[0])
+        )
+
+
+def example_table(rows: list[tuple[str, float, list[int], int, list[int]]], decode: Callable[[list[int]], str]) -> str:
+    """Markdown of the tokens that excite a concept's neurons.
+
+    Args:
+        rows: Neuron, value in standard deviations, token ids before, the token, token ids after.
+        decode: Token ids to text.
+
+    Example:
+        >>> print(example_table([("layers.0.mlp/3", 2.5, [0], 1, [0])], lambda ids: " ".join("_|"[i] for i in ids)))
+        | neuron | σ | token in its context |
+        |---|---|---|
+        | layers.0.mlp/3 | 2.5 | _ **&#124;** _ |
+    """
+    lines = ["| neuron | σ | token in its context |", "|---|---|---|"]
+    for neuron, value, before, token, after in rows:
+        parts = [" ".join(decode(ids).split()).replace("|", "&#124;") for ids in (before, [token], after)]
+        lines.append(f"| {neuron} | {value:.1f} | {parts[0]} **{parts[1]}** {parts[2]} |")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Gradients of outcomes with respect to neurons."""

@@ -1,0 +1,87 @@
+"""Scalars whose gradient says how much an activation matters: the language-model loss, or a label's log-odds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semprune.attribution.fit.design import valid_tokens
+from semprune.backbones import Backbone
+from semprune.data.batches.batching import encode_item, scoring_batch
+from semprune.data.batches.encoding import padding_token
+from semprune.data.batches.sampling import within_budget
+from semprune.errors import ConfigurationError
+from semprune.types import DocumentBatch, Item, ScoringBatch
+
+Objective = Callable[[Backbone, DocumentBatch], Float[Tensor, ""]]
+"""Runs a model on a batch and gives one number, the sum over its documents, in nats."""
+
+
+def language_loss(lm: Backbone, batch: DocumentBatch) -> Float[Tensor, ""]:
+    """Summed negative log-likelihood of every next token of the documents, in nats."""
+    logits = lm.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
+    wanted = valid_tokens(batch)[:, 1:]
+    logits = logits[:, :-1][wanted]
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return torch.nn.functional.cross_entropy(wide, batch.input_ids[:, 1:][wanted], reduction="sum")
+
+
+def label_log_odds(positive: int, negative: int) -> Objective:
+    """The log-odds of one answer token against another after each document's last token, summed over documents.
+
+    Args:
+        positive: Token id of one answer.
+        negative: Token id of the other.
+    """
+
+    def objective(lm: Backbone, batch: DocumentBatch) -> Float[Tensor, ""]:
+        logits = lm.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
+        last = batch.attention_mask.sum(1) - 1
+        final = logits[torch.arange(len(last), device=last.device), last]
+        odds: Tensor = final[:, positive] - final[:, negative]
+        return odds.to(torch.promote_types(odds.dtype, torch.float32)).sum()
+
+    return objective
+
+
+def right_choice_objectives(
+    lm: Backbone, items: Sequence[Item], token_budget: int
+) -> Iterator[Callable[[], Float[Tensor, ""]]]:
+    """The log-odds of labelled items' right choices, one function per batch; together they cover every item once.
+
+    Args:
+        lm: The backbone.
+        items: Items with two or more choices.
+        token_budget: Padded tokens of a batch.
+
+    Raises:
+        ConfigurationError: There is no item.
+    """
+    if not items:
+        raise ConfigurationError("a ranking by gradients needs items that the check does not score. Raise `limit`.")
+    encoded = [encode_item(lm.tokenizer, item, lm.max_length) for item in items]
+    plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
+    padding = padding_token(lm.tokenizer)
+    for rows in plan:
+        yield partial(right_choice_log_odds, lm, scoring_batch([encoded[index] for index in rows], padding))
+
+
+def right_choice_log_odds(lm: Backbone, batch: ScoringBatch) -> Float[Tensor, ""]:
+    """The log-odds of each item's right choice against its others together, summed over the batch's items, in nats."""
+    ids, mask = batch.input_ids.to(lm.device), batch.attention_mask.to(lm.device)
+    logits = lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    request, step = (batch.targets >= 0).nonzero(as_tuple=True)
+    own = logits[batch.row[request], batch.start[request] + step]
+    wide = own.log_softmax(-1, dtype=torch.promote_types(own.dtype, torch.float32))
+    each = wide.gather(1, batch.targets[request, step, None].to(wide.device))[:, 0]
+    scores = wide.new_zeros(len(batch.targets)).index_add(0, request.to(wide.device), each)
+    odds = []
+    for index, item in enumerate(batch.items):
+        choices = scores[(batch.item == index).to(scores.device)]
+        others = torch.arange(len(choices), device=choices.device) != item.label
+        odds.append(choices[item.label] - choices[others].logsumexp(0))
+    return torch.stack(odds).sum()

@@ -1,0 +1,1 @@
+"""What held-out documents say of a model: its associations and what is read back."""

@@ -1,0 +1,1 @@
+"""What single neurons answer to and write."""

@@ -1,0 +1,129 @@
+"""What a neuron stands for, and which concepts a text excites: read from an association and a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from semprune.attribution.association.association import Association
+from semprune.attribution.fit.site_pass import CLIP
+from semprune.backbones import Backbone, capture
+from semprune.data.batches.encoding import encode
+from semprune.errors import SettingError, UnknownNeuronError
+from semprune.types import NeuronSite
+
+EVIDENCE_NEURONS = 20  # neurons whose mean says how much of a concept a token shows
+
+
+def neuron_row(association: Association, name: str) -> int:
+    """Row of a neuron.
+
+    Args:
+        association: Names the neurons.
+        name: ``layers.15.mlp/219``.
+
+    Raises:
+        UnknownNeuronError: There is no such neuron; names the nearest.
+    """
+    place, _, index = name.rpartition("/")
+    start = 0
+    for site in association.sites:
+        if site.name == place:
+            if index.isdecimal() and int(index) < site.width:
+                return start + int(index)
+            raise UnknownNeuronError(name, (f"{site.name}/{k}" for k in range(site.width)))
+        start += site.width
+    raise UnknownNeuronError(name, (f"{site.name}/0" for site in association.sites))
+
+
+def facets(association: Association, row: int) -> pd.DataFrame:
+    """Every discovery of one neuron, strongest first.
+
+    Returns:
+        Columns concept, level, strength, effect, t, q, specificity, score; no rows for a neuron without discoveries.
+    """
+    specificity, score, rows = association.specificity, association.score, []
+    for c in association.gate[row].nonzero()[:, 0].tolist():
+        concept = association.concepts[c]
+        rows.append({
+            "concept": concept, "level": association.levels[c],
+            "strength": float(association.ranking(concept, "strength")[row]),
+            "effect": float(association.matrix[row, c]), "t": float(association.t[row, c]),
+            "q": float(association.q[row, c]),
+            "specificity": float(specificity[row, c]), "score": float(score[row, c]),
+        })  # fmt: skip
+    columns = ["concept", "level", "strength", "effect", "t", "q", "specificity", "score"]
+    return pd.DataFrame(rows, columns=columns).sort_values("strength", key=abs, ascending=False, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class TextReading:
+    """A text as an association reads it.
+
+    Attributes:
+        tokens: The text's tokens, as they are written.
+        evidence: Mean standardised activation of each concept's strongest neurons at each token.
+        neurons: Standardised activation of the asked-for neurons at each token.
+    """
+
+    tokens: tuple[str, ...]
+    evidence: Float[Tensor, "tokens concepts"]
+    neurons: Float[Tensor, "tokens neurons"]
+
+
+def read_text(lm: Backbone, association: Association, text: str, rows: tuple[int, ...] = ()) -> TextReading:
+    """Run a text through the model and say which concepts show at which token.
+
+    Activations are standardised by the association's own mean and standard deviation and clipped at ±6. A concept's
+    evidence is their mean over its 20 strongest neurons, weighted by the default ranking. Source: ours.
+
+    Args:
+        lm: The backbone of the association.
+        association: Its neurons and strengths.
+        text: Any text; what is longer than the model's context is cut off.
+        rows: Neurons to report one by one.
+
+    Raises:
+        SettingError: The text has no tokens.
+        BackboneMismatchError: The association is another backbone's.
+    """
+    association.require(lm.fingerprint)
+    ids = encode(lm.tokenizer, text)[: lm.max_length]
+    if not ids:
+        raise SettingError("text", text, "a text with at least one token")
+    weights = evidence_weights(association)
+    evidence = torch.zeros(len(ids), len(association.concepts))
+    wanted = torch.zeros(len(ids), len(rows))
+    deviation = (association.rms.square() - association.mean.square()).clamp(min=0).sqrt()
+    starts: dict[str, int] = {}
+    for site in association.sites:
+        starts[site.name] = sum(each.width for each in association.sites[: len(starts)])
+
+    def take(site: NeuronSite, activations: Tensor) -> None:
+        where = slice(starts[site.name], starts[site.name] + site.width)
+        away = activations[0].float().cpu() - association.mean[where]
+        z = torch.where(deviation[where] > 0, away / deviation[where].clamp(min=1e-30), 0).clamp(-CLIP, CLIP)
+        evidence.add_(z @ weights[where])
+        for place, row in enumerate(rows):
+            if where.start <= row < where.stop:
+                wanted[:, place] = z[:, row - where.start]
+
+    with torch.no_grad(), capture(lm.model, association.sites, take):
+        lm.model.base_model(input_ids=torch.tensor([ids], device=lm.device), use_cache=False)
+    return TextReading(tuple(lm.tokenizer.decode([token]) for token in ids), evidence, wanted)
+
+
+def evidence_weights(association: Association, k: int = EVIDENCE_NEURONS) -> Float[Tensor, "neurons concepts"]:
+    """Weights of each concept's ``k`` strongest exciting neurons, summing to 1; 0 for a concept without any."""
+    columns = []
+    for concept in association.concepts:
+        strength = association.ranking(concept).clamp(min=0)
+        kept = torch.zeros_like(strength)
+        best: Int[Tensor, " k"] = strength.topk(min(k, len(strength))).indices
+        kept[best] = strength[best]
+        columns.append(kept / kept.sum().clamp(min=1e-30))
+    return torch.stack(columns, dim=1)

@@ -1,0 +1,117 @@
+"""Raw activations of a few chosen neurons over held-out tokens: what excites them, and what pruning leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from semprune.attribution.association.association import Association
+from semprune.attribution.fit.learner import Observed
+from semprune.attribution.neurons.evidence import token_evidence
+from semprune.io.ranks import gather_rows
+from semprune.types import NeuronSite
+
+CONTEXT_TOKENS = 12  # on either side of an exciting token
+
+
+def card_rows(association: Association, per_concept: int) -> list[int]:
+    """Rows of the strongest neurons of every concept, each once."""
+    rows: dict[int, None] = {}
+    for concept in association.concepts:
+        strength = association.ranking(concept)
+        best = strength.topk(min(per_concept, len(strength)))
+        rows |= dict.fromkeys(r for r, v in zip(best.indices.tolist(), best.values.tolist(), strict=True) if v > 0)
+    return list(rows)
+
+
+class Watch:
+    """Collects activations ``[tokens, watched]`` of chosen neurons, with the tokens and their labels."""
+
+    def __init__(self, rows: Sequence[int], starts: dict[str, slice], classes: int) -> None:
+        """Find where the rows lie among the sites."""
+        self.rows = list(rows)
+        self._classes = classes
+        self._starts = starts
+        self._parts: dict[str, list[Tensor]] = {name: [] for name in ("values", "token", "document", "place", "labels")}
+        self.values: Float[Tensor, "tokens watched"] = torch.zeros(0, len(self.rows))
+        self.token: Int[Tensor, " tokens"] = torch.zeros(0, dtype=torch.long)
+        self.document: Int[Tensor, " tokens"] = torch.zeros(0, dtype=torch.long)
+        self.labels: Tensor = torch.zeros(0, 0, dtype=torch.bool)
+
+    def begin(self, seen: Observed) -> None:
+        """Note the tokens of a batch."""
+        place = torch.arange(seen.valid.shape[1], device=seen.valid.device).expand_as(seen.valid)
+        document = seen.batch.document[:, None].expand_as(seen.valid)
+        for name, grid in (("token", seen.batch.input_ids), ("document", document), ("place", place)):
+            self._parts[name].append(grid[seen.valid].cpu())
+        self._parts["labels"].append(token_evidence(seen, self._classes)[seen.valid].cpu())
+        self._parts["values"].append(torch.zeros(len(self._parts["token"][-1]), len(self.rows)))
+
+    def take(
+        self,
+        site: NeuronSite,
+        activations: Float[Tensor, "documents tokens neurons"],
+        valid: Bool[Tensor, "documents tokens"],
+    ) -> None:
+        """Take the watched neurons of one site, over the batch's valid tokens."""
+        where = self._starts[site.name]
+        own = [(slot, row - where.start) for slot, row in enumerate(self.rows) if where.start <= row < where.stop]
+        if own:
+            slots, columns = map(list, zip(*own, strict=True))
+            self._parts["values"][-1][:, slots] = activations[..., columns][valid].float().cpu()
+
+    def finish(self) -> None:
+        """Gather over ranks, in the order of documents and tokens."""
+        whole = {name: gather_rows(torch.cat(parts)) for name, parts in self._parts.items() if parts}
+        if not whole:
+            return
+        order = (whole["document"] * (int(whole["place"].max()) + 1) + whole["place"]).argsort()
+        self.values, self.token = whole["values"][order], whole["token"][order]
+        self.document, self.labels = whole["document"][order], whole["labels"][order].bool()
+
+    def evidence_means(self) -> Float[Tensor, "concepts watched"]:
+        """Mean activation over tokens that carry a concept, or lie in documents of a class (NaN without any)."""
+        labels = self.labels.float()
+        return labels.T @ self.values / labels.sum(0)[:, None]
+
+    def exciting(self, slot: int, most: int = 3) -> list[tuple[int, float]]:
+        """Positions of the tokens that excite a watched neuron most, one per document, with the activation."""
+        best: list[tuple[int, float]] = []
+        documents: set[int] = set()
+        for place in self.values[:, slot].argsort(descending=True).tolist():
+            if int(self.document[place]) not in documents:
+                documents.add(int(self.document[place]))
+                best.append((place, float(self.values[place, slot])))
+            if len(best) == most:
+                break
+        return best
+
+    def around(self, place: int) -> tuple[list[int], int, list[int]]:
+        """Token ids before, at and after a position, within its document."""
+        same = (self.document == self.document[place]).nonzero()[:, 0]
+        first, last = int(same[0]), int(same[-1])
+        ids = self.token.tolist()
+        before = ids[max(first, place - CONTEXT_TOKENS) : place]
+        return before, ids[place], ids[place + 1 : min(last, place + CONTEXT_TOKENS) + 1]
+
+
+def neuron_table(association: Association, per_concept: int) -> pd.DataFrame:
+    """The strongest neurons of every concept with all that is known of them."""
+    names, classes, layer = association.neurons, association.class_names(), association.layer.tolist()
+    specificity, rows = association.specificity, []
+    for column, (concept, level) in enumerate(zip(association.concepts, association.levels, strict=True)):
+        best = association.ranking(concept).topk(per_concept)
+        for rank, (row, value) in enumerate(zip(best.indices.tolist(), best.values.tolist(), strict=True), 1):
+            if value <= 0:
+                break
+            rows.append({
+                "concept": concept, "level": level, "rank": rank, "neuron": names[row], "layer": layer[row],
+                "index": int(names[row].rsplit("/", 1)[1]), "effect": float(association.matrix[row, column]),
+                "t": float(association.t[row, column]), "q": float(association.q[row, column]),
+                "specificity": float(specificity[row, column]), "neuron_class": classes[row],
+            })  # fmt: skip
+    return pd.DataFrame(rows)

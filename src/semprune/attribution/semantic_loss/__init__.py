@@ -1,0 +1,1 @@
+"""What pruning took of each concept: four losses."""

@@ -1,0 +1,148 @@
+"""What one test pass finds: predictions of items, associations on held-out documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+import pandas as pd
+from jaxtyping import Int
+from torch import Tensor
+
+from semprune.attribution.association.association import Association
+from semprune.attribution.fit.learner import AttributionLearner, Observed
+from semprune.attribution.held_out.sums import HeldOutSums
+from semprune.attribution.neurons.evidence import token_evidence
+from semprune.attribution.neurons.watch import Watch
+from semprune.attribution.semantic_loss.concept_norms import INPUT_ROLES, ConceptNorms
+from semprune.attribution.semantic_loss.damage import DenseReference, semantic_damage
+from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
+from semprune.attribution.semantic_loss.weights_only import weights_only_loss
+from semprune.backbones import Backbone
+from semprune.data import dataset_spec
+from semprune.evaluation import Scorer, perplexity, summarise
+from semprune.pruning.weights.linear import stored_weight
+
+
+class TestOutcome:
+    """Collects one pass, dense or pruned.
+
+    Attributes:
+        scorer: Collects predictions.
+        predictions: All ranks' predictions; after :meth:`finish`.
+        held_out: Associations on held-out documents; None without an association.
+        nll: Mean NLL of each held-out sequence; None where no text was given.
+        watch: Raw activations of the watched neurons; None without any.
+        weights: The pruned MLPs' weights, and the attention's where asked for, if the method changes what it keeps;
+            after :meth:`keep_weights`.
+        reference: This dense pass as what pruned ones are compared with; from the first comparison on.
+        norms: Norms of the MLPs' inputs over each concept's tokens, for the weights-only loss; None where not asked.
+    """
+
+    __test__ = False  # not a test class, whatever its name suggests to pytest
+    predictions: pd.DataFrame
+
+    def __init__(
+        self, learner: AttributionLearner | None, watched: Sequence[int] = (), norms: ConceptNorms | None = None
+    ) -> None:
+        """Start empty.
+
+        Args:
+            learner: The fitted learner; None where no association is measured.
+            watched: Rows of neurons whose raw activations are kept.
+            norms: Empty; gathered in this pass.
+        """
+        self.scorer = Scorer()
+        self.norms = norms
+        self.held_out = HeldOutSums(learner) if learner is not None else None
+        self.watch: Watch | None = None
+        if learner is not None and watched:
+            self.watch = Watch(watched, learner.standardiser.slices, len(learner.shape.classes))
+
+    nll: Tensor | None = None
+    weights: dict[str, Tensor] | None = None
+    reference: DenseReference | None = None
+
+    def read_text(self, lm: Backbone, text: Int[Tensor, "sequences tokens"]) -> None:
+        """Measure the perplexity's losses, under the masks of this pass."""
+        _, self.nll = perplexity(lm.model, text.to(lm.device))
+
+    def add_documents(self, lm: Backbone, seen: Observed) -> None:
+        """Add a batch of held-out documents."""
+        if self.held_out is None:
+            return
+        with ExitStack() as stack:
+            if self.norms is not None:
+                evidence = token_evidence(seen, len(self.held_out.learner.shape.classes))
+                stack.enter_context(self.norms.gathering(evidence, seen.batch.cluster))
+            self.held_out.add(lm, seen, self.watch)
+
+    def finish(self) -> None:
+        """Gather over ranks."""
+        self.predictions = self.scorer.predictions()
+        if self.held_out is not None:
+            self.held_out.finish()
+        if self.norms is not None:
+            self.norms.finish()
+        if self.watch is not None:
+            self.watch.finish()
+
+    def results(self, dense: TestOutcome | None = None, *, seed: int = 0) -> pd.DataFrame:
+        """Metrics with intervals, paired with the dense pass where there is one."""
+        names = sorted(self.predictions["dataset"].unique())
+        return summarise(
+            self.predictions,
+            dense.predictions if dense is not None else None,
+            families={name: dataset_spec(name).family for name in names},
+            metrics={name: dataset_spec(name).metrics for name in names},
+            seed=seed,
+        )
+
+    def semantic_loss(self, dense: TestOutcome, association: Association) -> pd.DataFrame:
+        """Semantic loss of this pass against the dense one; empty where no document was read."""
+        if self.held_out is None or dense.held_out is None or not self.held_out.blocks:
+            return pd.DataFrame()
+        if dense.reference is None or dense.reference.association is not association:
+            dense.reference = DenseReference(association, dense.held_out)  # kept: a study asks with every cell
+        return semantic_damage(dense.reference, self.held_out)
+
+    def keep_weights(self, lm: Backbone, *, attention: bool = False) -> None:
+        """Copy the MLPs' weights as they are in this pass: for methods that change the weights they keep.
+
+        Args:
+            lm: The model, pruned.
+            attention: Whether to copy those of the attention too, for losses that run the pruned model again.
+        """
+        mlp = (*INPUT_ROLES, "down")
+        own = [matrix for matrix in lm.matrices if (attention or matrix.role in mlp) and matrix.expert is None]
+        self.weights = {matrix.name: stored_weight(lm.model, matrix.name).to("cpu", copy=True) for matrix in own}
+
+    def weights_only_loss(self, lm: Backbone, association: Association, changed: Mapping[str, Tensor]) -> pd.DataFrame:
+        """Weights-only semantic loss of a pruning, from this dense pass; empty where nothing was gathered for it.
+
+        Args:
+            lm: The backbone, dense again.
+            association: The fitted association.
+            changed: Masks, or :attr:`weights` of the pruned pass where there are any.
+
+        Raises:
+            BackboneMismatchError: The association is another backbone's.
+        """
+        if self.norms is None or self.held_out is None or not self.held_out.blocks:
+            return pd.DataFrame()
+        if any(site.kind != "mlp" for site in association.sites):
+            return pd.DataFrame()  # heads have no gate, up and down of their own
+        effects = self.held_out.effects.cpu()
+        return weights_only_loss(lm, association, self.norms, PrunedWeights(lm, changed), effects=effects)
+
+    def scalars(self, dense: TestOutcome | None, association: Association | None) -> dict[str, float]:
+        """Values for a logger: ``dataset/metric``, and ``semantic_loss/concept`` of a pruned pass."""
+        table = self.results(dense)
+        names = table["dataset"] + "/" + table["metric"]
+        out: dict[str, float] = dict(zip(names, table["value"].astype(float), strict=True))
+        if dense is not None and association is not None:
+            loss = self.semantic_loss(dense, association)
+            if len(loss):
+                whole = loss[loss["layer"] == -1]
+                out |= dict(zip("semantic_loss/" + whole["concept"], whole["xsl"].astype(float), strict=True))
+        return out

@@ -1,0 +1,1 @@
+"""Decoder blocks run one by one, with what each is called with."""

@@ -1,0 +1,1 @@
+"""From a backbone's name to a frozen model in memory."""

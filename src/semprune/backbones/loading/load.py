@@ -1,0 +1,92 @@
+"""Loads a frozen backbone from an embedded asset, a local folder or the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from semprune.backbones.backbone import Backbone, describe
+from semprune.backbones.hardware import check_device, resolve_dtype
+from semprune.backbones.loading.source import find_backbone, first_line
+from semprune.backbones.weights.fingerprint import fingerprint_folder
+from semprune.errors import BackboneLoadError
+
+
+def load_backbone(
+    name: str = "smollm2-135m", *, dtype: str = "float32", device: str = "cpu", revision: str | None = None
+) -> Backbone:
+    """Load a causal language model and freeze it.
+
+    Only safetensors weights are read and no code of the model's repository is run.
+
+    Args:
+        name: An embedded backbone, a local folder with ``config.json``, or a hub name (organisation/model).
+        dtype: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 where the hardware multiplies it natively
+            (a GPU, or a CPU with AMX or AVX512-BF16: there a product was measured to take half the time of float32's,
+            on one thread), else float32. The default is float32: small statistics are lost in less.
+        device: Where the weights go, for example ``cpu`` or ``cuda:0``.
+        revision: Commit, tag or branch on the hub; None takes the newest. Only for hub names.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        UnknownBackboneError: The name is none of the three.
+        UnknownArchitectureError: No family file describes the model.
+        UnprunedMatrixError: A decoder block has a matrix that its family does not name.
+        BackboneLoadError: The weights are missing, incomplete, pickled, quantised or behind a licence.
+        SettingError: ``dtype``, ``device`` or ``revision`` has a value it cannot have.
+    """
+    place = check_device(device)
+    number = resolve_dtype(dtype, place)
+    source = find_backbone(name, revision)
+    fingerprint = fingerprint_folder(source.folder, source.architecture, source.revision)
+    model, tokenizer = _read(name, source.folder, number)
+    return describe(model.to(place), tokenizer, name, fingerprint)
+
+
+def _read(name: str, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise BackboneLoadError(name, first_line(error), _remedy(folder)) from error
+    # transformers fills what a file lacks with random numbers and only warns.
+    refuse_absent(name, folder, {str(key) for kind in ("missing_keys", "mismatched_keys") for key in loading[kind]})
+    return model, load_tokenizer(name, folder)
+
+
+def load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model folder.
+
+    Raises:
+        BackboneLoadError: There is none.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise BackboneLoadError(name, first_line(error), _remedy(folder)) from error
+    # transformers makes an empty tokenizer for some models where there is none.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise BackboneLoadError(name, "there is no vocabulary for its tokenizer", _remedy(folder))
+    return tokenizer
+
+
+def refuse_absent(name: str, folder: Path, absent: Iterable[str]) -> None:
+    """Refuse a model some of whose parameters are in no file.
+
+    Raises:
+        BackboneLoadError: There is one.
+    """
+    names = sorted(absent)
+    if names:
+        more = f" and {len(names) - 5} more" if names[5:] else ""
+        raise BackboneLoadError(name, f"the weights lack {', '.join(names[:5])}{more}", _remedy(folder))
+
+
+def _remedy(folder: Path) -> str:
+    return f"Are the files in {folder} complete and of this model? Delete a cached folder to have it made again."

@@ -1,0 +1,1 @@
+"""Stored weights: read tensor by tensor, converted to parameters, hashed."""

@@ -1,0 +1,178 @@
+"""LightningCLI for ``fit`` and ``test``: one ``backbone`` group, short names of classes, results at the end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from rich.console import Console
+
+from semprune.attribution import NeuronSemanticAttribution
+from semprune.attribution.fit.checkpoint import read_checkpoint
+from semprune.attribution.semantic_loss.further_losses import FURTHER_LOSSES, check_losses
+from semprune.cli.arguments import LightningParser, help_settings
+from semprune.data import (  # short names in configurations
+    CalibrationDataModule,
+    DocumentDataModule,
+    EvaluationDataModule,
+)
+from semprune.errors import ConfigurationError
+from semprune.io.provenance import RunClock
+from semprune.pruning.callbacks.methods import PruningCallback
+from semprune.report import concept_summary, load_run, terminal_table, write_report
+from semprune.study import PairedTrainer, further_tables, write_fit, write_test
+from semprune.study.config.schema import BackboneConfig
+
+LINKED = {"backbone": "name", "dtype": "dtype"}  # parameters of the module that come from the backbone group
+SHORT_NAMES = (CalibrationDataModule, DocumentDataModule, EvaluationDataModule, PruningCallback, ModelCheckpoint,
+               EarlyStopping, LearningRateMonitor, TensorBoardLogger, CSVLogger)  # fmt: skip
+
+USAGE = {
+    "fit": help_settings(
+        "Learn the neuron x concept association of a frozen language model.",
+        "semprune fit --config configs/fit.yaml [options]",
+        [
+            "semprune fit --config configs/fit.yaml",
+            "semprune fit --config configs/fit.yaml --model.sites [mlp,attention]",
+            "semprune fit --config configs/fit.yaml --trainer configs/trainer/ddp.yaml",
+            "semprune fit --data.help DocumentDataModule",
+        ],
+    ),
+    "test": help_settings(
+        "Score the dense and the pruned model on the same items; semantic loss.",
+        "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT [options]",
+        [
+            "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT",
+            "semprune test --config configs/test.yaml --ckpt_path CHECKPOINT \\",
+            "      --data configs/data/sentiment.yaml --trainer.callbacks RIA \\",
+            "      --trainer.callbacks.sparsity 0.5",
+            "semprune test --data.help EvaluationDataModule",
+        ],
+    ),
+}
+TITLES = {
+    "model": "The association",
+    "data": "The data: a class and its settings (--data.help CLASS lists them)",
+    "trainer": "Lightning's trainer: devices, callbacks, loggers",
+}
+"""Titles of groups, where the first line of a class's docstring is of use to programmers only."""
+
+
+class SaveStageConfig(SaveConfigCallback):
+    """Saves the configuration as ``config.fit.yaml`` or ``config.test.yaml``: a test may share a fit's folder."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Name the file after the stage, then save as ever."""
+        self.config_filename = f"config.{stage.value if isinstance(stage, TrainerFn) else stage}.yaml"
+        super().setup(trainer, pl_module, stage)
+
+
+class SempruneCLI(LightningCLI):
+    """LightningCLI with one ``backbone`` group shared by model and data."""
+
+    trainer: PairedTrainer
+    clock: RunClock
+
+    def before_instantiate_classes(self) -> None:
+        """Start the clock of the provenance."""
+        self.clock = RunClock()
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """What Lightning runs for semprune; ``validate`` is part of ``fit``."""
+        own = LightningCLI.subcommands()
+        return {name: own[name] for name in ("fit", "test")}
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Put what is semprune's first; Lightning's long list of trainer flags comes last."""
+        parser.add_class_arguments(BackboneConfig, "backbone")
+        parser.add_lightning_class_args(NeuronSemanticAttribution, "model")
+        parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=False)
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items()})
+        groups = parser.groups or {}
+        for group, title in TITLES.items():
+            groups[group].title = title
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Hand the backbone to the model."""
+        for target, source in LINKED.items():
+            parser.link_arguments(f"backbone.{source}", f"model.{target}")
+        text = f"further losses of test, some of {', '.join(FURTHER_LOSSES)}; their cost: docs/losses.md"
+        parser.add_argument("--losses", type=list[str], default=[], help=text)
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the module's settings from the checkpoint; Lightning lets them silently override given ones.
+
+        Raises:
+            CorruptArtefactError: The checkpoint cannot be read.
+            ConfigurationError: A setting was given that the checkpoint contradicts.
+        """
+        name = self.config["subcommand"]
+        path = self.config[name].get("ckpt_path")
+        if path is None or path in ("last", "best", "hpc"):
+            return
+        settings, defaults = self.config[name].model, self._subcommand_parsers[name].get_defaults().model
+        for key, value in read_checkpoint(Path(path)).get("hyper_parameters", {}).items():
+            if key in LINKED or key not in settings:
+                continue
+            if settings[key] not in (value, defaults[key]):
+                raise ConfigurationError(
+                    f"model.{key} is {settings[key]}, but {path} was fitted with {value}. Leave it out, or fit again."
+                )
+            settings[key] = value
+
+    def after_instantiate_classes(self) -> None:
+        """Assert that links arrived: Lightning ignores one whose target has no such parameter."""
+        stage = self.config["subcommand"]
+        backbone, losses = self.config[stage].backbone, self.config[stage].losses
+        check_losses(losses)
+        if losses and stage != "test":
+            raise ConfigurationError(f"`losses` are measured by `semprune test`, not by {stage}: leave them out.")
+        self.model.losses = list(losses)
+        assert all(self.model.hparams[target] == backbone[source] for target, source in LINKED.items())
+
+    def after_fit(self) -> None:
+        """Show what was found, and where it is."""
+        folder = self.trainer.log_dir  # a collective call: every rank asks
+        if self.trainer.is_global_zero and folder is not None:
+            checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+            console = Console()
+            console.print(concept_summary(write_fit(self.model, Path(folder))))
+            console.print(f"association: {folder}/association.safetensors", soft_wrap=True)
+            console.print(f"checkpoint: {checkpoint}", soft_wrap=True)
+
+    def after_test(self) -> None:
+        """Write the tables and the page, and show dense against pruned."""
+        folder, further = self.trainer.log_dir, further_tables(self.model, self.trainer)  # every rank takes part
+        if self.trainer.is_global_zero and folder is not None:
+            run = write_test(self.model, self.trainer, Path(folder), self.clock, further)
+            page = write_report(run)
+            console = Console()
+            console.print(terminal_table(load_run(run)))
+            console.print(f"report: {page.resolve()}", soft_wrap=True)
+
+
+def run_lightning(arguments: list[str]) -> None:
+    """Run ``fit`` or ``test``, the first argument."""
+    LightningParser.classes = tuple(each.__name__ for kind in SHORT_NAMES for each in (kind.__subclasses__() or [kind]))
+    SempruneCLI(
+        NeuronSemanticAttribution,
+        subclass_mode_data=True,
+        trainer_class=PairedTrainer,
+        trainer_defaults={"num_sanity_val_steps": 0, "max_epochs": 2},
+        save_config_callback=SaveStageConfig,
+        save_config_kwargs={"overwrite": True},
+        parser_class=LightningParser,
+        parser_kwargs=USAGE,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        args=None if arguments == sys.argv[1:] else arguments,  # Lightning warns where both are given
+    )

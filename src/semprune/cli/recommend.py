@@ -1,0 +1,118 @@
+"""``semprune recommend``: which method and calibration set a study speaks for, given what must survive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from semprune.analysis import Drops, Recommendation, read_drops, recommend
+from semprune.analysis.drops import DROP_METRICS, EVERYTHING
+from semprune.cli.arguments import Parser, command_parser
+from semprune.errors import CorruptArtefactError
+from semprune.report import load_run
+from semprune.report.run.formats import listed, p_value
+from semprune.report.run.labels import METHODS, amount_label
+from semprune.report.run.load import RERUN
+from semprune.report.run.metrics import METRICS, Metric
+from semprune.report.run.schema import records
+
+
+def recommend_parser() -> Parser:
+    """The parser of the command."""
+    examples = [
+        "semprune recommend runs/calibration --for sentiment",
+        "semprune recommend runs/calibration --for all --metric auroc --sparsity 0.5",
+        "semprune recommend runs/calibration --for piqa --method wanda",
+    ]
+    parser = command_parser(
+        "recommend", "Which method and calibration set to take, with the evidence.", "RUN_DIR [options]", examples
+    )
+    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="run folder of a study")
+    parser.add_argument(
+        "--for", dest="target", default=EVERYTHING, help="what must survive: a family, a data set, or all"
+    )
+    parser.add_argument("--metric", choices=DROP_METRICS, default="accuracy", help="what its drop is measured by")
+    parser.add_argument("--sparsity", type=float, default=None, help="only this one")
+    parser.add_argument("--pattern", default=None, help="only this one: unstructured or N:M")
+    parser.add_argument("--method", default=None, help="only this one")
+    parser.add_argument("--top", type=int, default=8, help="rows of each table")
+    return parser
+
+
+def recommend_from(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        CorruptArtefactError: The run folder has no predictions.
+        SettingError: The study cannot answer, with what it can.
+    """
+    parsed = recommend_parser().parse_args(arguments)
+    run = load_run(parsed.run_dir)
+    if run.predictions is None:
+        raise CorruptArtefactError(parsed.run_dir / "predictions.parquet", "there is no such file", RERUN)
+    drops, console = read_drops(run.predictions, run.results, parsed.metric), Console()
+    for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
+        found = recommend(drops, parsed.target, sparsity=sparsity, pattern=pattern, method=parsed.method)
+        console.print(f"\n{_advice(found, amount_label(pattern, sparsity))}", soft_wrap=True, markup=False)
+        console.print(_table(found, parsed.top))
+
+
+def _amounts(drops: Drops, sparsity: float | None, pattern: str | None) -> list[tuple[float, str]]:
+    """What was asked for, or every amount of the study; an unknown one is left to say what there is."""
+    known = list(dict.fromkeys(zip(drops.cells["sparsity"], drops.cells["pattern"], strict=True)))
+    chosen = [each for each in known if sparsity in (None, each[0]) and pattern in (None, each[1])]
+    first = known[0]
+    return chosen or [(first[0] if sparsity is None else sparsity, first[1] if pattern is None else pattern)]
+
+
+def _advice(found: Recommendation, amount: str) -> str:
+    metric, best = METRICS[found.metric], records(found.table)[0]
+    tied = [_choice(row) for row in records(found.tied)]
+    draws = f"{found.seeds} draws" if found.seeds > 1 else "one draw"
+    text = (
+        f"For {found.target} at {amount}, by {_lower(metric)} ({listed(found.datasets)}; {found.items} items; {draws} "
+        f"of each calibration set): {_choice(best)} drops least, {metric.number(best['drop'])} points "
+        f"{metric.interval(best['low'], best['high'])}."
+    )
+    if not tied:
+        return f"{text} Every other choice is clearly worse."
+    some = [*tied[:4], f"{len(tied) - 4} more"] if len(tied) > 4 else tied
+    return f"{text} Not clearly worse: {listed(some)}."
+
+
+def _lower(metric: Metric) -> str:
+    return metric.label if metric.label.isupper() else metric.label.lower()
+
+
+def _choice(row: dict[str, object]) -> str:
+    method = METHODS.get(str(row["method"]), str(row["method"]))
+    return f"{method} with {row['calibration']}" if row["calibration"] else method
+
+
+def _table(found: Recommendation, top: int) -> Table:
+    metric, rows = METRICS[found.metric], records(found.table)
+    sizes = {_size(row) for row in rows if row["calibration"]}
+    names = ["method", "calibration", *(["size"] if len(sizes) > 1 else [])]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    for name in ("drop, 95 %", "behind the best", "p (Holm)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for place, row in enumerate(rows[:top]):
+        choice = [METHODS.get(row["method"], row["method"]), row["calibration"] or "none"]
+        choice += [_size(row)] if len(sizes) > 1 else []
+        table.add_row(*choice, *(_figures(row, metric) if place else [_figures(row, metric)[0], "", ""]))
+    return table
+
+
+def _size(row: dict[str, object]) -> str:
+    return f"{row['calibration_sequences']} x {row['calibration_length']}" if row["calibration"] else ""
+
+
+def _figures(row: dict[str, Any], metric: Metric) -> list[str]:
+    drop = f"{metric.number(row['drop'])} {metric.interval(row['low'], row['high'])}"
+    behind = f"{metric.number(row['behind'])} {metric.interval(row['behind_low'], row['behind_high'])}"
+    return [drop, behind, p_value(row["p_holm"])]

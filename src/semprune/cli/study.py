@@ -1,0 +1,76 @@
+"""``semprune study``: runs a study, or says what it would cost; ends in tables and a page."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.errors import FailedCellsError
+from semprune.report import load_run, terminal_table, write_report, write_tables
+from semprune.study import StudyConfig, failed_cells, plan_study, run_study
+
+
+def study_parser() -> Parser:
+    """The parser of ``study``."""
+    parser = command_parser(
+        "study",
+        "Fit, prune, evaluate, report. A study that was stopped goes on where it was.",
+        "--config configs/study/STUDY.yaml [options]",
+        [
+            "semprune study --config configs/study/quickstart.yaml",
+            "semprune study --config configs/study/calibration.yaml --dry_run",
+            "semprune study --config configs/study/quickstart.yaml --output runs/more \\",
+            "      --sparsities [0.3,0.5] --calibrations [c4,wiki] --limit 400",
+        ],
+    )
+    parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
+    parser.add_argument("--dry_run", action="store_true", help="only say which cells there are and what they will cost")
+    parser.add_class_arguments(StudyConfig)
+    return parser
+
+
+def study(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        FailedCellsError: Some cells failed; the others are in the tables.
+        SempruneError: Of the kind of what is wrong.
+    """
+    parser = study_parser()
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # a dozen trainers would each say the same
+    parsed = parser.parse_args(arguments)
+    config = configured(parser, parsed, StudyConfig)
+    if parsed.dry_run:
+        plan_study(config, Console())
+        return
+    run = run_study(config)
+    show_run(run)
+    failures = failed_cells(run)
+    if len(failures):
+        Console().print(_failure_table(failures))
+        raise FailedCellsError(len(failures), run)
+
+
+def show_run(run: Path) -> None:
+    """Write the report and the tables of a run folder, and show the main one."""
+    artefacts = load_run(run)  # once: page and tables share the analysis
+    page = write_report(artefacts)
+    write_tables(artefacts)
+    console = Console()
+    console.print(terminal_table(artefacts))
+    console.print(f"report: {page.resolve()}", soft_wrap=True)
+
+
+def _failure_table(failures: pd.DataFrame) -> Table:
+    table = Table("cell", "error", title="failed cells")
+    for row in failures.to_dict("records"):
+        error = row.pop("error")
+        table.add_row(
+            " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in row.values()), error
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Concepts picked by labelled documents."""

@@ -1,0 +1,1 @@
+"""Where a concept's words stand among a tokenizer's tokens."""

@@ -1,0 +1,1 @@
+"""From text to token ids, padded batches, and the plans that say which items share one."""

@@ -1,0 +1,1 @@
+"""What calibration sets are made of."""

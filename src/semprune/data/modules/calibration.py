@@ -1,0 +1,182 @@
+"""Calibration: sequences of tokens that a pruning method looks at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from semprune.data.batches.batching import EncodedDocument, document_batch
+from semprune.data.batches.encoding import encode, padding_token
+from semprune.data.batches.sampling import Plan, ShardedBatchSampler, in_order, shuffled
+from semprune.data.calibration.mixtures import parse_mixture, share_sequences
+from semprune.data.calibration.text import calibration_text, fetch_calibration, random_tokens
+from semprune.data.modules.tokenized import TokenizedDataModule
+from semprune.data.registry import CalibrationSpec, calibration_spec
+from semprune.data.rows.sources import Source, check_source
+from semprune.data.settings import at_least
+from semprune.errors import ConfigurationError, EmptyCalibrationError
+from semprune.types import DocumentBatch
+
+Writer = Callable[[int, int, int], Int[Tensor, "sequences length"]]
+"""Gives a model's own text: number of sequences, tokens of each, seed."""
+
+
+def draw_windows(
+    tokens: Sequence[int], sequences: int, length: int, seed: int, *, calibration: str = "calibration"
+) -> Int[Tensor, "sequences length"]:
+    """Draw windows of a tokenised text that do not overlap.
+
+    The text is cut into windows from its start, the tail is dropped, and the seed shuffles the windows:
+    with the same seed, more sequences only add to fewer. No special tokens are added.
+
+    Args:
+        tokens: Token ids of the text.
+        sequences: Number of windows.
+        length: Tokens of each.
+        seed: Which windows.
+        calibration: Name for messages.
+
+    Returns:
+        Token ids, int64.
+
+    Raises:
+        EmptyCalibrationError: If the text has fewer windows.
+
+    Example:
+        >>> draw_windows(range(7), sequences=3, length=2, seed=0).sort(dim=0).values
+        tensor([[0, 1],
+                [2, 3],
+                [4, 5]])
+    """
+    windows = len(tokens) // length
+    if windows < sequences:
+        raise EmptyCalibrationError(calibration, len(tokens), length, sequences)
+    chosen = np.random.default_rng(seed).permutation(windows)[:sequences]
+    cut = torch.tensor(tokens[: windows * length], dtype=torch.long).reshape(windows, length)
+    return cut[torch.from_numpy(chosen)]
+
+
+def hash_tokens(input_ids: Int[Tensor, "sequences length"]) -> str:
+    """SHA-256 of shape and token ids (int64, little endian), in hex: names the calibration in artefacts."""
+    digest = hashlib.sha256(str(tuple(input_ids.shape)).encode())
+    digest.update(input_ids.cpu().numpy().astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+class CalibrationDataModule(TokenizedDataModule):
+    """Sequences of one calibration set or mixture, for pruning and for fitting on plain text.
+
+    Attributes:
+        name: The calibration set, or the mixture as it was written.
+        parts: Each set that it is made of, with its share of the sequences.
+        writer: Gives text that the model writes itself; set it before ``setup`` where ``self_generated`` is used.
+        input_ids: Token ids ``[sequences, length]``, int64; after ``setup``.
+        token_hash: Their SHA-256; after ``setup``.
+        datasets: The calibration set's name.
+        classes: None: the text has no labels.
+    """
+
+    input_ids: Int[Tensor, "sequences length"]
+    token_hash: str
+
+    def __init__(
+        self,
+        calibration: str = "c4",
+        sequences: int = 64,
+        length: int = 512,
+        seed: int = 0,
+        batch_size: int = 8,
+        source: Source = "auto",
+    ) -> None:
+        """Check the settings; nothing is read yet.
+
+        Args:
+            calibration: Calibration set (c4 is what pruning papers use), or a mixture such as c4*0.5+wiki*0.5.
+            sequences: Number of sequences; 64 × 512 tokens take a minute on two cores. Papers use 128 × 2048.
+            length: Tokens of each sequence.
+            seed: Which sequences of the text.
+            batch_size: Sequences in a batch over all ranks.
+            source: auto (offline package if there is one, else hub), hub or offline.
+
+        Raises:
+            UnknownCalibrationError: If there is no such calibration set.
+            MixtureError: If a mixture's weights are wrong, or a part would give no sequence.
+            SettingError: If a number is out of range.
+        """
+        super().__init__()
+        check_source(source)
+        self.name = calibration
+        shares = parse_mixture(calibration)
+        self.parts = tuple((calibration_spec(name), weight) for name, weight in shares)
+        self.writer: Writer | None = None
+        self.sequences = at_least("calibration sequences", sequences, 1)
+        self.length = at_least("calibration length", length, 2)
+        self.seed = at_least("seed", seed, 0)
+        self.batch_size = at_least("batch_size", batch_size, 1)
+        self._counts = share_sequences(shares, sequences)
+        self.source = source
+        self.datasets = (calibration,)
+        self.classes: tuple[str, ...] = ()
+
+    def prepare_data(self) -> None:
+        """Fetch the packages that are read, once per machine."""
+        for spec, _ in self.parts:
+            fetch_calibration(spec, self.source)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Draw the sequences of every part, once.
+
+        Raises:
+            EmptyCalibrationError: If a text is too short.
+            SettingError: If a sequence is longer than the model can read.
+            ConfigurationError: If text of the model's own is asked for and there is no ``writer``.
+        """
+        if hasattr(self, "input_ids"):
+            return
+        self.take_tokenizer()
+        self.check_fits("calibration length", self.length)
+        drawn = [self._draw(spec, count) for (spec, _), count in zip(self.parts, self._counts, strict=True)]
+        self.input_ids = torch.cat(drawn)
+        self.token_hash = hash_tokens(self.input_ids)
+
+    def _draw(self, spec: CalibrationSpec, sequences: int) -> Int[Tensor, "sequences length"]:
+        if spec.made == "random_tokens":
+            return random_tokens(self.take_tokenizer(), sequences, self.length, self.seed)
+        if spec.made == "generated":
+            if self.writer is None:
+                raise ConfigurationError(
+                    f"calibration set '{spec.name}' is written by the model itself, and nothing was set to write it. "
+                    "Use it in `semprune study`, or set `datamodule.writer` before setup()."
+                )
+            return self.writer(sequences, self.length, self.seed)
+        tokens = encode(self.take_tokenizer(), calibration_text(spec, self.source), special=False)
+        return draw_windows(tokens, sequences, self.length, self.seed, calibration=spec.name)
+
+    def calibration_input_ids(self) -> Int[Tensor, "sequences length"]:
+        """Token ids for pruning, the same on every rank; sets up if that was not done."""
+        self.setup()
+        return self.input_ids
+
+    def calibration_dataloader(self) -> DataLoader[DocumentBatch]:
+        """Sequences in their order."""
+        return self._loader(in_order(self.sequences, self.batch_size))
+
+    def train_dataloader(self) -> DataLoader[DocumentBatch]:
+        """Sequences as unlabelled documents, shuffled anew in each epoch."""
+        return self._loader(shuffled(self.sequences, self.batch_size, self.seed))
+
+    def _loader(self, plan: Plan) -> DataLoader[DocumentBatch]:
+        rows = self.calibration_input_ids().tolist()
+        padding = padding_token(self.take_tokenizer())
+        documents = [EncodedDocument(tuple(row), index, 0, -1) for index, row in enumerate(rows)]
+        return DataLoader(
+            documents,  # type: ignore[arg-type]  # any sequence serves
+            batch_sampler=ShardedBatchSampler(plan),
+            collate_fn=lambda batch: document_batch(batch, padding),
+        )

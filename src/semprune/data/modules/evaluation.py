@@ -1,0 +1,180 @@
+"""Evaluation: items to score, calibration for what prunes, held-out documents for what was learned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from semprune.data.batches.batching import encode_item, scoring_batch
+from semprune.data.batches.encoding import Truncate, padding_token
+from semprune.data.batches.sampling import ShardedBatchSampler, within_budget
+from semprune.data.hashes import hash_items
+from semprune.data.load import load_items
+from semprune.data.modules.calibration import CalibrationDataModule
+from semprune.data.modules.documents import DocumentDataModule
+from semprune.data.modules.tokenized import TokenizedDataModule
+from semprune.data.prompts.chat import check_chat_template
+from semprune.data.prompts.render import find_prompts
+from semprune.data.registry import dataset_spec
+from semprune.data.rows.sources import Source, check_source, fetch
+from semprune.data.settings import at_least, limit_of, names_of
+from semprune.errors import CalibrationMissingError, SettingError
+from semprune.types import Item, ScoringBatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class EvaluationDataModule(TokenizedDataModule):
+    """Everything that ``test`` needs: items, calibration sequences, held-out documents.
+
+    Args:
+        datasets: Names of the data sets to score.
+        limit: Items of each data set; null for all. 200 give an accuracy within about 7 points.
+        seed: Which items, few-shot examples, calibration sequences and documents.
+        token_budget: Padded tokens of a batch over all ranks; raise it with memory and ranks.
+        truncate: What to do with prompts longer than the model's context: error, or left (keep the end).
+        calibration: Calibration set for pruning callbacks; null for none.
+        calibration_sequences: Number of calibration sequences.
+        calibration_length: Tokens of each.
+        documents: Data sets whose held-out documents are read; null for none. Give these and the next
+            ones the values they had in fitting, and the documents are those of its validation.
+        document_limit: Texts of each, training and validation together; null for all.
+        document_length: Tokens kept of each text.
+        document_batch_size: Texts in a batch over all ranks.
+        validation_share: Share of documents held out, in [0, 1).
+        source: auto (offline package if there is one, else hub), hub or offline.
+        prompt: Name of a prompt that all data sets have, or all (every prompt of each); null for the first of each.
+        shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
+        chat: Ask as a chat, with the tokenizer's own template.
+
+    Attributes:
+        datasets: Names of the evaluated data sets.
+        items: All items, in the order of the data sets; after ``setup``.
+        data_hash: Their SHA-256; after ``setup``.
+        calibration: The calibration data module, or None.
+        documents: The documents' data module, or None.
+    """
+
+    items: tuple[Item, ...]
+    data_hash: str
+
+    def __init__(
+        self,
+        datasets: list[str],
+        limit: int | None = 200,
+        seed: int = 0,
+        token_budget: int = 4096,
+        truncate: Truncate = "error",
+        calibration: str | None = "c4",
+        calibration_sequences: int = 64,
+        calibration_length: int = 512,
+        documents: list[str] | None = None,
+        document_limit: int | None = None,
+        document_length: int = 128,
+        document_batch_size: int = 32,
+        validation_share: float = 0.25,
+        source: Source = "auto",
+        prompt: str | None = None,
+        shots: int = 0,
+        chat: bool = False,
+    ) -> None:
+        """Check the settings; nothing is read yet.
+
+        Raises:
+            UnknownDatasetError: If there is no such data set.
+            UnknownPromptError: If a data set has no such prompt.
+            UnknownCalibrationError: If there is no such calibration set.
+            SettingError: If a number is out of range.
+        """
+        super().__init__()
+        check_source(source)
+        if truncate not in ("error", "left"):
+            raise SettingError("truncate", truncate, "error or left")
+        self.datasets = names_of("datasets", datasets)
+        self.specs = tuple(map(dataset_spec, datasets))
+        for spec in self.specs:
+            find_prompts(spec, prompt)
+        self.limit, self.seed = limit_of("limit", limit), at_least("seed", seed, 0)
+        self.token_budget = at_least("token_budget", token_budget, 1)
+        self.prompt, self.shots, self.chat = prompt, at_least("shots", shots, 0), chat
+        self.truncate: Truncate = truncate
+        self.source: Source = source
+        self.calibration = self.documents = None
+        if calibration is not None:
+            self.calibration = CalibrationDataModule(
+                calibration, calibration_sequences, calibration_length, seed, source=source
+            )
+        if documents:
+            self.documents = DocumentDataModule(
+                documents, document_limit, document_length, document_batch_size, validation_share, seed, source
+            )
+
+    def prepare_data(self) -> None:
+        """Fetch all packages, once per machine."""
+        for spec in self.specs:
+            fetch(spec, self.source)
+        for module in (self.calibration, self.documents):
+            if module is not None:
+                module.prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and render the items, draw calibration sequences, split documents; once."""
+        if hasattr(self, "data_hash"):
+            return
+        tokenizer = self.take_tokenizer()
+        if self.chat:
+            check_chat_template(tokenizer)
+        for module in (self.calibration, self.documents):
+            if module is not None:
+                module.tokenizer, module.context_length = tokenizer, self.context_length
+                module.setup(stage)
+        self.items = tuple(self._read(tokenizer))
+        self.data_hash = hash_items(self.items)
+
+    def calibration_input_ids(self) -> Int[Tensor, "sequences length"]:
+        """Token ids for pruning, the same on every rank.
+
+        Raises:
+            CalibrationMissingError: If ``calibration`` is null.
+        """
+        if self.calibration is None:
+            raise CalibrationMissingError("for pruning", type(self).__name__)
+        self.setup()
+        return self.calibration.calibration_input_ids()
+
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        """Items first (:class:`ScoringBatch`), then the held-out documents (:class:`DocumentBatch`) if any.
+
+        Raises:
+            PromptTooLongError: If a prompt does not fit the model's context and ``truncate`` is ``error``.
+        """
+        loaders: list[DataLoader[Any]] = [self.item_dataloader()]
+        return loaders if self.documents is None else [*loaders, self.documents.val_dataloader()]
+
+    def item_dataloader(self) -> DataLoader[ScoringBatch]:
+        """Items in batches of similar lengths, longest first."""
+        tokenizer, longest = self.take_tokenizer(), self.take_context_length()
+        padding = padding_token(tokenizer)
+        encoded = [encode_item(tokenizer, item, longest, truncate=self.truncate) for item in self.items]
+        plan = within_budget(
+            [len(item.rows) for item in encoded], [item.longest for item in encoded], self.token_budget
+        )
+        return DataLoader(
+            encoded,  # type: ignore[arg-type]  # any sequence serves
+            batch_sampler=ShardedBatchSampler(plan),
+            collate_fn=lambda batch: scoring_batch(batch, padding),
+        )
+
+    def _read(self, tokenizer: PreTrainedTokenizerBase) -> list[Item]:
+        return [
+            item
+            for name in self.datasets
+            for item in load_items(
+                name, limit=self.limit, seed=self.seed, prompt=self.prompt, source=self.source, shots=self.shots,
+                chat=self.chat, tokenizer=tokenizer,
+            )
+        ]  # fmt: skip

@@ -1,0 +1,118 @@
+"""Base of the data modules: whose tokenizer they use, and how their batches travel."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from semprune.data.batches.encoding import check_tokenizer
+from semprune.errors import ConfigurationError, SettingError
+from semprune.types import DocumentBatch, ScoringBatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+UNLIMITED = 10**9
+"""Tokenizers of unknown context length say 1e30."""
+
+
+class TokenizedDataModule(lightning.LightningDataModule):
+    """A data module that speaks the language of the model it is used with.
+
+    It has no backbone of its own. The tokenizer is that of the attached trainer's model (its attribute
+    ``lm`` or ``backbone``), unless one is set before ``setup``.
+
+    Attributes:
+        tokenizer: Set it to use the module without a trainer.
+        context_length: Tokens that the model can read; set it together with the tokenizer, or the
+            tokenizer's own limit counts.
+    """
+
+    def __init__(self) -> None:
+        """Start without a tokenizer."""
+        super().__init__()
+        self.tokenizer: PreTrainedTokenizerBase | None = None
+        self.context_length: int | None = None
+
+    def take_tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer to use, and keep it.
+
+        Raises:
+            ConfigurationError: If there is none, it cannot serve, or the trainer would put its own sampler
+                in place of this module's.
+        """
+        self._refuse_distributed_sampler()
+        if self.tokenizer is None:
+            model = self._attached_model()
+            if model is None:
+                raise ConfigurationError(
+                    f"{type(self).__name__} has no tokenizer: set `datamodule.tokenizer = lm.tokenizer` before "
+                    "setup(), or use it with a Trainer and a module that holds its backbone as `lm` or `backbone`."
+                )
+            self.tokenizer, self.context_length = model.tokenizer, self.context_length or model.max_length
+        check_tokenizer(self.tokenizer)
+        return self.tokenizer
+
+    def known_context_length(self) -> int | None:
+        """How many tokens the model can read, where the model or the tokenizer says; after ``take_tokenizer``."""
+        if self.context_length is None and self.tokenizer is not None:
+            limit = self.tokenizer.model_max_length
+            self.context_length = int(limit) if limit < UNLIMITED else None
+        return self.context_length
+
+    def take_context_length(self) -> int:
+        """Return how many tokens the model can read; after :meth:`take_tokenizer`.
+
+        Raises:
+            ConfigurationError: If neither the model nor the tokenizer says.
+        """
+        limit = self.known_context_length()
+        if limit is None:
+            raise ConfigurationError(
+                "the tokenizer does not say how many tokens the model can read: "
+                "set `datamodule.context_length = lm.max_length` before setup()."
+            )
+        return limit
+
+    def check_fits(self, setting: str, tokens: int) -> None:
+        """Refuse sequences longer than the model can read; after :meth:`take_tokenizer`.
+
+        Raises:
+            SettingError: If the model's limit is known and smaller.
+        """
+        limit = self.known_context_length()
+        if limit is not None and tokens > limit:
+            raise SettingError(setting, tokens, f"at most {limit}, the tokens that the model can read")
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move the tensors of a batch; items are frozen and stay (Lightning's own way would write to them)."""
+        if not isinstance(batch, ScoringBatch | DocumentBatch):
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        moved: dict[str, Any] = {}
+        for field in dataclasses.fields(batch):
+            value = getattr(batch, field.name)
+            if isinstance(value, Tensor):
+                moved[field.name] = value.to(device)
+        return dataclasses.replace(batch, **moved)
+
+    def _attached_model(self) -> Any:
+        """The backbone of the trainer's module, or None."""
+        module = self.trainer.lightning_module if self.trainer is not None else None
+        candidates = (getattr(module, name, None) for name in ("lm", "backbone"))
+        return next((model for model in candidates if hasattr(model, "tokenizer")), None)
+
+    def _refuse_distributed_sampler(self) -> None:
+        trainer = self.trainer
+        if trainer is None or trainer.world_size == 1:
+            return
+        # Lightning publishes this setting nowhere else.
+        if trainer._accelerator_connector.use_distributed_sampler:
+            raise ConfigurationError(
+                f"{type(self).__name__} shares batches between ranks itself, without repeating any, but this trainer "
+                "would put a DistributedSampler in its place. Set use_distributed_sampler to false on the Trainer "
+                "(--trainer.use_distributed_sampler false)."
+            )

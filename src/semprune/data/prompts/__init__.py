@@ -1,0 +1,1 @@
+"""From an example to what a model is asked."""

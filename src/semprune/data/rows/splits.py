@@ -1,0 +1,134 @@
+"""Which documents are for fitting and which for evaluation: stable hashes, never a random generator.
+
+The side of a document depends on its identifier alone. No seed, limit or order of rows moves it, so that
+what one run fitted on no other run evaluates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
+
+from semprune.data.registry import DatasetSpec, dataset_spec
+from semprune.data.rows.examples import Example, build_examples, normalise
+from semprune.data.rows.sources import Source, chosen_source, has_fit_split, read_rows
+from semprune.errors import SettingError
+from semprune.types import Document
+
+Split = Literal["fit", "evaluation"]
+Thing = TypeVar("Thing")
+
+OVERLAP_WORDS = 8
+"""Words in a row that two texts must share to overlap; GPT-2 was checked with 8-grams (Radford et al., 2019)."""
+
+
+def hash_share(key: str) -> float:
+    """A number in [0, 1) that depends on nothing but the key, uniform over keys.
+
+    Example:
+        >>> hash_share("split/toy/1") == hash_share("split/toy/1")
+        True
+    """
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2.0**64
+
+
+def select(things: Sequence[Thing], limit: int | None, key: Callable[[Thing], str]) -> list[Thing]:
+    """The first ``limit`` things in the order of their keys' hashes: a larger limit only adds.
+
+    Args:
+        things: What to select from.
+        limit: How many; None for all.
+        key: Identifier of a thing, with the seed in it.
+    """
+    return sorted(things, key=lambda thing: hash_share(key(thing)))[:limit]
+
+
+def is_validation(document: Document, validation_share: float) -> bool:
+    """Whether a document is held out: by its identifier alone, so that no seed or limit moves it.
+
+    Args:
+        document: A document of the fit split.
+        validation_share: Share of documents that are held out.
+    """
+    return hash_share(f"validation/{document.dataset}/{document.document_id}") < validation_share
+
+
+def read_split(spec: DatasetSpec, split: Split, source: Source = "auto") -> list[Example]:
+    """Read the examples of one side of a data set.
+
+    Args:
+        spec: The data set.
+        split: ``fit`` or ``evaluation``.
+        source: Where rows come from, see :mod:`semprune.data.rows.sources`.
+
+    Returns:
+        The examples, in the order of the rows.
+
+    Raises:
+        DatasetUnavailableError: If the rows cannot be had.
+        DatasetSchemaError: If the rows do not hold what they must.
+    """
+    if split not in ("fit", "evaluation"):
+        raise SettingError("split", split, "fit or evaluation")
+    if spec.reserve == 0.0 and split == "evaluation":
+        return build_examples(spec, read_rows(spec, source))
+    if spec.reserve == 0.0:
+        examples = build_examples(spec, read_rows(spec, source, fit=True), prefix="fit-")
+        fit = {example.document_id for example in examples}
+    else:
+        examples = build_examples(spec, read_rows(spec, source))
+        keys = {example.document_id: f"split/{spec.name}/{example.document_id}" for example in examples}
+        fit = {document for document, key in keys.items() if hash_share(key) < spec.reserve}
+    fit -= _overlapping(spec, examples, source)
+    return [example for example in examples if (example.document_id in fit) == (split == "fit")]
+
+
+def read_shots(spec: DatasetSpec, source: Source = "auto") -> tuple[list[Example], list[Example]]:
+    """Read the examples that prompts may show, and those that are evaluated beside them.
+
+    The shown ones come from the fit side where the data set reserves one or the source that is read has a split
+    for it. Elsewhere they are the share ``shot_reserve`` of the evaluated documents, which are then not evaluated.
+
+    Args:
+        spec: The data set.
+        source: Where rows come from, see :mod:`semprune.data.rows.sources`.
+
+    Returns:
+        Examples to show, examples to evaluate; they share no document.
+
+    Raises:
+        DatasetUnavailableError: If the rows cannot be had.
+        DatasetSchemaError: If the rows do not hold what they must.
+    """
+    evaluated = read_split(spec, "evaluation", source)
+    if spec.reserve > 0.0 or has_fit_split(chosen_source(spec, source)):
+        return read_split(spec, "fit", source), evaluated
+    shown = [e for e in evaluated if hash_share(f"shots/{spec.name}/{e.document_id}") < spec.shot_reserve]
+    documents = {example.document_id for example in shown}
+    return shown, [example for example in evaluated if example.document_id not in documents]
+
+
+def _overlapping(spec: DatasetSpec, examples: Iterable[Example], source: Source) -> set[str]:
+    """Documents that share a text with the evaluated rows of ``exclude_overlap``, which may name the set itself."""
+    runs: set[str] = set()
+    for other in map(dataset_spec, spec.exclude_overlap):
+        for row in build_examples(other, read_rows(other, source)):
+            runs |= _runs(other, row)
+    return {example.document_id for example in examples if runs & _runs(spec, example)}
+
+
+def _runs(spec: DatasetSpec, example: Example) -> set[str]:
+    """Runs of each text column: one sentence of a pair is enough to overlap."""
+    return set().union(*(word_runs(example.columns[column]) for column in spec.text))
+
+
+def word_runs(text: str, length: int = OVERLAP_WORDS) -> set[str]:
+    """All runs of ``length`` normalised words, and the whole normalised text.
+
+    Example:
+        >>> sorted(word_runs("Not bad, at all", length=3))
+        ['bad at all', 'not bad at', 'not bad at all']
+    """
+    words = normalise(text).split()
+    return {" ".join(words), *(" ".join(words[i : i + length]) for i in range(len(words) - length + 1))}

@@ -1,0 +1,1 @@
+"""Log-likelihoods of requests from any causal LM, shared prefixes computed once."""

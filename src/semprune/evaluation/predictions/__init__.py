@@ -1,0 +1,1 @@
+"""From items to predictions: scored, kept, gathered over ranks."""

@@ -1,0 +1,104 @@
+"""Scores of items: from rendered items to predictions, by the engine or from what is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from semprune.data.batches.batching import EncodedItem, encode_item
+from semprune.data.batches.encoding import EncodedRequest, Truncate, check_tokenizer, padding_token
+from semprune.errors import NonFiniteError
+from semprune.evaluation.engine.engine import Engine, Throughput, TokenBudget
+from semprune.evaluation.engine.packed_scores import Scored
+from semprune.evaluation.engine.subject import Subject
+from semprune.evaluation.predictions.predictions import Prediction, predict
+from semprune.evaluation.predictions.progress import scoring_progress
+from semprune.evaluation.predictions.score_cache import ScoreCache
+from semprune.types import Item
+
+
+def score_items(
+    subject: Subject,
+    items: Sequence[Item],
+    *,
+    token_budget: TokenBudget = "auto",
+    truncate: Truncate = "error",
+    cache: ScoreCache | None = None,
+    console: Console | None = None,
+) -> tuple[list[Prediction], Throughput]:
+    """Score items, each unless the cache has it.
+
+    Args:
+        subject: The model and its tokenizer.
+        items: Items of any data sets.
+        token_budget: See :class:`semprune.evaluation.engine.engine.Engine`.
+        truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
+        cache: Where scores are looked up and kept; also those of a run that ends early.
+        console: Where progress goes, see :func:`semprune.evaluation.predictions.progress.scoring_progress`.
+
+    Returns:
+        The predictions in the order of the items, and what they cost.
+
+    Raises:
+        PromptTooLongError: If a prompt does not fit and ``truncate`` is ``error``.
+        NonFiniteError: If the model gives NaN or infinite log-probabilities.
+        OutOfMemoryError: If memory runs out and the batches cannot be smaller.
+        CorruptArtefactError: If a file of the cache cannot be read.
+    """
+    check_tokenizer(subject.tokenizer)
+    encoded = [encode_item(subject.tokenizer, item, subject.max_length, truncate=truncate) for item in items]
+    pending = _Pending(encoded, cache)
+    engine = Engine(subject.model, padding_token(subject.tokenizer), token_budget)
+    lengths = [len(request.input_ids) for request in pending.requests]
+    try:
+        with scoring_progress(sum(lengths), pending.missing, console) as advance:
+            for scored in engine.score(pending.requests):
+                done = pending.take(scored)
+                advance(sum(lengths[index] for index in scored.requests), done, engine.throughput.tokens_per_second)
+    finally:
+        if cache is not None:
+            cache.save()
+    return [predict(item, scores) for item, scores in zip(items, pending.complete(), strict=True)], engine.throughput
+
+
+class _Pending:
+    """Items whose scores arrive request by request, in any order."""
+
+    def __init__(self, encoded: Sequence[EncodedItem], cache: ScoreCache | None) -> None:
+        self._items = encoded
+        self._cache = cache
+        self._scores: list[list[float]] = []
+        self._left: list[int] = []  # requests of each item that are not scored
+        self._place: list[tuple[int, int]] = []  # item and choice of each request
+        self.requests: list[EncodedRequest] = []
+        for index, item in enumerate(encoded):
+            known = cache.get(item.item.dataset, item.item.prompt, item.requests) if cache is not None else None
+            self._scores.append(list(known) if known is not None else [math.nan] * len(item.requests))
+            self._left.append(0 if known is not None else len(item.requests))
+            if known is None:
+                self._place.extend((index, choice) for choice in range(len(item.requests)))
+                self.requests.extend(item.requests)
+        self.missing = sum(map(bool, self._left))
+        self._done = 0
+
+    def take(self, scored: Scored) -> int:
+        """Keep the scores of a batch; returns how many items are complete."""
+        for request, score in zip(scored.requests, scored.sums, strict=True):
+            index, choice = self._place[request]
+            item = self._items[index]
+            if not math.isfinite(score):
+                raise NonFiniteError(f"a log-likelihood in '{item.item.dataset}'")
+            self._scores[index][choice] = score
+            self._left[index] -= 1
+            if not self._left[index]:
+                self._done += 1
+                if self._cache is not None:
+                    scores = tuple(self._scores[index])
+                    self._cache.put(item.item.dataset, item.item.prompt, item.requests, scores)
+        return self._done
+
+    def complete(self) -> list[tuple[float, ...]]:
+        """Scores of all items."""
+        return [tuple(scores) for scores in self._scores]

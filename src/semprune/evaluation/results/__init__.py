@@ -1,0 +1,1 @@
+"""From predictions to values with intervals and paired tests."""

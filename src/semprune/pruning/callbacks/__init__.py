@@ -1,0 +1,1 @@
+"""Lightning callbacks: they only say when."""

@@ -1,0 +1,1 @@
+"""Prunes a model in memory, block by block."""

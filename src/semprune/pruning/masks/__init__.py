@@ -1,0 +1,1 @@
+"""Masks: applied, packed into bits, stored, carried by checkpoints, held in training."""

@@ -1,0 +1,153 @@
+"""Structured pruning: whole MLP neurons are taken out, and the matrices and the saved model really shrink."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from semprune.backbones.blocks.runner import calibrating
+from semprune.errors import NeuronRemovalError, SettingError
+from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
+from semprune.pruning.masks.bits import hash_masks
+from semprune.pruning.removal.block_neurons import BlockNeurons
+from semprune.pruning.selection.keep import check_sparsity, pruned_count
+from semprune.pruning.selection.lowest import select_lowest
+from semprune.pruning.settings import PruneSettings, check_settings
+from semprune.pruning.statistics.gathering import Gatherer
+from semprune.pruning.statistics.sharing import require_equal_masks
+
+logger = logging.getLogger(__name__)
+
+WIDTH_SETTINGS = ("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner")  # as configurations name the width
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalReport:
+    """What a removal of neurons did.
+
+    Attributes:
+        settings: Its settings (plain values).
+        kept: Neurons that stayed, of each decoder block, as indices into the dense block's neurons.
+        width: Neurons of each block before.
+        parameters_removed: Weights and biases that are gone.
+        calibration: sha256 of the calibration's token ids.
+    """
+
+    settings: Mapping[str, Any]
+    kept: Mapping[int, Int[Tensor, " kept"]]
+    width: int
+    parameters_removed: int
+    calibration: str
+
+
+def remove_neurons(
+    model: nn.Module,
+    input_ids: Int[Tensor, "sequences tokens"],
+    *,
+    sparsity: float,
+    multiple_of: int = 1,
+    attention_mask: Int[Tensor, "sequences tokens"] | None = None,
+    statistics: str = "sequential",
+    batch_size: int = 8,
+    token_weights: Float[Tensor, "sequences tokens"] | None = None,
+    distributed: bool = False,
+) -> RemovalReport:
+    """Take the neurons of least worth out of every MLP, in place: gate, up and down shrink, and the configuration too.
+
+    ``save_pretrained`` then writes the smaller model, which ``from_pretrained`` loads. Every block loses the same
+    number, since a configuration has one width. Parameters are new objects: make optimizers after this call.
+
+    Source: ours; worth is the sum of Wanda's scores, see
+        :meth:`semprune.pruning.removal.block_neurons.BlockNeurons.scores`.
+
+    Args:
+        model: A Hugging Face causal language model of a known family, with one MLP per block.
+        input_ids: Calibration sequences.
+        sparsity: Share of each block's neurons to remove, in [0, 1).
+        multiple_of: The width that stays is rounded up to a multiple of this, which hardware may want.
+        attention_mask: As in :func:`semprune.pruning.in_memory.prune.prune_model`, like all that follows.
+        statistics: ``sequential`` or ``dense``.
+        batch_size: Sequences per forward.
+        token_weights: Weights of the tokens.
+        distributed: Whether every rank makes this call with the same sequences.
+
+    Raises:
+        NeuronRemovalError: The model is not built so that its MLPs can shrink; nothing is changed.
+        SempruneError: As :func:`semprune.pruning.in_memory.prune.prune_model` raises.
+    """
+    settings = PruneSettings(check_sparsity(sparsity), "exact", statistics, batch_size)
+    check_settings("wanda", settings)
+    if multiple_of < 1:
+        raise SettingError("multiple_of", multiple_of, "at least 1")
+    blocks = checked_blocks(model, settings)
+    neurons = _uniform(model, blocks)
+    width = next(iter(neurons.values())).width
+    setting = _width_setting(model, width)
+    tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
+    before = sum(parameter.numel() for parameter in model.parameters())
+    count = min(width, -(-(width - pruned_count(sparsity, width)) // multiple_of) * multiple_of)
+    with calibrating(model):
+        kept = _remove(model, blocks, neurons, count, settings, tokens, distributed)
+    _state_width(model, setting, width, count)
+    removed = before - sum(parameter.numel() for parameter in model.parameters())
+    recorded = {"sparsity": sparsity, "multiple_of": multiple_of, "statistics": statistics, "batch_size": batch_size}
+    return RemovalReport(recorded, kept, width, removed, hash_calibration(tokens.input_ids, tokens.tau))
+
+
+def _remove(
+    model: nn.Module,
+    blocks: Blocks,
+    neurons: Mapping[int, BlockNeurons],
+    count: int,
+    settings: PruneSettings,
+    tokens: CalibrationTokens,
+    distributed: bool,
+) -> dict[int, Tensor]:
+    run = BlockwiseRun.start(model, tokens, settings, distributed=distributed)
+    gatherer = Gatherer("squares", settings.selection, run.sequences, shared=run.shared)
+    sequential = settings.statistics == "sequential"
+    kept: dict[int, Tensor] = {}
+    for index, linears in blocks.items():
+        more = index + 1 < len(blocks)
+        stats = gatherer.gather(run.runner, index, linears, run.tau, advance=more and not sequential)
+        mlp = neurons[index]
+        lowest = select_lowest(mlp.scores(stats).unsqueeze(0), mlp.width - count)[0]
+        if run.shared:
+            require_equal_masks(hash_masks({"neurons": ~lowest}), lowest.device)
+        kept[index] = (~lowest).nonzero().squeeze(1).cpu()
+        mlp.keep(kept[index])
+        if more and sequential:
+            run.runner.run(index, advance=True)
+        logger.info("removed neurons of block %d of %d", index + 1, len(blocks))
+    return kept
+
+
+def _uniform(model: nn.Module, blocks: Blocks) -> dict[int, BlockNeurons]:
+    architecture = type(model).__name__
+    found = {index: BlockNeurons.of(linears, architecture) for index, linears in blocks.items()}
+    widths = {neurons.width for neurons in found.values()}
+    if len(widths) > 1:
+        raise NeuronRemovalError(architecture, f"its blocks have different numbers of neurons ({sorted(widths)})")
+    return found
+
+
+def _width_setting(model: nn.Module, width: int) -> str:
+    """Return the configuration's name for the number of neurons; a default (None) counts where it is one."""
+    for name in WIDTH_SETTINGS:
+        if getattr(model.config, name, 0) in (width, None):
+            return name
+    detail = f"its configuration does not state the number of neurons ({', '.join(WIDTH_SETTINGS)})"
+    raise NeuronRemovalError(type(model).__name__, detail)
+
+
+def _state_width(model: nn.Module, setting: str, before: int, after: int) -> None:
+    setattr(model.config, setting, after)
+    for module in model.modules():
+        if getattr(module, setting, None) == before:
+            setattr(module, setting, after)

@@ -1,0 +1,1 @@
+"""Which weights go, given scores: counts, patterns, thresholds, shares of blocks."""

@@ -1,0 +1,147 @@
+"""Which weights go, given their scores: exactly as many as asked, or what the published code takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from semprune.errors import SettingError, SparsityRangeError
+from semprune.pruning.selection.lowest import lowest_threshold, select_lowest
+from semprune.pruning.selection.pattern import Pattern, select_pattern_exact, select_pattern_reference
+
+Group = Literal["row", "matrix"]
+
+
+def pruned_count(sparsity: float, size: int) -> int:
+    """Return how many of ``size`` weights a sparsity removes: the largest whole number that is not above it.
+
+    The decimal that the user wrote counts, not its binary neighbour: ``int(100 * 0.29)`` is 28. A sparsity below 1
+    never removes all: a row that competes by itself always keeps a weight.
+
+    Example:
+        >>> pruned_count(0.29, 100), pruned_count(0.5, 5)
+        (29, 2)
+    """
+    return int(Fraction(repr(float(sparsity))) * size)
+
+
+def check_sparsity(sparsity: float) -> float:
+    """Return the sparsity as a float.
+
+    Raises:
+        SparsityRangeError: It is outside [0, 1) or not a number.
+    """
+    if not 0 <= sparsity < 1:
+        raise SparsityRangeError(sparsity)
+    return float(sparsity)
+
+
+def select_exact(score: Float[Tensor, "out in"], sparsity: float, group: Group) -> Bool[Tensor, "out in"]:
+    """Keep all but the lowest scores of each group: exactly :func:`pruned_count` go; among equals the first ones.
+
+    Source: ours.
+
+    Args:
+        score: Finite scores.
+        sparsity: Share of each group to prune, in [0, 1).
+        group: ``row``: each output row by itself; ``matrix``: all weights together.
+
+    Returns:
+        True where a weight is kept.
+
+    Example:
+        >>> select_exact(torch.tensor([[2.0, 1.0, 1.0, 1.0]]), 0.5, "row")
+        tensor([[ True, False, False,  True]])
+    """
+    grouped = score if group == "row" else score.reshape(1, -1)
+    return ~select_lowest(grouped, pruned_count(sparsity, grouped.shape[-1])).reshape(score.shape)
+
+
+def select_reference(score: Float[Tensor, "out in"], sparsity: float, group: Group) -> Bool[Tensor, "out in"]:
+    """Keep what the published code keeps.
+
+    ``matrix``: the score at position ``int(size · sparsity)`` of the sorted scores is a threshold, and everything up
+    to and including it goes: at least one weight too many, and all its equals. ``row``: the first
+    ``int(in · sparsity)`` of a stable sort go. At sparsity 0 the published code does not prune at all.
+
+    Source: the code published with arXiv 2306.11695 (magnitude, Wanda), restated.
+
+    Args:
+        score: Finite scores, in the dtype the published code compares them in.
+        sparsity: Share to prune, in [0, 1).
+        group: ``row`` or ``matrix``.
+
+    Returns:
+        True where a weight is kept.
+
+    Example:
+        >>> select_reference(torch.tensor([[2.0, 1.0, 1.0, 1.0]]), 0.5, "matrix")
+        tensor([[ True, False, False, False]])
+    """
+    if sparsity == 0:
+        return torch.ones_like(score, dtype=torch.bool)
+    if group == "matrix":
+        threshold = lowest_threshold(score.reshape(1, -1), int(score.numel() * sparsity) + 1)
+        return ~(score <= threshold)  # keeps NaN
+    order = torch.sort(score, dim=-1, stable=True)[1]
+    pruned = torch.zeros_like(score, dtype=torch.bool)
+    return ~pruned.scatter_(1, order[:, : int(score.shape[1] * sparsity)], True)
+
+
+SELECTIONS: dict[str, Callable[[Tensor, float, Group], Tensor]] = {
+    "exact": select_exact,
+    "reference": select_reference,
+}
+
+
+def check_selection(selection: str) -> str:
+    """Return the selection.
+
+    Raises:
+        SettingError: There is no such selection.
+    """
+    if selection not in SELECTIONS:
+        raise SettingError("selection", selection, "'exact' or 'reference'")
+    return selection
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which weights a method is to keep, given scores and the group that competes.
+
+    Attributes:
+        selection: ``exact`` or ``reference``.
+        sparsity: Share to prune; not read where there is a pattern.
+        pattern: N:M, whose runs are the groups then; None for no pattern.
+    """
+
+    selection: str
+    sparsity: float
+    pattern: Pattern | None = None
+
+    @property
+    def reference(self) -> bool:
+        """Whether the published code is to be followed bit for bit."""
+        return self.selection == "reference"
+
+    def __call__(self, score: Float[Tensor, "out in"], group: Group) -> Bool[Tensor, "out in"]:
+        """Return True where a weight is kept; the lowest scores go."""
+        if self.pattern is None:
+            return SELECTIONS[self.selection](score, self.sparsity, group)
+        return (select_pattern_reference if self.reference else select_pattern_exact)(score, self.pattern)
+
+
+def keeper(selection: str, sparsity: float, pattern: str | None = None) -> Keep:
+    """Return what a method asks which weights to keep.
+
+    Example:
+        >>> keeper("exact", 0.5)(torch.tensor([[2.0, 1.0]]), "row")
+        tensor([[ True, False]])
+    """
+    return Keep(selection, sparsity, None if pattern is None else Pattern.parse(pattern))

@@ -1,0 +1,78 @@
+"""Gathers what the matrices of one block read: one pass of the block, statistics summed over ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semprune.backbones.blocks.runner import BlockRunner
+from semprune.pruning.method import Needs
+from semprune.pruning.statistics.block_statistics import BlockStatistics
+from semprune.pruning.statistics.second_moments import RunningSecondMoments, SecondMoments
+from semprune.pruning.statistics.sharing import sum_together
+from semprune.pruning.statistics.squares import Accumulator, RunningMeanSquares, SquareSums
+from semprune.pruning.weights.linear import PrunableLinear
+from semprune.types import LayerStats
+
+ACCUMULATORS: dict[tuple[Needs, str], Callable[[int, torch.device], Accumulator]] = {
+    ("squares", "exact"): SquareSums,
+    ("squares", "reference"): RunningMeanSquares,
+    ("second_moments", "exact"): SecondMoments,
+    ("second_moments", "reference"): RunningSecondMoments,
+}
+
+
+class Gatherer:
+    """Runs one block after the other and returns the statistics of what their matrices read.
+
+    Use it inside :func:`semprune.backbones.blocks.runner.calibrating`.
+
+    Args:
+        needs: Which statistics: ``squares`` or ``second_moments``.
+        selection: ``exact`` (sums over all tokens) or ``reference`` (the published running means).
+        sequences: Calibration sequences that all ranks together run.
+        shared: Whether each rank runs its own share of them, so that statistics are summed over ranks.
+    """
+
+    def __init__(self, needs: Needs, selection: str, sequences: int, *, shared: bool = False) -> None:
+        """Nothing is run yet."""
+        self._accumulator = ACCUMULATORS[needs, selection]
+        self._sequences = sequences
+        self._shared = shared
+
+    def gather(
+        self,
+        runner: BlockRunner,
+        index: int,
+        linears: Sequence[PrunableLinear],
+        tau: Float[Tensor, "sequences tokens"] | None = None,
+        *,
+        advance: bool,
+    ) -> dict[str, LayerStats]:
+        """Run one block as it is and return the statistics by module name; matrices that read one tensor share them.
+
+        Args:
+            runner: Holds the block's inputs.
+            index: The block, as the runner counts.
+            linears: Its matrices, in the order of the computation.
+            tau: Weight of each token of the runner's sequences, 0 for padding; None where every weight is 1.
+            advance: Leave the block's outputs in the runner.
+
+        Raises:
+            CaptureError: A matrix did not see every sequence once.
+            NonFiniteError: An input held NaN or infinity at a token that counts.
+        """
+        gathered = BlockStatistics(linears, self._accumulator)
+        with gathered.gathering(outputs_dropped=not advance) as begin:
+
+            def on_batch(batch: slice) -> None:
+                weights = None if tau is None else tau[batch]
+                begin((batch.stop - batch.start, runner.hidden.shape[1]), weights)
+
+            runner.run(index, advance=advance, on_batch=on_batch)
+        if self._shared:
+            sum_together(gathered.additive())
+        return gathered.results(self._sequences)

@@ -1,0 +1,62 @@
+"""OWL for a streamed model: one pass over its dense blocks, of which one number each is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from semprune.backbones.streamed import StreamedModel
+from semprune.io.files import write_json
+from semprune.pruning.calibration import CalibrationTokens
+from semprune.pruning.methods.wanda import wanda_score
+from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsities
+from semprune.pruning.settings import PruneSettings
+from semprune.pruning.statistics.gathering import Gatherer
+from semprune.pruning.streamed.inputs import StreamedInputs
+from semprune.pruning.streamed.memory import return_free_memory
+from semprune.pruning.streamed.output import OutputFolder
+from semprune.pruning.weights.linear import check_finite, prunable_linears
+
+
+def streamed_allocation(
+    streamed: StreamedModel, tokens: CalibrationTokens, settings: PruneSettings, owl: OWL, output: OutputFolder
+) -> dict[int, float]:
+    """Return the sparsity of each block; taken from the work folder where an earlier call of the run left it.
+
+    Source: arXiv 2310.05175, as :func:`semprune.pruning.in_memory.dense_pass.allocate`.
+
+    Raises:
+        SettingError: A block's sparsity would be outside [0, 1).
+        NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
+    """
+    kept = output.work / "allocation.json"
+    if not kept.is_file():
+        shares = _outlier_shares(streamed, tokens, settings, owl, output)
+        linears = prunable_linears(streamed.model)
+        sizes = [sum(linear.stored.numel() for linear in inside) for inside in linears.values()]
+        found = owl_sparsities(shares, sizes, settings.keep.sparsity, owl.spread)
+        write_json(kept, {str(block): sparsity for block, sparsity in zip(linears, found, strict=True)})
+    stored: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))
+    return {int(block): sparsity for block, sparsity in stored.items()}
+
+
+def _outlier_shares(
+    streamed: StreamedModel, tokens: CalibrationTokens, settings: PruneSettings, owl: OWL, output: OutputFolder
+) -> list[float]:
+    folder = output.work / "dense"
+    folder.mkdir(exist_ok=True)
+    gatherer = Gatherer("squares", settings.selection, tokens.input_ids.shape[0])
+    inputs = StreamedInputs(streamed, tokens, settings, folder, 0)
+    shares = []
+    for block, linears in prunable_linears(streamed.model).items():
+        with streamed.block(block):
+            check_finite(linears)
+            advance = not inputs.is_last(block)
+            stats = gatherer.gather(inputs.runner, block, linears, inputs.tokens.tau, advance=advance)
+            scores = (wanda_score(linear.weight, stats[linear.name]) for linear in linears)
+            shares.append(outlier_share(scores, owl.multiple))
+        inputs.settle(block)
+        inputs.drop(block)
+        return_free_memory()
+    shutil.rmtree(folder)
+    return shares

@@ -1,0 +1,97 @@
+"""What ``semprune prune`` is told; every key of its YAML is one of these fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from semprune.pruning.selection.pattern import Pattern
+from semprune.pruning.settings import PruneSettings
+
+
+@dataclass
+class PrunedBackboneConfig:
+    """The model to prune.
+
+    Attributes:
+        name: Embedded name, hub name or local folder.
+        dtype: stored, float32, bfloat16, float16 or auto. The pruned model is computed and written in it.
+        revision: Commit, tag or branch on the hub; null for the newest.
+        device: Where one block at a time is computed: cpu, cuda:0 …
+    """
+
+    name: str = "smollm2-135m"
+    dtype: str = "stored"
+    revision: str | None = None
+    device: str = "cpu"
+
+
+@dataclass
+class CalibrationConfig:
+    """Text that the method looks at.
+
+    Attributes:
+        name: Calibration set: c4, wiki, code, technical, tiny or multilingual. Pruning papers use c4.
+        sequences: Number of sequences; papers use 128.
+        length: Tokens of each; papers use 2048.
+        seed: Which sequences of the text.
+        batch_size: Sequences per forward; does not change memory much below 8, and nothing else but rounding.
+    """
+
+    name: str = "c4"
+    sequences: int = 64
+    length: int = 512
+    seed: int = 0
+    batch_size: int = 8
+
+
+@dataclass
+class PruneConfig:
+    """One pruned model, or its masks.
+
+    Attributes:
+        output: Folder that is written; a killed run goes on there.
+        backbone: The model.
+        method: Pruning method.
+        sparsity: Share of each matrix's weights to set to zero. Either this or pattern.
+        pattern: N:M, which keeps N weights of each M inputs; in YAML in quotes. Either this or sparsity.
+        selection: exact (exactly the asked number) or reference (what the published code selects).
+        statistics: sequential (as published) or dense (of the dense model, in one pass).
+        allocation: uniform, or owl (blocks with many outliers give up less; one more pass over the dense model).
+        options: Options of the method and of the allocation, by name.
+        calibration: Text that the method looks at.
+        masks_only: Write masks and no weights.
+        masks: A masks.safetensors to apply again, instead of a method; null to compute masks.
+        memory_limit: Gigabytes above which the run is not started; null for no limit.
+    """
+
+    output: str = "runs/pruned"
+    backbone: PrunedBackboneConfig = field(default_factory=PrunedBackboneConfig)
+    method: str = "wanda"
+    sparsity: float | None = None
+    pattern: str | int | None = None
+    selection: str = "exact"
+    statistics: str = "sequential"
+    allocation: str = "uniform"
+    options: dict[str, Any] = field(default_factory=dict)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    masks_only: bool = False
+    masks: str | None = None
+    memory_limit: float | None = None
+
+    def settings(self) -> PruneSettings:
+        """Return how to prune; only the pattern is checked.
+
+        Raises:
+            SettingError: The pattern is not N:M, or a number, which YAML makes of one without quotes.
+        """
+        written = None if self.pattern is None else str(Pattern.parse(self.pattern))
+        return PruneSettings(
+            self.sparsity,
+            self.selection,
+            self.statistics,
+            self.calibration.batch_size,
+            written,
+            self.options,
+            self.allocation,
+        )

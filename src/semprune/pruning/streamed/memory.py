@@ -1,0 +1,163 @@
+"""How much memory a streamed run will need, said before it starts: an upper bound from shapes alone."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from semprune.backbones.streamed import StreamedModel
+from semprune.errors import MemoryLimitError
+from semprune.pruning.method import Method
+from semprune.pruning.weights.linear import PrunableLinear, prunable_linears
+
+FP32, FP64 = 4, 8
+INPUTS = {"q": "in", "k": "in", "v": "in", "qkv": "in", "gate": "mlp", "up": "mlp", "gate_up": "mlp"}
+"""Roles of matrices that read the same input."""
+INVERSE_COPIES = 5
+"""Matrices of SparseGPT's two factorisations that are alive together."""
+SLACK = 256 * 2**20
+"""Bytes for what no shape tells: libraries' buffers, the allocator's leftovers, attention masks. Measured; ours."""
+WORKING_BYTES = 24
+"""Bytes per weight of the matrix in work: fp32 scores, their partial sort with its indices, masks. Measured; ours."""
+SWEPT_BYTES = 16
+"""Bytes per weight of all matrices of one input, which SparseGPT sweeps together: fp32 weights before, in and after an
+update, masks."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes that a run will need at most.
+
+    Attributes:
+        base: What the process holds before it starts.
+        steps: What each step of the work adds; they come one after the other.
+    """
+
+    base: int
+    steps: Mapping[str, int]
+
+    @property
+    def largest(self) -> str:
+        """The step that needs most."""
+        return max(self.steps, key=lambda name: self.steps[name])
+
+    @property
+    def peak(self) -> int:
+        """Bytes at the worst moment."""
+        return self.base + self.steps[self.largest] + SLACK
+
+    def require(self, limit_bytes: int | None) -> None:
+        """Refuse to start where the peak is above a limit.
+
+        Raises:
+            MemoryLimitError: It is.
+        """
+        if limit_bytes is not None and self.peak > limit_bytes:
+            raise MemoryLimitError(self.peak, limit_bytes, self.largest)
+
+
+def estimate_memory(
+    streamed: StreamedModel,
+    method: Method | None,
+    *,
+    calibrated: bool,
+    batch_size: int,
+    length: int,
+    base_bytes: int,
+) -> MemoryEstimate:
+    """Return what a streamed run needs.
+
+    Source: ours.
+
+    Args:
+        streamed: The model.
+        method: The pruning method; None for stored masks.
+        calibrated: Whether calibration sequences are run, for the method or for the allocation.
+        batch_size: Sequences per forward.
+        length: Tokens of each.
+        base_bytes: What the process holds already.
+    """
+    linears = prunable_linears(streamed.model)
+    block = max(_bytes(block) for block in streamed.blocks)
+    weights = block + _converted_bytes(streamed)
+    masks = max(sum(linear.stored.numel() for linear in inside) for inside in linears.values())
+    working = max(_working_bytes(method, inside) for inside in linears.values())
+    steps = {"the weights of one block and its masks": weights + masks + (working if method is not None else 0)}
+    if calibrated and method is not None:
+        forward = max(_forward_bytes(streamed, inside, batch_size, length) for inside in linears.values())
+        gathered = max(_statistics_bytes(method, inside) for inside in linears.values())
+        steps["the embeddings and one block"] = _around_bytes(streamed) + weights + forward
+        steps["one block and the statistics of its inputs"] = weights + gathered + max(forward, working + masks)
+    return MemoryEstimate(base_bytes, steps)
+
+
+def _forward_bytes(streamed: StreamedModel, linears: Sequence[PrunableLinear], batch: int, length: int) -> int:
+    """Inputs and outputs of all matrices at once, in the model's format, and the fp32 copies of norms and squares."""
+    alone = {(linear.module, linear.weight.shape): linear for linear in linears}.values()  # one expert for all
+    widths = sum(sum(linear.weight.shape) for linear in alone)
+    widest = max(max(linear.weight.shape) for linear in alone)
+    return batch * length * (widths * streamed.dtype.itemsize + 3 * widest * FP32)
+
+
+def _working_bytes(method: Method | None, linears: Sequence[PrunableLinear]) -> int:
+    """What is alive while the largest matrix, or all matrices of the largest input, are decided about."""
+    largest = WORKING_BYTES * max(linear.stored.numel() for linear in linears)
+    if method is None or method.needs != "second_moments":
+        return largest
+    swept: dict[tuple[str, int | None], int] = defaultdict(int)
+    for linear in linears:
+        swept[_input(linear)] += SWEPT_BYTES * linear.stored.numel()
+    return max(largest, *swept.values())
+
+
+def _input(linear: PrunableLinear) -> tuple[str, int | None]:
+    """Return what matrices have in common that read one tensor."""
+    return INPUTS.get(linear.matrix.role, linear.matrix.role), linear.matrix.expert
+
+
+def _statistics_bytes(method: Method, linears: Sequence[PrunableLinear]) -> int:
+    """Second moments of each input, fp64 and fp32, and the copies in which one is inverted; squares are tiny."""
+    if method.needs != "second_moments":
+        return 0
+    widths = {_input(linear): linear.weight.shape[1] for linear in linears}
+    squares = [width**2 for width in widths.values()]
+    return (FP64 + FP32) * sum(squares) + INVERSE_COPIES * FP32 * max(squares)
+
+
+def _converted_bytes(streamed: StreamedModel) -> int:
+    """Tensors of one block as they are stored, where they are not the parameters themselves."""
+    sizes = [0] * len(streamed.blocks)
+    prefix = f"{streamed.family.layers}."
+    for name, place in streamed.places.items():
+        stored = streamed.checkpoint.tensors[name]
+        if place.startswith(prefix) and (stored.dtype != streamed.dtype or name not in streamed.conversion.renamed):
+            sizes[int(place.removeprefix(prefix).split(".")[0])] += stored.size_bytes
+    return max(sizes)
+
+
+def _around_bytes(streamed: StreamedModel) -> int:
+    inside = {id(value) for block in streamed.blocks for value in block.parameters()}
+    return _size(value for value in streamed.model.base_model.parameters() if id(value) not in inside)
+
+
+def _bytes(module: nn.Module) -> int:
+    return _size(module.parameters())
+
+
+def _size(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(value.numel() * value.element_size() for value in parameters)
+
+
+def return_free_memory() -> None:
+    """Hand what is freed back to the system, where the allocator can be told to (glibc).
+
+    It keeps the pieces that it thinks will be asked for again; from block to block they would add up.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)

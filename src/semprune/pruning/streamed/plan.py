@@ -1,0 +1,144 @@
+"""A pruning run, checked as far as it can be before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from semprune.backbones.loading.load import load_tokenizer
+from semprune.backbones.loading.source import find_backbone
+from semprune.backbones.streamed import StreamedModel
+from semprune.data import CalibrationDataModule
+from semprune.errors import BackboneMismatchError, MasksOnlyError, SettingError
+from semprune.io.provenance import versions
+from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.in_memory.blockwise import vocabulary
+from semprune.pruning.masks.file import MaskFile
+from semprune.pruning.method import Method
+from semprune.pruning.settings import PruneSettings, check_settings, refuse_changed_weights
+from semprune.pruning.streamed.allocation import streamed_allocation
+from semprune.pruning.streamed.config import PruneConfig
+from semprune.pruning.streamed.inputs import StreamedInputs
+from semprune.pruning.streamed.output import OutputFolder
+from semprune.pruning.streamed.steps import BlockSteps, Calibrated, StoredMaskSteps, WithoutCalibration
+from semprune.pruning.weights.linear import prunable_linears
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlan:
+    """What will be done to which model.
+
+    Attributes:
+        streamed: The model.
+        masks_only: Whether only masks are written.
+        settings: How a method prunes; None for stored masks.
+        method: The method; None for stored masks.
+        tokens: Calibration sequences; None where none are looked at.
+        masks: Stored masks to apply; None for a method.
+    """
+
+    streamed: StreamedModel
+    masks_only: bool
+    settings: PruneSettings | None = None
+    method: Method | None = None
+    tokens: CalibrationTokens | None = None
+    masks: MaskFile | None = None
+
+    def header(self) -> dict[str, Any]:
+        """Return what is stored with the masks."""
+        if self.masks is not None:
+            return {key: value for key, value in self.masks.header.items() if key not in ("shapes", "mask_hash")}
+        assert self.method is not None
+        assert self.settings is not None
+        return {
+            "fingerprint": asdict(self.streamed.fingerprint),
+            "method": self.method.name,
+            "settings": self.settings.relevant(self.method),
+            "calibration": None if self.tokens is None else hash_calibration(self.tokens.input_ids),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that the bytes of the result depend on."""
+        header = self.header()
+        return {
+            **{key: header[key] for key in ("fingerprint", "method", "settings", "calibration")},
+            "dtype": str(self.streamed.dtype).removeprefix("torch."),
+            "device": self.streamed.device.type,
+            "masks": None if self.masks is None else self.masks.header["mask_hash"],
+            "masks_only": self.masks_only,
+            "versions": versions(),
+        }
+
+    def steps(self, output: OutputFolder) -> BlockSteps:
+        """Return how the blocks are pruned."""
+        if self.masks is not None:
+            return StoredMaskSteps(self.masks)
+        assert self.method is not None
+        assert self.settings is not None
+        method, settings = self.method, self.settings
+
+        def allocate() -> dict[int, float] | None:
+            if settings.owl is None:
+                return None
+            assert self.tokens is not None
+            return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output)
+
+        def inputs(block: int) -> StreamedInputs:
+            assert self.tokens is not None
+            return StreamedInputs(self.streamed, self.tokens, settings, output.work, block)
+
+        if not method.needs_statistics:
+            return WithoutCalibration(method, settings, allocate)
+        return Calibrated(method, settings, allocate, inputs)
+
+
+def plan_pruning(config: PruneConfig) -> PrunePlan:
+    """Check a configuration, find the model and read the calibration text.
+
+    Raises:
+        SempruneError: Of the kind of what is wrong with the settings, the model, its files or the calibration text.
+    """
+    if config.memory_limit is not None and config.memory_limit <= 0:
+        raise SettingError("memory_limit", config.memory_limit, "above 0 gigabytes, or null for no limit")
+    if config.masks is not None:
+        return _plan_stored(config, config.masks)
+    settings = config.settings()
+    method = check_settings(config.method, settings)
+    if config.masks_only and method.changes_weights:
+        raise MasksOnlyError(method.name)
+    calibration = _calibration(config) if settings.needs(method) != "nothing" else None
+    streamed = _open_model(config)
+    linears = [linear for inside in prunable_linears(streamed.model).values() for linear in inside]
+    settings.check_widths((linear.name, linear.weight.shape[1]) for linear in linears)
+    tokens = None if calibration is None else _read_tokens(calibration, streamed)
+    return PrunePlan(streamed, config.masks_only, settings, method, tokens)
+
+
+def _plan_stored(config: PruneConfig, path: str) -> PrunePlan:
+    if config.masks_only or config.sparsity is not None or config.pattern is not None:
+        raise SettingError("masks", path, "left out where masks are to be computed (sparsity, pattern, masks_only)")
+    masks = MaskFile(Path(path))
+    refuse_changed_weights(str(masks.header["method"]))
+    streamed = _open_model(config)
+    if streamed.fingerprint != masks.fingerprint:
+        raise BackboneMismatchError(str(path), str(streamed.fingerprint), str(masks.fingerprint))
+    return PrunePlan(streamed, masks_only=False, masks=masks)
+
+
+def _open_model(config: PruneConfig) -> StreamedModel:
+    backbone = config.backbone
+    source = find_backbone(backbone.name, backbone.revision)
+    return StreamedModel(source, dtype=backbone.dtype, device=backbone.device)
+
+
+def _calibration(config: PruneConfig) -> CalibrationDataModule:
+    asked = config.calibration
+    return CalibrationDataModule(asked.name, asked.sequences, asked.length, asked.seed, asked.batch_size)
+
+
+def _read_tokens(calibration: CalibrationDataModule, streamed: StreamedModel) -> CalibrationTokens:
+    calibration.tokenizer = load_tokenizer(streamed.source.name, streamed.source.folder)
+    calibration.context_length = getattr(streamed.model.config, "max_position_embeddings", None)
+    calibration.prepare_data()
+    return check_calibration(calibration.calibration_input_ids(), None, None, vocabulary(streamed.model))

@@ -1,0 +1,1 @@
+"""Prunable matrices as the methods see them, and what writes into them."""

@@ -1,0 +1,1 @@
+"""Axes, dots with intervals, heatmaps."""

@@ -1,0 +1,128 @@
+"""What the artefacts' names are called in front of a reader: families, methods, pruned settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from semprune.report.run.schema import records
+
+FAMILIES = {
+    "sentiment": "Sentiment",
+    "similarity": "Semantic similarity",
+    "reasoning": "Reasoning",
+    "topic": "Topic",
+    "language_modelling": "Language modelling",
+}
+METHODS = {"magnitude": "Magnitude", "wanda": "Wanda", "ria": "RIA", "sparsegpt": "SparseGPT"}
+DRAW_COLUMNS = ("calibration", "calibration_sequences", "calibration_length", "seed")
+SETTING_COLUMNS = ("backbone", "method", "pattern", "sparsity", *DRAW_COLUMNS)
+HUES = 6
+SHAPES = 6
+_THEN_BY = ("sparsity", "pattern", *DRAW_COLUMNS)
+_NAMED = {
+    "backbone": "{}", "calibration": "{}", "calibration_sequences": "{} sequences", "calibration_length": "{} tokens",
+    "seed": "seed {}",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One way the model was pruned, as the page names and draws it.
+
+    Attributes:
+        label: Shortest name that tells it from the run's other settings, e.g. ``Wanda 50 %``.
+        phrase: How a sentence about it starts, e.g. ``At 50 % sparsity Wanda``.
+        method: Name of the pruning method.
+        shape: Index of its marker.
+        hue: Index of its method's colour.
+    """
+
+    label: str
+    phrase: str
+    method: str
+    shape: int
+    hue: int
+
+    @property
+    def unbroken(self) -> str:
+        """The label, to be broken over lines only between its parts."""
+        return self.label.replace(" ", "\u00a0").replace("\u00a0·\u00a0", " · ")
+
+
+def family_label(family: str) -> str:
+    """Name of a task family for readers; an unknown family keeps its own name."""
+    return FAMILIES.get(family, family.replace("_", " ").capitalize())
+
+
+def family_rank(family: str) -> tuple[int, str]:
+    """Sort key: the known families in their usual order, then the others by name."""
+    known = list(FAMILIES)
+    return (known.index(family) if family in known else len(known), family)
+
+
+def amount_label(pattern: str, sparsity: float) -> str:
+    """How much was pruned.
+
+    Example:
+        >>> amount_label("unstructured", 0.5), amount_label("2:4", 0.5)
+        ('50 %', '2:4')
+    """
+    return f"{sparsity * 100:g} %" if pattern in ("", "unstructured") else pattern
+
+
+def varying_columns(results: pd.DataFrame) -> frozenset[str]:
+    """Which of backbone, calibration, its sizes and seed a label must name, because the run has several of them."""
+    pruned = results[results["method"] != "dense"]
+    calibrated = pruned[pruned["calibration"] != ""]
+    counts = {"backbone": results["backbone"].nunique(), "seed": pruned["seed"].nunique()}
+    counts |= {column: calibrated[column].nunique() for column in DRAW_COLUMNS if column != "seed"}
+    return frozenset(column for column, count in counts.items() if count > 1)
+
+
+def setting_labels(frame: pd.DataFrame, varying: Iterable[str]) -> list[str]:
+    """Label of each row's setting; ``dense`` for the dense model (with its backbone where that varies)."""
+    varying = [column for column in _NAMED if column in set(varying)]
+    return [_label(row, varying) for row in records(frame)]
+
+
+def _label(row: dict[str, Any], varying: list[str]) -> str:
+    method: str = row["method"]
+    parts = ["dense" if method == "dense" else METHODS.get(method, method)]
+    if method != "dense":
+        parts[0] += f" {amount_label(row['pattern'], row['sparsity'])}"
+    drawn = row.get("calibration", "") != ""
+    for column in varying:
+        if row.get(column, "") == "" or (column.startswith("calibration_") and not drawn):
+            continue
+        if method != "dense" or column == "backbone":
+            parts.append(_NAMED[column].format(row[column]))
+    return " · ".join(parts)
+
+
+def settings_of(results: pd.DataFrame) -> tuple[Setting, ...]:
+    """The run's pruned settings: known methods first, then by sparsity, pattern, calibration set and seed."""
+    pruned = results[results["method"] != "dense"]
+    rows = records(pruned[["setting", *SETTING_COLUMNS]].drop_duplicates("setting"))
+    rows.sort(key=lambda row: (row["backbone"], _method_rank(row["method"]), *(row[name] for name in _THEN_BY)))
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    return tuple(
+        Setting(row["setting"], _phrase(row), row["method"], shape % SHAPES, methods.index(row["method"]) % HUES)
+        for shape, row in enumerate(rows)
+    )
+
+
+def _method_rank(method: str) -> tuple[int, str]:
+    known = list(METHODS)
+    return (known.index(method) if method in known else len(known), method)
+
+
+def _phrase(row: dict[str, Any]) -> str:
+    amount = amount_label(row["pattern"], row["sparsity"])
+    how = f"At {amount} sparsity" if amount.endswith("%") else f"With the {amount} pattern"
+    extras = row["setting"].split(" · ")[1:]
+    method = "magnitude pruning" if row["method"] == "magnitude" else METHODS.get(row["method"], row["method"])
+    return f"{how} {method}" + (f" ({', '.join(extras)})" if extras else "")

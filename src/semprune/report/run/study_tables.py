@@ -1,0 +1,139 @@
+"""What a study's calibration sets say together: the analysis of a run, computed once for its page and its tables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from semprune.analysis import (
+    Drops,
+    calibration_ranking,
+    calibration_spread,
+    prediction_table,
+    predictor_table,
+    read_drops,
+    spearman_table,
+    task_likeness_effect,
+    variance_shares,
+)
+from semprune.analysis.calibration import calibrated_only
+from semprune.analysis.drops import DROP_METRICS, EVERYTHING, stated_once
+from semprune.report.run.labels import family_rank
+from semprune.report.run.study_grid import balanced, size_table
+
+ANALYSED = ("results", "predictions", "sparsity", "semantic_loss", "task_concepts", "calibration")
+Frames = Mapping[str, pd.DataFrame | None]
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """Tables over a study's grid, in stored units; the first six as :mod:`semprune.analysis` makes them.
+
+    Attributes:
+        ranking: Calibration sets per target and metric, best first.
+        spread: How much the calibration set matters.
+        shares: Which choice explains how much of the spread.
+        own_prompts: Whether a family's own prompts help it.
+        predictors: Rank correlation of each predictor with the drop, with a column metric.
+        prediction: Out-of-sample R² of each model, with a column metric.
+        sizes: Mean drop by calibration size; empty where there is one size.
+        drops: Drops by metric, of the models that are compared.
+        models: Drop and predictors of every pruned model and data set, by metric.
+        measured: Calibrated models that were measured.
+        compared: Those of them whose method, sparsity, size and seed were measured with every calibration set.
+    """
+
+    ranking: pd.DataFrame
+    spread: pd.DataFrame
+    shares: pd.DataFrame
+    own_prompts: pd.DataFrame
+    predictors: pd.DataFrame
+    prediction: pd.DataFrame
+    sizes: pd.DataFrame
+    drops: dict[str, Drops]
+    models: dict[str, pd.DataFrame]
+    measured: int
+    compared: int
+
+    def targets(self, metric: str) -> list[str]:
+        """Families with the metric, and all of them together."""
+        return list(dict.fromkeys(self.spread.loc[self.spread["metric"] == metric, "target"]))
+
+
+def study_tables(frames: Frames) -> StudyTables | None:
+    """Analyse a run's tables.
+
+    Args:
+        frames: The run's tables by name, as far as it has them: those of :data:`ANALYSED`.
+
+    Returns:
+        The tables, of the data sets with predictions; None for a run without any, with fewer than two calibration sets
+        on common ground, or with several backbones.
+
+    Raises:
+        UnpairedPredictionsError: A model was measured on other items than the dense one.
+    """
+    results, predictions = frames["results"], frames["predictions"]
+    if results is None or predictions is None or results["backbone"].nunique() > 1:
+        return None
+    if not _has_choice(results):
+        return None
+    with warnings.catch_warnings():
+        # What never varies has no correlation and no F: NaN, shown as n/a.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return _analysed(frames, results, predictions)
+
+
+def _has_choice(results: pd.DataFrame) -> bool:
+    once = stated_once(results[results["method"] != "dense"])
+    return int(once.loc[once["calibrated"], "calibration"].nunique()) > 1
+
+
+def _analysed(frames: Frames, results: pd.DataFrame, predictions: pd.DataFrame) -> StudyTables | None:
+    results = results[results["dataset"].isin(predictions["dataset"]) | (results["metric"] == "perplexity")]
+    results = results[results["dense"].notna()]  # items of a single label have no AUROC
+    metrics = [metric for metric in DROP_METRICS if metric in set(results["metric"])]
+    every = {metric: _in_usual_order(read_drops(predictions, results, metric)) for metric in metrics}
+    calibrated = {metric: calibrated_only(drops) for metric, drops in every.items()}
+    drops = {metric: balanced(own, ["calibration"]) for metric, own in calibrated.items()}
+    drops = {metric: own for metric, own in drops.items() if own.cells["calibration"].nunique() > 1}
+    if not drops:
+        return None
+    models = {metric: predictor_table(every[metric], _usable(frames)) for metric in drops}
+    targets = {metric: [*own.families, EVERYTHING] for metric, own in drops.items()}
+    rankings = [calibration_ranking(drops[metric], target) for metric in drops for target in targets[metric]]
+    first = next(iter(drops))
+    return StudyTables(
+        ranking=pd.concat(rankings, ignore_index=True),
+        spread=_joined([calibration_spread(own) for own in drops.values()]),
+        shares=_joined([variance_shares(own) for own in drops.values()]),
+        own_prompts=_joined([task_likeness_effect(own) for own in drops.values()]),
+        predictors=_joined([spearman_table(table).assign(metric=metric) for metric, table in models.items()]),
+        prediction=_joined([prediction_table(table).assign(metric=metric) for metric, table in models.items()]),
+        sizes=_joined([size_table(calibrated[metric]) for metric in drops]),
+        drops=drops,
+        models=models,
+        measured=len(calibrated[first].cells),
+        compared=len(drops[first].cells),
+    )
+
+
+def _in_usual_order(drops: Drops) -> Drops:
+    datasets = sorted(drops.datasets, key=lambda one: family_rank(one.family))
+    return Drops(drops.cells, tuple(datasets), drops.metric)
+
+
+def _usable(frames: Frames) -> dict[str, pd.DataFrame | None]:
+    """Without a sparsity table that older runs wrote: it neither names the backbone nor weighs what was removed."""
+    sparsity = frames["sparsity"]
+    old = sparsity is not None and not {"backbone", "mass_lost"} <= set(sparsity.columns)
+    return {**frames, "sparsity": None} if old else dict(frames)
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """One table below the other; empty ones have no say in the types of columns."""
+    full = [table for table in tables if len(table)]
+    return pd.concat(full, ignore_index=True) if full else tables[0]

@@ -1,0 +1,1 @@
+"""The run in plain sentences."""

@@ -1,0 +1,135 @@
+"""What all cells of a study share, made once per process: model, association, data, dense statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+import torch
+
+from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.fit.learner import AttributionLearner, Observed
+from semprune.attribution.neurons.watch import card_rows, neuron_table
+from semprune.backbones import Backbone
+from semprune.data.batches.encoding import padding_token
+from semprune.evaluation.engine.engine import Engine
+from semprune.evaluation.engine.loglikelihood import score_encoded
+from semprune.evaluation.predictions.predictions import predict, prediction_table
+from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
+from semprune.pruning.in_memory.mass import masses_lost
+from semprune.pruning.weights.linear import WeightCopy
+from semprune.study.cell.study_data import Draw, StudyData
+from semprune.study.config.cells import Cell
+from semprune.study.config.schema import StudyConfig
+
+
+@dataclass
+class Bench:
+    """A loaded backbone with everything that is the same for all of a study's cells.
+
+    Attributes:
+        config: The study.
+        lm: Its model, dense whenever no cell is being measured.
+        module: The fitted association.
+        data: What is measured on.
+    """
+
+    config: StudyConfig
+    lm: Backbone
+    module: NeuronSemanticAttribution
+    data: StudyData
+    _statistics: dict[Draw, CollectedStatistics] = field(default_factory=dict)
+    _dense: TestOutcome | None = None
+
+    @cached_property
+    def association(self) -> Association:
+        """The fitted association."""
+        return self.module.association()
+
+    @cached_property
+    def cards(self) -> pd.DataFrame:
+        """Each concept's strongest neurons."""
+        return neuron_table(self.association, self.config.neurons_per_concept)
+
+    @cached_property
+    def watched(self) -> list[int]:
+        """Rows of the neurons whose raw activations are kept."""
+        return card_rows(self.association, self.config.neurons_per_concept)
+
+    @cached_property
+    def observed(self) -> list[Observed]:
+        """Held-out documents as labelled batches."""
+        return [self.learner.observe(batch, self.module.labeller) for batch in self.data.held_out]
+
+    @cached_property
+    def _dense_weights(self) -> WeightCopy:
+        return WeightCopy(self.lm.model)
+
+    @cached_property
+    def yardstick(self) -> CollectedStatistics:
+        """Norms of the dense model's inputs on the held-out text, which the masks of all cells are weighed with."""
+        return dense_statistics(self.lm.model, self.data.text.to(self.lm.device), methods=["wanda"])
+
+    def masses_lost(self, report: PruneReport) -> dict[str, float]:
+        """Share of the Wanda mass on the held-out text that a pruning removes of each matrix."""
+        return masses_lost(self._dense_weights, report.masks, self.yardstick)
+
+    def statistics(self, cell: Cell) -> CollectedStatistics:
+        """Dense statistics that all methods of the study can prune from; those of the last calibration are kept."""
+        if cell.draw not in self._statistics:
+            self._statistics.clear()  # 0.4 GB for a small model
+            ids = self.data.calibration(cell.draw).calibration_input_ids().to(self.lm.device)
+            methods = [method for method in self.config.methods if find_method(method).needs_statistics]
+            self._statistics[cell.draw] = dense_statistics(self.lm.model, ids, methods=methods)
+        return self._statistics[cell.draw]
+
+    @cached_property
+    def learner(self) -> AttributionLearner:
+        """The fitted learner."""
+        assert self.module.learner is not None  # a bench is made of a fitted module
+        return self.module.learner
+
+    def dense_outcome(self, read: Callable[[], TestOutcome]) -> TestOutcome:
+        """The dense pass over documents, read once."""
+        if self._dense is None:
+            self._dense = read()
+        return self._dense
+
+    @contextmanager
+    def pruned(self, cell: Cell) -> Iterator[PruneReport | None]:
+        """The model pruned as a cell says; dense again afterwards. None for the dense cell, which changes nothing."""
+        if cell.method == "dense":
+            yield None
+            return
+        dense, _ = self._dense_weights, self.yardstick  # both while the model is dense
+        try:
+            yield self._prune(cell)
+        finally:
+            dense.write_back()
+
+    def score(self, dataset: str) -> pd.DataFrame:
+        """Predictions of one data set, by the model as it is now."""
+        encoded = self.data.datasets[dataset]
+        engine = Engine(self.lm.model, padding_token(self.lm.tokenizer), self.config.token_budget)
+        scores = iter(score for score, _ in score_encoded(engine, encoded.requests))
+        made = [predict(item, tuple(next(scores) for _ in item.requests)) for item in encoded.items]
+        return prediction_table(made)
+
+    def _prune(self, cell: Cell) -> PruneReport:
+        if not cell.calibration:
+            return prune_model(self.lm.model, None, method=cell.method, **cell.settings)
+        if self.config.statistics == "dense":
+            return prune_from(self.lm.model, self.statistics(cell), method=cell.method, **cell.settings)
+        ids = self.data.calibration(cell.draw).calibration_input_ids().to(self.lm.device)
+        return prune_model(self.lm.model, ids, method=cell.method, **cell.settings)
+
+
+def to_device(lm: Backbone, module: NeuronSemanticAttribution) -> None:
+    """Move model and association to the GPU, where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    module.to(device)
+    lm.model.to(device)
+    module.labeller.to(device)

@@ -1,0 +1,191 @@
+"""Measures one cell: prunes once, scores what is missing of it, and writes it part by part, the marker last."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from semprune.attribution import TestOutcome
+from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
+from semprune.backbones import Backbone
+from semprune.data import dataset_spec
+from semprune.evaluation import perplexity, summarise, summarise_perplexity
+from semprune.io.files import write_json, write_parquet
+from semprune.pruning import PruneReport, find_method
+from semprune.study.cell import measure
+from semprune.study.cell.bench import Bench
+from semprune.study.config.cells import Cell
+from semprune.study.fit import context_table
+from semprune.study.store import store
+from semprune.study.store.addresses import Addresses
+
+DENSE = Cell("dense")
+
+
+@dataclass
+class Measurement:
+    """One cell being measured.
+
+    Attributes:
+        bench: What all cells share.
+        addresses: Where results go.
+        cell: The cell.
+        seconds: Wall-clock seconds of each stage so far.
+    """
+
+    bench: Bench
+    addresses: Addresses
+    cell: Cell
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The cell's folder."""
+        return self.addresses.cell(self.cell)
+
+    @property
+    def lm(self) -> Backbone:
+        """The model."""
+        return self.bench.lm
+
+    def run(self) -> None:
+        """Measure what is missing; the marker comes last.
+
+        Raises:
+            SempruneError: Of the kind of what went wrong; parts that were written stay.
+        """
+        missing, outcome = store.missing_parts(self.addresses, self.cell), None
+        if self.cell.calibration and self.bench.config.statistics == "dense":
+            with self._timed("statistics"):
+                self.bench.statistics(self.cell)
+        with self._pruned() as report:
+            predictions, nll = self._forwards(missing)
+            if "meaning" in missing:
+                with self._timed("documents"):
+                    outcome = self._read_documents(report)
+        with self._timed("tables"):
+            self._write(predictions, nll, outcome, report)
+        about = store.read_json(self.folder / store.DONE)
+        write_json(self.folder / store.DONE, about | self._about(report))
+
+    @contextmanager
+    def _pruned(self) -> Iterator[PruneReport | None]:
+        with ExitStack() as stack:
+            with self._timed("prune"):
+                report = stack.enter_context(self.bench.pruned(self.cell))
+            yield report
+
+    def _forwards(self, missing: list[str]) -> tuple[dict[str, pd.DataFrame], torch.Tensor | None]:
+        predictions, nll = {}, None
+        with torch.inference_mode():
+            with self._timed("items"):
+                for name in self.bench.config.datasets:
+                    if name in missing:
+                        predictions[name] = self.bench.score(name)
+            if "text" in missing:
+                with self._timed("text"):
+                    _, nll = perplexity(self.lm.model, self.bench.data.text.to(self.lm.device))
+        return predictions, nll
+
+    def _read_documents(self, report: PruneReport | None) -> TestOutcome:
+        bench = self.bench
+        with torch.inference_mode():
+            norms = ConceptNorms(self.lm, len(bench.association.concepts)) if report is None else None
+            outcome = TestOutcome(bench.learner, bench.watched, norms)
+            for seen in bench.observed:
+                outcome.add_documents(self.lm, seen)
+            outcome.finish()
+        if report is not None and find_method(self.cell.method).changes_weights:
+            outcome.keep_weights(self.lm)
+        return outcome
+
+    def _write(
+        self,
+        predictions: dict[str, pd.DataFrame],
+        nll: torch.Tensor | None,
+        outcome: TestOutcome | None,
+        report: PruneReport | None,
+    ) -> None:
+        for name, table in predictions.items():
+            self._write_items(name, table)
+        if nll is not None:
+            self._write_text(nll)
+        if report is not None and not (self.folder / "sparsity.parquet").is_file():
+            table = measure.sparsity_table(report, self.lm, self.cell)
+            table["mass_lost"] = table["matrix"].map(self.bench.masses_lost(report))
+            write_parquet(self.folder / "sparsity.parquet", table)
+        if outcome is not None:
+            folder = self.folder / self.addresses.meaning
+            tables = self._dense_tables(outcome, folder) if report is None else self._pruned_tables(outcome, report)
+            for name, table in tables.items():
+                write_parquet(folder / f"{name}.parquet", table)
+            write_json(folder / store.MEANING, {"association": self.addresses.fit.name})
+
+    def _write_items(self, name: str, predictions: pd.DataFrame) -> None:
+        file, spec, dense = self.addresses.items(name), dataset_spec(name), None
+        if self.cell != DENSE:
+            dense = store.read_table(self.addresses.cell(DENSE) / f"predictions-{file}.parquet")
+        results = summarise(predictions, dense, families={name: spec.family}, metrics={name: spec.metrics})
+        write_parquet(self.folder / f"predictions-{file}.parquet", predictions)
+        write_parquet(self.folder / f"results-{file}.parquet", results)
+
+    def _write_text(self, nll: torch.Tensor) -> None:
+        file, dense = self.addresses.text, None
+        if self.cell != DENSE:
+            stored = store.read_table(self.addresses.cell(DENSE) / f"nll-{file}.parquet")
+            dense = torch.tensor(stored["nll"].to_numpy())
+        write_parquet(self.folder / f"nll-{file}.parquet", pd.DataFrame({"nll": nll.tolist()}))
+        table = summarise_perplexity(nll, dense, dataset=self.bench.config.text.calibration)
+        write_parquet(self.folder / f"{file}.parquet", table)
+
+    def _dense_tables(self, outcome: TestOutcome, folder: Path) -> dict[str, pd.DataFrame]:
+        bench = self.bench
+        store.save_outcome(folder, outcome)
+        return {
+            "contexts": context_table(outcome, bench.association, self.lm, bench.data.documents.val_documents),
+            "evidence": measure.evidence_table(outcome, bench.association),
+            "words": measure.word_table(outcome, bench.association, bench.cards, self.lm),
+        }
+
+    def _pruned_tables(self, outcome: TestOutcome, report: PruneReport) -> dict[str, pd.DataFrame]:
+        bench, lm, association = self.bench, self.lm, self.bench.association
+        folder = self.addresses.cell(DENSE) / self.addresses.meaning
+        evidence = measure.evidence_table(outcome, association)
+        kept = measure.kept_shares(report, lm, bench.cards["neuron"].unique().tolist())
+        words = measure.word_table(outcome, association, bench.cards, lm)
+        return {
+            "semantic_loss": measure.loss_table(outcome, self._dense_outcome(folder), association, report, lm),
+            "neuron_activations": measure.activation_table(
+                store.read_table(folder / "evidence.parquet"), evidence, bench.cards, kept
+            ),
+            "word_activations": measure.word_activation_table(store.read_table(folder / "words.parquet"), words),
+        } | measure.further_tables(
+            bench.module, bench.data.held_out, outcome.weights or report.masks, bench.config.losses
+        )
+
+    def _dense_outcome(self, folder: Path) -> TestOutcome:
+        return self.bench.dense_outcome(lambda: store.load_outcome(folder, self.bench.learner, self.lm))
+
+    def _about(self, report: PruneReport | None) -> dict[str, Any]:
+        about: dict[str, Any] = {"seconds": self.seconds | {"total": sum(self.seconds.values())}}
+        about |= {"cell": self.cell.columns, "process": f"{platform.node()}:{os.getpid()}"}
+        if report is not None:
+            about["masks"] = report.mask_hash
+        if self.cell.calibration:
+            about["tokens"] = self.bench.data.calibration(self.cell.draw).token_hash
+        return about
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started

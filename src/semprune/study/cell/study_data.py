@@ -1,0 +1,106 @@
+"""The data that all cells of a study share, read and tokenised once per process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from jaxtyping import Int
+from torch import Tensor
+
+from semprune.backbones import Backbone
+from semprune.backbones.own_text import own_text
+from semprune.data import CalibrationDataModule, DocumentDataModule, hash_items, load_items
+from semprune.data.batches.batching import encode_item
+from semprune.data.batches.encoding import EncodedRequest
+from semprune.study.config.cells import Cell
+from semprune.study.config.schema import StudyConfig
+from semprune.types import DocumentBatch, Item
+
+Draw = tuple[str, int, int, int]
+"""Calibration set, sequences, length, seed."""
+
+
+@dataclass(frozen=True)
+class EncodedDataset:
+    """The items of one data set with all their requests as tokens."""
+
+    items: tuple[Item, ...]
+    requests: tuple[EncodedRequest, ...]
+
+
+@dataclass
+class StudyData:
+    """A study's items, documents, text and calibration sequences, for one backbone.
+
+    Attributes:
+        config: The study.
+        lm: Its model, whose tokenizer is used.
+    """
+
+    config: StudyConfig
+    lm: Backbone
+    _calibrations: dict[Draw, CalibrationDataModule] = field(default_factory=dict)
+
+    @cached_property
+    def documents(self) -> DocumentDataModule:
+        """The fitting data sets' documents."""
+        fit = self.config.fit
+        data = DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size)
+        data.tokenizer, data.context_length = self.lm.tokenizer, self.lm.max_length
+        data.setup()
+        return data
+
+    @cached_property
+    def held_out(self) -> list[DocumentBatch]:
+        """Held-out documents in batches, on the model's device."""
+        batches = self.documents.val_dataloader()
+        return [self.documents.transfer_batch_to_device(batch, self.lm.device, 0) for batch in batches]
+
+    @cached_property
+    def text(self) -> Int[Tensor, "sequences tokens"]:
+        """Sequences for the perplexity."""
+        text = self.config.text
+        return self.calibration((text.calibration, text.sequences, text.length, 0)).calibration_input_ids()
+
+    @cached_property
+    def datasets(self) -> dict[str, EncodedDataset]:
+        """Encoded items of every data set."""
+        return {name: self._encode(self._asked(name)) for name in self.config.datasets}
+
+    @property
+    def items_hash(self) -> str:
+        """SHA-256 of all items."""
+        return hash_items(item for encoded in self.datasets.values() for item in encoded.items)
+
+    def calibration(self, draw: Draw) -> CalibrationDataModule:
+        """Calibration sequences; ask for those that the model writes itself while it is dense."""
+        if draw not in self._calibrations:
+            module = CalibrationDataModule(*draw)
+            module.tokenizer, module.context_length = self.lm.tokenizer, self.lm.max_length
+            module.writer = lambda sequences, length, seed: own_text(self.lm, sequences, length, seed)
+            self._calibrations[draw] = module
+        return self._calibrations[draw]
+
+    def read_all(self, cells: Sequence[Cell]) -> None:
+        """Read everything that some cells need: what is wrong with data shows before anything is computed.
+
+        Raises:
+            SempruneError: Of the kind of what is wrong.
+        """
+        for draw in dict.fromkeys(cell.draw for cell in cells if cell.calibration):
+            self.calibration(draw).setup()
+        _ = self.datasets, self.documents, self.text
+        if self.config.causal is not None:
+            self._encode(load_items(self.config.causal.dataset, limit=self.config.limit))
+
+    def _asked(self, name: str) -> list[Item]:
+        config, tokenizer = self.config, self.lm.tokenizer
+        return load_items(
+            name, limit=config.limit, prompt=config.prompt, shots=config.shots, chat=config.chat, tokenizer=tokenizer
+        )
+
+    def _encode(self, items: Sequence[Item]) -> EncodedDataset:
+        encoded = [encode_item(self.lm.tokenizer, item, self.lm.max_length) for item in items]
+        return EncodedDataset(tuple(items), tuple(request for item in encoded for request in item.requests))

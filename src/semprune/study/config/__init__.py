@@ -1,0 +1,1 @@
+"""What a study is told, checked, and the cells that follow."""

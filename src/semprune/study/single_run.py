@@ -1,0 +1,120 @@
+"""What ``fit`` and ``test`` leave in their log folder: the same tables as a study's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from semprune.attribution import NeuronSemanticAttribution
+from semprune.data import dataset_spec
+from semprune.io.files import write_json, write_parquet
+from semprune.io.provenance import RunClock
+from semprune.pruning.callbacks.base import PruningCallback
+from semprune.pruning.selection.pattern import Pattern
+from semprune.study.cell import measure
+from semprune.study.config.cells import UNSTRUCTURED, Cell
+from semprune.study.fit import concept_table, layer_table
+from semprune.study.trainer import PairedTrainer
+
+
+def write_fit(module: NeuronSemanticAttribution, folder: Path) -> pd.DataFrame:
+    """Write ``concepts.parquet`` and ``layer_concept.parquet``; returns the former."""
+    concepts = concept_table(module)
+    write_parquet(folder / "concepts.parquet", concepts)
+    write_parquet(folder / "layer_concept.parquet", layer_table(module.association()))
+    return concepts
+
+
+def further_tables(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[str, pd.DataFrame]:
+    """The further semantic losses that the module was asked for; every rank takes part."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
+    for pruner in trainer.callbacks:  # type: ignore[attr-defined]  # as above
+        if isinstance(pruner, PruningCallback) and pruner.report is not None:
+            if data.documents is None:
+                return {}
+            held_out = data.documents.val_dataloader()
+            batches = (module.transfer_batch_to_device(batch, module.lm.device, 0) for batch in held_out)
+            changed = module.outcomes[pruner.report.method].weights or pruner.report.masks
+            tables = measure.further_tables(module, batches, changed, module.losses)
+            cell, backbone = _cell(pruner, trainer), str(module.lm.fingerprint)
+            return {name: measure.with_columns(table, cell, backbone) for name, table in tables.items()}
+    return {}
+
+
+def write_test(
+    module: NeuronSemanticAttribution,
+    trainer: PairedTrainer,
+    folder: Path,
+    clock: RunClock,
+    further: Mapping[str, pd.DataFrame] | None = None,
+) -> Path:
+    """Write results, predictions, sparsity and semantic loss of the dense pass and, if any, the pruned one.
+
+    Args:
+        module: After both passes.
+        trainer: That ran them.
+        folder: Where to write.
+        clock: Started with the command.
+        further: Of :func:`further_tables`.
+
+    Returns:
+        The folder, which ``semprune report`` reads.
+    """
+    backbone, dense = str(module.lm.fingerprint), module.outcomes["dense"]
+    tables = {
+        "results": [measure.with_columns(dense.results(), Cell("dense"), backbone)],
+        "predictions": [measure.with_columns(dense.predictions, Cell("dense"), backbone)],
+    }
+    for pruner in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
+        if isinstance(pruner, PruningCallback) and pruner.report is not None:
+            cell, outcome = _cell(pruner, trainer), module.outcomes[pruner.name]
+            tables["results"].append(measure.with_columns(outcome.results(dense), cell, backbone))
+            tables["predictions"].append(measure.with_columns(outcome.predictions, cell, backbone))
+            tables["sparsity"] = [measure.sparsity_table(pruner.report, module.lm, cell)]
+            if module.learner is not None:
+                loss = measure.loss_table(outcome, dense, module.association(), pruner.report, module.lm)
+                if len(loss):
+                    tables["semantic_loss"] = [measure.with_columns(loss, cell, backbone)]
+    tables |= {name: [table] for name, table in (further or {}).items()}
+    for name, parts in tables.items():
+        write_parquet(folder / f"{name}.parquet", _with_calibrated(pd.concat(parts, ignore_index=True)))
+    write_json(folder / "provenance.json", clock.record() | _about(module, trainer))
+    return folder
+
+
+def _with_calibrated(table: pd.DataFrame) -> pd.DataFrame:
+    """Say whether the method looked at the calibration, where a study's tables say it: behind the cell's columns."""
+    place = 1 + len(Cell("dense").columns)
+    table.insert(place, "calibrated", table["calibration"] != "")  # one model: named only where it was looked at
+    return table
+
+
+def _about(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[str, Any]:
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
+    lm, calibration = module.lm, data.calibration
+    return {
+        "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
+        "data": {"items": data.data_hash, "documents": data.documents.data_hash if data.documents else None},
+        "calibration": {calibration.name: calibration.token_hash} if calibration else {},
+        "settings": dict(module.hparams),
+        "licences": {name: str(dataset_spec(name).licence) for name in data.datasets},
+    }
+
+
+def _cell(pruner: PruningCallback, trainer: PairedTrainer) -> Cell:
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
+    calibration = data.calibration
+    looked_at = calibration is not None and pruner.report is not None and pruner.report.calibration is not None
+    settings, report = pruner.settings(), pruner.report
+    assert report is not None  # it has pruned
+    pattern = settings.get("pattern")
+    sparsity = Pattern.parse(pattern).sparsity if pattern else settings["sparsity"]
+    cell = Cell(pruner.name, sparsity, pattern=pattern or UNSTRUCTURED)
+    if not looked_at:
+        return cell
+    sequences, length = calibration.sequences, calibration.length
+    return replace(cell, calibration=calibration.name, seed=calibration.seed, sequences=sequences, length=length)

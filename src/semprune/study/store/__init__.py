@@ -1,0 +1,1 @@
+"""Where a study keeps what it computed, under addresses made of all that it depends on."""

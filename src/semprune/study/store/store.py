@@ -1,0 +1,96 @@
+"""The store: one folder per pruned model, in it one file per data set and one folder per association."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from semprune.attribution import TestOutcome
+from semprune.attribution.fit.learner import AttributionLearner
+from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
+from semprune.backbones import Backbone
+from semprune.errors import CorruptArtefactError
+from semprune.io.tensor_files import write_safetensors
+from semprune.study.config.cells import Cell
+from semprune.study.store.addresses import Addresses
+
+DONE = "cell.json"
+MEANING = "meaning.json"
+LOSS_TABLES = ("readout_loss", "causal_loss", "causal_neurons")
+
+
+def is_done(addresses: Addresses, cell: Cell) -> bool:
+    """Whether everything that a study wants of a cell is there."""
+    return not missing_parts(addresses, cell)
+
+
+def missing_parts(addresses: Addresses, cell: Cell) -> list[str]:
+    """What a study wants of a cell and is not there: data sets, ``text``, ``meaning``; all where nothing is there."""
+    folder, config = addresses.cell(cell), addresses.config
+    files = {name: folder / f"results-{addresses.items(name)}.parquet" for name in config.datasets}
+    files |= {"text": folder / f"{addresses.text}.parquet", "meaning": folder / addresses.meaning / MEANING}
+    return [part for part, path in files.items() if not ((folder / DONE).is_file() and path.is_file())]
+
+
+def save_outcome(folder: Path, outcome: TestOutcome) -> None:
+    """Keep the dense pass over documents, which every later cell is compared with."""
+    tensors = {} if outcome.held_out is None else outcome.held_out.tensors()
+    if outcome.norms is not None:
+        tensors |= {"norms.squares": outcome.norms.squares, "norms.tokens": outcome.norms.tokens}
+    write_safetensors(folder / "dense.safetensors", tensors, {})
+
+
+def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestOutcome:
+    """Read the dense pass over documents back.
+
+    Raises:
+        CorruptArtefactError: A file is damaged.
+    """
+    outcome = TestOutcome(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
+    remedy = f"Delete {folder} and run the same command again: that cell is then computed anew."
+    try:
+        tensors = load_file(folder / "dense.safetensors")
+        if outcome.held_out is not None:
+            with torch.no_grad():
+                outcome.held_out.load(tensors)
+        if outcome.norms is not None:
+            outcome.norms.squares.copy_(tensors["norms.squares"])
+            outcome.norms.tokens.copy_(tensors["norms.tokens"])
+    except (OSError, SafetensorError, KeyError, ValueError, pa.ArrowException) as error:
+        raise CorruptArtefactError(folder, str(error), remedy) from error
+    return outcome
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of a cell.
+
+    Raises:
+        CorruptArtefactError: There is no such file, or it is damaged.
+    """
+    try:
+        return pd.read_parquet(path)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        remedy = f"Delete {path.parent} and run the same command again: that cell is then computed anew."
+        raise CorruptArtefactError(path, str(error), remedy) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, empty where there is no file.
+
+    Raises:
+        CorruptArtefactError: The file is no JSON.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CorruptArtefactError(path, str(error), "Delete it and run the same command again.") from error
+    return content

@@ -21,8 +21,7 @@ from rich.console import Console
 
 from semprune.backbones import Backbone, load_backbone
 from semprune.evaluation import perplexity
-from semprune.evaluation.engine.packed_scores import score_packed
-from semprune.evaluation.engine.packing import PackedBatch, pack, plan_batches
+from semprune.evaluation.engine.packing import PackedBatch, pack, plan_batches, score_packed
 from semprune.evaluation.engine.prefix_tree import grow_trees
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.study.cell.worker import Worker

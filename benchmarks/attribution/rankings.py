@@ -17,8 +17,7 @@ from semprune.attribution.association.rankings import COMBINATIONS, RANKINGS
 from semprune.attribution.baselines.lape import concentration
 from semprune.attribution.fit.decoder import Decoder
 from semprune.attribution.fit.learner import AttributionLearner
-from semprune.attribution.gradients.conductance import conductance_ranking
-from semprune.attribution.gradients.gradient_rankings import gradient_rankings
+from semprune.attribution.gradients.rankings import conductance_ranking, gradient_rankings
 from semprune.attribution.held_out.observations import Moments, Observations, Take
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec, load_items

@@ -9,13 +9,13 @@ import pytest
 import torch
 from tests.integration.tiny import TinyData, tiny_backbone, tiny_module
 
-from semprune.attribution.fit.site_pass import site_pass
+from semprune.attribution.standardisation.site_pass import site_pass
 from semprune.backbones import Backbone, describe
 from semprune.data import EvaluationDataModule
 from semprune.evaluation import predict_items
 from semprune.pruning import prune_model
 from semprune.pruning.callbacks.methods import Wanda
-from semprune.pruning.selection.lowest import select_lowest
+from semprune.pruning.selection.keep import select_lowest
 from semprune.study import PairedTrainer
 from semprune.types import Item
 

@@ -19,7 +19,7 @@ from semprune.attribution.fit.encoder import Encoder
 from semprune.backbones import Backbone, describe
 from semprune.data.batches.batching import EncodedDocument, document_batch, encode_item, scoring_batch
 from semprune.data.batches.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
-from semprune.data.modules.resumable import ResumableLoader
+from semprune.data.modules.tokenized import ResumableLoader
 from semprune.pruning.callbacks.methods import Wanda
 from semprune.study import PairedTrainer
 from semprune.types import Item

@@ -17,9 +17,9 @@ from semprune.attribution.association.association import Association
 from semprune.attribution.fit.checkpoint import share_out_streaming
 from semprune.attribution.fit.learner import LearnerShape
 from semprune.attribution.fit.learning import remaining, set_gradients
-from semprune.attribution.fit.monitoring import example_table, log_association, log_curves
 from semprune.attribution.fit.preparation import prepare
 from semprune.attribution.measured_module import MeasuredModule
+from semprune.attribution.monitoring import example_table, log_association, log_curves
 from semprune.concepts import load_concepts
 from semprune.errors import ConfigurationError, PrecisionError
 from semprune.types import DocumentBatch

@@ -12,8 +12,7 @@ from torch import Tensor
 from semprune.attribution.association.association import Association
 from semprune.attribution.fit.learner import AttributionLearner, Observed
 from semprune.attribution.held_out.sums import HeldOutSums
-from semprune.attribution.neurons.evidence import token_evidence
-from semprune.attribution.neurons.watch import Watch
+from semprune.attribution.neurons.watch import Watch, token_evidence
 from semprune.attribution.semantic_loss.concept_norms import INPUT_ROLES, ConceptNorms
 from semprune.attribution.semantic_loss.damage import DenseReference, semantic_damage
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from semprune.backbones.hooks import site_hooks
+from semprune.backbones.capture import site_hooks
 from semprune.backbones.layout import family_of, kind_of_site, neuron_sites
 from semprune.errors import CaptureError
 from semprune.types import NeuronSite

@@ -2,26 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from torch import Tensor, nn
-from transformers import AutoConfig, PretrainedConfig
+from torch.overrides import TorchFunctionMode
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from semprune.backbones.families import find_family
 from semprune.backbones.hardware import check_device, resolve_dtype
 from semprune.backbones.layout import decoder_layers, prunable_matrices
-from semprune.backbones.loading.hub import FILES
 from semprune.backbones.loading.load import refuse_absent
-from semprune.backbones.loading.source import BackboneSource
-from semprune.backbones.skeleton import skeleton
+from semprune.backbones.loading.source import FILES, BackboneSource
 from semprune.backbones.weights.conversion import Conversion
-from semprune.backbones.weights.files import INDEX
 from semprune.backbones.weights.fingerprint import fingerprint_folder
-from semprune.backbones.weights.stored_tensors import Checkpoint
+from semprune.backbones.weights.stored_tensors import INDEX, Checkpoint
 from semprune.errors import BackboneLoadError
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Gives tensors without values no memory: even untouched, they would count for a limit, and tear holes."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Let ``torch.empty`` make meta tensors."""
+        given = dict(kwargs or {})
+        if func is torch.empty and given.get("device") is None:
+            given["device"] = "meta"
+        return func(*args, **given)
+
+
+def skeleton(config: PretrainedConfig, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+    """Return a causal language model in evaluation mode, frozen, without weights.
+
+    Args:
+        config: Its configuration.
+        dtype: Number format of the parameters.
+        device: Where buffers go that the model computes itself (rotary frequencies, masks …).
+    """
+    model = _without_weights(config, dtype)
+    # transformers computes buffers in fp32 and only then rounds them to the format that construction gave them
+    computed = dict(_without_weights(config, torch.float32).named_buffers())
+    config.dtype = dtype
+    for path, module in model.named_modules():
+        for name, value in module.named_buffers(recurse=False):
+            if not value.is_meta:
+                exact = computed[f"{path}.{name}".removeprefix(".")]
+                module._buffers[name] = exact.to(device, value.dtype)  # setattr would make it persistent
+    return model.eval().requires_grad_(False)
+
+
+def _without_weights(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    with _EmptyOnMeta(), init_empty_weights(include_buffers=False):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    return model
 
 
 class StreamedModel:

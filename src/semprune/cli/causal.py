@@ -12,7 +12,7 @@ from rich.table import Table
 from semprune.attribution import Association, causal_check, load_association
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
-from semprune.attribution.gradients.gradient_rankings import gradient_rankings
+from semprune.attribution.gradients.rankings import gradient_rankings
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.concepts import TokenLabeller, load_concepts

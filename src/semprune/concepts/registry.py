@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import semprune.concepts.sources
-from semprune.concepts.concept import Concept
+from semprune.concepts.concept import Concept, Vocabulary
 from semprune.concepts.sources.own import FILE_SUFFIX, read_vocabulary
-from semprune.concepts.vocabulary import Vocabulary
 from semprune.errors import SettingError, UnknownConceptError, VocabularySchemaError
 
 DEFAULT: Final = "default"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from semprune.data.prompts.chat import as_chat, check_chat_template
-from semprune.data.prompts.render import find_prompts, render
-from semprune.data.prompts.shots import ShotPicker
+from semprune.data.prompts.render import ShotPicker, find_prompts, render
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source

@@ -9,6 +9,8 @@ Each room's errors stand in a file of its name.
 from semprune.errors.artefacts import (
     BackboneMismatchError,
     CorruptArtefactError,
+    EmptyStudyError,
+    FailedCellsError,
     OutputOccupiedError,
     OutputWriteError,
 )
@@ -25,7 +27,10 @@ from semprune.errors.attribution import (
     ConceptWithoutEvidenceError,
     PrecisionError,
     TooFewDocumentsError,
+    UnencodableConceptError,
+    UnknownConceptError,
     UnknownNeuronError,
+    VocabularySchemaError,
 )
 from semprune.errors.backbones import (
     BackboneLoadError,
@@ -37,13 +42,11 @@ from semprune.errors.backbones import (
     UnprunedMatrixError,
 )
 from semprune.errors.base import (
+    ConfigurationError,
     SempruneError,
+    SettingError,
+    SparsityRangeError,
     UnknownNameError,
-)
-from semprune.errors.concepts import (
-    UnencodableConceptError,
-    UnknownConceptError,
-    VocabularySchemaError,
 )
 from semprune.errors.data import (
     DatasetSchemaError,
@@ -71,15 +74,6 @@ from semprune.errors.pruning import (
     NotPositiveDefiniteError,
     UnknownMethodError,
     UnroutedExpertError,
-)
-from semprune.errors.settings import (
-    ConfigurationError,
-    SettingError,
-    SparsityRangeError,
-)
-from semprune.errors.study import (
-    EmptyStudyError,
-    FailedCellsError,
 )
 
 __all__ = [

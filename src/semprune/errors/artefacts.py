@@ -1,4 +1,4 @@
-"""Files that are read, and outputs that are written."""
+"""Files that are read, outputs that are written, studies."""
 
 from __future__ import annotations
 
@@ -54,4 +54,23 @@ folder writable, then run the same command again: it goes on after the last fini
         super().__init__(
             f"could not write {path}: {detail}. Free some space or make the folder writable, "
             f"then run the same command again: {after}."
+        )
+
+
+class EmptyStudyError(SempruneError):
+    """A study without anything along one of its axes."""
+
+    def __init__(self, axis: str) -> None:
+        """Name the axis."""
+        super().__init__(f"the study's `{axis}` is empty: there would be nothing to measure. Name at least one.")
+
+
+class FailedCellsError(SempruneError):
+    """A study some of whose cells failed, while the others were measured."""
+
+    def __init__(self, failed: int, run: Path | str) -> None:
+        """Name how many failed and where their errors are."""
+        super().__init__(
+            f"{failed} cell{'s' if failed > 1 else ''} of the study failed; the table above says why, as does "
+            f"{run}/failures.parquet. The tables hold the others; the same command tries the failed ones again."
         )

@@ -19,11 +19,9 @@ from semprune.evaluation.predictions.predictions import (
 )
 from semprune.evaluation.predictions.score_cache import ScoreCache
 from semprune.evaluation.predictions.scorer import Scorer
-from semprune.evaluation.results.comparison import compare
-from semprune.evaluation.results.flips import FLIP_COLUMNS, flips
-from semprune.evaluation.results.prompt_spread import SPREAD_COLUMNS, prompt_spread
+from semprune.evaluation.results.comparison import SPREAD_COLUMNS, compare, prompt_spread
+from semprune.evaluation.results.flips import FLIP_COLUMNS, compare_scores, flips
 from semprune.evaluation.results.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
-from semprune.evaluation.results.score_differences import compare_scores
 from semprune.evaluation.rolling import TextScores, rolling_loglikelihood, text_perplexity
 from semprune.statistics.bootstrap import Interval, bootstrap, bootstrap_p, mcnemar, percentile_interval
 

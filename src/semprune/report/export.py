@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from semprune.io.files import atomic
-from semprune.report.export_study import study_files
 from semprune.report.run.formats import p_value
 from semprune.report.run.labels import family_label
 from semprune.report.run.load import RunArtefacts, loaded
@@ -18,7 +17,41 @@ from semprune.report.sections.further_losses import causal_text, readout_text
 from semprune.report.tables.contrasts import contrast_table
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
 from semprune.report.tables.prompts import prompt_table, prompts_text
+from semprune.report.tables.study import (
+    own_prompts_text,
+    prediction_text,
+    predictors_text,
+    ranking_text,
+    shares_text,
+    sizes_text,
+    spread_text,
+)
 from semprune.report.tables.text import TextTable, files_of
+
+
+def study_files(run: RunArtefacts) -> dict[str, str]:
+    """Name and text of each file; empty for a run that compares no calibration sets.
+
+    ``calibration_ranking``, ``calibration_spread``, ``variance_shares`` and, where the study has what they need,
+    ``own_prompts``, ``predictors``, ``prediction`` and ``calibration_sizes``, each as ``.csv``, ``.md`` and ``.tex``.
+    """
+    study = run.study
+    if study is None:
+        return {}
+    tables = {
+        "calibration_ranking": (study.ranking, ranking_text),
+        "calibration_spread": (study.spread, spread_text),
+        "variance_shares": (study.shares, shares_text),
+        "own_prompts": (study.own_prompts, own_prompts_text),
+        "predictors": (study.predictors, predictors_text),
+        "prediction": (study.prediction, prediction_text),
+        "calibration_sizes": (study.sizes, sizes_text),
+    }
+    contents: dict[str, str] = {}
+    for name, (table, text) in tables.items():
+        if len(table):
+            contents |= files_of(name, table, text(table))
+    return contents
 
 
 def headline_text(table: pd.DataFrame) -> TextTable:
@@ -75,7 +108,7 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics;
     the contrasts hold each family against the others. ``prompts`` is there where a data set was asked with several
     wordings, ``readout_loss`` and ``causal_loss`` where a study asked for these losses. A run with several calibration
-    sets has more, see :func:`semprune.report.export_study.study_files`.
+    sets has more, see :func:`semprune.report.export.study_files`.
 
     Args:
         run_dir: A run folder, or what :func:`semprune.report.run.load.load_run` read of one.

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome, causal_check
 from semprune.attribution.fit.checkpoint import read_checkpoint
-from semprune.attribution.fit.monitoring import layer_strength
+from semprune.attribution.monitoring import layer_strength
 from semprune.backbones import Backbone
 from semprune.data import DocumentDataModule, dataset_spec, load_items
 from semprune.errors import CorruptArtefactError

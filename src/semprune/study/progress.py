@@ -10,8 +10,8 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from semprune.study.config.cells import Cell
+from semprune.study.merge import cell_results
 from semprune.study.store.addresses import Addresses
-from semprune.study.store.merge import cell_results
 
 HEADLINES = {"accuracy": "accuracy", "auroc": "AUROC", "perplexity": "perplexity"}
 

@@ -22,10 +22,10 @@ from semprune.study.config.checks import check
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
 from semprune.study.fit import describe_association
+from semprune.study.merge import MERGED, merge
 from semprune.study.progress import Progress
 from semprune.study.store import store
-from semprune.study.store.claims import claim
-from semprune.study.store.merge import MERGED, merge
+from semprune.study.store.store import claim
 
 FAILURES = "failures.parquet"
 

@@ -1,16 +1,19 @@
-"""What ``fit`` and ``test`` leave in their log folder: the same tables as a study's."""
+"""What ``fit`` and ``test`` leave in their log folder: the same tables as a study's; and their trainer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import lightning
 import pandas as pd
 
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.data import dataset_spec
+from semprune.errors import ConfigurationError
 from semprune.io.files import write_json, write_parquet
 from semprune.io.provenance import RunClock
 from semprune.pruning.callbacks.base import PruningCallback
@@ -18,7 +21,40 @@ from semprune.pruning.selection.pattern import Pattern
 from semprune.study.cell import measure
 from semprune.study.config.cells import UNSTRUCTURED, Cell
 from semprune.study.fit import concept_table, layer_table
-from semprune.study.trainer import PairedTrainer
+
+
+class PairedTrainer(lightning.Trainer):
+    """Lightning's Trainer with two differences.
+
+    ``test`` runs once with pruning callbacks suspended and, where there is one, again with it; and
+    ``use_distributed_sampler`` is False, since semprune's data modules share out each batch themselves.
+    """
+
+    def __init__(self, *args: Any, use_distributed_sampler: bool = False, **kwargs: Any) -> None:
+        """Take Lightning's own arguments."""
+        super().__init__(*args, use_distributed_sampler=use_distributed_sampler, **kwargs)
+
+    def test(self, model: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Test the dense model, then the pruned one, on the same items and documents.
+
+        Raises:
+            ConfigurationError: There is more than one pruning callback.
+        """
+        pruners = [callback for callback in self.callbacks if isinstance(callback, PruningCallback)]  # type: ignore[attr-defined]
+        if len(pruners) > 1:
+            names = ", ".join(type(pruner).__name__ for pruner in pruners)
+            raise ConfigurationError(f"test prunes with one method at a time, got {names}. Compare them in a study.")
+        if not isinstance(model, NeuronSemanticAttribution):
+            return super().test(model, *args, **kwargs)
+        with ExitStack() as stack:
+            for pruner in pruners:
+                stack.enter_context(pruner.suspended())
+            model.condition = "dense"
+            found = super().test(model, *args, **kwargs)
+        for pruner in pruners:
+            model.condition = pruner.name
+            found += super().test(model, *args, **kwargs)
+        return found
 
 
 def write_fit(module: NeuronSemanticAttribution, folder: Path) -> pd.DataFrame:

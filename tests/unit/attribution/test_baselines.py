@@ -12,7 +12,7 @@ from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precis
 from semprune.attribution.gradients.site_gradients import integrated_site_gradients, site_gradients
 from semprune.attribution.held_out.observations import Observations, next_token_log_probability
 from semprune.backbones import ablate
-from semprune.backbones.hooks import site_hooks
+from semprune.backbones.capture import site_hooks
 from semprune.errors import SettingError
 
 STREAMED = ("mean_activation", "mean_difference", "standardised_difference", "lape")

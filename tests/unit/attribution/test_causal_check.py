@@ -9,9 +9,9 @@ from semprune.attribution.ablation.causal import causal_check
 from semprune.attribution.ablation.concept_logprob import concept_logprobs
 from semprune.attribution.ablation.neuron_sets import global_neurons, mean_replacements
 from semprune.attribution.ablation.specificity import causal_specificity
-from semprune.attribution.gradients.gradient_rankings import gradient_rankings
+from semprune.attribution.gradients.rankings import gradient_rankings
 from semprune.backbones import ablate
-from semprune.backbones.hooks import site_hooks
+from semprune.backbones.capture import site_hooks
 from semprune.errors import ConfigurationError, SettingError
 from semprune.evaluation import measure, outcomes, predict_items
 from semprune.types import Item

@@ -6,12 +6,12 @@ import torch
 from tests.unit.attribution.worlds import CONCEPTS, association_of, observed, tiny_lm
 
 from semprune.attribution.fit.learner import forward_sites
-from semprune.attribution.gradients.activation_gradients import activation_gradients
 from semprune.attribution.gradients.objectives import label_log_odds, language_loss
-from semprune.attribution.neurons.evidence import token_evidence
+from semprune.attribution.gradients.site_gradients import activation_gradients
+from semprune.attribution.neurons.watch import token_evidence
 from semprune.attribution.semantic_loss.causal_loss import CausalLoss
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
-from semprune.backbones.hooks import site_hooks
+from semprune.backbones.capture import site_hooks
 from semprune.errors import NonFiniteError
 from semprune.pruning.weights.linear import stored_weight
 

@@ -5,9 +5,9 @@ import torch
 from tests.unit.attribution.test_causal_check import items_of
 from tests.unit.attribution.worlds import CONCEPTS, association_of, tiny_lm
 
-from semprune.attribution.gradients.conductance import conductance_ranking, scaled_embeddings
+from semprune.attribution.gradients.rankings import conductance_ranking, scaled_embeddings
 from semprune.backbones import capture
-from semprune.backbones.hooks import site_hooks
+from semprune.backbones.capture import site_hooks
 from semprune.errors import ConfigurationError
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from semprune.attribution.association.specificity import NEURON_CLASSES, classify, row_specificity
 from semprune.attribution.fit.encoding import EncodingSums, gradient, loss, solve, unexplained_share
 from semprune.attribution.fit.inference import Influence, clustered_scores, gate
-from semprune.attribution.fit.reused_memory import ReusedMemory
+from semprune.attribution.standardisation.site_pass import ReusedMemory
 
 
 def regression(seed: int, n: int = 60, d: int = 4, neurons: int = 7):

@@ -15,15 +15,15 @@ from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precis
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.held_out.reading import ReadingPrecision
 from semprune.attribution.held_out.sums import HeldOutSums
-from semprune.attribution.neurons.evidence import token_evidence
+from semprune.attribution.neurons.watch import token_evidence
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.attribution.semantic_loss.damage import DenseReference, semantic_damage
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.attribution.semantic_loss.weights_only import weights_only_loss
 from semprune.backbones import ablate
+from semprune.backbones import hardware as precision
 from semprune.concepts import TokenLabeller
 from semprune.errors import BackboneMismatchError
-from semprune.pruning.weights import precision
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from semprune.attribution.fit import site_pass as module
-from semprune.attribution.fit.site_pass import CLIP, site_pass, sum_of_squares
-from semprune.attribution.fit.standardise import Standardiser
+from semprune.attribution.standardisation import site_pass as module
+from semprune.attribution.standardisation.site_pass import CLIP, site_pass, sum_of_squares
+from semprune.attribution.standardisation.standardise import Standardiser
 from semprune.types import NeuronSite
 
 SITE = NeuronSite("layers.0.mlp", 0, "mlp", 5, "model.layers.0.mlp.down_proj")

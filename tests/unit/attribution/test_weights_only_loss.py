@@ -16,7 +16,7 @@ from tests.unit.attribution.worlds import (
 )
 
 from semprune.attribution.held_out.sums import HeldOutSums
-from semprune.attribution.neurons.evidence import token_evidence
+from semprune.attribution.neurons.watch import token_evidence
 from semprune.attribution.semantic_loss.association_loss import semantic_weights
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.attribution.semantic_loss.damage import DenseReference, semantic_damage

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tests.unit.backbones import tiny
 
 from semprune.backbones import describe, fingerprint_model, hardware, load_backbone
-from semprune.backbones.loading import hub
+from semprune.backbones.loading import source as hub
 from semprune.errors import BackboneLoadError, SettingError, UnknownArchitectureError, UnknownBackboneError
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -9,8 +9,7 @@ import pytest
 
 from semprune.data.prompts.render import find_prompt, first_words, render
 from semprune.data.registry import DatasetSpec, DocumentRule, DropRule, LabelRule, Prompt
-from semprune.data.rows.examples import build_examples, normalise
-from semprune.data.rows.labels import right_choice
+from semprune.data.rows.examples import build_examples, normalise, right_choice
 from semprune.errors import DatasetSchemaError, UnknownPromptError
 
 SPEC = DatasetSpec(

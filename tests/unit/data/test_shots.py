@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from semprune.data import load_items
-from semprune.data.prompts.render import render
-from semprune.data.prompts.shots import ShotPicker
+from semprune.data.prompts.render import ShotPicker, render
 from semprune.data.registry import DatasetSpec, LabelRule, Prompt, dataset_spec
 from semprune.data.rows.examples import Example, build_examples
 from semprune.data.rows.splits import read_shots

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from semprune.data.batches.encoding import EncodedRequest
-from semprune.evaluation.engine.packed_scores import score_packed
-from semprune.evaluation.engine.packing import pack
+from semprune.evaluation.engine.packing import pack, score_packed
 from semprune.evaluation.engine.prefix_tree import grow_trees
 from semprune.evaluation.engine.tree_attention import ARCHITECTURES, reads_trees
 

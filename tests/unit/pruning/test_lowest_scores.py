@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.pruning.selection import lowest
-from semprune.pruning.selection.lowest import lowest_threshold, select_lowest
+from semprune.pruning.selection import keep as lowest
+from semprune.pruning.selection.keep import lowest_threshold, select_lowest
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semprune.backbones import hardware as precision
+from semprune.backbones.hardware import full_fp32
 from semprune.pruning.statistics import second_moments
 from semprune.pruning.statistics.second_moments import STRIP, RunningSecondMoments, SecondMoments
 from semprune.pruning.statistics.squares import RunningMeanSquares, SquareSums
-from semprune.pruning.weights import precision
-from semprune.pruning.weights.precision import full_fp32
 
 
 def moments(inputs, tau=None, sequences=None):

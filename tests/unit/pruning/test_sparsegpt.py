@@ -235,7 +235,7 @@ def test_how_many_columns_are_updated_at_once_changes_rounding_only(monkeypatch,
     weights = {"gate": torch.randn(9, 192), "up": torch.randn(30, 192)}
     stats, keep = stats_of(correlated(192, 800)), keeper("exact", 0.5, pattern)
     expected = dict(find_method("sparsegpt").prune_together(weights, stats, keep))
-    monkeypatch.setattr(importlib.import_module("semprune.pruning.weights.choice"), "STEP", step)
+    monkeypatch.setattr(importlib.import_module("semprune.pruning.weights.brain_surgeon"), "STEP", step)
     for name, decision in find_method("sparsegpt").prune_together(weights, stats, keep):
         assert torch.equal(decision.kept, expected[name].kept), name
         assert torch.allclose(decision.weight, expected[name].weight, atol=1e-5)

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from semprune.errors import NonFiniteError
-from semprune.pruning.weights.linear import PrunableLinear, check_finite
-from semprune.pruning.weights.writing import zero_pruned
+from semprune.pruning.weights.linear import PrunableLinear, check_finite, zero_pruned
 from semprune.types import PrunableMatrix
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]

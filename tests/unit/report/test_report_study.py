@@ -13,7 +13,7 @@ from semprune.analysis.calibration import calibrated_only
 from semprune.errors import CorruptArtefactError
 from semprune.report import load_run, write_report, write_tables
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.study_grid import balanced, size_table
+from semprune.report.run.study_tables import balanced, size_table
 from semprune.report.sections.calibration_heat import drop_heatmaps
 from semprune.report.summary.study import _prediction, study_findings
 

@@ -24,7 +24,7 @@ from semprune.study.config.cells import Cell, in_groups, pruned_cells, stated
 from semprune.study.config.checks import check
 from semprune.study.config.schema import BackboneConfig, EngineConfig, StudyConfig, TextConfig, one_backbone_each
 from semprune.study.store.addresses import LAYOUT, Addresses, content_hash
-from semprune.study.store.claims import claim
+from semprune.study.store.store import claim
 
 BACKBONE = ("Llama@1:abc", "abcdef", "torch.float32")
 WANDA = Cell("wanda", 0.5, "c4", 0, sequences=16, length=256)

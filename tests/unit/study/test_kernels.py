@@ -10,7 +10,7 @@ import torch
 from semprune.backbones import hardware
 from semprune.study import run
 from semprune.study.config.schema import StudyConfig
-from semprune.study.engines import job
+from semprune.study.engines import local as job
 
 
 class ReachedError(Exception):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from semprune.attribution.fit.learner import AttributionLearner
 from semprune.errors import CorruptArtefactError
+from semprune.errors.base import first_line
 from semprune.io.ranks import distributed, max_over_ranks, rank, sum_over_ranks
 
 REMEDY = "Pass a checkpoint that `semprune fit` wrote; where a run was cut off, fit again."
@@ -27,7 +28,7 @@ def read_checkpoint(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise CorruptArtefactError(path, _first_line(error), remedy) from error
+        raise CorruptArtefactError(path, first_line(error), remedy) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CorruptArtefactError(path, "it holds no state of a module", remedy)
     return checkpoint
@@ -84,7 +85,3 @@ def require_state(learner: AttributionLearner, state: dict[str, Any]) -> None:
         differing = sorted(wanted ^ stored)
         detail = f"another version wrote it: {differing[0]} and {len(differing) - 1} more entries differ"
         raise CorruptArtefactError("the checkpoint", detail, "Fit again with `semprune fit`.")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -16,7 +16,7 @@ from semprune.attribution.fit.encoding import (
     unexplained_share,
 )
 from semprune.attribution.fit.inference import Influence, clustered_scores
-from semprune.attribution.fit.reused_memory import ReusedMemory
+from semprune.attribution.standardisation.site_pass import ReusedMemory
 from semprune.io.ranks import sum_over_ranks
 
 

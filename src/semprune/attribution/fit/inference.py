@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import stats
 from torch import Tensor
 
-from semprune.attribution.fit.reused_memory import ReusedMemory
-from semprune.attribution.fit.site_pass import sum_of_squares
+from semprune.attribution.standardisation.site_pass import ReusedMemory, sum_of_squares
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from semprune.attribution.fit.decoder import Decoder, Selection
 from semprune.attribution.fit.design import SequenceDesign, TokenDesign, valid_tokens
 from semprune.attribution.fit.encoder import Encoder
-from semprune.attribution.fit.standardise import Standardiser
 from semprune.attribution.fit.studied import Studied, StudiedLevel
+from semprune.attribution.standardisation.standardise import Standardiser
 from semprune.backbones import Backbone, capture
-from semprune.backbones.hardware import multiplies_bfloat16
+from semprune.backbones.hardware import full_fp32, multiplies_bfloat16
 from semprune.errors import NonFiniteError
-from semprune.pruning.weights.precision import full_fp32
 from semprune.types import DocumentBatch, NeuronSite
 
 Labeller = Callable[[Tensor, Tensor], Bool[Tensor, "documents tokens concepts"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from semprune.attribution.fit.learner import Observed
 from semprune.attribution.held_out.observations import Observations
-from semprune.backbones.hooks import site_hooks
+from semprune.backbones import Backbone
+from semprune.backbones.capture import site_hooks
+from semprune.errors import NonFiniteError
 from semprune.types import NeuronSite
 
 
@@ -84,3 +86,41 @@ def _output(observations: Observations, seen: Observed, concept: int) -> Tensor:
         input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
     ).logits
     return observations.objective(logits, seen)[concept]
+
+
+Pair = tuple[Float[Tensor, "documents tokens neurons"], Float[Tensor, "documents tokens neurons"]]
+
+
+def activation_gradients(
+    lm: Backbone, sites: Sequence[NeuronSite], objective: Callable[[], Float[Tensor, ""]]
+) -> dict[str, Pair]:
+    """Activation `h` and gradient `∂ℓ/∂h` at every site, for the whole batch.
+
+    No weight gets a gradient, and none below the first site is asked for. The activations of all sites are in memory
+    at once: keep batches small.
+
+    Args:
+        lm: The frozen backbone.
+        sites: Whose activations, in the order of the computation.
+        objective: Computes ℓ, a scalar; must run the model once.
+
+    Returns:
+        Site name -> (activations, gradients), detached, in the model's dtype.
+
+    Raises:
+        NonFiniteError: The objective is NaN or infinite.
+        CaptureError: The objective did not run the model.
+    """
+    held: dict[str, Tensor] = {}
+
+    def keep(site: NeuronSite, activations: Tensor) -> Tensor:
+        # the frozen model builds no graph before the first site: its activations begin one
+        held[site.name] = activations if activations.requires_grad else activations.detach().requires_grad_()
+        return held[site.name]
+
+    with torch.inference_mode(False), torch.enable_grad(), site_hooks(lm.model, sites, keep):
+        loss = objective()
+        if not torch.isfinite(loss):
+            raise NonFiniteError("the objective of a causal loss")
+        gradients = torch.autograd.grad(loss, [held[site.name] for site in sites])
+    return {site.name: (held[site.name].detach(), gradient) for site, gradient in zip(sites, gradients, strict=True)}

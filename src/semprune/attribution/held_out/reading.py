@@ -7,8 +7,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torchmetrics.utilities import dim_zero_cat
 
-from semprune.attribution.fit.average_precision import ConceptAveragePrecision
-from semprune.attribution.fit.curves import PrecisionRecall, precision_recall
+from semprune.attribution.fit.average_precision import ConceptAveragePrecision, PrecisionRecall, precision_recall
 from semprune.attribution.fit.decoder import Selection
 from semprune.attribution.fit.learner import AttributionLearner, Observed
 from semprune.attribution.held_out.sums import LEVELS

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.fit.site_pass import CLIP
+from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture
 from semprune.data.batches.encoding import encode
 from semprune.errors import SettingError, UnknownNeuronError

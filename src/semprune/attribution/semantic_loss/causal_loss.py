@@ -12,8 +12,8 @@ from torch import Tensor
 
 from semprune.attribution.association.association import Association
 from semprune.attribution.fit.learner import forward_sites
-from semprune.attribution.gradients.activation_gradients import activation_gradients
 from semprune.attribution.gradients.objectives import Objective, language_loss
+from semprune.attribution.gradients.site_gradients import activation_gradients
 from semprune.attribution.held_out.sums import BLOCKS
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.backbones import Backbone
@@ -72,7 +72,7 @@ class CausalLoss:
 
         Args:
             batch: The documents.
-            evidence: Which tokens are whose; see :func:`semprune.attribution.neurons.evidence.token_evidence`.
+            evidence: Which tokens are whose; see :func:`semprune.attribution.neurons.watch.token_evidence`.
 
         Raises:
             NonFiniteError: The outcome is NaN or infinite.

@@ -49,7 +49,7 @@ class ConceptNorms:
         """Add the one forward that runs inside: of these documents, through the dense model.
 
         Args:
-            evidence: Which tokens are whose; see :func:`semprune.attribution.neurons.evidence.token_evidence`.
+            evidence: Which tokens are whose; see :func:`semprune.attribution.neurons.watch.token_evidence`.
             cluster: Global number of each text's document; it decides the block.
 
         Raises:

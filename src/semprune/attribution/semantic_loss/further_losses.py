@@ -11,7 +11,7 @@ from torch import Tensor
 from semprune.attribution.association.association import Association
 from semprune.attribution.fit.learner import AttributionLearner, Labeller, forward_sites
 from semprune.attribution.held_out.readout import Readout
-from semprune.attribution.neurons.evidence import token_evidence
+from semprune.attribution.neurons.watch import token_evidence
 from semprune.attribution.semantic_loss.causal_loss import CausalLoss
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.attribution.semantic_loss.readout_loss import readout_loss

@@ -10,9 +10,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from semprune.backbones.backbone import Backbone, describe
 from semprune.backbones.hardware import check_device, resolve_dtype
-from semprune.backbones.loading.source import find_backbone, first_line
+from semprune.backbones.loading.source import find_backbone
 from semprune.backbones.weights.fingerprint import fingerprint_folder
 from semprune.errors import BackboneLoadError
+from semprune.errors.base import first_line
 
 
 def load_backbone(

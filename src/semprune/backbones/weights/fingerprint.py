@@ -13,8 +13,7 @@ from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
 from semprune.assets import cache_folder
-from semprune.backbones.weights.files import weight_files
-from semprune.backbones.weights.stored_tensors import Checkpoint
+from semprune.backbones.weights.stored_tensors import Checkpoint, weight_files
 from semprune.io.tensor_files import tensor_bytes
 from semprune.types import Fingerprint
 

@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from semprune.concepts.concept import Concept
-from semprune.concepts.vocabulary import Vocabulary
+from semprune.concepts.concept import Concept, Vocabulary
 from semprune.errors import VocabularySchemaError
 
 _PREFIX: Final = "empath."

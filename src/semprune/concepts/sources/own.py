@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from semprune.concepts.concept import Concept
-from semprune.concepts.vocabulary import Vocabulary
+from semprune.concepts.concept import Concept, Vocabulary
 from semprune.errors import VocabularySchemaError
 
 FILE_SUFFIX: Final = ".yaml"

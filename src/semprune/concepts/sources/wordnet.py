@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from semprune.concepts.concept import Concept
-from semprune.concepts.vocabulary import Vocabulary
+from semprune.concepts.concept import Concept, Vocabulary
 from semprune.errors import VocabularySchemaError
 
 _PREFIX: Final = "wordnet."

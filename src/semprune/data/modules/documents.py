@@ -12,8 +12,7 @@ from semprune.data.batches.encoding import encode, padding_token
 from semprune.data.batches.sampling import ShardedBatchSampler, bucketed, by_length
 from semprune.data.hashes import hash_documents
 from semprune.data.load import load_documents
-from semprune.data.modules.resumable import ResumableLoader
-from semprune.data.modules.tokenized import TokenizedDataModule
+from semprune.data.modules.tokenized import ResumableLoader, TokenizedDataModule
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.sources import Source, check_source, fetch
 from semprune.data.rows.splits import is_validation

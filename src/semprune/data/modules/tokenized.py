@@ -1,20 +1,24 @@
-"""Base of the data modules: whose tokenizer they use, and how their batches travel."""
+"""Base of the data modules: whose tokenizer they use, how batches travel, and how an epoch is gone on with."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import lightning
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from semprune.data.batches.encoding import check_tokenizer
+from semprune.data.batches.sampling import ShardedBatchSampler
 from semprune.errors import ConfigurationError, SettingError
 from semprune.types import DocumentBatch, ScoringBatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
 
 UNLIMITED = 10**9
 """Tokenizers of unknown context length say 1e30."""
@@ -116,3 +120,34 @@ class TokenizedDataModule(lightning.LightningDataModule):
                 "would put a DistributedSampler in its place. Set use_distributed_sampler to false on the Trainer "
                 "(--trainer.use_distributed_sampler false)."
             )
+
+
+Batch = TypeVar("Batch", covariant=True)
+
+
+class ResumableLoader(DataLoader[Batch]):
+    """A DataLoader over a :class:`ShardedBatchSampler` that knows how many batches of the epoch it has handed out."""
+
+    batch_sampler: ShardedBatchSampler
+
+    def __init__(self, dataset: Any, sampler: ShardedBatchSampler, **settings: Any) -> None:
+        """Take DataLoader's own settings; the sampler makes the batches."""
+        super().__init__(dataset, batch_sampler=sampler, **settings)
+        self._handed = 0
+        self._skip = 0
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader's own iterator is wrapped
+        """Yield the epoch's batches, after a loaded state only those that are left."""
+        self._handed, self._skip = self._skip, 0
+        self.batch_sampler.skip = self._handed
+        for batch in super().__iter__():
+            self._handed += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the running epoch have been handed out; 0 between epochs."""
+        return {"batches": self._handed % max(len(self), 1)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Leave these batches out of the next iteration."""
+        self._skip = state["batches"]

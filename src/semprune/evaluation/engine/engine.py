@@ -13,8 +13,7 @@ import torch
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError, SettingError
 from semprune.evaluation.engine.causal_lm import CausalLM, input_device
-from semprune.evaluation.engine.packed_scores import Scored, score_packed
-from semprune.evaluation.engine.packing import pack, plan_batches
+from semprune.evaluation.engine.packing import Scored, pack, plan_batches, score_packed
 from semprune.evaluation.engine.prefix_tree import PrefixTree, grow_trees
 from semprune.evaluation.engine.tree_attention import reads_trees
 

@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from semprune.data.batches.batching import EncodedItem, encode_item
 from semprune.data.batches.encoding import EncodedRequest, Truncate, check_tokenizer, padding_token
 from semprune.errors import NonFiniteError
+from semprune.evaluation.engine.causal_lm import Subject
 from semprune.evaluation.engine.engine import Engine, Throughput, TokenBudget
-from semprune.evaluation.engine.packed_scores import Scored
-from semprune.evaluation.engine.subject import Subject
+from semprune.evaluation.engine.packing import Scored
 from semprune.evaluation.predictions.predictions import Prediction, predict
-from semprune.evaluation.predictions.progress import scoring_progress
 from semprune.evaluation.predictions.score_cache import ScoreCache
 from semprune.types import Item
+
+Advance = Callable[[int, int, float], None]
+"""Takes tokens read since the last call, items complete so far, and tokens computed per second."""
+
+
+@contextmanager
+def scoring_progress(tokens: int, items: int, console: Console | None = None) -> Iterator[Advance]:
+    """Show a bar for the block. It advances by tokens, so that the time left holds although long items come first.
+
+    Args:
+        tokens: Tokens of all requests.
+        items: Number of items.
+        console: Where it goes; None takes standard error. It stays silent where that is no terminal.
+
+    Yields:
+        The function that advances it.
+    """
+    console = console or Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"0/{items} items scored", total=tokens)
+
+        def advance(tokens: int, items_done: int, tokens_per_second: float) -> None:
+            text = f"{items_done}/{items} items scored, {tokens_per_second:,.0f} tokens/s"
+            bar.update(task, advance=tokens, description=text)
+
+        yield advance
 
 
 def score_items(
@@ -36,7 +64,7 @@ def score_items(
         token_budget: See :class:`semprune.evaluation.engine.engine.Engine`.
         truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
         cache: Where scores are looked up and kept; also those of a run that ends early.
-        console: Where progress goes, see :func:`semprune.evaluation.predictions.progress.scoring_progress`.
+        console: Where progress goes, see :func:`semprune.evaluation.predictions.scoring.scoring_progress`.
 
     Returns:
         The predictions in the order of the items, and what they cost.

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
+from jaxtyping import Int
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from semprune.backbones.backbone import Backbone
 from semprune.errors import CalibrationMissingError, ConfigurationError
 from semprune.pruning.callbacks.monitoring import log_sparsity
-from semprune.pruning.callbacks.run import backbone_of, calibration_of
 from semprune.pruning.in_memory.prune import prune_model
 from semprune.pruning.masks.carried import apply_stored, masks_from, state_of, still_valid
 from semprune.pruning.masks.report import PruneReport
@@ -20,6 +20,35 @@ from semprune.pruning.masks.stored import StoredMasks
 from semprune.pruning.selection.pattern import Pattern
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.pruning.weights.linear import WeightCopy
+
+
+def backbone_of(pl_module: LightningModule, callback: str) -> Backbone:
+    """Return the module's frozen model.
+
+    Raises:
+        ConfigurationError: The module has no ``lm``, or it is not a backbone.
+    """
+    lm = getattr(pl_module, "lm", None)
+    if not isinstance(lm, Backbone):
+        raise ConfigurationError(
+            f"callback {callback} prunes `lm` of the module, but {type(pl_module).__name__}.lm is "
+            f"{type(lm).__name__}, not a Backbone. Load it with load_backbone before the run starts."
+        )
+    return lm
+
+
+def calibration_of(trainer: Trainer, callback: str) -> Int[Tensor, "sequences tokens"]:
+    """Return the data module's calibration sequences.
+
+    Raises:
+        CalibrationMissingError: There is no data module, or it offers none.
+    """
+    datamodule = getattr(trainer, "datamodule", None)
+    offer = getattr(datamodule, "calibration_input_ids", None)
+    if offer is None:
+        raise CalibrationMissingError(callback, type(datamodule).__name__)
+    input_ids: Tensor = offer()
+    return input_ids
 
 
 class PruningCallback(Callback):

@@ -12,18 +12,52 @@ from torch import Tensor, nn
 from semprune.backbones.blocks.runner import calibrating
 from semprune.errors import SettingError
 from semprune.io.ranks import distributed as several_ranks
-from semprune.pruning.calibration import check_calibration, hash_calibration
-from semprune.pruning.in_memory.block import BlockPruner
-from semprune.pruning.in_memory.block_outcome import BlockOutcome
-from semprune.pruning.in_memory.blockwise import Blocks, checked_blocks, vocabulary
-from semprune.pruning.in_memory.dense_pass import allocate, collect
+from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
+from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
 from semprune.pruning.masks.report import PruneReport
 from semprune.pruning.method import Needs
 from semprune.pruning.methods import find_method
+from semprune.pruning.methods.wanda import wanda_score
+from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsities
 from semprune.pruning.selection.keep import check_selection
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
+from semprune.pruning.statistics.gathering import Gatherer
 from semprune.pruning.statistics.sharing import require_equal_masks
 from semprune.types import LayerStats
+
+
+def collect(
+    model: nn.Module,
+    blocks: Blocks,
+    tokens: CalibrationTokens,
+    settings: PruneSettings,
+    needs: Needs,
+    *,
+    distributed: bool,
+) -> dict[str, LayerStats]:
+    """Return dense statistics of all matrices, by module name; inside ``calibrating``."""
+    run = BlockwiseRun.start(model, tokens, settings, distributed=distributed)
+    gatherer = Gatherer(needs, settings.selection, run.sequences, shared=run.shared)
+    found: dict[str, LayerStats] = {}
+    for index, linears in blocks.items():
+        found |= gatherer.gather(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks))
+    return found
+
+
+def allocate(blocks: Blocks, stats: Mapping[str, LayerStats], sparsity: float, owl: OWL) -> dict[int, float]:
+    """Return the sparsity of each block by OWL, from dense statistics.
+
+    Raises:
+        SettingError: A block's sparsity would be outside [0, 1).
+    """
+    shares, sizes = [], []
+    for linears in blocks.values():
+        scores = (wanda_score(linear.weight, stats[linear.name]) for linear in linears)
+        shares.append(outlier_share(scores, owl.multiple))
+        sizes.append(sum(linear.weight.numel() for linear in linears))
+    return dict(zip(blocks, owl_sparsities(shares, sizes, sparsity, owl.spread), strict=True))
+
 
 ORDER: tuple[Needs, ...] = ("nothing", "squares", "second_moments")  # each holds all that those before it hold
 

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from semprune.backbones.blocks.runner import calibrating
 from semprune.io.ranks import distributed as several_ranks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.in_memory.block import BlockPruner
-from semprune.pruning.in_memory.block_outcome import BlockOutcome
+from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
 from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
-from semprune.pruning.in_memory.dense_pass import allocate, collect
+from semprune.pruning.in_memory.collected import allocate, collect
 from semprune.pruning.masks.report import PruneReport
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights

@@ -11,8 +11,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
 from semprune.errors import SettingError
-from semprune.pruning.weights.linear import stored_weight
-from semprune.pruning.weights.writing import zero_pruned
+from semprune.pruning.weights.linear import stored_weight, zero_pruned
 
 
 def pack_bits(mask: Bool[Tensor, "rows columns"]) -> UInt8[Tensor, " bytes"]:

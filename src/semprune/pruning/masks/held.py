@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from semprune.errors import ConfigurationError
 from semprune.pruning.masks.bits import check_masks
-from semprune.pruning.weights.linear import matrix_parameter, prunable_linears
-from semprune.pruning.weights.writing import writable
+from semprune.pruning.weights.linear import matrix_parameter, prunable_linears, writable
 
 
 def masks_of_zeros(model: nn.Module) -> dict[str, Bool[Tensor, "rows columns"]]:

@@ -13,8 +13,7 @@ from torch import Tensor
 from semprune.errors import SettingError
 from semprune.pruning.method import Decision, Method, Needs
 from semprune.pruning.selection.keep import Keep
-from semprune.pruning.weights.brain_surgeon import inverse_factor, sweep
-from semprune.pruning.weights.choice import Choice
+from semprune.pruning.weights.brain_surgeon import Choice, inverse_factor, sweep
 from semprune.types import LayerStats
 
 

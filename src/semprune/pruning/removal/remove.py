@@ -16,8 +16,7 @@ from semprune.pruning.calibration import CalibrationTokens, check_calibration, h
 from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
 from semprune.pruning.masks.bits import hash_masks
 from semprune.pruning.removal.block_neurons import BlockNeurons
-from semprune.pruning.selection.keep import check_sparsity, pruned_count
-from semprune.pruning.selection.lowest import select_lowest
+from semprune.pruning.selection.keep import check_sparsity, pruned_count, select_lowest
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.pruning.statistics.gathering import Gatherer
 from semprune.pruning.statistics.sharing import require_equal_masks

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from semprune.backbones.hardware import full_fp32
 from semprune.pruning.statistics.squares import RunningMeanSquares, SquareSums
-from semprune.pruning.weights.precision import full_fp32
 from semprune.types import LayerStats
 
 STRIP = 192  # columns of one product: 96 to 384 are about alike at widths of 576 and 1536; little memory

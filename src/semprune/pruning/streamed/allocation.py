@@ -23,7 +23,7 @@ def streamed_allocation(
 ) -> dict[int, float]:
     """Return the sparsity of each block; taken from the work folder where an earlier call of the run left it.
 
-    Source: arXiv 2310.05175, as :func:`semprune.pruning.in_memory.dense_pass.allocate`.
+    Source: arXiv 2310.05175, as :func:`semprune.pruning.in_memory.collected.allocate`.
 
     Raises:
         SettingError: A block's sparsity would be outside [0, 1).

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from semprune.pruning.in_memory.block import BlockPruner
-from semprune.pruning.in_memory.block_outcome import BlockOutcome
+from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
 from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings

@@ -2,11 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from semprune.report.charts.axes import Axis, Mark, mark
+from semprune.report.run.formats import number
 from semprune.report.run.labels import Setting
+
+MOST_LOG_TICKS = 5  # more labels than these touch each other on a narrow screen
+MARGIN = 2.5  # per cent of the plot's width left free at both ends, so that no mark is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A horizontal axis whose positions are percentages of the plot's width.
+
+    Attributes:
+        low: Value at the left margin.
+        high: Value at the right margin.
+        ticks: Values with a grid line and a label.
+        log: True for a logarithmic axis.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def percent(self, value: float) -> float:
+        """Position of a value; values outside the axis lie on its margin.
+
+        Example:
+            >>> axis = Axis(0.0, 10.0, (0.0, 10.0))
+            >>> axis.percent(0.0), axis.percent(5.0), axis.percent(99.0)
+            (2.5, 50.0, 97.5)
+        """
+        low, high, value = (math.log(end) if self.log else end for end in (self.low, self.high, value))
+        share = min(max((value - low) / (high - low), 0.0), 1.0)
+        return round(MARGIN + share * (100 - 2 * MARGIN), 2)
+
+    @property
+    def marks(self) -> list[tuple[float, str, bool]]:
+        """Position, label and is-zero of each tick."""
+        digits = 0 if all(float(tick).is_integer() for tick in self.ticks) else 1
+        return [(self.percent(tick), number(tick, digits), tick == 0) for tick in self.ticks]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A dot with its interval; positions in per cent, ``low`` and ``high`` None without an interval."""
+
+    x: float
+    low: float | None
+    high: float | None
+    shape: int
+    hue: int
+
+
+def mark(axis: Axis, value: float, low: float, high: float, *, shape: int, hue: int) -> Mark | None:
+    """Place a value and its interval on an axis; None for a value that is not finite."""
+    if not math.isfinite(value):
+        return None
+    ends = (None, None) if math.isnan(low) or math.isnan(high) else (axis.percent(low), axis.percent(high))
+    return Mark(axis.percent(value), ends[0], ends[1], shape, hue)
+
+
+def linear_axis(values: Iterable[float], *, origin: float = 0.0, ticks: int = 6) -> Axis:
+    """An axis from the smallest to the largest of an origin and all finite values, with ticks at round numbers.
+
+    Example:
+        >>> axis = linear_axis([-3.0, 22.0])
+        >>> axis.low, axis.high, axis.ticks
+        (-3.0, 22.0, (0.0, 5.0, 10.0, 15.0, 20.0))
+    """
+    finite = [origin, *(float(value) for value in values if math.isfinite(value))]
+    low, high = min(finite), max(finite)
+    if low == high:
+        high = low + 1.0
+    step = _round_up((high - low) / ticks)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return Axis(low, high, tuple(index * step for index in range(first, last + 1)))
+
+
+def _round_up(step: float) -> float:
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
+
+
+def log_axis(values: Iterable[float]) -> Axis:
+    """A logarithmic axis over all finite positive values, ticks at 1, 2 and 5 times powers of ten if there is room.
+
+    Example:
+        >>> log_axis([40.0, 900.0]).ticks
+        (50.0, 100.0, 200.0, 500.0)
+    """
+    finite = [float(value) for value in values if math.isfinite(value) and value > 0] or [1.0]
+    low, high = min(finite) / 1.1, max(finite) * 1.1
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    grid = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    inside = [tick for tick in grid if low <= tick <= high]
+    for leading in ("15", "1"):
+        if len(inside) > MOST_LOG_TICKS:
+            inside = [tick for tick in inside if f"{tick:e}"[0] in leading]
+    return Axis(low, high, tuple(inside), log=True)
+
 
 LANE = 13  # height in pixels of one setting's lane inside a row
 MOST_COLUMNS = 3  # with more settings than this, the numbers are left to the table below the chart

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semprune.errors import CorruptArtefactError
+from semprune.errors.base import first_line
 from semprune.report.run.labels import SETTING_COLUMNS, Setting, setting_labels, settings_of, varying_columns
 from semprune.report.run.metrics import METRICS
 from semprune.report.run.schema import OPTIONAL_COLUMNS, SCHEMAS, SETTING_TABLES, column_fault
@@ -124,7 +125,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise CorruptArtefactError(path, f"not a parquet file ({_first_line(error)})", RERUN) from error
+        raise CorruptArtefactError(path, f"not a parquet file ({first_line(error)})", RERUN) from error
     extra = {column: kind for column, kind in OPTIONAL_COLUMNS.get(name, {}).items() if column in table.column_names}
     schema = SCHEMAS[name] | extra
     faults = [fault for column, kind in schema.items() if (fault := column_fault(table, column, kind))]
@@ -146,14 +147,10 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CorruptArtefactError(path, f"not JSON ({_first_line(error)})", RERUN) from error
+        raise CorruptArtefactError(path, f"not JSON ({first_line(error)})", RERUN) from error
     if not isinstance(content, dict):
         raise CorruptArtefactError(path, f"a JSON {type(content).__name__} where an object belongs", RERUN)
     return content
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _check_results(results: pd.DataFrame, path: Path) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from semprune.report.charts.axes import Axis, linear_axis, log_axis, mark
-from semprune.report.charts.dots import Chart, ChartRow, plot_height
+from semprune.report.charts.dots import Axis, Chart, ChartRow, linear_axis, log_axis, mark, plot_height
 from semprune.report.run.formats import p_value, percent
 from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric

@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from semprune.report.charts.axes import linear_axis
-from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, lanes, plot_height
+from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, lanes, linear_axis, plot_height
 from semprune.report.run.formats import interval, number, small
 from semprune.report.run.load import RunArtefacts
 from semprune.report.run.schema import records

@@ -12,7 +12,7 @@ from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.run.schema import records
 from semprune.report.run.study_tables import StudyTables
 from semprune.report.tables.findings import Finding
-from semprune.report.tables.prediction import LEFT_OUT
+from semprune.report.tables.study import LEFT_OUT
 
 WITH_MEANING = "pruning + semantic loss"
 ROUNDING = 1e-9  # models that lose the same differ by this little, and their intervals have no width

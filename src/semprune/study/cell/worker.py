@@ -23,7 +23,7 @@ from semprune.study.config.schema import StudyConfig
 from semprune.study.fit import check_causally, fitted_module
 from semprune.study.store import store
 from semprune.study.store.addresses import Addresses
-from semprune.study.store.claims import claim
+from semprune.study.store.store import claim
 
 FAILED = "failed.json"
 WAITING_SECONDS = 0.5

@@ -4,12 +4,46 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
 
 import torch
+from rich.console import Console
 
+from semprune.backbones import Backbone, load_backbone
+from semprune.backbones.hardware import fast_fp32
 from semprune.study.cell.worker import Worker
+from semprune.study.config.cells import Cell, in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig
-from semprune.study.engines.job import open_groups, work_at
+
+
+@fast_fp32()  # as in the process that asks for it
+def work_at(config: StudyConfig, chosen: list[int] | None, started: str) -> list[tuple[Cell, str]]:
+    """Work at a study in a process of its own.
+
+    Args:
+        config: The study, of one backbone.
+        chosen: Numbers of the groups of cells to work at; None for all.
+        started: When the run started.
+
+    Returns:
+        Each cell with how it went, in the order in which they were finished.
+    """
+    heard: list[tuple[Cell, str]] = []
+    lm = _backbone(config.backbone.name, config.backbone.dtype)
+    worker = Worker(config, lm, Console(stderr=True), lambda cell, how: heard.append((cell, how)), started)
+    worker.work(chosen)
+    return heard
+
+
+def open_groups(worker: Worker) -> list[int]:
+    """Numbers of the groups with a cell that is not finished."""
+    groups = in_groups(list(pruned_cells(worker.config)))
+    return [number for number, group in enumerate(groups) if not all(map(worker.is_settled, group))]
+
+
+@lru_cache(maxsize=1)  # an engine reuses its processes
+def _backbone(name: str, dtype: str) -> Backbone:
+    return load_backbone(name, dtype=dtype)
 
 
 def run_local(config: StudyConfig, worker: Worker) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from semprune.errors import ConfigurationError
 from semprune.study.cell.worker import Worker
 from semprune.study.config.schema import StudyConfig
-from semprune.study.engines.job import open_groups, work_at
+from semprune.study.engines.local import open_groups, work_at
 
 
 def run_on_slurm(config: StudyConfig, worker: Worker) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -94,3 +97,37 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CorruptArtefactError(path, str(error), "Delete it and run the same command again.") from error
     return content
+
+
+@contextmanager
+def claim(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Try to be the only process that works at something.
+
+    The lock is the operating system's (on network file systems their own, as NFS 4 has it), not the file's existence:
+    the claim of a killed process is free at once, and no clock or heartbeat has to be believed.
+
+    Args:
+        path: Lock file; it stays behind, empty.
+        wait: Wait until the claim is free.
+
+    Yields:
+        Whether the claim is this process's, until the block ends.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, claim(Path(folder) / "cell.lock") as mine:
+        ...     with claim(Path(folder) / "cell.lock") as again:
+        ...         mine, again
+        (True, False)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -1,4 +1,4 @@
-"""The Triton kernel of :func:`~semprune.attribution.fit.site_pass.site_pass`, for torch's CUDA builds.
+"""The Triton kernel of :func:`~semprune.attribution.standardisation.site_pass.site_pass`, for torch's CUDA builds.
 
 ``TRITON_INTERPRET=1`` runs it on a CPU, for tests.
 """

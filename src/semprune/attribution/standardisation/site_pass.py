@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from semprune.attribution.fit import site_kernel
+from semprune.attribution.standardisation import site_kernel
 
 CLIP = 6.0
 PIECE = 2**18  # numbers whose squares stay in a core's cache
@@ -114,3 +115,31 @@ def sum_of_squares(values: Float[Tensor, "n *rest"]) -> Float[Tensor, "*rest"]:
 def _rows(values: Tensor) -> int:
     """Rows of a piece; a whole tensor's temporaries would go through main memory, and be mapped anew each time."""
     return len(values) if values.is_cuda else max(1, PIECE // max(1, values[:1].numel()))
+
+
+class ReusedMemory:
+    """Gives the same memory for one temporary after the other, since a CPU's new memory is mapped page by page.
+
+    A GPU's is torch's own to reuse.
+
+    Example:
+        >>> memory = ReusedMemory()
+        >>> first, second = memory.take((3, 4), torch.float32), memory.take((2, 5), torch.bfloat16)
+        >>> second.shape, first.data_ptr() == second.data_ptr()
+        (torch.Size([2, 5]), True)
+    """
+
+    def __init__(self) -> None:
+        """Start without memory."""
+        self._bytes = torch.empty(0, dtype=torch.uint8)
+
+    def take(
+        self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | None = None
+    ) -> Float[Tensor, "..."]:
+        """A tensor with whatever was left there; the one taken before must not be needed any more."""
+        if device is not None and device.type != "cpu":
+            return torch.empty(shape, dtype=dtype, device=device)
+        needed = math.prod(shape) * dtype.itemsize
+        if len(self._bytes) < needed:
+            self._bytes = torch.empty(needed, dtype=torch.uint8)
+        return self._bytes[:needed].view(dtype).view(shape)

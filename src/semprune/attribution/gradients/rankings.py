@@ -1,4 +1,4 @@
-"""Integrated gradients at neurons: what they pass on while the input moves from a baseline to the text."""
+"""Rankings of neurons by gradients on labelled items: what the association is held against (equations.md S7)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,51 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.gradients.activation_gradients import Pair, activation_gradients
 from semprune.attribution.gradients.objectives import right_choice_objectives
+from semprune.attribution.gradients.site_gradients import Pair, activation_gradients
 from semprune.backbones import Backbone
 from semprune.types import Item
+
+
+def gradient_rankings(
+    lm: Backbone, association: Association, items: Sequence[Item], *, token_budget: int = 1024
+) -> dict[str, Float[Tensor, " neurons"]]:
+    r"""Two rankings from one backward pass over items that are *not* those of the check.
+
+    .. math:: r_j = \Big|\frac{1}{n}\sum_i \sum_{t>0} g_{itj}\,h_{itj}\Big|, \qquad
+              r^{mean}_j = \Big|\frac{1}{n}\sum_i \sum_{t>0} g_{itj}\,(h_{itj} - \bar h_j)\Big|
+
+    with `g` the gradient of the log-odds of the item's right choice. The first is gradient × activation (Shrikumar et
+    al. 2016), the second the first-order estimate of mean-ablation itself (attribution patching, Nanda 2023). The
+    first position, where the attention sink is, does not count, as in the association (equations.md S1).
+
+    Args:
+        lm: The dense backbone.
+        association: Names the sites, and their neurons' means.
+        items: Labelled items with two or more choices.
+        token_budget: Padded tokens of a batch; all sites' activations and gradients are in memory at once.
+
+    Returns:
+        ``gradient_activation`` and ``mean_ablation_gradient``, fp32 on the CPU, larger is more important.
+
+    Raises:
+        ConfigurationError: There is no item.
+        BackboneMismatchError: The association is another backbone's.
+        NonFiniteError: The model gives NaN or infinite log-odds.
+    """
+    association.require(lm.fingerprint)
+    product, gradients = (torch.zeros(len(association.rms), dtype=torch.float64) for _ in range(2))
+    for objective in right_choice_objectives(lm, items, token_budget):
+        pairs = activation_gradients(lm, association.sites, objective)
+        each = [(g[:, 1:].float(), h[:, 1:].float()) for h, g in (pairs[site.name] for site in association.sites)]
+        product += torch.cat([(g * h).sum((0, 1)).double().cpu() for g, h in each])
+        gradients += torch.cat([g.sum((0, 1)).double().cpu() for g, _ in each])
+    patched = product - gradients * association.mean.double()
+    return {
+        "gradient_activation": (product / len(items)).abs().float(),
+        "mean_ablation_gradient": (patched / len(items)).abs().float(),
+    }
+
 
 STEPS = 8
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.fit.curves import PrecisionRecall
+from semprune.attribution.fit.average_precision import PrecisionRecall
 
 PROJECTED = 4096  # neurons in the projector: what a browser turns smoothly
 

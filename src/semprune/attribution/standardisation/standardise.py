@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from semprune.attribution.fit.reused_memory import ReusedMemory
-from semprune.attribution.fit.site_pass import SitePass, site_pass, standardise
+from semprune.attribution.standardisation.site_pass import ReusedMemory, SitePass, site_pass, standardise
 from semprune.errors import NonFiniteError
 from semprune.io.ranks import max_over_ranks, sum_over_ranks
 from semprune.types import NeuronSite

@@ -11,7 +11,7 @@ import pytest
 from tests.docs.command_lines import commands_of, parse
 from tests.docs.pages import ROOT
 
-from semprune.cli import COMMANDS, PARSERS, main
+from semprune.cli.__main__ import COMMANDS, PARSERS, main
 
 # Lightning 2.6 calls what jsonargparse 4.53 deprecates
 pytestmark = pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")

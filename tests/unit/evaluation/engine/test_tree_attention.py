@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
+from tests.unit.backbones import tiny
 
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.evaluation.engine.packing import pack, score_packed
 from semprune.evaluation.engine.prefix_tree import grow_trees
 from semprune.evaluation.engine.tree_attention import ARCHITECTURES, reads_trees
-
-_SPEC = importlib.util.spec_from_file_location("tiny_families", Path(__file__).parents[1] / "backbones" / "tiny.py")
-tiny = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(tiny)
 
 # Twelve tokens of context, longer than every window of the tiny models (3); branches inside of choices too.
 CONTEXT = (5, 9, 33, 2, 7, 8, 11, 3, 4, 6, 12, 31)

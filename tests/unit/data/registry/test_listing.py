@@ -7,7 +7,7 @@ from pathlib import Path
 from semprune.data.registry import dataset_names, dataset_spec
 from semprune.data.registry.listing import dataset_page
 
-PAGE = Path(__file__).parents[3] / "docs" / "datasets.md"
+PAGE = Path(__file__).parents[4] / "docs" / "datasets.md"
 
 
 def test_the_committed_page_is_current() -> None:

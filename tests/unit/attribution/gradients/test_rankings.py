@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.unit.attribution.test_causal_check import items_of
+from tests.unit.attribution.ablation.test_causal import items_of
 from tests.unit.attribution.worlds import CONCEPTS, association_of, tiny_lm
 
 from semprune.attribution.gradients.rankings import conductance_ranking, scaled_embeddings

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.report.study_run import build_study
-from tests.unit.report.test_report_page import Document, rows_after, words
+from tests.unit.report.test_page import Document, rows_after, words
 
 from semprune.analysis import calibration_ranking, read_drops
 from semprune.analysis.calibration import calibrated_only

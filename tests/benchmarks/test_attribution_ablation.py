@@ -3,7 +3,7 @@
 import pytest
 import torch
 from benchmarks.attribution.ablation import MATCHED, held, measure_held, measure_now, neuron_sets
-from tests.unit.attribution.test_causal_check import items_of, text_of
+from tests.unit.attribution.ablation.test_causal import items_of, text_of
 from tests.unit.attribution.worlds import association_of, tiny_lm
 
 

@@ -21,7 +21,7 @@ WITH_PACKAGE = [name for name in dataset_names() if dataset_spec(name).offline i
 
 
 def test_every_data_set_has_fixture_rows_and_no_fixture_is_left_over() -> None:
-    fixtures = sorted(path.stem for path in (Path(__file__).parent / "fixtures").glob("*.yaml"))
+    fixtures = sorted(path.stem for path in (Path(__file__).parents[1] / "fixtures").glob("*.yaml"))
     assert fixtures == dataset_names()
 
 

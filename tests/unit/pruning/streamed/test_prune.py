@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.unit.backbones import tiny
-from tests.unit.pruning.streamed_runs import IDS, contents, plan_of, prune_into, saved
+from tests.unit.pruning.streamed.streamed_runs import IDS, contents, plan_of, prune_into, saved
 from transformers import AutoModelForCausalLM
 
 from semprune.errors import (
@@ -119,7 +119,7 @@ def test_one_block_is_in_memory_at_a_time(folder, tmp_path):
 def test_killed_twice_at_any_rename_it_ends_with_the_same_bytes(tmp_path):
     folder = saved(tmp_path / "model")
     outs = tmp_path / "outs"
-    command = [sys.executable, "-m", "tests.unit.pruning.streamed_runs", str(folder), str(outs)]
+    command = [sys.executable, "-m", "tests.unit.pruning.streamed.streamed_runs", str(folder), str(outs)]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     whole = contents(outs / "whole")
     runs = sorted(path.name for path in outs.iterdir())

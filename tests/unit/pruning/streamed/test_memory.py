@@ -1,7 +1,7 @@
 """The memory that is announced: counted by hand on a tiny model, and the limit."""
 
 import pytest
-from tests.unit.pruning.streamed_runs import plan_of, saved
+from tests.unit.pruning.streamed.streamed_runs import plan_of, saved
 
 from semprune.errors import MemoryLimitError
 from semprune.pruning.streamed.memory import SLACK, SWEPT_BYTES, WORKING_BYTES, MemoryEstimate, estimate_memory

@@ -6,7 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tests.models import llama
+from transformers import PreTrainedTokenizerFast
 
 from semprune.data.batches.batching import (
     EncodedDocument,
@@ -53,9 +54,7 @@ def test_choices_share_rows_where_a_causal_model_allows_it(plain_tokenizer: PreT
 
 
 def test_shared_rows_give_the_logits_of_rows_of_their_own(plain_tokenizer: PreTrainedTokenizerFast) -> None:
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(plain_tokenizer), **sizes)).eval().double()
+    model = llama(vocab_size=len(plain_tokenizer), num_hidden_layers=1, max_position_embeddings=64).double()
     batch = scoring_batch([encode_item(plain_tokenizer, item, 50) for item in ITEMS], padding=0)
     with torch.inference_mode():
         shared = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits

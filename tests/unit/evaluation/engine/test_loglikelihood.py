@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from transformers import PreTrainedTokenizerFast
+from tests.models import letter_tokenizer
 
 from semprune.errors import ConfigurationError, PromptTooLongError
 from semprune.evaluation.engine.causal_lm import context_length
@@ -19,10 +16,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz ."
 @pytest.fixture(scope="module")
 def tokenizer():
     """One token per character: token ids can be read off the text."""
-    vocabulary = {"<s>": 0, "</s>": 1} | {letter: index + 2 for index, letter in enumerate(LETTERS)}
-    model = Tokenizer(WordLevel(vocabulary, unk_token="</s>"))
-    model.pre_tokenizer = Split("", "isolated")
-    return PreTrainedTokenizerFast(tokenizer_object=model, bos_token="<s>", eos_token="</s>")
+    return letter_tokenizer(LETTERS, ("<s>", "</s>"), bos_token="<s>", eos_token="</s>")
 
 
 def tokens(text):

@@ -4,15 +4,8 @@ import copy
 
 import pytest
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    BloomConfig,
-    BloomForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    Phi3Config,
-    Phi3ForCausalLM,
-)
+from tests import models
+from transformers import AutoModelForCausalLM
 
 from semprune.backbones.family import Family, FamilyMatrix
 from semprune.errors import NeuronRemovalError, NonFiniteError, SettingError, SparsityRangeError
@@ -45,13 +38,9 @@ WIDTHLESS = Family(
 @pytest.fixture
 def phi3(monkeypatch):
     monkeypatch.setattr("semprune.backbones.layout.find_family", lambda name: FUSED)
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    own = {"initializer_range": 0.02, "original_max_position_embeddings": 32}
     special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    config = Phi3Config(vocab_size=40, max_position_embeddings=32, original_max_position_embeddings=32, **size)
-    for name, value in special.items():
-        setattr(config, name, value)
-    return Phi3ForCausalLM(config).eval()
+    return models.random_model("Phi3ForCausalLM", **models.LLAMA | own | special)
 
 
 def logits(model, input_ids):
@@ -159,9 +148,7 @@ def test_the_smaller_model_saves_loads_and_generates(request, input_ids, family,
 
 
 def test_a_width_that_is_a_default_is_stated_from_then_on(input_ids):
-    torch.manual_seed(0)
-    config = GPT2Config(vocab_size=40, n_embd=8, n_layer=1, n_head=2, n_positions=32)
-    model = GPT2LMHeadModel(config).eval()
+    model = models.gpt2(n_embd=8, n_inner=None, n_layer=1, initializer_range=0.02)
     assert model.config.n_inner is None
     remove_neurons(model, input_ids, sparsity=0.25)
 
@@ -186,8 +173,7 @@ def test_padding_never_counts(make_llama, input_ids):
 
 def test_a_configuration_without_a_width_is_refused(monkeypatch, input_ids):
     monkeypatch.setattr("semprune.backbones.layout.find_family", lambda name: WIDTHLESS)
-    torch.manual_seed(0)
-    model = BloomForCausalLM(BloomConfig(vocab_size=40, hidden_size=16, n_layer=1, n_head=2))
+    model = models.random_model("BloomForCausalLM", vocab_size=40, hidden_size=16, n_layer=1, n_head=2)
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(NeuronRemovalError, match="neurons of BloomForCausalLM cannot be removed: its configuration"):
         remove_neurons(model, input_ids, sparsity=0.5)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import MixtralConfig, MixtralForCausalLM
+from tests import models
 
 from semprune.backbones import family_of, prunable_matrices
 from semprune.errors import CaptureError, SettingError, UnroutedExpertError
@@ -21,10 +21,8 @@ WEIGHTS = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5], [0.8, 0.2]])
 
 
 def mixtral(width=2, **changes):
-    torch.manual_seed(0)
     size = {"hidden_size": width, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 1}
-    experts = {"num_local_experts": 4, "num_experts_per_tok": 2, "num_key_value_heads": 1, "initializer_range": 0.5}
-    model = MixtralForCausalLM(MixtralConfig(vocab_size=40, **{**size, **experts, **changes})).eval()
+    model = models.mixtral(**{**size, "initializer_range": 0.5, **changes})
     model.set_experts_implementation("eager")  # others want rows of 16 bytes
     return model
 

@@ -6,17 +6,10 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from transformers import MixtralConfig, MixtralForCausalLM
+from tests.models import mixtral
 
 from semprune.errors import UnroutedExpertError
 from semprune.pruning import prune_model
-
-
-def model():
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
-    experts = {"num_local_experts": 4, "num_experts_per_tok": 2, "num_key_value_heads": 1, "initializer_range": 0.3}
-    return MixtralForCausalLM(MixtralConfig(vocab_size=40, **size, **experts)).eval()
 
 
 def calibration(sequences, length=10):
@@ -32,7 +25,7 @@ CASES = {
 
 
 def pruned_hash(input_ids, **settings):
-    return prune_model(model(), input_ids, method="wanda", sparsity=0.5, distributed=True, **settings).mask_hash
+    return prune_model(mixtral(), input_ids, method="wanda", sparsity=0.5, distributed=True, **settings).mask_hash
 
 
 def work(rank, folder):
@@ -70,4 +63,4 @@ def test_an_expert_without_a_token_on_any_rank_is_an_error_on_both(by_rank):
 def test_the_few_tokens_do_leave_an_expert_to_one_rank():
     second = CASES["few tokens: not every rank has some for every expert"]["input_ids"][4:]
     with pytest.raises(UnroutedExpertError):
-        prune_model(model(), second, method="wanda", sparsity=0.5)
+        prune_model(mixtral(), second, method="wanda", sparsity=0.5)

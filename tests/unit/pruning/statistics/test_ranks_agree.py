@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from transformers import LlamaConfig, LlamaForCausalLM
+from tests.models import llama
 
 from semprune.errors import CaptureError, MaskMismatchError, NonFiniteError
 from semprune.pruning import dense_statistics, prune_from, prune_model, remove_neurons
@@ -21,9 +21,7 @@ VOCABULARY = 40
 
 
 def model():
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=VOCABULARY, max_position_embeddings=32, **size)).eval()
+    return llama(initializer_range=0.02)
 
 
 def calibration(sequences):

@@ -16,11 +16,6 @@ from semprune.errors import (
 )
 from semprune.types import Document, DocumentBatch, ScoringBatch
 
-# Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-]
 SETS = ["movie_reviews", "bbc_news"]
 
 

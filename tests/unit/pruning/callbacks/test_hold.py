@@ -14,11 +14,6 @@ from semprune.pruning.masks.held import HeldWeights, masks_of_zeros
 from semprune.pruning.weights.linear import stored_weight
 from semprune.types import Fingerprint
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),  # Lightning's own tree utilities
-]
-
 IDS = torch.randint(3, 40, (16, 10), generator=torch.Generator().manual_seed(5))
 
 

@@ -28,16 +28,6 @@ from semprune.pruning.calibration import hash_calibration
 from semprune.pruning.callbacks import methods as callback_module
 from semprune.pruning.callbacks.methods import CALLBACKS, RIA, Magnitude, PruningCallback, SparseGPT, Wanda
 
-pytestmark = [
-    # advice that has no place in a run of two batches
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:The number of training batches:UserWarning"),
-    # Lightning 2.6 reads a name that torch 2.13 deprecates
-    pytest.mark.filterwarnings(r"ignore:.isinstance\(treespec, LeafSpec\). is deprecated:FutureWarning"),
-    # a checkpoint with masks of other settings: what one test is about
-    pytest.mark.filterwarnings("ignore:Be aware that when using .ckpt_path.:UserWarning"),
-]
-
 
 class Watcher(pl.LightningModule):
     """Looks at the frozen model's weights in every step; trains one number so that fit has something to do."""

@@ -13,15 +13,6 @@ from tests.unit.report.conftest import CONCEPTS, build_run
 from semprune.concepts import load_concepts
 from semprune.data import calibration_spec, dataset_spec
 
-pytestmark = [
-    # Lightning 2.6 calls what jsonargparse 4.53 deprecates
-    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-    # two sentences are no training run: Lightning advises workers and longer epochs; its own tree utilities warn
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*logging interval"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`"),
-]
 COMMANDS = [ROOT / "README.md", *OWN, ROOT / "docs" / "pruning.md", ROOT / "docs" / "evaluation.md"]
 
 

@@ -18,14 +18,6 @@ from semprune.attribution.fit.learner import forward_sites
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, SettingError
 from semprune.pruning.callbacks.methods import Magnitude, SparseGPT, Wanda
 
-# Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers;
-# Lightning remarks that a module without training-mode parts is in evaluation mode.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-]
-
 
 @pytest.fixture(scope="module")
 def lm():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tests.models import llama
 
 from semprune import load_backbone
 from semprune.backbones import describe
@@ -51,10 +51,9 @@ def smollm():
 @pytest.fixture(scope="module")
 def tiny(smollm):
     """A random model with SmolLM2's tokenizer."""
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = LlamaConfig(vocab_size=len(smollm.tokenizer), max_position_embeddings=2048, initializer_range=0.1, **sizes)
-    return describe(LlamaForCausalLM(config), smollm.tokenizer, "tiny")
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "max_position_embeddings": 2048}
+    model = llama(vocab_size=len(smollm.tokenizer), initializer_range=0.1, **sizes)
+    return describe(model, smollm.tokenizer, "tiny")
 
 
 def harness(lm, kind="HFLM") -> Any:

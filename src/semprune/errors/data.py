@@ -54,6 +54,25 @@ class EmptyCalibrationError(SempruneError):
         )
 
 
+class UnboundDataError(SempruneError):
+    """A data module that does not know which model it serves.
+
+    Example:
+        >>> raise UnboundDataError("DocumentDataModule")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.UnboundDataError: DocumentDataModule does not know its model: call `datamodule.bind(lm)` \
+before setup(), or use it with a Trainer and a module that holds its backbone as `lm` or `backbone`.
+    """
+
+    def __init__(self, datamodule: str) -> None:
+        """Name the data module's class."""
+        super().__init__(
+            f"{datamodule} does not know its model: call `datamodule.bind(lm)` before setup(), "
+            "or use it with a Trainer and a module that holds its backbone as `lm` or `backbone`."
+        )
+
+
 class PromptTooLongError(SempruneError):
     """A prompt that does not fit the model's context."""
 

@@ -1,6 +1,6 @@
 """Scores of language models: log-likelihoods, perplexity, metrics with intervals, and paired tests."""
 
-from semprune.evaluation.engine.causal_lm import CausalLM, context_length, evaluating
+from semprune.evaluation.engine.causal_lm import CausalLM, evaluating
 from semprune.evaluation.engine.engine import Engine, Throughput
 from semprune.evaluation.engine.logits import logits_at
 from semprune.evaluation.engine.loglikelihood import loglikelihood, score_batch
@@ -45,7 +45,6 @@ __all__ = [
     "bootstrap_p",
     "compare",
     "compare_scores",
-    "context_length",
     "evaluate",
     "evaluating",
     "flips",

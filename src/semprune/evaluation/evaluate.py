@@ -15,7 +15,7 @@ from semprune.assets import cache_folder
 from semprune.data.batches.encoding import Truncate
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
-from semprune.evaluation.engine.causal_lm import Subject, subject_of
+from semprune.data.subject import Subject, subject_of
 from semprune.evaluation.engine.engine import Throughput, TokenBudget
 from semprune.evaluation.predictions.predictions import prediction_table
 from semprune.evaluation.predictions.score_cache import ScoreCache
@@ -98,7 +98,7 @@ def predict_items(
     """Score items, with a progress bar where someone looks; throughput goes to the log.
 
     Args:
-        lm: The backbone, or what :func:`semprune.evaluation.engine.causal_lm.subject_of` gives.
+        lm: The backbone, or what :func:`semprune.data.subject.subject_of` gives.
         items: Items of any data sets.
         token_budget: See :func:`evaluate`.
         truncate: See :func:`evaluate`.

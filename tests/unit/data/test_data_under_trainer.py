@@ -9,11 +9,10 @@ from typing import Any
 import lightning
 import pytest
 import torch
+from tests.unit.data.conftest import speaking
 
 from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
-from semprune.errors import (
-    ConfigurationError,
-)
+from semprune.errors import UnboundDataError
 from semprune.types import Document, DocumentBatch, ScoringBatch
 
 # Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers.
@@ -72,7 +71,7 @@ def test_evaluation_under_a_trainer(offline: Path, documents: list[Document], bo
     assert {item for batch in scored for item in batch.items} == set(module.items)
     assert module.documents is not None
     fitted = DocumentDataModule(SETS)
-    fitted.tokenizer = bos_tokenizer
+    fitted.bind(speaking(bos_tokenizer))
     fitted.setup()
     assert module.documents.val_documents == fitted.val_documents
     assert module.context_length == 200
@@ -102,8 +101,8 @@ def test_plain_text_can_be_fitted_on(offline: Path, plain_tokenizer: Any) -> Non
     assert [batch.input_ids.shape for _, _, batch in recorder.seen] == [(2, 8), (2, 8)]
 
 
-def test_without_a_tokenizer_the_remedy_is_named(offline: Path) -> None:
-    with pytest.raises(ConfigurationError, match="CalibrationDataModule has no tokenizer: set `datamodule"):
+def test_without_a_model_the_remedy_is_named(offline: Path) -> None:
+    with pytest.raises(UnboundDataError, match=r"CalibrationDataModule does not .* call `datamodule\.bind\(lm\)`"):
         CalibrationDataModule().setup()
-    with pytest.raises(ConfigurationError, match="EvaluationDataModule has no tokenizer"):
+    with pytest.raises(UnboundDataError, match="EvaluationDataModule"):
         trainer().test(Recorder(), EvaluationDataModule(["sst2"]), verbose=False)

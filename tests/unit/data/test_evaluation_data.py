@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
+from tests.unit.data.conftest import speaking
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import EvaluationDataModule
@@ -25,7 +26,7 @@ SETS = ["movie_reviews", "bbc_news"]
 
 def test_moved_batches_keep_their_items(offline: Path, plain_tokenizer: Any) -> None:
     module = EvaluationDataModule(["sst2"], calibration=None)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     module.setup()
     (loader,) = module.test_dataloader()
     (batch,) = loader
@@ -43,7 +44,7 @@ def test_the_limit_and_the_hash_name_the_items(offline: Path, plain_tokenizer: A
     hashes = []
     for limit in (None, 1):
         module = EvaluationDataModule(["sst2", "mrpc"], limit=limit, calibration=None)
-        module.tokenizer = plain_tokenizer
+        module.bind(speaking(plain_tokenizer))
         module.setup()
         hashes.append(module.data_hash)
         assert [item.dataset for item in module.items] == ["sst2", "sst2", "mrpc", "mrpc"][:: 1 if limit is None else 2]
@@ -52,7 +53,7 @@ def test_the_limit_and_the_hash_name_the_items(offline: Path, plain_tokenizer: A
 
 def test_all_prompts_ask_about_the_same_examples(offline: Path, plain_tokenizer: Any) -> None:
     module = EvaluationDataModule(["sst2", "piqa"], limit=1, prompt="all", calibration=None)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     module.setup()
     asked = [(item.dataset, item.prompt) for item in module.items]
     assert asked == [("sst2", "harness"), ("sst2", "review"), ("sst2", "good_or_bad"), ("piqa", "harness")]
@@ -61,8 +62,9 @@ def test_all_prompts_ask_about_the_same_examples(offline: Path, plain_tokenizer:
 
 def test_shots_and_chat_reach_the_items(offline: Path, plain_tokenizer: Any) -> None:
     module = EvaluationDataModule(["mmlu"], shots=1, chat=True, calibration=None)
-    module.tokenizer = copy.deepcopy(plain_tokenizer)
-    module.tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
+    speaker = copy.deepcopy(plain_tokenizer)
+    module.bind(speaking(speaker))
+    speaker.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
     module.setup()
     (item,) = module.items
     assert item.prompt == "harness+1shots+chat"
@@ -73,7 +75,7 @@ def test_shots_and_chat_reach_the_items(offline: Path, plain_tokenizer: Any) -> 
 def test_a_prompt_longer_than_the_context(offline: Path, plain_tokenizer: PreTrainedTokenizerFast) -> None:
     for truncate in ("error", "left"):
         module = EvaluationDataModule(["commonsense_qa"], truncate=truncate, calibration=None)
-        module.tokenizer, module.context_length = plain_tokenizer, 20
+        module.bind(speaking(plain_tokenizer, 20))
         module.setup()
         if truncate == "error":
             with pytest.raises(PromptTooLongError, match="data set 'commonsense_qa', item '1afa'"):

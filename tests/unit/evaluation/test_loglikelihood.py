@@ -9,8 +9,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
+from semprune.data.subject import context_length
 from semprune.errors import ConfigurationError, PromptTooLongError
-from semprune.evaluation.engine.causal_lm import context_length
 from semprune.evaluation.engine.loglikelihood import loglikelihood
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz ."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from jaxtyping import Int
 from torch import Tensor
@@ -113,6 +113,13 @@ class EvaluationDataModule(TokenizedDataModule):
                 documents, document_limit, document_length, document_batch_size, validation_share, seed, source
             )
 
+    def bind(self, model: Any, tokenizer: Any = None) -> Self:
+        """Serve a model, calibration and documents included: see :meth:`TokenizedDataModule.bind`."""
+        for module in (self.calibration, self.documents):
+            if module is not None:
+                module.bind(model, tokenizer)
+        return super().bind(model, tokenizer)
+
     def prepare_data(self) -> None:
         """Fetch all packages, once per machine."""
         for spec in self.specs:
@@ -130,7 +137,6 @@ class EvaluationDataModule(TokenizedDataModule):
             check_chat_template(tokenizer)
         for module in (self.calibration, self.documents):
             if module is not None:
-                module.tokenizer, module.context_length = tokenizer, self.context_length
                 module.setup(stage)
         self.items = tuple(self._read(tokenizer))
         self.data_hash = hash_items(self.items)
@@ -157,9 +163,9 @@ class EvaluationDataModule(TokenizedDataModule):
 
     def item_dataloader(self) -> DataLoader[ScoringBatch]:
         """Items in batches of similar lengths, longest first."""
-        tokenizer, longest = self.take_tokenizer(), self.take_context_length()
+        tokenizer = self.take_tokenizer()
         padding = padding_token(tokenizer)
-        encoded = [encode_item(tokenizer, item, longest, truncate=self.truncate) for item in self.items]
+        encoded = [encode_item(tokenizer, item, self.context_length, truncate=self.truncate) for item in self.items]
         plan = within_budget(
             [len(item.rows) for item in encoded], [item.longest for item in encoded], self.token_budget
         )

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semprune.data.batches.encoding import EncodedRequest, check_tokenizer, encode_request, padding_token
+from semprune.data.subject import context_length
 from semprune.errors import NonFiniteError
-from semprune.evaluation.engine.causal_lm import CausalLM, context_length
+from semprune.evaluation.engine.causal_lm import CausalLM
 from semprune.evaluation.engine.engine import Engine, TokenBudget
 from semprune.types import ScoringBatch
 
@@ -85,7 +86,7 @@ def loglikelihood(
         tokenizer: Its tokenizer.
         requests: (context, continuation) pairs; the continuation with its leading space.
         max_length: Tokens that the model can read; None asks
-            :func:`semprune.evaluation.engine.causal_lm.context_length`.
+            :func:`semprune.data.subject.context_length`.
         token_budget: Most tokens of one forward; ``auto`` is halved whenever memory runs out.
 
     Returns:

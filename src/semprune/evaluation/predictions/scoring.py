@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from semprune.data.batches.batching import EncodedItem, encode_item
 from semprune.data.batches.encoding import EncodedRequest, Truncate, check_tokenizer, padding_token
+from semprune.data.subject import Subject
 from semprune.errors import NonFiniteError
-from semprune.evaluation.engine.causal_lm import Subject
 from semprune.evaluation.engine.engine import Engine, Throughput, TokenBudget
 from semprune.evaluation.engine.packing import Scored
 from semprune.evaluation.predictions.predictions import Prediction, predict

@@ -48,8 +48,7 @@ class StudyData:
         """The fitting data sets' documents."""
         fit = self.config.fit
         data = DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size)
-        data.tokenizer, data.context_length = self.lm.tokenizer, self.lm.max_length
-        data.setup()
+        data.bind(self.lm).setup()
         return data
 
     @cached_property
@@ -77,8 +76,7 @@ class StudyData:
     def calibration(self, draw: Draw) -> CalibrationDataModule:
         """Calibration sequences; ask for those that the model writes itself while it is dense."""
         if draw not in self._calibrations:
-            module = CalibrationDataModule(*draw)
-            module.tokenizer, module.context_length = self.lm.tokenizer, self.lm.max_length
+            module = CalibrationDataModule(*draw).bind(self.lm)
             module.writer = lambda sequences, length, seed: own_text(self.lm, sequences, length, seed)
             self._calibrations[draw] = module
         return self._calibrations[draw]

@@ -6,19 +6,23 @@ import argparse
 import difflib
 import inspect
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import jsonargparse
 from lightning.pytorch.cli import LightningArgumentParser
 
-from semprune.errors import ConfigurationError
+from semprune.data.settings import RENAMED
+from semprune.errors import ConfigurationError, RenamedSettingError
 
 _CLASS = re.compile(r"Expected a dot import path string: (\S+)")
 _OPTION = re.compile(r"given class_path '[\w.]*?(\w+)':\s+(?:Option|Key) '([\w.]+)' is not (?:accepted|expected)")
 _ARGUMENTS = re.compile(r"unrecognized arguments: (--\S+)|(?:Option|Key) '([\w.]+)' is not (?:accepted|expected)")
 _EXPLAINED = re.compile(r"(?:unknown (?:option|class) '|\w+ has no option ').*?(?= `semprune)")  # by a parser inside
 _KEY = re.compile(r'Parser key "([\w.]+)":\s+')
+_RENAMED = re.compile(rf"[Oo]ption '({'|'.join(RENAMED)})'")
+_PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 EXAMPLES = "examples:"
 Config = TypeVar("Config")
 
@@ -91,7 +95,10 @@ class OneLineErrors:
 
         Raises:
             ConfigurationError: Always.
+            RenamedSettingError: If it is an option's name of before.
         """
+        if found := _RENAMED.search(message):
+            raise RenamedSettingError("EvaluationDataModule", found[1], RENAMED[found[1]]) from ex
         parser: Any = getattr(ex, "subcommand_parser", None) or self
         options = [option for action in parser._actions for option in action.option_strings]
         command = parser.prog.replace(" [options]", "")
@@ -106,6 +113,33 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
 
 class LightningParser(OneLineErrors, LightningArgumentParser):
     """Parser of ``fit`` and ``test``."""
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
+        """Parse a command line, with the names of calibration and documents spelt out."""
+        return super().parse_args(spell_out(sys.argv[1:] if args is None else args), *more, **settings)
+
+
+def spell_out(arguments: Sequence[str]) -> list[str]:
+    """Write in full which setting the name of a calibration set or the documents' data sets is.
+
+    The others then stay as the configuration has them; a part that is null or a mapping is replaced as a whole.
+
+    Args:
+        arguments: A command line.
+
+    Example:
+        >>> spell_out(["--data.calibration", "wiki", "--data.documents=[cb]", "--data.calibration", "null"])
+        ['--data.calibration.name', 'wiki', '--data.documents.datasets=[cb]', '--data.calibration', 'null']
+    """
+    named = {"calibration": "name", "documents": "datasets"}
+    spelt = []
+    for given, following in zip(arguments, [*arguments[1:], "null"], strict=True):
+        if part := _PART.fullmatch(given):
+            value = following if part[4] is None else part[4]
+            if value != "null" and not value.startswith("{"):
+                given = f"{part[1]}.{named[part[2]]}{part[3]}"
+        spelt.append(given)
+    return spelt
 
 
 def help_settings(description: str, usage: str, examples: Iterable[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.unit.data.conftest import speaking
 
-from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
+from semprune.data import CalibrationDataModule, CalibrationSettings, DocumentDataModule, EvaluationDataModule
 from semprune.errors import UnboundDataError
 from semprune.types import Document, DocumentBatch, ScoringBatch
 
@@ -59,7 +59,10 @@ def trainer(**settings: Any) -> lightning.Trainer:
 
 def test_evaluation_under_a_trainer(offline: Path, documents: list[Document], bos_tokenizer: Any) -> None:
     module = EvaluationDataModule(
-        ["sst2", "piqa", "arc_easy"], documents=SETS, calibration_sequences=2, calibration_length=8, token_budget=120
+        ["sst2", "piqa", "arc_easy"],
+        token_budget=120,
+        calibration=CalibrationSettings(sequences=2, length=8),
+        documents=SETS,
     )
     recorder = Recorder(bos_tokenizer)
     trainer().test(recorder, module, verbose=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from jsonargparse import ArgumentError, ArgumentParser
 from tests.unit.data.conftest import speaking
 from transformers import PreTrainedTokenizerFast
 
-from semprune.data import EvaluationDataModule
+from semprune.data import CalibrationSettings, DocumentSettings, EvaluationDataModule
+from semprune.data.settings import RENAMED
 from semprune.errors import (
     CalibrationMissingError,
     PromptTooLongError,
+    RenamedSettingError,
     SettingError,
     UnknownCalibrationError,
     UnknownDatasetError,
@@ -100,9 +103,13 @@ def test_a_prompt_longer_than_the_context(offline: Path, plain_tokenizer: PreTra
         ({"datasets": ["sst2"], "seed": -1}, SettingError, "seed must be at least 0, got -1"),
         ({"datasets": ["sst2"], "truncate": "right"}, SettingError, "truncate must be error or left, got 'right'"),
         ({"datasets": ["sst2"], "source": "web"}, SettingError, "source must be auto, hub or offline, got 'web'"),
-        ({"datasets": ["sst2"], "calibration_sequences": 0}, SettingError, "calibration sequences must be at least 1"),
         (
-            {"datasets": ["sst2"], "documents": SETS, "validation_share": 1.0},
+            {"datasets": ["sst2"], "calibration": CalibrationSettings("c4", sequences=0)},
+            SettingError,
+            "calibration sequences must be at least 1",
+        ),
+        (
+            {"datasets": ["sst2"], "documents": DocumentSettings(SETS, validation_share=1.0)},
             SettingError,
             r"validation_share must be in \[0, 1\), got 1.0",
         ),
@@ -113,6 +120,23 @@ def test_settings_are_checked_before_anything_is_read(
 ) -> None:
     with pytest.raises(error, match=message):
         EvaluationDataModule(**settings)
+
+
+def test_settings_by_the_names_that_they_had_before_say_the_new_ones() -> None:
+    for old, new in RENAMED.items():
+        with pytest.raises(RenamedSettingError, match=rf"no option '{old}' any more: .*--data\.{re.escape(new)}`"):
+            EvaluationDataModule(["sst2"], **{old: 1})
+
+
+def test_a_name_alone_stands_for_the_default_settings() -> None:
+    named = EvaluationDataModule(["sst2"], calibration="wiki", documents=SETS)
+    full = EvaluationDataModule(
+        ["sst2"], seed=0, calibration=CalibrationSettings("wiki"), documents=DocumentSettings(SETS)
+    )
+    for one, other in ((named.calibration, full.calibration), (named.documents, full.documents)):
+        assert {key: value for key, value in vars(one).items() if not key.startswith("_")} == {
+            key: value for key, value in vars(other).items() if not key.startswith("_")
+        }
 
 
 def test_settings_on_a_command_line() -> None:

@@ -12,8 +12,9 @@ import torch
 from tests.unit.data.conftest import speaking
 
 from semprune.data import CalibrationDataModule, CalibrationSettings, DocumentDataModule, EvaluationDataModule
+from semprune.data.batches.batching import ItemBatch
 from semprune.errors import UnboundDataError
-from semprune.types import Document, DocumentBatch, ScoringBatch
+from semprune.types import Document, DocumentBatch
 
 # Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers.
 pytestmark = [
@@ -68,10 +69,11 @@ def test_evaluation_under_a_trainer(offline: Path, documents: list[Document], bo
     trainer().test(recorder, module, verbose=False)
     scored = [batch for _, loader, batch in recorder.seen if loader == 0]
     held_out = [batch for _, loader, batch in recorder.seen if loader == 1]
-    assert all(isinstance(batch, ScoringBatch) for batch in scored)
+    assert all(isinstance(batch, ItemBatch) for batch in scored)
     assert all(isinstance(batch, DocumentBatch) for batch in held_out)
-    assert sorted(item.item_id for batch in scored for item in batch.items) == ["0", "0", "1", "1", "Q_1", "Q_2"]
-    assert {item for batch in scored for item in batch.items} == set(module.items)
+    items = [encoded.item for batch in scored for encoded in batch.items]
+    assert sorted(item.item_id for item in items) == ["0", "0", "1", "1", "Q_1", "Q_2"]
+    assert set(items) == set(module.items)
     assert module.documents is not None
     fitted = DocumentDataModule(SETS)
     fitted.bind(speaking(bos_tokenizer))

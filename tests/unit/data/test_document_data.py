@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -99,6 +100,15 @@ def test_a_document_without_tokens_is_refused(plain_tokenizer: Any, monkeypatch:
     module.setup()
     with pytest.raises(DatasetSchemaError, match="data set 'piqa': document 5 has no tokens"):
         module.train_dataloader()
+
+
+def test_documents_move_with_all_of_their_tensors(plain_tokenizer: Any, documents: list[Document]) -> None:
+    module = DocumentDataModule(SETS).bind(speaking(plain_tokenizer))
+    module.setup()
+    batch = next(iter(module.val_dataloader()))
+    moved = module.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert {getattr(moved, field.name).device.type for field in fields(batch)} == {"meta"}
+    assert batch.input_ids.device.type == "cpu"
 
 
 def test_the_trainers_own_sampler_is_refused_on_several_ranks(plain_tokenizer: Any, documents: list[Document]) -> None:

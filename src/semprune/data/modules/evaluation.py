@@ -9,8 +9,8 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from semprune.data.batches.batching import encode_item, scoring_batch
-from semprune.data.batches.encoding import Truncate, padding_token
+from semprune.data.batches.batching import ItemBatch, encode_item
+from semprune.data.batches.encoding import Truncate
 from semprune.data.batches.sampling import ShardedBatchSampler, within_budget
 from semprune.data.hashes import hash_items
 from semprune.data.load import load_items
@@ -30,7 +30,7 @@ from semprune.data.settings import (
     refuse_renamed,
 )
 from semprune.errors import CalibrationMissingError, SettingError
-from semprune.types import Item, ScoringBatch
+from semprune.types import Item
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -149,7 +149,7 @@ class EvaluationDataModule(TokenizedDataModule):
         return self.calibration.calibration_input_ids()
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
-        """Items first (:class:`ScoringBatch`), then the held-out documents (:class:`DocumentBatch`) if any.
+        """Items first (:class:`ItemBatch`), then the held-out documents (:class:`DocumentBatch`) if any.
 
         Raises:
             PromptTooLongError: If a prompt does not fit the model's context and ``truncate`` is ``error``.
@@ -157,10 +157,9 @@ class EvaluationDataModule(TokenizedDataModule):
         loaders: list[DataLoader[Any]] = [self.item_dataloader()]
         return loaders if self.documents is None else [*loaders, self.documents.val_dataloader()]
 
-    def item_dataloader(self) -> DataLoader[ScoringBatch]:
+    def item_dataloader(self) -> DataLoader[ItemBatch]:
         """Items in batches of similar lengths, longest first."""
         tokenizer = self.take_tokenizer()
-        padding = padding_token(tokenizer)
         encoded = [encode_item(tokenizer, item, self.context_length, truncate=self.truncate) for item in self.items]
         plan = within_budget(
             [len(item.rows) for item in encoded], [item.longest for item in encoded], self.token_budget
@@ -168,7 +167,7 @@ class EvaluationDataModule(TokenizedDataModule):
         return DataLoader(
             encoded,  # type: ignore[arg-type]  # any sequence serves
             batch_sampler=ShardedBatchSampler(plan),
-            collate_fn=lambda batch: scoring_batch(batch, padding),
+            collate_fn=lambda batch: ItemBatch(tuple(batch)),
         )
 
     def _read(self, tokenizer: PreTrainedTokenizerBase) -> list[Item]:

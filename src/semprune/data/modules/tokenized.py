@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import lightning
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
+from semprune.data.batches.batching import ItemBatch
 from semprune.data.batches.encoding import check_tokenizer
 from semprune.data.batches.sampling import ShardedBatchSampler
 from semprune.data.subject import subject_of
 from semprune.errors import ConfigurationError, SettingError, UnboundDataError
-from semprune.types import DocumentBatch, ScoringBatch
+from semprune.types import DocumentBatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -83,15 +83,13 @@ class TokenizedDataModule(lightning.LightningDataModule):
             raise SettingError(setting, tokens, f"at most {self.context_length}, the tokens that the model can read")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move the tensors of a batch; items are frozen and stay (Lightning's own way would write to them)."""
-        if not isinstance(batch, ScoringBatch | DocumentBatch):
+        """Move the tensors of documents; items have none and stay (Lightning's own way would write to them)."""
+        if isinstance(batch, ItemBatch):
+            return batch
+        if not isinstance(batch, DocumentBatch):
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
-        moved: dict[str, Any] = {}
-        for field in dataclasses.fields(batch):
-            value = getattr(batch, field.name)
-            if isinstance(value, Tensor):
-                moved[field.name] = value.to(device)
-        return dataclasses.replace(batch, **moved)
+        tensors = {field.name: getattr(batch, field.name).to(device) for field in dataclasses.fields(batch)}
+        return dataclasses.replace(batch, **tensors)
 
     def _attached_model(self) -> Any:
         """The backbone of the trainer's module, or None."""

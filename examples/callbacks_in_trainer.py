@@ -5,7 +5,7 @@ from pathlib import Path
 
 import semprune
 from semprune.attribution import NeuronSemanticAttribution
-from semprune.data import DocumentDataModule, EvaluationDataModule
+from semprune.data import CalibrationSettings, DocumentDataModule, DocumentSettings, EvaluationDataModule
 from semprune.pruning.callbacks.methods import Wanda
 from semprune.study import PairedTrainer
 
@@ -28,9 +28,11 @@ association.save(arguments.output / "association.safetensors")
 print("sentiment.negative:", ", ".join(association.top("sentiment.negative", 5)) or "no neuron is a discovery")
 
 data = EvaluationDataModule(
-    ["movie_reviews"], limit=arguments.limit, calibration_sequences=16, calibration_length=256,
-    documents=DATASETS, document_limit=arguments.texts, document_length=64,
-)  # fmt: skip
+    ["movie_reviews"],
+    arguments.limit,
+    calibration=CalibrationSettings("c4", sequences=16, length=256),
+    documents=DocumentSettings(DATASETS, arguments.texts, max_length=64),
+)
 pruner = Wanda(sparsity=0.5)  # calibrates and prunes when the test starts, restores the weights when it ends
 PairedTrainer(callbacks=[pruner], **settings).test(module, datamodule=data, verbose=False)
 

@@ -35,8 +35,7 @@ class FineTuning(lightning.LightningModule):
 
 
 lm = semprune.load_backbone(arguments.backbone)
-calibration = CalibrationDataModule("c4", arguments.sequences, length=256)
-calibration.tokenizer, calibration.context_length = lm.tokenizer, lm.max_length
+calibration = CalibrationDataModule("c4", arguments.sequences, length=256).bind(lm)
 report = semprune.prune_model(lm.model, calibration.calibration_input_ids(), method="wanda", sparsity=0.5)
 
 texts = [document.text for document in load_documents("movie_reviews", limit=arguments.texts)]

@@ -49,7 +49,7 @@ ORDER: dict[str, str] = {
     " sentence_encoder",
     "cli": "arguments assets report prune study recommend explain lightning causal controls influential __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
-    "data": "settings registry rows hashes batches prompts load calibration modules",
+    "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
     "io": "files tensor_files provenance ranks",

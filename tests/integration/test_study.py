@@ -156,9 +156,9 @@ def checkpoint(finished: Path) -> Path:
 
 
 def evaluate(folder: Path, checkpoint: Path, *more: str) -> list[str]:
-    data = ["--data.datasets", "[sst2,movie_reviews]", "--data.limit", "12", "--data.calibration_sequences", "4",
-            "--data.calibration_length", "16", "--data.documents", "[movie_reviews,bbc_news]",
-            "--data.document_length", "32"]  # fmt: skip
+    data = ["--data.datasets", "[sst2,movie_reviews]", "--data.limit", "12", "--data.calibration.sequences", "4",
+            "--data.calibration.length", "16", "--data.documents.datasets", "[movie_reviews,bbc_news]",
+            "--data.documents.max_length", "32"]  # fmt: skip
     return ["test", "--backbone.name", str(folder / "model"), "--data", "EvaluationDataModule", *data, *more,
             "--trainer.callbacks", "Wanda", "--trainer.accelerator", "cpu", "--trainer.devices", "1",
             "--trainer.default_root_dir", str(folder), "--trainer.logger", "CSVLogger",

@@ -91,8 +91,9 @@ def test_a_chat_without_a_template_costs_no_work(folder: Path, capsys: pytest.Ca
 
 
 def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(folder: Path, plain: Path, talking: Path) -> None:
-    data = {"datasets": ["sst2"], "limit": 4, "chat": True, "prompt": "review", "calibration_sequences": 4,
-            "calibration_length": 16, "documents": ["movie_reviews", "bbc_news"], "document_length": 32}  # fmt: skip
+    data = {"datasets": ["sst2"], "limit": 4, "chat": True, "prompt": "review",
+            "calibration": {"sequences": 4, "length": 16},
+            "documents": {"datasets": ["movie_reviews", "bbc_news"], "max_length": 32}}  # fmt: skip
     logger = {"class_path": "CSVLogger", "init_args": {"save_dir": str(folder / "logs")}}
     settings = {
         "backbone": {"name": str(talking)},

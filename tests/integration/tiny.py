@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.fit.encoder import Encoder
 from semprune.backbones import Backbone, describe
-from semprune.data.batches.batching import EncodedDocument, document_batch, encode_item, scoring_batch
+from semprune.data.batches.batching import EncodedDocument, ItemBatch, document_batch, encode_item
 from semprune.data.batches.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
 from semprune.data.modules.tokenized import ResumableLoader
 from semprune.pruning.callbacks.methods import Wanda
@@ -77,7 +77,7 @@ class TinyData(lightning.LightningDataModule):
         ]  # fmt: skip
         encoded = [encode_item(self.lm.tokenizer, item, 64, truncate="error") for item in items]
         plan = within_budget([len(e.rows) for e in encoded], [e.longest for e in encoded], 120)
-        loader = DataLoader(encoded, batch_sampler=ShardedBatchSampler(plan), collate_fn=lambda b: scoring_batch(b, 1))
+        loader = DataLoader(encoded, batch_sampler=ShardedBatchSampler(plan), collate_fn=lambda b: ItemBatch(tuple(b)))
         return [loader, self.val_dataloader()]
 
     def calibration_input_ids(self) -> torch.Tensor:

@@ -7,8 +7,9 @@ from torch import Tensor
 from semprune.attribution.association_module import AssociationModule
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.attribution.test_pass import TestOutcome
+from semprune.data.batches.batching import ItemBatch
 from semprune.pruning import find_method, methods
-from semprune.types import DocumentBatch, ScoringBatch
+from semprune.types import DocumentBatch
 
 
 class MeasuredModule(AssociationModule):
@@ -40,11 +41,11 @@ class MeasuredModule(AssociationModule):
             norms = ConceptNorms(self.lm, len(shape.concepts) + len(shape.classes))
         self.outcomes[self.condition] = TestOutcome(self.learner, self.watched, norms)
 
-    def test_step(self, batch: ScoringBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def test_step(self, batch: ItemBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score items; measure associations on held-out documents."""
         outcome = self.outcomes[self.condition]
-        if isinstance(batch, ScoringBatch):
-            outcome.scorer.update(self.lm.model, batch)
+        if isinstance(batch, ItemBatch):
+            outcome.scorer.update(self.lm.model, batch.items)
         elif self.learner is not None:
             outcome.add_documents(self.lm, self.learner.observe(batch, self.labeller))
 

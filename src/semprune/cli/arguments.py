@@ -6,14 +6,17 @@ import argparse
 import difflib
 import inspect
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import jsonargparse
 from lightning.pytorch.cli import LightningArgumentParser
 
-from semprune.errors import ConfigurationError
+from semprune.data.settings import RENAMED
+from semprune.errors import ConfigurationError, RenamedSettingError
 
+_PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 EXAMPLES = "examples:"
 Config = TypeVar("Config")
 
@@ -33,13 +36,17 @@ def nearest_name(message: str, typed: Iterable[str], known: Iterable[str]) -> st
         "'limt' is unknown; did you mean 'limit'? "
     """
     names = {name.removeprefix("--") for name in known}
-    words = re.findall(r"(?<!class )'([\w.]+)'|--([\w.]+)", message)  # not the names of types
-    given = [word for quoted, option in words if (word := quoted or option)]
+    given = _names_in(message)
     given += [word for argument in typed for word in re.findall(r"[\w.]+", argument) if word in message]
     for word in given:
         if word not in names and (near := difflib.get_close_matches(word, names, n=1, cutoff=0.75)):
             return f"'{word}' is unknown; did you mean '{near[0]}'? "
     return ""
+
+
+def _names_in(message: str) -> list[str]:
+    """What a message has in quotes, and its options; not the names of types."""
+    return [quoted or option for quoted, option in re.findall(r"(?<!class )'([\w.]+)'|--([\w.]+)", message)]
 
 
 class HelpFormatter(jsonargparse.DefaultHelpFormatter):
@@ -77,7 +84,10 @@ class OneLineErrors:
 
         Raises:
             ConfigurationError: Always.
+            RenamedSettingError: If it is an option's name of before.
         """
+        for name in RENAMED.keys() & set(_names_in(message)):
+            raise RenamedSettingError("EvaluationDataModule", name, RENAMED[name]) from ex
         parser: Any = getattr(ex, "subcommand_parser", None) or self
         options = [option for action in parser._actions for option in action.option_strings]
         command = parser.prog.replace(" [options]", "")
@@ -95,6 +105,33 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
 
 class LightningParser(OneLineErrors, LightningArgumentParser):
     """Parser of ``fit`` and ``test``."""
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
+        """Parse a command line, with the names of calibration and documents spelt out."""
+        return super().parse_args(spell_out(sys.argv[1:] if args is None else args), *more, **settings)
+
+
+def spell_out(arguments: Sequence[str]) -> list[str]:
+    """Write in full which setting the name of a calibration set or the documents' data sets is.
+
+    The others then stay as the configuration has them; a part that is null or a mapping is replaced as a whole.
+
+    Args:
+        arguments: A command line.
+
+    Example:
+        >>> spell_out(["--data.calibration", "wiki", "--data.documents=[cb]", "--data.calibration", "null"])
+        ['--data.calibration.name', 'wiki', '--data.documents.datasets=[cb]', '--data.calibration', 'null']
+    """
+    named = {"calibration": "name", "documents": "datasets"}
+    spelt = []
+    for given, following in zip(arguments, [*arguments[1:], "null"], strict=True):
+        if part := _PART.fullmatch(given):
+            value = following if part[4] is None else part[4]
+            if value != "null" and not value.startswith("{"):
+                given = f"{part[1]}.{named[part[2]]}{part[3]}"
+        spelt.append(given)
+    return spelt
 
 
 def help_settings(description: str, usage: str, examples: Iterable[str]) -> dict[str, Any]:

@@ -62,8 +62,7 @@ class Setting:
         fit = config.fit
         self.concepts = load_concepts(fit.concepts)
         self.lm: Backbone = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
-        self.data = DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size)
-        self.data.tokenizer, self.data.context_length = self.lm.tokenizer, self.lm.max_length
+        self.data = DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size).bind(self.lm)
         self.data.prepare_data()
         self.data.setup("fit")
         self.labeller = TokenLabeller(self.concepts, self.lm.tokenizer).to(self.lm.device)

@@ -7,10 +7,13 @@ from semprune.data.modules.calibration import CalibrationDataModule
 from semprune.data.modules.documents import DocumentDataModule
 from semprune.data.modules.evaluation import EvaluationDataModule
 from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
+from semprune.data.settings import CalibrationSettings, DocumentSettings
 
 __all__ = [
     "CalibrationDataModule",
+    "CalibrationSettings",
     "DocumentDataModule",
+    "DocumentSettings",
     "EvaluationDataModule",
     "calibration_names",
     "calibration_spec",

@@ -1,9 +1,9 @@
 """Scores of language models: log-likelihoods, perplexity, metrics with intervals, and paired tests."""
 
-from semprune.evaluation.engine.causal_lm import CausalLM, context_length, evaluating
+from semprune.evaluation.engine.causal_lm import CausalLM, evaluating
 from semprune.evaluation.engine.engine import Engine, Throughput
 from semprune.evaluation.engine.logits import logits_at
-from semprune.evaluation.engine.loglikelihood import loglikelihood, score_batch
+from semprune.evaluation.engine.loglikelihood import loglikelihood
 from semprune.evaluation.engine.token_logprobs import token_logprobs
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.evaluation.evaluate import evaluate, predict_items
@@ -45,7 +45,6 @@ __all__ = [
     "bootstrap_p",
     "compare",
     "compare_scores",
-    "context_length",
     "evaluate",
     "evaluating",
     "flips",
@@ -63,7 +62,6 @@ __all__ = [
     "prompt_spread",
     "reads_trees",
     "rolling_loglikelihood",
-    "score_batch",
     "summarise",
     "summarise_perplexity",
     "text_perplexity",

@@ -106,7 +106,7 @@ def _plan_one(config: StudyConfig, console: Console) -> float:
 def probe(worker: Worker) -> Cost:
     """Measure for some seconds what cells cost, and read what finished ones have cost."""
     lm, data, config = worker.lm, worker.data, worker.config
-    requests = [request for encoded in data.datasets.values() for request in encoded.requests]
+    requests = [request for items in data.datasets.values() for item in items for request in item.requests]
     trees = grow_trees(requests, branching=reads_trees(lm.model), largest=config.token_budget)
     tokens = sum(len(tree.tokens) for tree in trees) + data.text.numel()
     tokens += sum(int(batch.attention_mask.sum()) for batch in data.held_out)
@@ -127,9 +127,9 @@ def recorded_seconds(worker: Worker) -> dict[str, float]:
 def _seconds_per_token(worker: Worker) -> float:
     """Scores items, data set by data set, until the probe's time is over."""
     seconds, tokens = 0.0, 0
-    for encoded in worker.data.datasets.values():
+    for items in worker.data.datasets.values():
         engine = Engine(worker.lm.model, padding_token(worker.lm.tokenizer), worker.config.token_budget)
-        score_encoded(engine, encoded.requests[:64])
+        score_encoded(engine, [request for item in items for request in item.requests][:64])
         seconds, tokens = seconds + engine.throughput.seconds, tokens + engine.throughput.tokens
         if seconds > PROBE_SECONDS:
             break

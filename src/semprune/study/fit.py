@@ -45,7 +45,7 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
     data = DocumentDataModule(
         config.fit.datasets, config.fit.limit, config.fit.max_length, config.fit.batch_size
     )  # fmt: skip
-    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
+    data.bind(lm)
     trainer = lightning.Trainer(
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
         use_distributed_sampler=False, enable_model_summary=False,

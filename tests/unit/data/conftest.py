@@ -6,6 +6,7 @@ import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -30,6 +31,11 @@ SENTENCES = [
 
 def _load(name: str) -> dict[str, Any]:
     return yaml.safe_load((FIXTURES / f"{name}.yaml").read_text("utf-8"))
+
+
+def speaking(tokenizer: Any, max_length: int = 256) -> Any:
+    """What data modules are bound to: a model of which only the tokenizer and the length are asked."""
+    return SimpleNamespace(name="toy", tokenizer=tokenizer, max_length=max_length)
 
 
 def train_tokenizer(*, adds_bos: bool) -> PreTrainedTokenizerFast:

@@ -8,7 +8,9 @@ import pytest
 import torch
 from tests.models import LLAMA, gpt2, llama, random_model
 
-from semprune.types import Item, ScoringBatch
+from semprune.data.batches.batching import EncodedItem
+from semprune.data.batches.encoding import EncodedRequest
+from semprune.types import Item
 
 _VOCABULARY = 97
 _LLAMA_LIKE = {
@@ -62,20 +64,12 @@ def reference_logprobs():
 
 
 def _batch_of(rows, requests, items=None):
-    """Rows of token ids; requests as (row, start, targets, item)."""
-    width, longest = max(map(len, rows)), max(len(request[2]) for request in requests)
-    count = 1 + max(request[3] for request in requests)
-    choices = [sum(request[3] == index for request in requests) for index in range(count)]
-    made = (Item("toy", str(i), str(i), (("c", " x"),) * choices[i], 0, "plain") for i in range(count))
-    return ScoringBatch(
-        items=tuple(items or made),
-        input_ids=torch.tensor([row + [0] * (width - len(row)) for row in rows]),
-        attention_mask=torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
-        row=torch.tensor([request[0] for request in requests]),
-        start=torch.tensor([request[1] for request in requests]),
-        targets=torch.tensor([request[2] + [-1] * (longest - len(request[2])) for request in requests]),
-        item=torch.tensor([request[3] for request in requests]),
-    )
+    """Encoded items; rows of token ids; requests as (row, start, targets, item)."""
+    own = [[] for _ in range(1 + max(request[3] for request in requests))]
+    for row, start, targets, item in requests:
+        own[item].append(EncodedRequest(tuple(rows[row][: start + len(targets)]), tuple(targets), start))
+    made = [Item("toy", str(i), str(i), (("c", " x"),) * len(choices), 0, "plain") for i, choices in enumerate(own)]
+    return [EncodedItem(item, tuple(choices), (), ()) for item, choices in zip(items or made, own, strict=True)]
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def test_any_model_in_memory_is_evaluated_with_its_tokenizer(lm, llama, monkeypa
     own = evaluate(lm, ["sst2"])
     assert bare["backbone"].unique().tolist() == ["LlamaForCausalLM"]
     assert bare["value"].tolist() == pytest.approx(own["value"].tolist(), nan_ok=True)
-    with pytest.raises(ConfigurationError, match="Pass evaluate"):
+    with pytest.raises(ConfigurationError, match="Pass `tokenizer`"):
         evaluate(llama, ["sst2"])
     with pytest.raises(ConfigurationError, match="tokenizer of its own"):
         evaluate(lm, ["sst2"], tokenizer=object())

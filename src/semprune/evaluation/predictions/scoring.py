@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from semprune.data.batches.batching import EncodedItem, encode_item
-from semprune.data.batches.encoding import EncodedRequest, Truncate, check_tokenizer, padding_token
+from semprune.data.batches.batching import EncodedItem
+from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import NonFiniteError
-from semprune.evaluation.engine.causal_lm import Subject
-from semprune.evaluation.engine.engine import Engine, Throughput, TokenBudget
+from semprune.evaluation.engine.engine import Engine
 from semprune.evaluation.engine.packing import Scored
 from semprune.evaluation.predictions.predictions import Prediction, predict
 from semprune.evaluation.predictions.score_cache import ScoreCache
-from semprune.types import Item
 
 Advance = Callable[[int, int, float], None]
 """Takes tokens read since the last call, items complete so far, and tokens computed per second."""
+ShowProgress = Callable[[int, int], AbstractContextManager[Advance]]
+"""Takes tokens of all requests and number of items, and gives what advances it for a block."""
 
 
 @contextmanager
@@ -47,48 +47,41 @@ def scoring_progress(tokens: int, items: int, console: Console | None = None) ->
         yield advance
 
 
+def silent(tokens: int, items: int) -> AbstractContextManager[Advance]:
+    """Show nothing for the block."""
+    return nullcontext(lambda *counts: None)
+
+
 def score_items(
-    subject: Subject,
-    items: Sequence[Item],
-    *,
-    token_budget: TokenBudget = "auto",
-    truncate: Truncate = "error",
-    cache: ScoreCache | None = None,
-    console: Console | None = None,
-) -> tuple[list[Prediction], Throughput]:
-    """Score items, each unless the cache has it.
+    engine: Engine, items: Sequence[EncodedItem], *, cache: ScoreCache | None = None, progress: ShowProgress = silent
+) -> list[Prediction]:
+    """Score items, each unless the cache has it: the one way from items to predictions.
 
     Args:
-        subject: The model and its tokenizer.
-        items: Items of any data sets.
-        token_budget: See :class:`semprune.evaluation.engine.engine.Engine`.
-        truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
+        engine: Scores their requests; it remembers how much fits in memory.
+        items: Encoded items of any data sets; there may be none.
         cache: Where scores are looked up and kept; also those of a run that ends early.
-        console: Where progress goes, see :func:`semprune.evaluation.predictions.scoring.scoring_progress`.
+        progress: Shows what is done, see :func:`scoring_progress`.
 
     Returns:
-        The predictions in the order of the items, and what they cost.
+        The predictions in the order of the items.
 
     Raises:
-        PromptTooLongError: If a prompt does not fit and ``truncate`` is ``error``.
         NonFiniteError: If the model gives NaN or infinite log-probabilities.
         OutOfMemoryError: If memory runs out and the batches cannot be smaller.
         CorruptArtefactError: If a file of the cache cannot be read.
     """
-    check_tokenizer(subject.tokenizer)
-    encoded = [encode_item(subject.tokenizer, item, subject.max_length, truncate=truncate) for item in items]
-    pending = _Pending(encoded, cache)
-    engine = Engine(subject.model, padding_token(subject.tokenizer), token_budget)
+    pending = _Pending(items, cache)
     lengths = [len(request.input_ids) for request in pending.requests]
     try:
-        with scoring_progress(sum(lengths), pending.missing, console) as advance:
+        with progress(sum(lengths), pending.missing) as advance:
             for scored in engine.score(pending.requests):
                 done = pending.take(scored)
                 advance(sum(lengths[index] for index in scored.requests), done, engine.throughput.tokens_per_second)
     finally:
         if cache is not None:
             cache.save()
-    return [predict(item, scores) for item, scores in zip(items, pending.complete(), strict=True)], engine.throughput
+    return [predict(item.item, scores) for item, scores in zip(items, pending.complete(), strict=True)]
 
 
 class _Pending:

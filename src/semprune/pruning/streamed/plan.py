@@ -138,7 +138,6 @@ def _calibration(config: PruneConfig) -> CalibrationDataModule:
 
 
 def _read_tokens(calibration: CalibrationDataModule, streamed: StreamedModel) -> CalibrationTokens:
-    calibration.tokenizer = load_tokenizer(streamed.source.name, streamed.source.folder)
-    calibration.context_length = getattr(streamed.model.config, "max_position_embeddings", None)
+    calibration.bind(streamed.model, load_tokenizer(streamed.source.name, streamed.source.folder))
     calibration.prepare_data()
     return check_calibration(calibration.calibration_input_ids(), None, None, vocabulary(streamed.model))

@@ -16,8 +16,8 @@ from semprune.attribution.neurons.watch import card_rows, neuron_table
 from semprune.backbones import Backbone
 from semprune.data.batches.encoding import padding_token
 from semprune.evaluation.engine.engine import Engine
-from semprune.evaluation.engine.loglikelihood import score_encoded
-from semprune.evaluation.predictions.predictions import predict, prediction_table
+from semprune.evaluation.predictions.predictions import prediction_table
+from semprune.evaluation.predictions.scoring import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
 from semprune.pruning.in_memory.mass import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
@@ -112,11 +112,8 @@ class Bench:
 
     def score(self, dataset: str) -> pd.DataFrame:
         """Predictions of one data set, by the model as it is now."""
-        encoded = self.data.datasets[dataset]
         engine = Engine(self.lm.model, padding_token(self.lm.tokenizer), self.config.token_budget)
-        scores = iter(score for score, _ in score_encoded(engine, encoded.requests))
-        made = [predict(item, tuple(next(scores) for _ in item.requests)) for item in encoded.items]
-        return prediction_table(made)
+        return prediction_table(score_items(engine, self.data.datasets[dataset]))
 
     def _prune(self, cell: Cell) -> PruneReport:
         if not cell.calibration:

@@ -14,7 +14,7 @@ from semprune.data.batches.batching import (
     document_batch,
     encode_item,
     pad,
-    scoring_batch,
+    pad_items,
     share_rows,
 )
 from semprune.data.batches.encoding import encode_request
@@ -30,7 +30,7 @@ ITEMS = (
 
 
 def test_a_batch_gives_back_every_request(tokenizer: PreTrainedTokenizerFast) -> None:
-    batch = scoring_batch([encode_item(tokenizer, item, 50) for item in ITEMS], padding=0)
+    batch = pad_items([encode_item(tokenizer, item, 50) for item in ITEMS], padding=0)
     assert batch.items == ITEMS
     assert batch.item.tolist() == [0, 0, 1, 1, 1, 2, 2]
     requests = [request for item in ITEMS for request in item.requests]
@@ -55,7 +55,7 @@ def test_choices_share_rows_where_a_causal_model_allows_it(plain_tokenizer: PreT
 
 def test_shared_rows_give_the_logits_of_rows_of_their_own(plain_tokenizer: PreTrainedTokenizerFast) -> None:
     model = llama(vocab_size=len(plain_tokenizer), num_hidden_layers=1, max_position_embeddings=64).double()
-    batch = scoring_batch([encode_item(plain_tokenizer, item, 50) for item in ITEMS], padding=0)
+    batch = pad_items([encode_item(plain_tokenizer, item, 50) for item in ITEMS], padding=0)
     with torch.inference_mode():
         shared = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
         for index, (context, continuation) in enumerate(r for item in ITEMS for r in item.requests):
@@ -74,7 +74,7 @@ def test_every_input_begins_its_row_and_no_row_is_superfluous(inputs: list[tuple
 
 
 def test_no_items_and_no_documents_give_batches_of_no_rows() -> None:
-    scoring, documents = scoring_batch([], 0), document_batch([], 0)
+    scoring, documents = pad_items([], 0), document_batch([], 0)
     assert scoring.items == ()
     assert scoring.input_ids.shape == scoring.attention_mask.shape == documents.input_ids.shape == (0, 1)
     assert scoring.targets.shape == (0, 1)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.data.conftest import speaking
 
 from semprune.data import CalibrationDataModule
 from semprune.data.calibration.mixtures import parse_mixture, share_sequences
@@ -57,7 +58,7 @@ def test_a_mixture_holds_the_first_windows_of_its_parts(offline: Path, bos_token
     mixed = CalibrationDataModule("c4*0.75+wiki*0.25", sequences=8, length=12, seed=5)
     alone = {name: CalibrationDataModule(name, sequences=8, length=12, seed=5) for name in ("c4", "wiki")}
     for module in (mixed, *alone.values()):
-        module.tokenizer = bos_tokenizer
+        module.bind(speaking(bos_tokenizer))
         module.setup()
     assert torch.equal(mixed.input_ids, torch.cat([alone["c4"].input_ids[:6], alone["wiki"].input_ids[:2]]))
     assert parse_mixture(mixed.name) == (("c4", 0.75), ("wiki", 0.25))
@@ -95,7 +96,7 @@ def test_every_set_of_data_sets_names_known_ones_and_reads_no_evaluated_text(off
 
 def test_text_of_the_models_own_needs_a_writer(bos_tokenizer: Any) -> None:
     module = CalibrationDataModule("self_generated", sequences=2, length=8, seed=3)
-    module.tokenizer = bos_tokenizer
+    module.bind(speaking(bos_tokenizer))
     with pytest.raises(ConfigurationError, match="nothing was set to write it"):
         module.setup()
     module.writer = lambda sequences, length, seed: torch.full((sequences, length), seed)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast
+from tests.unit.data.conftest import speaking
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from semprune.data import CalibrationDataModule, EvaluationDataModule
 from semprune.data.modules.calibration import draw_windows, hash_tokens
@@ -42,7 +43,7 @@ def test_the_token_hash_is_sha256_of_shape_and_ids() -> None:
 
 def test_calibration_gives_windows_of_the_text(offline: Path, bos_tokenizer: PreTrainedTokenizerFast) -> None:
     module = CalibrationDataModule("wiki", sequences=5, length=16, batch_size=2)
-    module.tokenizer = bos_tokenizer
+    module.bind(speaking(bos_tokenizer))
     module.prepare_data()
     ids = module.calibration_input_ids()
     assert ids.shape == (5, 16)
@@ -59,12 +60,18 @@ def test_calibration_gives_windows_of_the_text(offline: Path, bos_tokenizer: Pre
 
 def test_lengths_that_the_model_cannot_read_are_refused(offline: Path, plain_tokenizer: Any) -> None:
     module = CalibrationDataModule("c4", sequences=1, length=300)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     with pytest.raises(SettingError, match=r"calibration length must be at most 256, .* got 300"):
         module.setup()
-    unlimited = PreTrainedTokenizerFast(tokenizer_object=plain_tokenizer.backend_tokenizer, bos_token="<s>")
-    module = EvaluationDataModule(["sst2"], calibration=None)
-    module.tokenizer = unlimited
-    module.setup()
-    with pytest.raises(ConfigurationError, match=r"set `datamodule\.context_length = lm\.max_length`"):
-        module.test_dataloader()
+
+
+def test_a_bare_model_is_bound_with_its_tokenizer_and_says_what_it_reads(plain_tokenizer: Any) -> None:
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=400, n_embd=8, n_layer=1, n_head=1, n_positions=24))
+    module = CalibrationDataModule("c4", sequences=1, length=25).bind(model, plain_tokenizer)
+    assert (module.tokenizer, module.context_length) == (plain_tokenizer, 24)
+    with pytest.raises(SettingError, match="at most 24"):
+        module.setup()
+    with pytest.raises(ConfigurationError, match="its tokenizer is not known"):
+        module.bind(model)
+    evaluation = EvaluationDataModule(["sst2"], documents=["movie_reviews"]).bind(speaking(plain_tokenizer, 99))
+    assert [part.context_length for part in (evaluation, evaluation.calibration, evaluation.documents)] == [99] * 3

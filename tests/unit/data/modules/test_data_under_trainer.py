@@ -9,12 +9,12 @@ from typing import Any
 import lightning
 import pytest
 import torch
+from tests.unit.data.conftest import speaking
 
-from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
-from semprune.errors import (
-    ConfigurationError,
-)
-from semprune.types import Document, DocumentBatch, ScoringBatch
+from semprune.data import CalibrationDataModule, CalibrationSettings, DocumentDataModule, EvaluationDataModule
+from semprune.data.batches.batching import ItemBatch
+from semprune.errors import UnboundDataError
+from semprune.types import Document, DocumentBatch
 
 SETS = ["movie_reviews", "bbc_news"]
 
@@ -55,19 +55,23 @@ def trainer(**settings: Any) -> lightning.Trainer:
 
 def test_evaluation_under_a_trainer(offline: Path, documents: list[Document], bos_tokenizer: Any) -> None:
     module = EvaluationDataModule(
-        ["sst2", "piqa", "arc_easy"], documents=SETS, calibration_sequences=2, calibration_length=8, token_budget=120
+        ["sst2", "piqa", "arc_easy"],
+        token_budget=120,
+        calibration=CalibrationSettings(sequences=2, length=8),
+        documents=SETS,
     )
     recorder = Recorder(bos_tokenizer)
     trainer().test(recorder, module, verbose=False)
     scored = [batch for _, loader, batch in recorder.seen if loader == 0]
     held_out = [batch for _, loader, batch in recorder.seen if loader == 1]
-    assert all(isinstance(batch, ScoringBatch) for batch in scored)
+    assert all(isinstance(batch, ItemBatch) for batch in scored)
     assert all(isinstance(batch, DocumentBatch) for batch in held_out)
-    assert sorted(item.item_id for batch in scored for item in batch.items) == ["0", "0", "1", "1", "Q_1", "Q_2"]
-    assert {item for batch in scored for item in batch.items} == set(module.items)
+    items = [encoded.item for batch in scored for encoded in batch.items]
+    assert sorted(item.item_id for item in items) == ["0", "0", "1", "1", "Q_1", "Q_2"]
+    assert set(items) == set(module.items)
     assert module.documents is not None
     fitted = DocumentDataModule(SETS)
-    fitted.tokenizer = bos_tokenizer
+    fitted.bind(speaking(bos_tokenizer))
     fitted.setup()
     assert module.documents.val_documents == fitted.val_documents
     assert module.context_length == 200
@@ -97,8 +101,8 @@ def test_plain_text_can_be_fitted_on(offline: Path, plain_tokenizer: Any) -> Non
     assert [batch.input_ids.shape for _, _, batch in recorder.seen] == [(2, 8), (2, 8)]
 
 
-def test_without_a_tokenizer_the_remedy_is_named(offline: Path) -> None:
-    with pytest.raises(ConfigurationError, match="CalibrationDataModule has no tokenizer: set `datamodule"):
+def test_without_a_model_the_remedy_is_named(offline: Path) -> None:
+    with pytest.raises(UnboundDataError, match=r"CalibrationDataModule does not .* call `datamodule\.bind\(lm\)`"):
         CalibrationDataModule().setup()
-    with pytest.raises(ConfigurationError, match="EvaluationDataModule has no tokenizer"):
+    with pytest.raises(UnboundDataError, match="EvaluationDataModule"):
         trainer().test(Recorder(), EvaluationDataModule(["sst2"]), verbose=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from tests.unit.data.conftest import speaking
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import DocumentDataModule, load_documents
@@ -26,7 +28,7 @@ def test_documents_are_split_by_their_identifiers_alone(plain_tokenizer: Any, do
         DocumentDataModule(SETS, validation_share=0.4, seed=seed, limit=limit) for seed, limit in ((0, None), (1, 6))
     ]
     for module in modules:
-        module.tokenizer = plain_tokenizer
+        module.bind(speaking(plain_tokenizer))
         module.setup("fit")
     everything, fewer = modules
     assert set(everything.train_documents) | set(everything.val_documents) == set(documents)
@@ -45,7 +47,7 @@ def test_document_batches_carry_their_indices(
     bos_tokenizer: PreTrainedTokenizerFast, documents: list[Document]
 ) -> None:
     module = DocumentDataModule(SETS, max_length=4, batch_size=3, validation_share=0.3)
-    module.tokenizer = bos_tokenizer
+    module.bind(speaking(bos_tokenizer))
     module.setup()
     assert module.classes[:3] == ("movie_reviews.negative", "movie_reviews.positive", "bbc_news.business")
     batches = list(module.val_dataloader())
@@ -70,7 +72,7 @@ def test_texts_of_one_document_share_a_cluster_and_a_side(
     made = {name: [Document(name, str(n // 3), f"text {n}") for n in range(36)] for name in ("amazon_reviews", "piqa")}
     monkeypatch.setattr("semprune.data.modules.documents.load_documents", lambda name, **_: made[name])
     module = DocumentDataModule(list(made), batch_size=5, validation_share=0.4)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     module.setup()
     sides = []
     for documents, loader in (
@@ -94,15 +96,24 @@ def test_texts_of_one_document_share_a_cluster_and_a_side(
 def test_a_document_without_tokens_is_refused(plain_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("semprune.data.modules.documents.load_documents", lambda name, **_: [Document(name, "5", "")])
     module = DocumentDataModule(["piqa"], validation_share=0.0)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     module.setup()
     with pytest.raises(DatasetSchemaError, match="data set 'piqa': document 5 has no tokens"):
         module.train_dataloader()
 
 
+def test_documents_move_with_all_of_their_tensors(plain_tokenizer: Any, documents: list[Document]) -> None:
+    module = DocumentDataModule(SETS).bind(speaking(plain_tokenizer))
+    module.setup()
+    batch = next(iter(module.val_dataloader()))
+    moved = module.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert {getattr(moved, field.name).device.type for field in fields(batch)} == {"meta"}
+    assert batch.input_ids.device.type == "cpu"
+
+
 def test_the_trainers_own_sampler_is_refused_on_several_ranks(plain_tokenizer: Any, documents: list[Document]) -> None:
     module = DocumentDataModule(SETS)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     for distributed in (True, False):
         connector = SimpleNamespace(use_distributed_sampler=distributed)
         module.trainer = SimpleNamespace(world_size=2, _accelerator_connector=connector, lightning_module=None)
@@ -116,7 +127,7 @@ def test_the_trainers_own_sampler_is_refused_on_several_ranks(plain_tokenizer: A
 
 def test_real_documents_reach_the_module(offline: Path, plain_tokenizer: Any) -> None:
     module = DocumentDataModule(SETS, validation_share=0.0)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     module.prepare_data()
     module.setup()
     loaded = [document for name in SETS for document in load_documents(name)]
@@ -129,7 +140,7 @@ def test_texts_of_one_document_are_in_one_batch(plain_tokenizer: Any, monkeypatc
     monkeypatch.setattr(DocumentDataModule, "_read", lambda self: texts)
     monkeypatch.setattr("semprune.data.modules.documents.is_validation", lambda document, share: False)
     module = DocumentDataModule(["amazon_reviews"], batch_size=3)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     module.setup("fit")
     batches = [set(batch.cluster.tolist()) for batch in module.train_dataloader()]
     assert sorted(cluster for batch in batches for cluster in batch) == list(range(7))

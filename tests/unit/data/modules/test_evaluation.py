@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
+from tests.unit.data.conftest import speaking
 from transformers import PreTrainedTokenizerFast
 
-from semprune.data import EvaluationDataModule
+from semprune.data import CalibrationSettings, DocumentSettings, EvaluationDataModule
+from semprune.data.settings import RENAMED
 from semprune.errors import (
     CalibrationMissingError,
     PromptTooLongError,
+    RenamedSettingError,
     SettingError,
     UnknownCalibrationError,
     UnknownDatasetError,
@@ -25,16 +29,13 @@ SETS = ["movie_reviews", "bbc_news"]
 
 def test_moved_batches_keep_their_items(offline: Path, plain_tokenizer: Any) -> None:
     module = EvaluationDataModule(["sst2"], calibration=None)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     module.setup()
     (loader,) = module.test_dataloader()
     (batch,) = loader
     moved = module.transfer_batch_to_device(batch, torch.device("meta"), 0)
-    assert moved.items == batch.items
-    assert {getattr(moved, name).device.type for name in ("input_ids", "attention_mask", "row", "start", "item")} == {
-        "meta"
-    }
-    assert batch.input_ids.device.type == "cpu"
+    assert moved is batch
+    assert {encoded.item for encoded in moved.items} == set(module.items)
     with pytest.raises(CalibrationMissingError, match="data module EvaluationDataModule offers none"):
         module.calibration_input_ids()
 
@@ -43,7 +44,7 @@ def test_the_limit_and_the_hash_name_the_items(offline: Path, plain_tokenizer: A
     hashes = []
     for limit in (None, 1):
         module = EvaluationDataModule(["sst2", "mrpc"], limit=limit, calibration=None)
-        module.tokenizer = plain_tokenizer
+        module.bind(speaking(plain_tokenizer))
         module.setup()
         hashes.append(module.data_hash)
         assert [item.dataset for item in module.items] == ["sst2", "sst2", "mrpc", "mrpc"][:: 1 if limit is None else 2]
@@ -52,7 +53,7 @@ def test_the_limit_and_the_hash_name_the_items(offline: Path, plain_tokenizer: A
 
 def test_all_prompts_ask_about_the_same_examples(offline: Path, plain_tokenizer: Any) -> None:
     module = EvaluationDataModule(["sst2", "piqa"], limit=1, prompt="all", calibration=None)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     module.setup()
     asked = [(item.dataset, item.prompt) for item in module.items]
     assert asked == [("sst2", "harness"), ("sst2", "review"), ("sst2", "good_or_bad"), ("piqa", "harness")]
@@ -61,8 +62,9 @@ def test_all_prompts_ask_about_the_same_examples(offline: Path, plain_tokenizer:
 
 def test_shots_and_chat_reach_the_items(offline: Path, plain_tokenizer: Any) -> None:
     module = EvaluationDataModule(["mmlu"], shots=1, chat=True, calibration=None)
-    module.tokenizer = copy.deepcopy(plain_tokenizer)
-    module.tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
+    speaker = copy.deepcopy(plain_tokenizer)
+    module.bind(speaking(speaker))
+    speaker.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
     module.setup()
     (item,) = module.items
     assert item.prompt == "harness+1shots+chat"
@@ -73,17 +75,16 @@ def test_shots_and_chat_reach_the_items(offline: Path, plain_tokenizer: Any) -> 
 def test_a_prompt_longer_than_the_context(offline: Path, plain_tokenizer: PreTrainedTokenizerFast) -> None:
     for truncate in ("error", "left"):
         module = EvaluationDataModule(["commonsense_qa"], truncate=truncate, calibration=None)
-        module.tokenizer, module.context_length = plain_tokenizer, 20
+        module.bind(speaking(plain_tokenizer, 20))
         module.setup()
         if truncate == "error":
             with pytest.raises(PromptTooLongError, match="data set 'commonsense_qa', item '1afa'"):
                 module.test_dataloader()
         else:
             (batch,) = module.test_dataloader()[0]
-            assert batch.input_ids.shape == (1, 20)
-            assert plain_tokenizer.decode(batch.input_ids[0]).endswith(
-                "\nAnswer: "
-            )  # " A" is two tokens here, and its last is never read
+            (row,) = batch.items[0].rows
+            assert len(row) == 20
+            assert plain_tokenizer.decode(row).endswith("\nAnswer: ")  # " A" is two tokens; its last is never read
 
 
 @pytest.mark.parametrize(
@@ -98,9 +99,13 @@ def test_a_prompt_longer_than_the_context(offline: Path, plain_tokenizer: PreTra
         ({"datasets": ["sst2"], "seed": -1}, SettingError, "seed must be at least 0, got -1"),
         ({"datasets": ["sst2"], "truncate": "right"}, SettingError, "truncate must be error or left, got 'right'"),
         ({"datasets": ["sst2"], "source": "web"}, SettingError, "source must be auto, hub or offline, got 'web'"),
-        ({"datasets": ["sst2"], "calibration_sequences": 0}, SettingError, "calibration sequences must be at least 1"),
         (
-            {"datasets": ["sst2"], "documents": SETS, "validation_share": 1.0},
+            {"datasets": ["sst2"], "calibration": CalibrationSettings("c4", sequences=0)},
+            SettingError,
+            "calibration sequences must be at least 1",
+        ),
+        (
+            {"datasets": ["sst2"], "documents": DocumentSettings(SETS, validation_share=1.0)},
             SettingError,
             r"validation_share must be in \[0, 1\), got 1.0",
         ),
@@ -111,6 +116,23 @@ def test_settings_are_checked_before_anything_is_read(
 ) -> None:
     with pytest.raises(error, match=message):
         EvaluationDataModule(**settings)
+
+
+def test_settings_by_the_names_that_they_had_before_say_the_new_ones() -> None:
+    for old, new in RENAMED.items():
+        with pytest.raises(RenamedSettingError, match=rf"no option '{old}' any more: .*--data\.{re.escape(new)}`"):
+            EvaluationDataModule(["sst2"], **{old: 1})
+
+
+def test_a_name_alone_stands_for_the_default_settings() -> None:
+    named = EvaluationDataModule(["sst2"], calibration="wiki", documents=SETS)
+    full = EvaluationDataModule(
+        ["sst2"], seed=0, calibration=CalibrationSettings("wiki"), documents=DocumentSettings(SETS)
+    )
+    for one, other in ((named.calibration, full.calibration), (named.documents, full.documents)):
+        assert {key: value for key, value in vars(one).items() if not key.startswith("_")} == {
+            key: value for key, value in vars(other).items() if not key.startswith("_")
+        }
 
 
 def test_settings_on_a_command_line() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from tests.models import letter_tokenizer
 
+from semprune.data.subject import context_length
 from semprune.errors import ConfigurationError, PromptTooLongError
-from semprune.evaluation.engine.causal_lm import context_length
 from semprune.evaluation.engine.loglikelihood import loglikelihood
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz ."

@@ -1,4 +1,4 @@
-"""score_batch against full logits in float64, whatever shares a row or is padded beside it."""
+"""Scores against full logits in float64, whatever shares a row or is padded beside it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import pytest
 import torch
 
 from semprune.errors import NonFiniteError
-from semprune.evaluation.engine.loglikelihood import score_batch
-from semprune.types import ScoringBatch
+from semprune.evaluation.engine.engine import Engine
+from semprune.evaluation.engine.loglikelihood import score_encoded
+from semprune.evaluation.predictions.scoring import score_items
+
+
+def score_batch(model, items):
+    """Sums and greedy flags of all requests of some items."""
+    scored = score_encoded(Engine(model, 0), [request for item in items for request in item.requests])
+    return torch.tensor([total for total, _ in scored], dtype=torch.float64), torch.tensor([flag for _, flag in scored])
+
 
 CONTEXT, OTHER = [5, 9, 33, 2], [6, 1, 90, 14, 3, 3, 61, 27]
 
@@ -57,7 +65,7 @@ def test_nan_weights_are_an_error_not_a_score(tiny_model, batch_of):
     model = tiny_model("llama")
     model.lm_head.weight[3].fill_(torch.nan)
     with pytest.raises(NonFiniteError, match="log-likelihood in 'toy'"):
-        score_batch(model, batch_of([CONTEXT], [(0, 3, [7], 0)]))
+        score_items(Engine(model, 0), batch_of([CONTEXT], [(0, 3, [7], 0)]))
 
 
 def test_the_first_of_equally_likely_tokens_is_the_greedy_one(tiny_model, batch_of):
@@ -72,7 +80,11 @@ def test_the_first_of_equally_likely_tokens_is_the_greedy_one(tiny_model, batch_
 
 
 def test_a_rank_without_items_scores_nothing(model):
-    nothing = torch.zeros(0, dtype=torch.long)
-    rows = torch.zeros(0, 1, dtype=torch.long)
-    sums, greedy = score_batch(model, ScoringBatch((), rows, rows, nothing, nothing, rows - 1, nothing))
-    assert sums.shape == greedy.shape == (0,)
+    assert score_items(Engine(model, 0), []) == []
+
+
+def test_items_have_the_sums_of_their_requests_to_the_bit(model, batch_of):
+    rows = [[*CONTEXT, 7, 8], OTHER * 4]
+    items = batch_of(rows, [(0, 3, [7, 8, 9], 0), (0, 3, [7], 0), (1, 31, [5], 1), (1, 20, [2], 1)])
+    sums, _ = score_batch(model, items)
+    assert [score for made in score_items(Engine(model, 0), items) for score in made.scores] == sums.tolist()

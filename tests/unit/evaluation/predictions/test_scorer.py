@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch import distributed
 
+from semprune.data.batches.batching import EncodedItem
+from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import SettingError, UnknownMetricError
 from semprune.evaluation.metrics import measure
 from semprune.evaluation.predictions.item_metric import ItemMetric, item_key
 from semprune.evaluation.predictions.predictions import choice_length, outcomes, predict, prediction_table
 from semprune.evaluation.predictions.scorer import Scorer
-from semprune.types import Item, ScoringBatch
+from semprune.types import Item
 
 
 def item(index, dataset="toy", choices=(" yes", " no"), label=0):
@@ -99,16 +101,9 @@ def test_the_joining_space_is_no_character_of_the_choice():
 
 def single(index):
     """One item on one row: two single-token choices, predicted from token ``index % 4``."""
-    choices = torch.tensor([[index % 4], [(index + 1 + index // 4) % 4]])
-    return ScoringBatch(
-        items=(item(index, label=int(index % 3 == 0)),),
-        input_ids=torch.tensor([[index % 4]]),
-        attention_mask=torch.ones(1, 1, dtype=torch.long),
-        row=torch.zeros(2, dtype=torch.long),
-        start=torch.zeros(2, dtype=torch.long),
-        targets=choices,
-        item=torch.zeros(2, dtype=torch.long),
-    )
+    choices = (index % 4, (index + 1 + index // 4) % 4)
+    requests = tuple(EncodedRequest((index % 4,), (choice,), 0) for choice in choices)
+    return [EncodedItem(item(index, label=int(index % 3 == 0)), requests, (), ())]
 
 
 def score(indices):

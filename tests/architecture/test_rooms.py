@@ -44,7 +44,7 @@ ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
     "assets": "catalogue cache download extract manifest ensure status",
     "attribution": "association standardisation fit neurons held_out gradients baselines ablation semantic_loss"
-    " controls test_pass monitoring association_module measured_module module",
+    " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading streamed own_text"
     " sentence_encoder",
     "cli": "arguments prune study recommend explain lightning causal controls influential __main__",

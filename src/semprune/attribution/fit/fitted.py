@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
@@ -62,6 +63,19 @@ def fitted_association(
         fingerprint=fingerprint,
         settings=settings,
     )
+
+
+def agreement(learner: AttributionLearner, association: Association) -> float:
+    """Spearman correlation of the learned matrix with the closed form, over gated token-level entries.
+
+    Returns:
+        NaN with fewer than two such entries.
+    """
+    gated = association.gate[:, : len(learner.shape.concepts)]
+    solved = learner.token.closed_form[: learner.token.concepts].T.cpu()
+    if int(gated.sum()) < 2:
+        return float("nan")
+    return float(spearmanr(learner.token.effect.cpu()[gated], solved[gated]).statistic)
 
 
 def any_concept_found(learner: AttributionLearner, q: float) -> Bool[Tensor, " neurons"]:

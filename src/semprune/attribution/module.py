@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
+from semprune.attribution.association.fitted_documents import FittedDocuments, require_held_out
 from semprune.attribution.fit.checkpoint import StoredFit, gather_streaming, require_state, share_out_streaming
 from semprune.attribution.fit.fitted import agreement, fitted_association
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
@@ -27,6 +28,7 @@ from semprune.attribution.monitoring import concept_examples, log_association, l
 from semprune.attribution.test_pass import TestOutcome
 from semprune.backbones import Backbone, load_backbone, neuron_sites
 from semprune.concepts import TokenLabeller, load_concepts
+from semprune.data import DocumentDataModule
 from semprune.errors import ConfigurationError, PrecisionError
 from semprune.types import DocumentBatch, ScoringBatch
 
@@ -38,6 +40,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         lm: The frozen backbone; set it before use to share one that is loaded already.
         learner: Everything that is learned; None until a fit or a checkpoint shapes it.
         precision: Average precision of each concept on held-out documents, after the last validation.
+        fitted: The documents that the learner is fitted on; None where that is not known.
         condition: Name under which the next test pass is kept: ``dense``, or the pruning method's.
         outcomes: What each test pass found, by condition.
         text: Held-out sequences whose perplexity test passes measure, or None.
@@ -78,6 +81,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         self.automatic_optimization = False
         self.learner: AttributionLearner | None = None
         self.precision: dict[str, float] = {}
+        self.fitted: FittedDocuments | None = None
         self.condition = "dense"
         self.outcomes: dict[str, TestOutcome] = {}
         self.text: Tensor | None = None
@@ -112,7 +116,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
     def association(self) -> Association:
         """The association as it stands."""
         settings = {**self.hparams, "dtype": str(self.lm.dtype)}
-        return fitted_association(self._fitted(), self.lm.fingerprint, settings, self.hparams["q"])
+        return fitted_association(self._fitted(), self.lm.fingerprint, settings, self.hparams["q"], self.fitted)
 
     def agreement(self) -> float:
         """Spearman correlation of the learned matrix with the closed form, over gated token-level entries."""
@@ -134,6 +138,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         vocabulary = self.lm.model.get_input_embeddings().num_embeddings
         longest = getattr(data, "max_length", None) or data.length
         self._shape(LearnerShape(names, tuple(data.classes), tuple(data.datasets), longest, vocabulary))
+        if isinstance(data, DocumentDataModule):
+            self.fitted = FittedDocuments.of(data.train_documents, data.datasets, data.validation_share, data.seed)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Plain SGD for the association (its Hessian is known and near 1), Adam for the decoder heads."""
@@ -209,7 +215,14 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             self.logger.log_metrics(counts | {"fit/unexplained": float(learner.token.unexplained)})
 
     def on_test_start(self) -> None:
-        """Begin a pass over items and documents, under whatever masks callbacks have applied."""
+        """Begin a pass over items and documents, under whatever masks callbacks have applied.
+
+        Raises:
+            FittedDocumentError: Documents to read as held out were fitted.
+        """
+        held_out = getattr(self.trainer.datamodule, "documents", None)  # type: ignore[attr-defined]  # as above
+        if isinstance(held_out, DocumentDataModule) and self.learner is not None and self.condition == "dense":
+            require_held_out(self.fitted, held_out.val_documents)
         self._move()
         norms = self.condition == "dense" and "mlp" in self.hparams["sites"]
         self.outcomes[self.condition] = TestOutcome.begin(self.lm, self.learner, self.watched, norms=norms)
@@ -240,12 +253,14 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         """Add what shapes the learner, and the backbone's fingerprint."""
         learner = self._fitted()
         gather_streaming(learner, checkpoint["state_dict"])
-        StoredFit(learner.shape, self.lm.fingerprint, self.precision).add_to(checkpoint)
+        StoredFit(learner.shape, self.lm.fingerprint, self.precision, self.fitted).add_to(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Shape the learner after the checkpoint; refuse another backbone's, or something else altogether."""
         stored = StoredFit.of(checkpoint)
-        stored.require(self.lm.fingerprint, self.learner.shape if self.learner is not None else None)
+        asked = self.learner.shape if self.learner is not None else None
+        stored.require(self.lm.fingerprint, asked, self.fitted)
+        self.fitted = stored.fitted or self.fitted
         self._shape(stored.shape)
         require_state(self._fitted(), checkpoint["state_dict"])
         self.precision = self._reading.precision = stored.precision

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError
 from semprune.errors.base import first_line
@@ -47,11 +48,13 @@ class StoredFit:
         shape: What fixes the learner's tensors.
         fingerprint: The backbone.
         precision: Average precision of each concept after the last validation.
+        fitted: The documents that it is fitted on; None where that is not known (stored before it was kept).
     """
 
     shape: LearnerShape
     fingerprint: Fingerprint
     precision: dict[str, float]
+    fitted: FittedDocuments | None = None
 
     @classmethod
     def of(cls, checkpoint: dict[str, Any]) -> StoredFit:
@@ -66,18 +69,26 @@ class StoredFit:
                 "the checkpoint", "it holds no association", "Pass a checkpoint that `semprune fit` wrote."
             )
         shape, fingerprint = LearnerShape(**stored["shape"]), Fingerprint(**stored["fingerprint"])
-        return cls(shape, fingerprint, dict(stored["precision"]))
+        fitted = FittedDocuments(**stored["fitted"]) if "fitted" in stored else None
+        return cls(shape, fingerprint, dict(stored["precision"]), fitted)
 
     def add_to(self, checkpoint: dict[str, Any]) -> None:
         """Write it, as plain values."""
-        checkpoint[CHECKPOINT_KEY] = asdict(self)
+        checkpoint[CHECKPOINT_KEY] = {name: value for name, value in asdict(self).items() if value is not None}
 
-    def require(self, fingerprint: Fingerprint, shape: LearnerShape | None) -> None:
-        """Refuse another backbone's fit, and one that a run of this shape cannot take up.
+    def require(
+        self, fingerprint: Fingerprint, shape: LearnerShape | None, fitted: FittedDocuments | None = None
+    ) -> None:
+        """Refuse another backbone's fit, and one that this run cannot take up.
+
+        Args:
+            fingerprint: The run's backbone.
+            shape: What the run asks for, where that is known already.
+            fitted: The documents that the run would fit on, where it fits.
 
         Raises:
             BackboneMismatchError: It is another backbone's.
-            ConfigurationError: It has another shape than the run asks for, where that is known already.
+            ConfigurationError: It has another shape or other documents than the run asks for.
         """
         if self.fingerprint != fingerprint:
             raise BackboneMismatchError("the checkpoint", str(self.fingerprint), str(fingerprint))
@@ -85,6 +96,11 @@ class StoredFit:
             raise ConfigurationError(
                 f"the checkpoint was fitted with {self.shape}, this run asks for {shape}. "
                 "Resume with the configuration of the first run."
+            )
+        if fitted is not None and self.fitted is not None and fitted.digest != self.fitted.digest:
+            raise ConfigurationError(
+                f"the checkpoint was fitted on {len(self.fitted.hashes)} documents that are not the "
+                f"{len(fitted.hashes)} of this run. Resume with the configuration of the first run."
             )
 
 

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
+from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.association.specificity import classify
 from semprune.attribution.fit.encoding import independent_t
 from semprune.attribution.fit.inference import design_effect, gate
@@ -18,7 +19,11 @@ from semprune.types import Fingerprint
 
 
 def fitted_association(
-    learner: AttributionLearner, fingerprint: Fingerprint, settings: dict[str, Any], q: float
+    learner: AttributionLearner,
+    fingerprint: Fingerprint,
+    settings: dict[str, Any],
+    q: float,
+    fitted: FittedDocuments | None = None,
 ) -> Association:
     """Assemble both levels, gate them, and label every neuron.
 
@@ -30,6 +35,7 @@ def fitted_association(
         fingerprint: The backbone.
         settings: How it was fitted; kept in the artefact.
         q: False discovery rate of the gate.
+        fitted: The documents that it was fitted on, where they are known.
     """
     standardiser = learner.standardiser
     effect = torch.cat([learner.token.effect, learner.sequence.effect], dim=1).cpu()
@@ -62,6 +68,7 @@ def fitted_association(
         sites=learner.sites,
         fingerprint=fingerprint,
         settings=settings,
+        fitted=fitted,
     )
 
 

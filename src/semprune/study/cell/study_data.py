@@ -16,6 +16,7 @@ from semprune.data.batches.batching import encode_item
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
+from semprune.study.fit import fit_documents
 from semprune.types import DocumentBatch, Item
 
 Draw = tuple[str, int, int, int]
@@ -46,9 +47,7 @@ class StudyData:
     @cached_property
     def documents(self) -> DocumentDataModule:
         """The fitting data sets' documents."""
-        fit = self.config.fit
-        data = DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size)
-        data.tokenizer, data.context_length = self.lm.tokenizer, self.lm.max_length
+        data = fit_documents(self.config.fit, self.lm)
         data.setup()
         return data
 

@@ -9,6 +9,8 @@ from torch import Tensor
 from semprune.attribution.gradients.site_gradients import site_gradients
 from semprune.attribution.held_out.observations import Observations
 
+NEEDS = "words"
+
 
 def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
     """Sum over tokens of activation × gradient of the concept's objective.

@@ -9,6 +9,8 @@ from torch import Tensor
 from semprune.attribution.gradients.site_gradients import integrated_site_gradients
 from semprune.attribution.held_out.observations import Observations
 
+NEEDS = "words"
+
 STEPS = 8  # of the midpoint rule, along the straight path
 
 

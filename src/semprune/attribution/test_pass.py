@@ -57,7 +57,7 @@ class TestOutcome:
         self.held_out = HeldOutSums(learner) if learner is not None else None
         self.watch: Watch | None = None
         if learner is not None and watched:
-            self.watch = Watch(watched, learner.standardiser.slices, len(learner.shape.classes))
+            self.watch = Watch(watched, learner.standardiser.index, len(learner.shape.classes))
 
     @classmethod
     def begin(

@@ -150,7 +150,7 @@ def test_integrated_gradients_add_up_to_the_change_of_the_output(of_llama):
     seen = next(iter(of_llama.seen()))
     learner = of_llama.learner
     for site in learner.sites:
-        reference = learner.standardiser.median[learner.standardiser.slices[site.name]]
+        reference = learner.standardiser.median[learner.standardiser.index.where(site)]
         attributed = integrated_site_gradients(of_llama, seen, 0, site, reference, steps=50)
         with ablate(of_llama.lm.model, {site.name: (torch.arange(site.width), reference)}):
             start = output(of_llama, seen, 0)

@@ -122,12 +122,11 @@ def largest_mean_activation(association: Association, k: int) -> Int[Tensor, " k
 
 def mean_replacements(association: Association, chosen: Int[Tensor, " k"]) -> dict[str, Replacement]:
     """Replacements for :func:`semprune.backbones.ablate` that hold neurons at their mean (not at zero)."""
-    out, start = {}, 0
+    out, index = {}, association.index
     for site in association.sites:
-        index = chosen[(chosen >= start) & (chosen < start + site.width)]
-        if len(index):
-            out[site.name] = (index - start, association.mean[index])
-        start += site.width
+        own = index.within(chosen, site)
+        if len(own):
+            out[site.name] = (own, association.mean[index.where(site)][own])
     return out
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from semprune.attribution.association.fitted_documents import FittedDocuments
+from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.association.rankings import DEFAULT_RANKING, Facets, rank
 from semprune.attribution.association.specificity import NEURON_CLASSES, association_score, row_specificity
 from semprune.errors import BackboneMismatchError, CorruptArtefactError, UnknownConceptError
@@ -61,15 +64,28 @@ class Association:
     settings: dict[str, Any]
     fitted: FittedDocuments | None = None
 
+    @cached_property
+    def index(self) -> NeuronIndex:
+        """Which row is which neuron."""
+        return NeuronIndex(self.sites)
+
     @property
     def neurons(self) -> tuple[str, ...]:
         """Names of the rows, ``layers.15.mlp/219``."""
-        return tuple(f"{site.name}/{index}" for site in self.sites for index in range(site.width))
+        return self.index.names
+
+    def rows(self, names: Iterable[str]) -> Int[Tensor, " chosen"]:
+        """Rows of neurons, in the order of their names.
+
+        Raises:
+            UnknownNeuronError: There is no such neuron.
+        """
+        return self.index.rows(names)
 
     @property
     def layer(self) -> Int[Tensor, " neurons"]:
         """Layer of each row."""
-        return torch.cat([torch.full((site.width,), site.layer) for site in self.sites])
+        return self.index.layers
 
     @property
     def specificity(self) -> Float[Tensor, "neurons concepts"]:

@@ -42,7 +42,7 @@ def fitted_association(
     t = torch.cat([learner.token.t, learner.sequence.t], dim=1).cpu()
     dead, massive = standardiser.dead.cpu(), standardiser.massive.cpu()
     freedom = torch.cat([learner.token.degrees_of_freedom, learner.sequence.degrees_of_freedom])
-    gated, q_values = gate(t, freedom, tuple(site.width for site in learner.sites), q)
+    gated, q_values = gate(t, freedom, standardiser.index.widths, q)
     gated &= ~(dead | massive)[:, None]
     tokens, classes = len(learner.shape.concepts), len(learner.shape.classes)
     any_concept = learner.token.coefficients.data[tokens].cpu()
@@ -116,5 +116,5 @@ def _nuisance_found(learner: AttributionLearner, columns: slice, q: float) -> Bo
     t = independent_t(token.sums, token.closed_form, token.ridge, columns.stop)[:, columns]
     t = t / design_effect(token.iid_t, token.t)[:, None]
     freedom = token.degrees_of_freedom.max().expand(t.shape[1])
-    found, _ = gate(t.cpu(), freedom, tuple(site.width for site in learner.sites), q)
+    found, _ = gate(t.cpu(), freedom, learner.standardiser.index.widths, q)
     return found

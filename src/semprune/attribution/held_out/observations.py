@@ -105,7 +105,7 @@ class Observations:
             def consume(
                 site: NeuronSite, activations: Tensor, seen: Observed = seen, targets: dict[str, Tensor] = targets
             ) -> None:
-                where = self.learner.standardiser.slices[site.name]
+                where = self.learner.standardiser.index.where(site)
                 if standardised:
                     values = self.learner.standardised(site, activations, seen)
                 else:

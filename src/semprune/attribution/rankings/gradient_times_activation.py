@@ -24,5 +24,5 @@ def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
         for concept in range(len(learner.shape.concepts)):
             for site, activations, gradient in site_gradients(observations, seen, concept, learner.sites):
                 product = (activations * gradient * seen.valid[..., None]).sum((0, 1))
-                out[learner.standardiser.slices[site.name], concept] += product
+                out[learner.standardiser.index.where(site), concept] += product
     return out

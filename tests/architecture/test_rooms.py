@@ -43,8 +43,8 @@ ROOMS: dict[str, set[str]] = {
 ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
     "assets": "catalogue cache download extract manifest ensure status",
-    "attribution": "association standardisation fit neurons held_out gradients baselines ablation semantic_loss"
-    " controls test_pass monitoring association_module measured_module module",
+    "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
+    " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading streamed own_text"
     " sentence_encoder",
     "cli": "arguments assets report prune study recommend explain lightning causal controls influential __main__",
@@ -62,7 +62,7 @@ ORDER: dict[str, str] = {
 """Inside of a room: each file and sub-room imports only those before it."""
 
 MOST_MODULES = 15
-REGISTRIES = {"semprune.backbones.families", "semprune.pruning.methods", "semprune.attribution.baselines"}
+REGISTRIES = {"semprune.backbones.families", "semprune.pruning.methods", "semprune.attribution.rankings"}
 """Folders of one file per thing that is found by being there: as many files as there are things."""
 
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

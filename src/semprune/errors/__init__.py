@@ -25,6 +25,7 @@ from semprune.errors.assets import (
 )
 from semprune.errors.attribution import (
     ConceptWithoutEvidenceError,
+    FittedDocumentError,
     PrecisionError,
     TooFewDocumentsError,
     UnencodableConceptError,
@@ -98,6 +99,7 @@ __all__ = [
     "EmptyMatrixError",
     "EmptyStudyError",
     "FailedCellsError",
+    "FittedDocumentError",
     "MaskMismatchError",
     "MasksOnlyError",
     "MemoryLimitError",

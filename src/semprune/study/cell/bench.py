@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.fit.learner import AttributionLearner, Observed
 from semprune.attribution.neurons.watch import card_rows, neuron_table
 from semprune.backbones import Backbone
@@ -61,7 +62,12 @@ class Bench:
 
     @cached_property
     def observed(self) -> list[Observed]:
-        """Held-out documents as labelled batches."""
+        """Held-out documents as labelled batches.
+
+        Raises:
+            FittedDocumentError: The stored association was fitted on some of them.
+        """
+        require_held_out(self.module.fitted, self.data.documents.val_documents)
         return [self.learner.observe(batch, self.module.labeller) for batch in self.data.held_out]
 
     @cached_property

@@ -7,7 +7,6 @@ from tests.unit.attribution.worlds import CONCEPTS, WORDS, association_of, tiny_
 from semprune.attribution.neurons.explain import (
     evidence_weights,
     facets,
-    neuron_row,
     read_text,
 )
 from semprune.attribution.neurons.written import final_norm, written_logits, written_tokens
@@ -26,17 +25,17 @@ def world():
 def test_rows_are_found_by_name_and_wrong_names_say_what_is_near(world):
     lm, association = world
     width = lm.sites[0].width
-    assert neuron_row(association, "layers.1.mlp/1") == width + 1
-    assert association.neurons[neuron_row(association, "layers.0.mlp/3")] == "layers.0.mlp/3"
+    assert association.index.row("layers.1.mlp/1") == width + 1
+    assert association.neurons[association.index.row("layers.0.mlp/3")] == "layers.0.mlp/3"
     with pytest.raises(UnknownNeuronError, match=rf"'layers.0.mlp/{width}'; did you mean 'layers.0.mlp/"):
-        neuron_row(association, f"layers.0.mlp/{width}")
+        association.index.row(f"layers.0.mlp/{width}")
     with pytest.raises(UnknownNeuronError) as told:
-        neuron_row(association, f"layers.0.mlp/{width}")
+        association.index.row(f"layers.0.mlp/{width}")
     assert len(str(told.value)) < 250  # the three nearest, not a screen of them
     with pytest.raises(UnknownNeuronError, match=r"did you mean 'layers\.1\.mlp/0'"):
-        neuron_row(association, "layer.1.mlp/2")
+        association.index.row("layer.1.mlp/2")
     with pytest.raises(UnknownNeuronError):
-        neuron_row(association, "219")
+        association.index.row("219")
 
 
 def test_a_neurons_facets_are_its_discoveries_strongest_first(world):
@@ -101,3 +100,14 @@ def test_an_empty_text_and_another_backbone_are_refused(world):
         read_text(lm, association, "")
     with pytest.raises(BackboneMismatchError):
         read_text(tiny_lm("GPT2LMHeadModel"), association, "good")
+
+
+def test_sites_side_by_side_are_the_rows_of_one_matrix(world):
+    _, association = world
+    index, width = association.index, association.sites[0].width
+    names = [f"layers.1.mlp/{width - 1}", "layers.0.mlp/2"]
+    assert association.rows(names).tolist() == [2 * width - 1, 2]
+    assert index.place(names[0]) == (association.sites[1], width - 1)
+    assert index.within(association.rows(names), association.sites[1]).tolist() == [width - 1]
+    assert (sum(index.widths), index.widths[0]) == (len(association.matrix), width)
+    assert association.neurons[index.where(association.sites[1])][0] == "layers.1.mlp/0"

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.neurons.watch import Watch
 from semprune.attribution.neurons.word_activations import WORDS, word_at, word_means
+from semprune.types import NeuronSite
 
 PIECES = ["The", " film", " was", " bad", "ly", " made", ",", ' "bad', '"', " un", "happy"]
 
@@ -16,7 +18,7 @@ def decode(ids):
 @pytest.fixture
 def watch():
     """Two documents: 'The film was badly made' and 'bad" , unhappy'; rows 7 and 4 are watched."""
-    watch = Watch([7, 4], {"layers.0.mlp": slice(0, 9)}, 0)
+    watch = Watch([7, 4], NeuronIndex((NeuronSite("layers.0.mlp", 0, "mlp", 9, "down_proj"),)), 0)
     watch.token = torch.tensor([0, 1, 2, 3, 4, 5, 3, 8, 6, 9, 10, 3])
     watch.document = torch.tensor([0] * 6 + [1] * 6)
     watch.values = torch.arange(24, dtype=torch.float32).view(12, 2)
@@ -46,7 +48,7 @@ def test_means_are_over_each_words_places_most_frequent_first(watch):
 
 def test_only_the_most_frequent_words_are_kept():
     count = WORDS + 5
-    watch = Watch([0], {"layers.0.mlp": slice(0, 1)}, 0)
+    watch = Watch([0], NeuronIndex((NeuronSite("layers.0.mlp", 0, "mlp", 1, "down_proj"),)), 0)
     watch.token, watch.document = torch.arange(count), torch.arange(count)
     watch.values, watch.labels = torch.ones(count, 1), torch.ones(count, 1, dtype=torch.bool)
     table = word_means(watch, {"any": [0]}, ["any"], lambda ids: f" w{ids[-1]:03}")

@@ -105,7 +105,7 @@ def test_a_silenced_concept_is_gone_and_the_other_is_not(planted):
     held = {
         site.name: (own - where.start, torch.zeros(len(own)))
         for site in lm.sites
-        for where in [learner.standardiser.slices[site.name]]
+        for where in [learner.standardiser.index.where(site)]
         for own in [chosen[(chosen >= where.start) & (chosen < where.stop)]]
     }
     with ablate(lm.model, held):

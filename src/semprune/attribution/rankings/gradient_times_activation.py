@@ -9,6 +9,8 @@ from torch import Tensor
 from semprune.attribution.gradients.site_gradients import site_gradients
 from semprune.attribution.held_out.observations import Observations
 
+NEEDS = "words"
+
 
 def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
     """Sum over tokens of activation × gradient of the concept's objective.
@@ -22,5 +24,5 @@ def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
         for concept in range(len(learner.shape.concepts)):
             for site, activations, gradient in site_gradients(observations, seen, concept, learner.sites):
                 product = (activations * gradient * seen.valid[..., None]).sum((0, 1))
-                out[learner.standardiser.slices[site.name], concept] += product
+                out[learner.standardiser.index.where(site), concept] += product
     return out

@@ -9,6 +9,8 @@ from torch import Tensor
 from semprune.attribution.gradients.site_gradients import integrated_site_gradients
 from semprune.attribution.held_out.observations import Observations
 
+NEEDS = "words"
+
 STEPS = 8  # of the midpoint rule, along the straight path
 
 
@@ -23,7 +25,7 @@ def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
     out = torch.zeros(learner.neurons, observations.concepts, device=observations.lm.device)
     for seen in observations.seen():
         for site in learner.sites:
-            where = learner.standardiser.slices[site.name]
+            where = learner.standardiser.index.where(site)
             for concept in range(len(learner.shape.concepts)):
                 attributed = integrated_site_gradients(
                     observations, seen, concept, site, learner.standardiser.median[where], STEPS

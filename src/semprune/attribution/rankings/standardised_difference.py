@@ -8,6 +8,8 @@ from torch import Tensor
 
 from semprune.attribution.held_out.observations import Observations, moments
 
+NEEDS = "documents"
+
 
 def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
     """Difference of means in the neuron's own standard deviations; 0 for neurons that never move."""

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from semprune.attribution.held_out.observations import Observations, moments
 
+NEEDS = "documents"
+
 
 def concentration(probability: Float[Tensor, "neurons concepts"]) -> Float[Tensor, "neurons concepts"]:
     r"""Share of each concept in a neuron's activation probabilities, times how concentrated these are.

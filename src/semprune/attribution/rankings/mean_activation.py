@@ -8,6 +8,8 @@ from torch import Tensor
 
 from semprune.attribution.held_out.observations import Observations, moments
 
+NEEDS = "documents"
+
 
 def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
     """Mean raw activation over the concept's observations.

@@ -10,6 +10,8 @@ from torch import Tensor
 from semprune.attribution.held_out.observations import Observations
 from semprune.attribution.held_out.probing import probe_weights
 
+NEEDS = "documents"
+
 
 def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
     """Weights of a logistic regression with an L2 penalty, on standardised activations of a sample."""

@@ -7,10 +7,10 @@ from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 from tests.planted.world import World, WorldSize
 
 from semprune.attribution.association.specificity import association_score
-from semprune.attribution.baselines import baselines, rank_by
 from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
 from semprune.attribution.gradients.site_gradients import integrated_site_gradients, site_gradients
 from semprune.attribution.held_out.observations import Observations, next_token_log_probability
+from semprune.attribution.rankings import document_rankings, rank_by
 from semprune.backbones import ablate
 from semprune.backbones.capture import site_hooks
 from semprune.errors import SettingError
@@ -82,7 +82,7 @@ def test_streamed_statistics_equal_those_of_all_values_at_once(world, observatio
     torch.testing.assert_close(ranking[alive] / scale, expected[alive] / scale, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", list(baselines()))
+@pytest.mark.parametrize("name", document_rankings())
 def test_every_baseline_ranks_all_neurons_and_finds_what_is_planted(llama, of_llama, name):
     ranking = rank_by(name, of_llama)
     assert ranking.shape == (2 * WIDTH, len(NAMES))
@@ -115,7 +115,7 @@ def test_the_default_objective_is_the_log_probability_of_the_concepts_next_token
 
 
 def test_an_unknown_baseline_names_the_known_ones(observations):
-    with pytest.raises(SettingError, match="baseline must be one of elastic_net_probe, gradient"):
+    with pytest.raises(SettingError, match="ranking must be one of elastic_net_probe, gradient"):
         rank_by("gradients", observations)
 
 
@@ -150,7 +150,7 @@ def test_integrated_gradients_add_up_to_the_change_of_the_output(of_llama):
     seen = next(iter(of_llama.seen()))
     learner = of_llama.learner
     for site in learner.sites:
-        reference = learner.standardiser.median[learner.standardiser.slices[site.name]]
+        reference = learner.standardiser.median[learner.standardiser.index.where(site)]
         attributed = integrated_site_gradients(of_llama, seen, 0, site, reference, steps=50)
         with ablate(of_llama.lm.model, {site.name: (torch.arange(site.width), reference)}):
             start = output(of_llama, seen, 0)

@@ -56,7 +56,7 @@ ORDER: dict[str, str] = {
     "pruning": "calibration selection method weights methods settings statistics masks in_memory streamed removal"
     " callbacks",
     "report": "run tables charts sections summary export terminal page",
-    "statistics": "bootstrap jackknife means multiple_tests placements weighting",
+    "statistics": "weighting bootstrap significance intervals auroc average_precision",
     "study": "config store fit cell merge calibration progress dry_run single_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""

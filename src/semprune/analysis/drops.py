@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from semprune.errors import SettingError, UnpairedPredictionsError
-from semprune.statistics.placements import auroc_values
+from semprune.statistics.auroc import auroc_values
 
 CELL = ["backbone", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length",
         "seed", "calibrated"]  # fmt: skip

@@ -19,7 +19,7 @@ from semprune.analysis import (
 from semprune.analysis.drops import CELL, Estimate, stated_once
 from semprune.errors import SettingError, UnpairedPredictionsError
 from semprune.evaluation.metrics import auroc
-from semprune.statistics.placements import auroc_values
+from semprune.statistics.auroc import auroc_values
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from semprune.report.run.labels import family_label
@@ -12,34 +10,10 @@ from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.run.schema import records
 from semprune.report.tables.findings import Finding
 from semprune.report.tables.headline import PARTS, headline_table
-from semprune.statistics.means import mean_with_interval
+from semprune.statistics.intervals import difference_with_interval, mean_with_interval
 
 CONTRAST_METRICS = ("accuracy", "calibrated_accuracy", "auroc")
 """Accuracy, which a shifted preference for an answer word moves, and two that it does not move."""
-
-_Estimate = tuple[float, float, float]
-
-
-def difference_with_interval(one: _Estimate, other: _Estimate) -> _Estimate:
-    r"""Difference of two independent estimates, with an interval recovered from their own.
-
-    .. math:: d - \sqrt{(a - l_a)^2 + (u_b - b)^2},\quad d + \sqrt{(u_a - a)^2 + (b - l_b)^2},\quad d = a - b
-
-    Source: Zou and Donner (2008), as :func:`semprune.statistics.means.mean_with_interval`.
-
-    Args:
-        one: Estimate a with the lower and upper end of its interval.
-        other: Estimate b, likewise.
-
-    Returns:
-        Difference, lower and upper end.
-
-    Example:
-        >>> difference_with_interval((8.0, 5.0, 11.0), (2.0, -2.0, 6.0))
-        (6.0, 1.0, 11.0)
-    """
-    (a, a_low, a_high), (b, b_low, b_high) = one, other
-    return a - b, a - b - math.hypot(a - a_low, b_high - b), a - b + math.hypot(a_high - a, b - b_low)
 
 
 def contrast_table(run: RunArtefacts) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import pandas as pd
 from semprune.report.run.labels import family_rank
 from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import HEADLINE_PREFERENCE, METRICS
-from semprune.statistics.means import mean_with_interval
-from semprune.statistics.multiple_tests import holm
+from semprune.statistics.intervals import mean_with_interval
+from semprune.statistics.significance import holm
 
 _CELL = ["dataset", "prompt", "metric"]
 PARTS = ("damage", "damage_low", "damage_high")

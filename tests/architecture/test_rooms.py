@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
 
 ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
+    "artefacts": "cell tables files",
     "assets": "catalogue cache download extract manifest ensure status",
     "attribution": "association standardisation fit neurons held_out gradients baselines ablation semantic_loss"
     " controls test_pass monitoring association_module measured_module module",

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.io.files import atomic
 from semprune.report.run.formats import p_value
 from semprune.report.run.labels import family_label
 from semprune.report.run.load import RunArtefacts, loaded
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.schema import records
 from semprune.report.sections.further_losses import causal_text, readout_text
 from semprune.report.tables.contrasts import contrast_table
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
@@ -131,7 +131,7 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     }
     for name, table in (("readout_loss", readout_text(run)), ("causal_loss", causal_text(run))):
         if table is not None:
-            contents |= files_of(name, getattr(run, name), table)
+            contents |= files_of(name, run.tables[name], table)
     prompts = prompt_table(run)
     if len(prompts):
         contents |= files_of("prompts", prompts, prompts_text(prompts))

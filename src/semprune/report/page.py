@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from semprune.analysis.drops import CELL, stated_once
+from semprune.artefacts import CELL, TABLES, stated_once
 from semprune.io.files import atomic
 from semprune.report.run.formats import listed
 from semprune.report.run.labels import METHODS
@@ -28,21 +28,6 @@ from semprune.report.summary.summary import findings
 from semprune.report.tables.pooled import is_crowded, pooled
 from semprune.report.tables.prompts import prompt_table, prompts_text
 from semprune.report.tables.text import TextTable
-
-# What each optional artefact gives the page, for the note that stands in its place.
-ABSENT = {
-    "semantic_loss": "the semantic loss of each concept",
-    "concepts": "how well each concept is represented",
-    "layer_concept": "where in the model each concept lives",
-    "neurons": "the top neurons of each concept",
-    "contexts": "the tokens that excite each neuron",
-    "neuron_activations": "what pruning left of each neuron",
-    "word_activations": "what each word of a concept excites",
-    "causal": "the causal check",
-    "task_concepts": "which concepts are a data set's own, so that their semantic loss could predict its drop",
-    "calibration": "how diverse each calibration set is, and how like each data set",
-    "provenance": "what made this run",
-}
 
 FURTHER = {"readout-loss": readout_text, "causal-loss": causal_text}
 
@@ -97,9 +82,15 @@ def render_report(run: RunArtefacts) -> str:
             concepts=concept_cards(shown),
             checks=causal_checks(run),
             provenance=provenance_groups(shown),
-            absent={name: about for name, about in ABSENT.items() if getattr(run, name) is None},
+            absent=_absent(run),
         )
     )
+
+
+def _absent(run: RunArtefacts) -> dict[str, str]:
+    """What each artefact that the run lacks would give the page."""
+    absent = {table.name: table.gives for table in TABLES.values() if table.gives and table.name not in run.tables}
+    return absent | ({"provenance": "what made this run"} if run.provenance is None else {})
 
 
 def _prompts(run: RunArtefacts) -> TextTable | None:

@@ -16,7 +16,8 @@ from semprune.analysis import (
     task_likeness_effect,
     variance_shares,
 )
-from semprune.analysis.drops import CELL, Estimate, stated_once
+from semprune.analysis.drops import Estimate
+from semprune.artefacts import CELL, stated_once
 from semprune.errors import SettingError, UnpairedPredictionsError
 from semprune.evaluation.metrics import auroc
 from semprune.statistics.auroc import auroc_values

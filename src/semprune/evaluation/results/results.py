@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from semprune.artefacts import TABLES
 from semprune.errors import UnknownDatasetError, UnpairedPredictionsError
 from semprune.evaluation.metrics import Outcomes, measure, metric, right_choices
 from semprune.evaluation.perplexity import perplexity_of
@@ -17,21 +18,7 @@ from semprune.statistics.bootstrap import Statistic
 from semprune.statistics.significance import mcnemar
 from semprune.statistics.weighting import Array
 
-MEASUREMENT_COLUMNS = (
-    "dataset",
-    "family",
-    "prompt",
-    "metric",
-    "value",
-    "low",
-    "high",
-    "n",
-    "dense",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-)
+MEASUREMENT_COLUMNS = TABLES["results"].measured
 """Columns of a results table; whoever ran the model adds which model, method and setting it was."""
 
 

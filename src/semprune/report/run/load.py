@@ -2,80 +2,61 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from semprune.artefacts import RERUN, TABLES, read_provenance, read_table
 from semprune.errors import CorruptArtefactError
-from semprune.errors.base import first_line
 from semprune.report.run.labels import SETTING_COLUMNS, Setting, setting_labels, settings_of, varying_columns
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.schema import OPTIONAL_COLUMNS, SCHEMAS, SETTING_TABLES, column_fault
-from semprune.report.run.study_tables import ANALYSED, StudyTables, study_tables
+from semprune.report.run.study_tables import StudyTables, study_tables
 
-RERUN = "Run `semprune study` into this folder again: finished cells are reused, missing artefacts are written."
+LABELLED = tuple(table.name for table in TABLES.values() if table.by_cell and table.name != "predictions")
+"""Tables whose rows carry a setting's label; predictions are only read per item."""
 
-_RESULT_KEY = [*SETTING_COLUMNS, "dataset", "prompt", "metric"]
+_RESULT_KEY = [*SETTING_COLUMNS, *TABLES["results"].keys]
 
 
 @dataclass(frozen=True)
 class RunArtefacts:
-    """A run folder's checked artefacts; an optional one that the folder lacks is None.
+    """A run folder's checked artefacts.
 
-    Frames with a pruning method have a column ``setting``, the label the page uses (``dense`` for the dense model).
+    Every table of :data:`semprune.artefacts.tables.TABLES` is an attribute too, None where the folder lacks it:
+    ``run.semantic_loss``. Those of :data:`LABELLED` have a column ``setting``, the label the page uses (``dense`` for
+    the dense model).
 
     Attributes:
         folder: The run folder.
         settings: The pruned settings, in the order of every table.
-        results: One row per setting × data set × prompt × metric.
-        sparsity: Measured sparsity per pruned matrix.
-        semantic_loss: Loss per setting × concept × layer (layer -1: all layers).
-        concepts: How well each concept is represented in the dense model.
-        layer_concept: Association strength per layer × concept.
-        neurons: Top neurons per concept.
-        contexts: Tokens that excite each neuron, in context.
-        neuron_activations: Activation of each neuron, dense and pruned.
-        word_activations: Activation of a concept's neurons at each of its words, dense and pruned.
-        causal: Scores with chosen neurons ablated.
-        readout_loss: How much worse each concept is read back from its neurons; measured on request.
-        causal_loss: What the change at each concept's tokens does to the model; measured on request.
-        causal_neurons: The neurons through which it does that.
-        predictions: Answers per item, dense and pruned.
-        task_concepts: Which concepts are a data set's own.
-        calibration: Diversity of the calibration sequences, and their likeness to each data set.
+        tables: Those that the folder has, by name.
         provenance: What made the run.
     """
 
     folder: Path
     settings: tuple[Setting, ...]
-    results: pd.DataFrame
-    sparsity: pd.DataFrame | None
-    semantic_loss: pd.DataFrame | None
-    concepts: pd.DataFrame | None
-    layer_concept: pd.DataFrame | None
-    neurons: pd.DataFrame | None
-    contexts: pd.DataFrame | None
-    neuron_activations: pd.DataFrame | None
-    word_activations: pd.DataFrame | None
-    causal: pd.DataFrame | None
-    readout_loss: pd.DataFrame | None
-    causal_loss: pd.DataFrame | None
-    causal_neurons: pd.DataFrame | None
-    predictions: pd.DataFrame | None
-    task_concepts: pd.DataFrame | None
-    calibration: pd.DataFrame | None
+    tables: Mapping[str, pd.DataFrame]
     provenance: dict[str, Any] | None
+
+    def __getattr__(self, name: str) -> pd.DataFrame | None:
+        """A table by its name."""
+        if name not in TABLES:
+            raise AttributeError(f"{type(self).__name__} has no attribute or table '{name}'")
+        return self.tables.get(name)
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """The table that every run has."""
+        return self.tables["results"]
 
     @cached_property
     def study(self) -> StudyTables | None:
         """What several calibration sets say together, computed once; None for a run with fewer than two."""
-        return study_tables({name: getattr(self, name) for name in ANALYSED})
+        return study_tables(self.tables)
 
 
 def load_run(folder: Path) -> RunArtefacts:
@@ -91,17 +72,16 @@ def load_run(folder: Path) -> RunArtefacts:
         CorruptArtefactError: If ``results.parquet`` is missing, or any artefact that is there cannot be read, lacks a
             column, has one of another type, or contradicts itself.
     """
-    results = read_table(folder, "results")
-    if results is None:
-        raise CorruptArtefactError(folder / "results.parquet", "there is no such file", RERUN)
+    tables = {name: table for name in TABLES if (table := read_table(folder, name)) is not None}
+    if "results" not in tables:
+        raise CorruptArtefactError(folder / TABLES["results"].file, "there is no such file", RERUN)
+    results = tables["results"]
     varying = varying_columns(results)
-    frames = {name: results if name == "results" else read_table(folder, name) for name in SCHEMAS}
-    for name, frame in frames.items():
-        if frame is not None and name in SETTING_TABLES:
-            frame["setting"] = setting_labels(frame, varying)
-    _check_results(results, folder / "results.parquet")
-    optional = {name: frame for name, frame in frames.items() if name != "results"}
-    return RunArtefacts(folder, settings_of(results), results, **optional, provenance=read_provenance(folder))
+    for name in LABELLED:
+        if name in tables:
+            tables[name]["setting"] = setting_labels(tables[name], varying)
+    _check_results(results, folder / TABLES["results"].file)
+    return RunArtefacts(folder, settings_of(results), tables, read_provenance(folder))
 
 
 def loaded(run: Path | RunArtefacts) -> RunArtefacts:
@@ -111,46 +91,6 @@ def loaded(run: Path | RunArtefacts) -> RunArtefacts:
         CorruptArtefactError: As :func:`load_run`.
     """
     return run if isinstance(run, RunArtefacts) else load_run(run)
-
-
-def read_table(folder: Path, name: str) -> pd.DataFrame | None:
-    """Read ``{name}.parquet`` and check its columns; None where there is no such file.
-
-    Raises:
-        CorruptArtefactError: If it cannot be read, or its columns are not those of its schema.
-    """
-    path = folder / f"{name}.parquet"
-    if not path.exists():
-        return None
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise CorruptArtefactError(path, f"not a parquet file ({first_line(error)})", RERUN) from error
-    extra = {column: kind for column, kind in OPTIONAL_COLUMNS.get(name, {}).items() if column in table.column_names}
-    schema = SCHEMAS[name] | extra
-    faults = [fault for column, kind in schema.items() if (fault := column_fault(table, column, kind))]
-    if faults:
-        raise CorruptArtefactError(path, "; ".join(faults), RERUN)
-    frame: pd.DataFrame = table.select(list(schema)).to_pandas()
-    return frame
-
-
-def read_provenance(folder: Path) -> dict[str, Any] | None:
-    """Read ``provenance.json``; None where there is no such file.
-
-    Raises:
-        CorruptArtefactError: If it is not a JSON object.
-    """
-    path = folder / "provenance.json"
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorruptArtefactError(path, f"not JSON ({first_line(error)})", RERUN) from error
-    if not isinstance(content, dict):
-        raise CorruptArtefactError(path, f"a JSON {type(content).__name__} where an object belongs", RERUN)
-    return content
 
 
 def _check_results(results: pd.DataFrame, path: Path) -> None:

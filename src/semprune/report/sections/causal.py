@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.charts.dots import Axis, Chart, ChartRow, linear_axis, log_axis, mark, plot_height
 from semprune.report.run.formats import p_value, percent
 from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
 
 SELECTIONS = {
     "dense": ("Nothing", "the dense model"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.run.formats import interval, number, small
 from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
 from semprune.report.sections.meanings import concept_labels
 from semprune.report.tables.text import TextTable
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.charts.heatmap import STEPS, colour_step
 from semprune.report.run.formats import number, small
 from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
 from semprune.report.sections.meanings import concept_labels
 
 _PATTERN = "Single layers carry no interval: read the pattern, not one square."

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, lanes, linear_axis, plot_height
 from semprune.report.run.formats import interval, number, small
 from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
 
 _EXCESS = ("xsl", "xsl_low", "xsl_high")
 CAPTION = (

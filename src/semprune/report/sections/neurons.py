@@ -7,10 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from semprune.artefacts import records
 from semprune.report.run.formats import number, percent, share_bar, small
 from semprune.report.run.labels import Setting
 from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
 from semprune.report.sections.meanings import concept_labels
 from semprune.report.sections.words import ConceptWords, concept_words
 

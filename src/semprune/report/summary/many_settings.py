@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.run.formats import listed
 from semprune.report.run.labels import family_label
 from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.schema import records
 from semprune.report.sections.meanings import overall_loss
 from semprune.report.tables.findings import Finding
 from semprune.report.tables.headline import headline_table

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.run.formats import TIMES, interval, listed, number, p_value, percent
 from semprune.report.run.labels import Setting, family_label
 from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
 from semprune.report.sections.causal import SELECTIONS
 from semprune.report.sections.meanings import overall_loss
 from semprune.report.summary.many_settings import family_ranges, meanings_shared, perplexity_range

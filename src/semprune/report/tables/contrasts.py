@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.run.labels import family_label
 from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
 from semprune.report.tables.findings import Finding
 from semprune.report.tables.headline import PARTS, headline_table
 from semprune.statistics.intervals import difference_with_interval, mean_with_interval

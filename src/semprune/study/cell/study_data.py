@@ -9,12 +9,12 @@ from functools import cached_property
 from jaxtyping import Int
 from torch import Tensor
 
+from semprune.artefacts import Cell
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
 from semprune.data import CalibrationDataModule, DocumentDataModule, hash_items, load_items
 from semprune.data.batches.batching import encode_item
 from semprune.data.batches.encoding import EncodedRequest
-from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
 from semprune.types import DocumentBatch, Item
 

@@ -8,12 +8,11 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import semprune.report
 from semprune.artefacts import TABLES
-from semprune.report import heatmap_figure, load_run, write_report
+from semprune.report import load_run, write_report
 from semprune.report.run.formats import MINUS
 from semprune.report.tables.headline import headline_table
 
@@ -256,13 +255,3 @@ def test_the_room_imports_neither_torch_nor_lightning():
     for path in Path(semprune.report.__file__).parent.rglob("*.py"):
         imported = re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
         assert not [name for name in imported if name.split(".")[0] in {"torch", "lightning", "transformers"}], path
-
-
-def test_heatmap_figure_draws_what_it_is_given():
-    figure = heatmap_figure([[0.0, 1.0, np.nan], [2.0, 3.0, 4.0]], [0, 1, 2], ["a", "b"], "title")
-    axes = figure.axes[0]
-    assert np.array_equal(axes.images[0].get_array().filled(-1), [[0, 1, -1], [2, 3, 4]])
-    assert axes.images[0].get_clim() == (0, 4)
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
-    diverging = heatmap_figure([[-1.0, 3.0]], [0, 1], ["a"], "title").axes[0].images[0]
-    assert diverging.get_clim() == (-3, 3)

@@ -10,8 +10,8 @@ import pandas as pd
 from scipy import stats
 
 from semprune.artefacts import DRAW, TABLES
+from semprune.report.run.artefacts import LABELLED, RunArtefacts
 from semprune.report.run.labels import setting_labels, settings_of, varying_columns
-from semprune.report.run.load import LABELLED, RunArtefacts
 
 MOST_SETTINGS = 24
 """With more pruned models than these no table of all of them can be read; each is in the CSV files."""

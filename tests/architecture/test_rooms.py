@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
 
 ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
+    "artefacts": "cell tables files",
     "assets": "catalogue cache download extract manifest ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
     " controls test_pass monitoring module",
@@ -56,7 +57,7 @@ ORDER: dict[str, str] = {
     "pruning": "calibration selection method weights methods settings statistics masks in_memory streamed removal"
     " callbacks",
     "report": "run tables charts sections summary export terminal page",
-    "statistics": "bootstrap jackknife means multiple_tests placements weighting",
+    "statistics": "weighting bootstrap significance intervals auroc average_precision",
     "study": "config store fit cell merge calibration progress dry_run single_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""

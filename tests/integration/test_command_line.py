@@ -5,7 +5,7 @@ import yaml
 
 from semprune.cli.__main__ import main
 from semprune.study import StudyConfig
-from semprune.study.config.cells import pruned_cells
+from semprune.study.config.grid import pruned_cells
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.integration.small_study import run, write_cache, write_study
 
 from semprune.study import StudyConfig
 from semprune.study.cell import bench
-from semprune.study.config.cells import pruned_cells
+from semprune.study.config.grid import pruned_cells
 
 ROOT = Path(__file__).parents[2]
 GRID = {

@@ -10,14 +10,13 @@ from rich.table import Table
 
 from semprune.analysis import Drops, Recommendation, read_drops, recommend
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
+from semprune.artefacts import RERUN, records
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import CorruptArtefactError
 from semprune.report import load_run
 from semprune.report.run.formats import listed, p_value
 from semprune.report.run.labels import METHODS, amount_label
-from semprune.report.run.load import RERUN
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
 
 
 def recommend_parser() -> Parser:

@@ -23,7 +23,8 @@ from semprune.evaluation.results.comparison import SPREAD_COLUMNS, compare, prom
 from semprune.evaluation.results.flips import FLIP_COLUMNS, compare_scores, flips
 from semprune.evaluation.results.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
 from semprune.evaluation.rolling import TextScores, rolling_loglikelihood, text_perplexity
-from semprune.statistics.bootstrap import Interval, bootstrap, bootstrap_p, mcnemar, percentile_interval
+from semprune.statistics.bootstrap import Interval, bootstrap, bootstrap_p, percentile_interval
+from semprune.statistics.significance import mcnemar
 
 __all__ = [
     "FLIP_COLUMNS",

@@ -8,13 +8,12 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import semprune.report
-from semprune.report import heatmap_figure, load_run, write_report
+from semprune.artefacts import TABLES
+from semprune.report import load_run, write_report
 from semprune.report.run.formats import MINUS
-from semprune.report.run.schema import SCHEMAS
 from semprune.report.tables.headline import headline_table
 
 VOID = {"wbr", "meta", "link", "br", "line", "circle", "rect", "path", "use", "input", "img", "hr"}
@@ -217,13 +216,11 @@ def test_words_show_their_activation_most_frequent_first(document, built_run):
     assert first.index("worse540.310.01240.155") < first.index("badly310.2110.008450.106")
 
 
-STUDY_ONLY = ("predictions", "task_concepts", "calibration")
-ON_REQUEST = ("readout_loss", "causal_loss", "causal_neurons")
+NAMED = [table.name for table in TABLES.values() if table.gives and table.name not in ("task_concepts", "calibration")]
+"""What a run without a study's calibration section names where it is missing."""
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in SCHEMAS if name not in ("results", "sparsity", *STUDY_ONLY, *ON_REQUEST)]
-)
+@pytest.mark.parametrize("name", NAMED)
 def test_a_missing_artefact_is_named_with_its_remedy(run_dir, name):
     (run_dir / f"{name}.parquet").unlink()
     page = write_report(run_dir).read_text(encoding="utf-8")
@@ -236,8 +233,7 @@ def test_results_alone_make_a_page(run_dir):
         if path.name != "results.parquet":
             path.unlink()
     page = write_report(run_dir).read_text(encoding="utf-8")
-    silent = {"results", "sparsity", *STUDY_ONLY, *ON_REQUEST}
-    assert page.count("Not in this run:") == len(SCHEMAS) - len(silent) + 1  # and provenance
+    assert page.count("Not in this run:") == len(NAMED) + 1 == 9  # and provenance
     assert "loses 9.6 points of AUROC" in page
     Document(page)
 
@@ -259,13 +255,3 @@ def test_the_room_imports_neither_torch_nor_lightning():
     for path in Path(semprune.report.__file__).parent.rglob("*.py"):
         imported = re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
         assert not [name for name in imported if name.split(".")[0] in {"torch", "lightning", "transformers"}], path
-
-
-def test_heatmap_figure_draws_what_it_is_given():
-    figure = heatmap_figure([[0.0, 1.0, np.nan], [2.0, 3.0, 4.0]], [0, 1, 2], ["a", "b"], "title")
-    axes = figure.axes[0]
-    assert np.array_equal(axes.images[0].get_array().filled(-1), [[0, 1, -1], [2, 3, 4]])
-    assert axes.images[0].get_clim() == (0, 4)
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
-    diverging = heatmap_figure([[-1.0, 3.0]], [0, 1], ["a"], "title").axes[0].images[0]
-    assert diverging.get_clim() == (-3, 3)

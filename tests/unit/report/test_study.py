@@ -15,7 +15,7 @@ from semprune.report import load_run, write_report, write_tables
 from semprune.report.run.metrics import METRICS
 from semprune.report.run.study_tables import balanced, size_table
 from semprune.report.sections.calibration_heat import drop_heatmaps
-from semprune.report.summary.study import _prediction, study_findings
+from semprune.report.summary.calibration import _prediction, study_findings
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +282,7 @@ def test_files_hold_the_tables(study_folder, run):
 def test_the_page_and_the_tables_share_one_analysis(study_folder, monkeypatch):
     run = load_run(study_folder)
     first = run.study
-    monkeypatch.setattr("semprune.report.run.load.study_tables", lambda frames: pytest.fail("analysed again"))
+    monkeypatch.setattr("semprune.report.run.artefacts.study_tables", lambda frames: pytest.fail("analysed again"))
     write_report(run)
     write_tables(run)
     assert run.study is first

@@ -12,9 +12,9 @@ from semprune.statistics.bootstrap import (
     bootstrap,
     bootstrap_p,
     document_resamples,
-    mcnemar,
     percentile_interval,
 )
+from semprune.statistics.significance import mcnemar
 
 
 def mean_of(values):

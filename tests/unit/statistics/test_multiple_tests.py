@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semprune.statistics.multiple_tests import holm
+from semprune.statistics.significance import holm
 
 
 def test_holm_by_hand_with_gaps():

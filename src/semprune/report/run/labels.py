@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from semprune.report.run.schema import records
+from semprune.artefacts import DRAW, SETTING, UNSTRUCTURED, records
 
 FAMILIES = {
     "sentiment": "Sentiment",
@@ -18,11 +18,10 @@ FAMILIES = {
     "language_modelling": "Language modelling",
 }
 METHODS = {"magnitude": "Magnitude", "wanda": "Wanda", "ria": "RIA", "sparsegpt": "SparseGPT"}
-DRAW_COLUMNS = ("calibration", "calibration_sequences", "calibration_length", "seed")
-SETTING_COLUMNS = ("backbone", "method", "pattern", "sparsity", *DRAW_COLUMNS)
+SETTING_COLUMNS = ("backbone", *SETTING)
 HUES = 6
 SHAPES = 6
-_THEN_BY = ("sparsity", "pattern", *DRAW_COLUMNS)
+_THEN_BY = ("sparsity", "pattern", *DRAW)
 _NAMED = {
     "backbone": "{}", "calibration": "{}", "calibration_sequences": "{} sequences", "calibration_length": "{} tokens",
     "seed": "seed {}",
@@ -71,7 +70,7 @@ def amount_label(pattern: str, sparsity: float) -> str:
         >>> amount_label("unstructured", 0.5), amount_label("2:4", 0.5)
         ('50 %', '2:4')
     """
-    return f"{sparsity * 100:g} %" if pattern in ("", "unstructured") else pattern
+    return f"{sparsity * 100:g} %" if pattern in ("", UNSTRUCTURED) else pattern
 
 
 def varying_columns(results: pd.DataFrame) -> frozenset[str]:
@@ -79,7 +78,7 @@ def varying_columns(results: pd.DataFrame) -> frozenset[str]:
     pruned = results[results["method"] != "dense"]
     calibrated = pruned[pruned["calibration"] != ""]
     counts = {"backbone": results["backbone"].nunique(), "seed": pruned["seed"].nunique()}
-    counts |= {column: calibrated[column].nunique() for column in DRAW_COLUMNS if column != "seed"}
+    counts |= {column: calibrated[column].nunique() for column in DRAW if column != "seed"}
     return frozenset(column for column, count in counts.items() if count > 1)
 
 

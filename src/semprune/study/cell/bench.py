@@ -10,6 +10,7 @@ from functools import cached_property
 import pandas as pd
 import torch
 
+from semprune.artefacts import Cell
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.fit.learner import AttributionLearner, Observed
@@ -23,7 +24,6 @@ from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics,
 from semprune.pruning.in_memory.mass import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import Draw, StudyData
-from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
 
 

@@ -9,11 +9,11 @@ from functools import cached_property
 from jaxtyping import Int
 from torch import Tensor
 
+from semprune.artefacts import Cell
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
 from semprune.data import CalibrationDataModule, DocumentDataModule, hash_items, load_items
 from semprune.data.batches.batching import EncodedItem, encode_item
-from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
 from semprune.study.fit import fit_documents
 from semprune.types import DocumentBatch, Item

@@ -15,12 +15,12 @@ from semprune.attribution.held_out.readout import LevelReadout, Readout
 from semprune.attribution.semantic_loss.readout_loss import (
     FOLDS,
     RIDGE,
-    average_precision,
     readout_loss,
     refitted_scores,
 )
 from semprune.backbones import ablate
 from semprune.errors import ConfigurationError
+from semprune.statistics.average_precision import average_precision
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=3, max_size=30))

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from semprune.artefacts import TABLES
 from semprune.errors import CorruptArtefactError
 from semprune.report import load_run, write_report
-from semprune.report.run.schema import SCHEMAS
 
-OPTIONAL = [name for name in SCHEMAS if name != "results"]
+OPTIONAL = [name for name in TABLES if name != "results"]
 
 
 def test_settings_are_named_and_ordered(built_run):
@@ -46,7 +46,7 @@ def test_missing_results_name_the_file_and_the_remedy(run_dir):
         load_run(run_dir)
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", TABLES)
 def test_garbage_is_refused_by_name(run_dir, name):
     (run_dir / f"{name}.parquet").write_bytes(b"PAR1 no table at all")
     with pytest.raises(CorruptArtefactError, match=rf"{name}\.parquet is not readable: not a parquet file"):

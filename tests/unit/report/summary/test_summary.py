@@ -5,7 +5,7 @@ import pytest
 
 from semprune.report import load_run
 from semprune.report.run.formats import TIMES
-from semprune.report.summary.summary import findings
+from semprune.report.summary.findings import findings
 
 
 def sentences(folder):

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 
 from semprune.report import load_run, write_tables
-from semprune.report.summary.summary import findings
-from semprune.report.tables.contrasts import CONTRAST_METRICS, contrast_table, difference_with_interval, hardest_hit
+from semprune.report.summary.contrasts import hardest_hit
+from semprune.report.summary.findings import findings
+from semprune.report.tables.contrasts import CONTRAST_METRICS, contrast_table
 from semprune.report.tables.headline import headline_table
+from semprune.statistics.intervals import difference_with_interval
 
 
 @pytest.fixture

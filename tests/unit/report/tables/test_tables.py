@@ -9,8 +9,8 @@ from rich.console import Console
 
 from semprune.report import load_run, terminal_table, write_tables
 from semprune.report.tables.headline import family_table, headline_metrics, headline_table
-from semprune.statistics.means import mean_with_interval
-from semprune.statistics.multiple_tests import holm
+from semprune.statistics.intervals import mean_with_interval
+from semprune.statistics.significance import holm
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
+from semprune.artefacts import Cell
 from semprune.data import hash_declaration
 from semprune.errors import (
     ConfigurationError,
@@ -20,8 +21,8 @@ from semprune.errors import (
     UnknownPromptError,
 )
 from semprune.evaluation.engine.engine import ENGINE_VERSION
-from semprune.study.config.cells import Cell, in_groups, pruned_cells, stated
 from semprune.study.config.checks import check
+from semprune.study.config.grid import in_groups, pruned_cells, stated
 from semprune.study.config.schema import BackboneConfig, EngineConfig, StudyConfig, TextConfig, one_backbone_each
 from semprune.study.store.addresses import LAYOUT, Addresses, content_hash
 from semprune.study.store.store import claim

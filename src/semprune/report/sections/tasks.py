@@ -8,13 +8,15 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.charts.dots import MOST_COLUMNS, Axis, Chart, ChartRow, Mark, lanes, linear_axis, mark, plot_height
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import TIMES, number, p_value
 from semprune.report.run.labels import Setting, family_label
-from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
+from semprune.report.sections.section import Section
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
+from semprune.report.tables.prompts import prompt_table, prompts_text
 
 FAMILY_CAPTION = (
     "Mean drop per task family with its 95 % interval. Each mean weighs its data sets equally, and its interval "
@@ -181,3 +183,15 @@ def _survivors(table: pd.DataFrame) -> str:
         held = ((rows["p_holm"] < 0.05) & (rows["damage"] > 0)).sum()
         counts.append(f"{held} of {len(rows)} with {setting}")
     return "; ".join(counts)
+
+
+def _view(_: RunArtefacts, shown: RunArtefacts) -> dict[str, Any]:
+    prompts = prompt_table(shown)
+    return {
+        "panels": score_panels(shown),
+        "perplexity": perplexity_panel(shown),
+        "prompts": prompts_text(prompts) if len(prompts) else None,  # none where every data set has one wording
+    }
+
+
+SECTION = Section("tasks", "Tasks", _view)

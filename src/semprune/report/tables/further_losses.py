@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from semprune.artefacts import records
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import interval, number, small
-from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
-from semprune.report.sections.meanings import concept_labels
-from semprune.report.tables.text import TextTable
+from semprune.report.tables.semantic_loss import concept_labels
+from semprune.report.tables.text_table import TextTable
 
 NEURONS_NAMED = 3
 READOUT_CAPTION = (

@@ -1,10 +1,17 @@
-"""Area under the ROC curve of label log-odds: does the model know, whatever label word it prefers."""
+"""Area under the ROC curve of label log-odds: does the model know, whatever label word it prefers.
+
+As one figure for any weights of the items, and as a mean over items, so that drops in it have standard errors and can
+be paired and averaged.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
+from scipy.stats import rankdata
 
 from semprune.statistics.weighting import Array, item_weights
 
@@ -87,9 +94,61 @@ def auroc(
         >>> float(auroc(scores, np.array([0, 0, 1]))), float(auroc(scores, np.array([0, 1, 0])))
         (1.0, 0.5)
     """
-    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
-    areas = np.stack([binary_auroc(label_log_odds(scores, label), labels == label, weights) for label in classes])
+    one_against_rest = _one_against_rest(scores)
+    areas = np.stack(
+        [binary_auroc(label_log_odds(scores, label), labels == label, weights) for label in one_against_rest]
+    )
     defined = ~np.isnan(areas)
     count = defined.sum(axis=0)
     mean: Array = np.where(defined, areas, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
     return mean
+
+
+def _one_against_rest(scores: Float[np.ndarray, "items choices"]) -> Sequence[int]:
+    """Labels that are compared with all others; of two labels the second one says all."""
+    return [1] if scores.shape[1] == 2 else range(scores.shape[1])
+
+
+def auroc_values(
+    scores: Float[np.ndarray, "items choices"], labels: Int[np.ndarray, " items"]
+) -> Float[np.ndarray, " items"]:
+    """One value per item whose mean is the AUROC of the label log-odds, and whose variance is DeLong's.
+
+    With more than two labels the mean over one-versus-rest, of labels that have items and rests that have some.
+
+    Source: DeLong, DeLong and Clarke-Pearson (1988): the placements, each class scaled to its share of the items.
+
+    Args:
+        scores: Summed log-probabilities of a fixed label set.
+        labels: Right labels.
+
+    Returns:
+        Values; NaN where every item has the same label.
+
+    Example:
+        >>> scores = np.array([[-1.0, -9.0], [-1.0, -5.0], [-1.0, -4.0]])
+        >>> float(auroc_values(scores, np.array([0, 1, 0])).mean())
+        0.5
+    """
+    held = [label for label in _one_against_rest(scores) if 0 < (labels == label).sum() < len(labels)]
+    found = [_pseudo_values(label_log_odds(scores, label), labels == label) for label in held]
+    return np.mean(found, axis=0) if found else np.full(len(labels), np.nan)
+
+
+def _pseudo_values(ranking: Float[np.ndarray, " items"], positive: Bool[np.ndarray, " items"]) -> Array:
+    r"""`A + (V_i − A) · N / n_{class(i)}` with the placements `V_i` and the AUROC `A`.
+
+    Example:
+        >>> float(_pseudo_values(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])).mean())
+        0.875
+    """
+    together, values = rankdata(ranking), np.empty(len(ranking))
+    for side in (True, False):
+        own = positive == side
+        below = together[own] - rankdata(ranking[own])  # items of the other class below it, ties as halves
+        share = below / (~own).sum()
+        values[own] = share if side else 1 - share
+    area = values[positive].mean()
+    counts = np.where(positive, positive.sum(), (~positive).sum())
+    scaled: Array = area + (values - area) * len(ranking) / counts
+    return scaled

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from semprune.report.run.labels import DRAW_COLUMNS, setting_labels, settings_of, varying_columns
-from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import SCHEMAS, SETTING_TABLES
+from semprune.artefacts import DRAW, TABLES
+from semprune.report.run.artefacts import LABELLED, RunArtefacts
+from semprune.report.run.labels import setting_labels, settings_of, varying_columns
 
 MOST_SETTINGS = 24
 """With more pruned models than these no table of all of them can be read; each is in the CSV files."""
 
-_OF_SINGLE: dict[str, Any] = {"predictions": None, "causal_neurons": None}
+_OF_SINGLE = ("predictions", "causal_neurons")
 """Items, and a model's choice of neurons: no means of these."""
 _NO_DRAW: dict[str, Any] = {"calibration": "", "calibration_sequences": 0, "calibration_length": 0, "seed": 0}
 
@@ -33,24 +33,21 @@ def pooled(run: RunArtefacts) -> RunArtefacts:
     intervals are averaged like the values, which is exact where the errors are the same and too wide where they are
     not. p values are the normal ones of the averaged intervals.
     """
-    frames: dict[str, Any] = {
-        name: _pooled_frame(frame, name)
-        for name in SETTING_TABLES
-        if name not in _OF_SINGLE and (frame := getattr(run, name)) is not None
-    }
+    kept = {name: frame for name, frame in run.tables.items() if name not in _OF_SINGLE}
+    frames = {name: _pooled_frame(kept[name], name) for name in LABELLED if name in kept}
     results = frames["results"]
     results["p"] = _p(results)
     varying = varying_columns(results)
     for frame in frames.values():
         frame["setting"] = setting_labels(frame, varying)
-    return replace(run, settings=settings_of(results), **frames, **_OF_SINGLE)
+    return replace(run, settings=settings_of(results), tables=kept | frames)
 
 
 def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    schema = SCHEMAS[name]
+    schema = TABLES[name].columns
     keys = [column for column, kind in schema.items() if kind != "number" or column == "sparsity"]
-    keys = [column for column in keys if column not in DRAW_COLUMNS]
-    values = [column for column in schema if column not in (*keys, *DRAW_COLUMNS)]
+    keys = [column for column in keys if column not in DRAW]
+    values = [column for column in schema if column not in (*keys, *DRAW)]
     means = frame.groupby(keys, sort=False, dropna=False)[values].mean().reset_index()
     return means.assign(**_NO_DRAW)
 

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from semprune.analysis.drops import EVERYTHING
+from semprune.artefacts import records
 from semprune.report.run.formats import interval, number, p_value, percent
 from semprune.report.run.labels import family_label
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.schema import records
-from semprune.report.tables.text import TextTable
+from semprune.report.tables.text_table import TextTable
 
 SHARE_NAMES = ("method", "sparsity", "calibration", "interactions", "draw")
 

@@ -6,19 +6,20 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import CELL, records, stated_once
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import TIMES, interval, listed, number, p_value, percent
 from semprune.report.run.labels import Setting, family_label
-from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
+from semprune.report.run.pooled import is_crowded, pooled
 from semprune.report.sections.causal import SELECTIONS
-from semprune.report.sections.meanings import overall_loss
+from semprune.report.sections.section import Section
+from semprune.report.summary.calibration import study_findings
+from semprune.report.summary.contrasts import hardest_hit
+from semprune.report.summary.finding import Finding, damage_points
 from semprune.report.summary.many_settings import family_ranges, meanings_shared, perplexity_range
-from semprune.report.summary.study import study_findings
-from semprune.report.tables.contrasts import hardest_hit
-from semprune.report.tables.findings import Finding, damage_points
 from semprune.report.tables.headline import family_table, headline_table
-from semprune.report.tables.pooled import is_crowded, pooled
+from semprune.report.tables.semantic_loss import overall_loss
 
 MOST_EXAMPLES = 3
 MOST_SETTINGS = 4  # with more than these, one sentence per setting says less than one per family
@@ -160,3 +161,17 @@ def _price(named: dict[tuple[str, str], dict[str, Any]]) -> str:
 def _excess(row: dict[str, Any], metric: Metric) -> str:
     ends = metric.interval(row["excess_low"], row["excess_high"])
     return f"{metric.number(row['excess'])} {ends} (p {p_value(row['excess_p'])})"
+
+
+def _models(run: RunArtefacts) -> int:
+    """How many pruned models there are; one that looked at no calibration is stated for each, and counts once."""
+    once = stated_once(run.results[run.results["method"] != "dense"])
+    return len(once[CELL].drop_duplicates())
+
+
+def _view(run: RunArtefacts, shown: RunArtefacts) -> dict[str, Any]:
+    many = _models(run) if is_crowded(run) else 0
+    return {"settings": shown.settings, "pooled": many, "findings": findings(run)}
+
+
+SECTION = Section("summary", "Summary", _view, folder="summary")

@@ -1,73 +1,14 @@
-"""Cells of a study: which pruned models there are, and which share one calibration pass."""
+"""The grid of a study: which pruned models there are, and which share one calibration pass."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
+from semprune.artefacts import DENSE, UNSTRUCTURED, Cell
 from semprune.pruning import find_method
 from semprune.pruning.selection.pattern import Pattern
 from semprune.study.config.schema import StudyConfig
-
-UNSTRUCTURED = "unstructured"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One model of the grid.
-
-    Attributes:
-        method: ``dense`` or a pruning method.
-        sparsity: Share of weights removed.
-        calibration: Calibration set, empty where none is looked at.
-        seed: Seed of the calibration.
-        pattern: ``unstructured``, or N:M.
-        sequences: Calibration sequences, 0 where none are looked at.
-        length: Tokens of each.
-    """
-
-    method: str
-    sparsity: float = 0.0
-    calibration: str = ""
-    seed: int = 0
-    pattern: str = UNSTRUCTURED
-    sequences: int = 0
-    length: int = 0
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """The cell's columns in every table."""
-        return {
-            "method": self.method, "pattern": self.pattern, "sparsity": self.sparsity, "calibration": self.calibration,
-            "seed": self.seed, "calibration_sequences": self.sequences, "calibration_length": self.length,
-        }  # fmt: skip
-
-    @property
-    def label(self) -> str:
-        """Words for progress and folder names.
-
-        Example:
-            >>> Cell("wanda", 0.5, "c4*0.5+wiki*0.5", 1, sequences=16, length=256).label
-            'wanda-0.5-c4_0.5_wiki_0.5-16x256-1'
-        """
-        if self.method == "dense":
-            return "dense"
-        share = f"{self.sparsity:g}" if self.pattern == UNSTRUCTURED else self.pattern.replace(":", "of")
-        data = f"-{self.calibration}-{self.sequences}x{self.length}-{self.seed}" if self.calibration else ""
-        return re.sub(r"[^\w.-]", "_", f"{self.method}-{share}{data}")
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What pruning is given."""
-        return {"sparsity": self.sparsity} if self.pattern == UNSTRUCTURED else {"pattern": self.pattern}
-
-    @property
-    def draw(self) -> tuple[str, int, int, int]:
-        """Which calibration sequences: cells with the same ones share dense statistics."""
-        return self.calibration, self.sequences, self.length, self.seed
 
 
 def pruned_cells(config: StudyConfig) -> Iterator[Cell]:
@@ -125,3 +66,9 @@ def stated(cell: Cell, config: StudyConfig) -> list[Cell]:
         Cell(cell.method, cell.sparsity, name, config.seeds[0], cell.pattern, sequences, length)
         for name in config.calibrations
     ]
+
+
+def all_cells(config: StudyConfig) -> Iterator[Cell]:
+    """The dense model, then every pruned one."""
+    yield DENSE
+    yield from pruned_cells(config)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from semprune.analysis.drops import EVERYTHING
+from semprune.artefacts import records
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import interval, listed, number
 from semprune.report.run.labels import family_label
-from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
 from semprune.report.run.study_tables import StudyTables
-from semprune.report.tables.findings import Finding
-from semprune.report.tables.study import LEFT_OUT
+from semprune.report.summary.finding import Finding
+from semprune.report.tables.calibration import LEFT_OUT
 
 WITH_MEANING = "pruning + semantic loss"
 ROUNDING = 1e-9  # models that lose the same differ by this little, and their intervals have no width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from semprune.errors.base import SempruneError, UnknownNameError
+from semprune.errors.base import ConfigurationError, SempruneError, UnknownNameError
 
 
 class UnknownMethodError(UnknownNameError):
@@ -94,12 +94,12 @@ class MemoryLimitError(SempruneError):
         )
 
 
-class MasksOnlyError(SempruneError):
+class MasksOnlyError(ConfigurationError):
     """Masks alone asked of a method that changes the weights it keeps."""
 
     def __init__(self, method: str) -> None:
         """Name the method."""
         super().__init__(
             f"method '{method}' changes the weights that it keeps, so that masks alone do not give its result. "
-            "Leave out --masks_only: the pruned folder holds the masks too."
+            "Take the folder of the pruned model, which `semprune prune` writes without --masks_only."
         )

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import EmptyMatrixError
-from semprune.pruning.masks.report import PruneReport, count_empty_rows
 from semprune.pruning.method import Decision, Method
+from semprune.pruning.report import PruneReport, count_empty_rows
 from semprune.pruning.selection.keep import Keep
 from semprune.pruning.selection.pattern import Pattern
 from semprune.pruning.settings import PruneSettings

@@ -15,10 +15,10 @@ from semprune.io.ranks import distributed as several_ranks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
 from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
-from semprune.pruning.masks.report import PruneReport
 from semprune.pruning.method import Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.methods.wanda import wanda_score
+from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsities
 from semprune.pruning.selection.keep import check_selection
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights

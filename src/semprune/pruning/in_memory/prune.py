@@ -14,8 +14,8 @@ from semprune.pruning.calibration import CalibrationTokens, check_calibration, h
 from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
 from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
 from semprune.pruning.in_memory.collected import allocate, collect
-from semprune.pruning.masks.report import PruneReport
 from semprune.pruning.method import Method
+from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
 from semprune.pruning.statistics.sharing import require_equal_masks
 

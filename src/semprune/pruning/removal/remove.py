@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import calibrating
 from semprune.errors import NeuronRemovalError, SettingError
+from semprune.io.bits import hash_masks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
-from semprune.pruning.masks.bits import hash_masks
 from semprune.pruning.removal.block_neurons import BlockNeurons
 from semprune.pruning.selection.keep import check_sparsity, pruned_count, select_lowest
 from semprune.pruning.settings import PruneSettings, check_settings

@@ -8,8 +8,8 @@ from typing import Any
 
 from semprune.backbones.blocks.runner import calibrating
 from semprune.backbones.streamed import StreamedModel
+from semprune.io.bits import pack_bits
 from semprune.io.tensor_files import write_safetensors
-from semprune.pruning.masks.bits import pack_bits
 from semprune.pruning.masks.file import write_mask_file
 from semprune.pruning.streamed.folder import FORMAT, complete_folder, read_stored, stored_names, write_block
 from semprune.pruning.streamed.memory import return_free_memory

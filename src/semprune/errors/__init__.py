@@ -67,6 +67,7 @@ from semprune.errors.evaluation import (
 from semprune.errors.pruning import (
     CalibrationMissingError,
     EmptyMatrixError,
+    ForeignMethodError,
     MaskMismatchError,
     MasksOnlyError,
     MemoryLimitError,
@@ -96,6 +97,7 @@ __all__ = [
     "EmptyMatrixError",
     "EmptyStudyError",
     "FailedCellsError",
+    "ForeignMethodError",
     "MaskMismatchError",
     "MasksOnlyError",
     "MemoryLimitError",

@@ -13,6 +13,17 @@ class UnknownMethodError(UnknownNameError):
     kind = "pruning method"
 
 
+class ForeignMethodError(SempruneError):
+    """An entry point of another distribution that offers no pruning method that could be used."""
+
+    def __init__(self, value: str, distribution: str, fault: str) -> None:
+        """Name the entry point, whose it is and what is wrong with it."""
+        super().__init__(
+            f"the pruning method {value} that distribution {distribution} offers {fault}. "
+            f"Correct the entry point, or uninstall the distribution."
+        )
+
+
 class CalibrationMissingError(SempruneError):
     """A pruning callback whose data module offers no calibration sequences."""
 

@@ -12,7 +12,7 @@ from semprune.pruning.masks.apply import apply_mask_file, apply_masks
 from semprune.pruning.masks.file import load_masks, save_masks
 from semprune.pruning.masks.stored import StoredMasks
 from semprune.pruning.method import Decision, Method, ScoredMethod
-from semprune.pruning.methods import find_method, methods
+from semprune.pruning.methods import find_method, method_labels, methods
 from semprune.pruning.removal.remove import RemovalReport, remove_neurons
 from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.keep import pruned_count, select_exact, select_reference
@@ -35,6 +35,7 @@ __all__ = [
     "load_masks",
     "mass_lost",
     "masses_lost",
+    "method_labels",
     "methods",
     "prune_from",
     "prune_model",

@@ -14,7 +14,6 @@ from markupsafe import Markup
 from semprune.analysis.drops import CELL, stated_once
 from semprune.io.files import atomic
 from semprune.report.run.formats import listed
-from semprune.report.run.labels import METHODS
 from semprune.report.run.load import RunArtefacts, loaded
 from semprune.report.sections.calibration import calibration_section
 from semprune.report.sections.causal import causal_checks
@@ -135,7 +134,7 @@ def _models(run: RunArtefacts) -> int:
 
 def _subtitle(run: RunArtefacts) -> str:
     """Methods, calibration sets and sizes in one line."""
-    methods = list(dict.fromkeys(METHODS.get(setting.method, setting.method) for setting in run.settings))
+    methods = list(dict.fromkeys(run.methods.label(setting.method) for setting in run.settings))
     calibrations = sorted(set(run.results["calibration"]) - {""})
     datasets = run.results["dataset"].nunique()
     parts = [f"{listed(methods)} against the dense model" if methods else "The dense model only"]

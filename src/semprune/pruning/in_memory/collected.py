@@ -15,7 +15,7 @@ from semprune.io.ranks import distributed as several_ranks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
 from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
-from semprune.pruning.method import Needs
+from semprune.pruning.method import NEEDS, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.methods.wanda import wanda_score
 from semprune.pruning.report import PruneReport
@@ -59,9 +59,6 @@ def allocate(blocks: Blocks, stats: Mapping[str, LayerStats], sparsity: float, o
     return dict(zip(blocks, owl_sparsities(shares, sizes, sparsity, owl.spread), strict=True))
 
 
-ORDER: tuple[Needs, ...] = ("nothing", "squares", "second_moments")  # each holds all that those before it hold
-
-
 @dataclass(frozen=True, slots=True)
 class CollectedStatistics:
     """Dense statistics of a model's matrices.
@@ -97,8 +94,8 @@ def dense_statistics(
     *,
     methods: Iterable[str],
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
-    selection: str = "exact",
-    batch_size: int = 8,
+    selection: str = PruneSettings.selection,
+    batch_size: int = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
 ) -> CollectedStatistics:
@@ -120,7 +117,7 @@ def dense_statistics(
     Raises:
         SempruneError: As :func:`semprune.pruning.in_memory.prune.prune_model` raises.
     """
-    needs: Needs = max((find_method(method).needs for method in methods), key=ORDER.index, default="nothing")
+    needs: Needs = max((find_method(method).needs for method in methods), key=NEEDS.index, default="nothing")
     settings = PruneSettings(0.0, check_selection(selection), "dense", batch_size)
     check_token_weights(settings, token_weights)
     blocks = checked_blocks(model, settings)
@@ -139,7 +136,7 @@ def prune_from(
     method: str,
     sparsity: float | None = None,
     pattern: str | None = None,
-    allocation: str = "uniform",
+    allocation: str = PruneSettings.allocation,
     distributed: bool = False,
     **options: Any,
 ) -> PruneReport:
@@ -184,7 +181,7 @@ def prune_from(
 
 
 def _check_enough(statistics: CollectedStatistics, needs: Needs, blocks: Blocks, method: str) -> None:
-    if ORDER.index(needs) > ORDER.index(statistics.needs):
+    if NEEDS.index(needs) > NEEDS.index(statistics.needs):
         raise SettingError("statistics", statistics.needs, f"collected with {method} among `methods`: it reads {needs}")
     for linears in blocks.values():
         for linear in linears:

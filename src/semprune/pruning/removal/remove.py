@@ -52,8 +52,8 @@ def remove_neurons(
     sparsity: float,
     multiple_of: int = 1,
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
-    statistics: str = "sequential",
-    batch_size: int = 8,
+    statistics: str = PruneSettings.statistics,
+    batch_size: int = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
 ) -> RemovalReport:

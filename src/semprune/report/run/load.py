@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,14 @@ import pyarrow.parquet as pq
 
 from semprune.errors import CorruptArtefactError
 from semprune.errors.base import first_line
-from semprune.report.run.labels import SETTING_COLUMNS, Setting, setting_labels, settings_of, varying_columns
+from semprune.report.run.labels import (
+    SETTING_COLUMNS,
+    MethodLabels,
+    Setting,
+    setting_labels,
+    settings_of,
+    varying_columns,
+)
 from semprune.report.run.metrics import METRICS
 from semprune.report.run.schema import OPTIONAL_COLUMNS, SCHEMAS, SETTING_TABLES, column_fault
 from semprune.report.run.study_tables import ANALYSED, StudyTables, study_tables
@@ -50,6 +57,7 @@ class RunArtefacts:
         task_concepts: Which concepts are a data set's own.
         calibration: Diversity of the calibration sequences, and their likeness to each data set.
         provenance: What made the run.
+        methods: What its pruning methods are called.
     """
 
     folder: Path
@@ -71,6 +79,7 @@ class RunArtefacts:
     task_concepts: pd.DataFrame | None
     calibration: pd.DataFrame | None
     provenance: dict[str, Any] | None
+    methods: MethodLabels = field(default_factory=MethodLabels)
 
     @cached_property
     def study(self) -> StudyTables | None:
@@ -94,14 +103,16 @@ def load_run(folder: Path) -> RunArtefacts:
     results = read_table(folder, "results")
     if results is None:
         raise CorruptArtefactError(folder / "results.parquet", "there is no such file", RERUN)
-    varying = varying_columns(results)
+    provenance = read_provenance(folder)
+    varying, methods = varying_columns(results), _method_labels(provenance or {}, folder / "provenance.json")
     frames = {name: results if name == "results" else read_table(folder, name) for name in SCHEMAS}
     for name, frame in frames.items():
         if frame is not None and name in SETTING_TABLES:
-            frame["setting"] = setting_labels(frame, varying)
+            frame["setting"] = setting_labels(frame, varying, methods)
     _check_results(results, folder / "results.parquet")
     optional = {name: frame for name, frame in frames.items() if name != "results"}
-    return RunArtefacts(folder, settings_of(results), results, **optional, provenance=read_provenance(folder))
+    settings = settings_of(results, methods)
+    return RunArtefacts(folder, settings, results, **optional, provenance=provenance, methods=methods)
 
 
 def loaded(run: Path | RunArtefacts) -> RunArtefacts:
@@ -151,6 +162,13 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise CorruptArtefactError(path, f"a JSON {type(content).__name__} where an object belongs", RERUN)
     return content
+
+
+def _method_labels(provenance: dict[str, Any], path: Path) -> MethodLabels:
+    try:
+        return MethodLabels.recorded(provenance)
+    except (KeyError, TypeError) as error:
+        raise CorruptArtefactError(path, f"its list of methods cannot be read ({first_line(error)})", RERUN) from error
 
 
 def _check_results(results: pd.DataFrame, path: Path) -> None:

@@ -42,8 +42,8 @@ def pooled(run: RunArtefacts) -> RunArtefacts:
     results["p"] = _p(results)
     varying = varying_columns(results)
     for frame in frames.values():
-        frame["setting"] = setting_labels(frame, varying)
-    return replace(run, settings=settings_of(results), **frames, **_OF_SINGLE)
+        frame["setting"] = setting_labels(frame, varying, run.methods)
+    return replace(run, settings=settings_of(results, run.methods), **frames, **_OF_SINGLE)
 
 
 def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -86,11 +86,11 @@ class PruningCallback(Callback):
         self,
         method: str,
         sparsity: float | None = None,
-        selection: str = "exact",
-        statistics: str = "sequential",
-        batch_size: int = 8,
+        selection: str = PruneSettings.selection,
+        statistics: str = PruneSettings.statistics,
+        batch_size: int = PruneSettings.batch_size,
         pattern: str | int | None = None,
-        allocation: str = "uniform",
+        allocation: str = PruneSettings.allocation,
         **options: Any,
     ) -> None:
         """Check the settings; nothing is pruned yet."""

@@ -53,8 +53,8 @@ ORDER: dict[str, str] = {
     "errors": "base artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
     "io": "bits files tensor_files provenance ranks",
-    "pruning": "calibration selection method weights methods settings statistics report masks in_memory streamed"
-    " removal callbacks",
+    "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
+    " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
     "statistics": "bootstrap jackknife means multiple_tests placements weighting",
     "study": "config store fit cell merge calibration progress dry_run single_run engines run",

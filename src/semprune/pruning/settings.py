@@ -109,12 +109,21 @@ def check_settings(method: str, settings: PruneSettings) -> Method:
     found = found.with_options(settings.method_options)
     _check_amount(settings)
     check_selection(settings.selection)
+    check_pass(settings)
+    found.check(settings.keep)
+    return found
+
+
+def check_pass(settings: PruneSettings) -> None:
+    """Refuse a pass over the calibration that cannot be run.
+
+    Raises:
+        SettingError: The statistics or the batch size have a value they cannot have.
+    """
     if settings.statistics not in ("sequential", "dense"):
         raise SettingError("statistics", settings.statistics, "'sequential' or 'dense'")
     if settings.batch_size < 1:
         raise SettingError("batch_size", settings.batch_size, "at least 1")
-    found.check(settings.keep)
-    return found
 
 
 def _check_amount(settings: PruneSettings) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from semprune.backbones.backbone import Backbone
 from semprune.errors import CalibrationMissingError, ConfigurationError
 from semprune.pruning.callbacks.monitoring import log_sparsity
-from semprune.pruning.in_memory.prune import prune_model
+from semprune.pruning.in_memory.prune_model import prune_model
 from semprune.pruning.masks.apply import apply_stored
 from semprune.pruning.masks.stored import StoredMasks, masks_of_state
 from semprune.pruning.report import PruneReport

@@ -19,7 +19,7 @@ from semprune.evaluation.engine.engine import Engine
 from semprune.evaluation.engine.loglikelihood import score_encoded
 from semprune.evaluation.predictions.predictions import predict, prediction_table
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
-from semprune.pruning.in_memory.mass import masses_lost
+from semprune.pruning.in_memory.wanda_mass import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import Draw, StudyData
 from semprune.study.config.cells import Cell

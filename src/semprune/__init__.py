@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
     from semprune.evaluation import evaluate, loglikelihood
     from semprune.pruning import PruneReport, load_masks, prune_model
-    from semprune.pruning.callbacks.methods import RIA, HoldMasks, Magnitude, SparseGPT, Wanda
+    from semprune.pruning.callbacks.methods import HoldMasks, PruningCallback
+
+    Magnitude: type[PruningCallback]  # made of the methods that are found
+    RIA: type[PruningCallback]
+    SparseGPT: type[PruningCallback]
+    Wanda: type[PruningCallback]
 
 _HOMES = {
     "Association": "semprune.attribution",

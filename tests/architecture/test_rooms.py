@@ -53,9 +53,9 @@ ORDER: dict[str, str] = {
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
-    "io": "files tensor_files provenance ranks",
-    "pruning": "calibration selection method weights methods settings statistics masks in_memory streamed removal"
-    " callbacks",
+    "io": "bits files tensor_files provenance ranks",
+    "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
+    " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
     "statistics": "weighting bootstrap significance intervals auroc average_precision",
     "study": "config store fit cell merge calibration progress dry_run single_run engines run",

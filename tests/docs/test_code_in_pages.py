@@ -35,7 +35,7 @@ def test_a_page_runs_from_top_to_bottom(page, offline):
     names = {"__name__": "page"}
     for block in blocks(page, "python"):
         source = "\n" * (block.line - 1) + block.text  # lines of a traceback are those of the page
-        exec(compile(source, str(page), "exec"), names)
+        exec(compile(source, str(page), "exec", dont_inherit=True), names)
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)

@@ -23,8 +23,7 @@ from semprune.data import load_items
 from semprune.data.registry import dataset_names, dataset_spec
 from semprune.errors import BackboneMismatchError, ConfigurationError
 from semprune.evaluation import measure, outcomes, predict_items
-from semprune.pruning import prune_model
-from semprune.pruning.masks.stored import StoredMasks, save_masks
+from semprune.pruning import StoredMasks, prune_model, save_masks
 
 pytest.importorskip("lm_eval", reason="un-skip when lm_eval is installed: pip install semprune[bench]")
 
@@ -188,7 +187,7 @@ def test_log_likelihoods_greedy_flags_and_rolling_windows_are_the_harnesss_own(p
 def test_masks_of_other_weights_and_masks_that_are_not_all_are_refused(pruned, tmp_path):
     adapter = importlib.import_module("semprune.lm_eval")
     folder, _, _ = pruned
-    stored = importlib.import_module("semprune.pruning.masks.stored").load_masks(folder / "masks.safetensors")
+    stored = importlib.import_module("semprune.pruning").load_masks(folder / "masks.safetensors")
     other = dataclasses.replace(stored, fingerprint=dataclasses.replace(stored.fingerprint, weights_sha256="0" * 64))
     save_masks(tmp_path / "other.safetensors", other)
     save_masks(tmp_path / "updated.safetensors", dataclasses.replace(stored, method="sparsegpt"))

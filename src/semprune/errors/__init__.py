@@ -70,6 +70,7 @@ from semprune.errors.evaluation import (
 from semprune.errors.pruning import (
     CalibrationMissingError,
     EmptyMatrixError,
+    ForeignMethodError,
     MaskMismatchError,
     MasksOnlyError,
     MemoryLimitError,
@@ -100,6 +101,7 @@ __all__ = [
     "EmptyStudyError",
     "FailedCellsError",
     "FittedDocumentError",
+    "ForeignMethodError",
     "MaskMismatchError",
     "MasksOnlyError",
     "MemoryLimitError",

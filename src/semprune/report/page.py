@@ -15,7 +15,6 @@ from semprune.artefacts import TABLES
 from semprune.io.files import atomic
 from semprune.report.run.artefacts import RunArtefacts, loaded
 from semprune.report.run.formats import listed
-from semprune.report.run.labels import METHODS
 from semprune.report.run.pooled import is_crowded, pooled
 from semprune.report.sections import calibration, causal, layers, meanings, neurons, provenance, tasks
 from semprune.report.sections.section import Section
@@ -104,7 +103,7 @@ def backbone_names(run: RunArtefacts) -> str:
 
 def _subtitle(run: RunArtefacts) -> str:
     """Methods, calibration sets and sizes in one line."""
-    methods = list(dict.fromkeys(METHODS.get(setting.method, setting.method) for setting in run.settings))
+    methods = list(dict.fromkeys(run.methods.label(setting.method) for setting in run.settings))
     calibrations = sorted(set(run.results["calibration"]) - {""})
     datasets = run.results["dataset"].nunique()
     parts = [f"{listed(methods)} against the dense model" if methods else "The dense model only"]

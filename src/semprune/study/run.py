@@ -15,6 +15,7 @@ from semprune.backbones.hardware import fast_fp32
 from semprune.data import dataset_spec
 from semprune.io.files import write_json, write_parquet
 from semprune.io.provenance import RunClock
+from semprune.pruning import method_labels
 from semprune.study.calibration.table import calibration_table
 from semprune.study.calibration.task_concepts import task_concepts
 from semprune.study.cell.worker import Worker
@@ -116,4 +117,5 @@ def _provenance(worker: Worker, tokens: dict[str, str], clock: RunClock) -> dict
         "calibration": tokens,
         "settings": asdict(config),
         "licences": {name: str(dataset_spec(name).licence) for name in config.datasets},
+        "methods": [{"name": name, "label": label} for name, label in method_labels().items()],
     }

@@ -17,7 +17,8 @@ from semprune.data import dataset_spec
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_json
 from semprune.io.provenance import RunClock
-from semprune.pruning.callbacks.base import PruningCallback
+from semprune.pruning import method_labels
+from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.pruning.selection.pattern import Pattern
 from semprune.study.cell import measure
 from semprune.study.fit import concept_table, layer_table
@@ -131,6 +132,7 @@ def _about(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[st
         "calibration": {calibration.name: calibration.token_hash} if calibration else {},
         "settings": dict(module.hparams),
         "licences": {name: str(dataset_spec(name).licence) for name in data.datasets},
+        "methods": [{"name": name, "label": label} for name, label in method_labels().items()],
     }
 
 

@@ -13,7 +13,7 @@ from semprune.backbones.loading.source import BackboneSource, find_backbone
 from semprune.backbones.streamed import StreamedModel
 from semprune.backbones.weights.stored_tensors import Checkpoint
 from semprune.errors import BackboneLoadError, SettingError
-from semprune.pruning.streamed.folder import OutsideBlocks
+from semprune.pruning.streamed.weights_folder import OutsideBlocks
 
 pytestmark = pytest.mark.usefixtures("cache")
 

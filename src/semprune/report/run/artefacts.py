@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,15 @@ import pandas as pd
 
 from semprune.artefacts import RERUN, TABLES, read_provenance, read_table
 from semprune.errors import CorruptArtefactError
-from semprune.report.run.labels import SETTING_COLUMNS, Setting, setting_labels, settings_of, varying_columns
+from semprune.errors.base import first_line
+from semprune.report.run.labels import (
+    SETTING_COLUMNS,
+    MethodLabels,
+    Setting,
+    setting_labels,
+    settings_of,
+    varying_columns,
+)
 from semprune.report.run.metrics import METRICS
 from semprune.report.run.study_tables import StudyTables, study_tables
 
@@ -35,12 +43,14 @@ class RunArtefacts:
         settings: The pruned settings, in the order of every table.
         tables: Those that the folder has, by name.
         provenance: What made the run.
+        methods: What its pruning methods are called.
     """
 
     folder: Path
     settings: tuple[Setting, ...]
     tables: Mapping[str, pd.DataFrame]
     provenance: dict[str, Any] | None
+    methods: MethodLabels = field(default_factory=MethodLabels)
 
     def __getattr__(self, name: str) -> pd.DataFrame | None:
         """A table by its name."""
@@ -75,13 +85,14 @@ def load_run(folder: Path) -> RunArtefacts:
     tables = {name: table for name in TABLES if (table := read_table(folder, name)) is not None}
     if "results" not in tables:
         raise CorruptArtefactError(folder / TABLES["results"].file, "there is no such file", RERUN)
-    results = tables["results"]
+    results, provenance = tables["results"], read_provenance(folder)
+    methods = _method_labels(provenance or {}, folder / "provenance.json")
     varying = varying_columns(results)
     for name in LABELLED:
         if name in tables:
-            tables[name]["setting"] = setting_labels(tables[name], varying)
+            tables[name]["setting"] = setting_labels(tables[name], varying, methods)
     _check_results(results, folder / TABLES["results"].file)
-    return RunArtefacts(folder, settings_of(results), tables, read_provenance(folder))
+    return RunArtefacts(folder, settings_of(results, methods), tables, provenance, methods)
 
 
 def loaded(run: Path | RunArtefacts) -> RunArtefacts:
@@ -91,6 +102,13 @@ def loaded(run: Path | RunArtefacts) -> RunArtefacts:
         CorruptArtefactError: As :func:`load_run`.
     """
     return run if isinstance(run, RunArtefacts) else load_run(run)
+
+
+def _method_labels(provenance: dict[str, Any], path: Path) -> MethodLabels:
+    try:
+        return MethodLabels.recorded(provenance)
+    except (KeyError, TypeError) as error:
+        raise CorruptArtefactError(path, f"its list of methods cannot be read ({first_line(error)})", RERUN) from error
 
 
 def _check_results(results: pd.DataFrame, path: Path) -> None:

@@ -39,8 +39,8 @@ def pooled(run: RunArtefacts) -> RunArtefacts:
     results["p"] = _p(results)
     varying = varying_columns(results)
     for frame in frames.values():
-        frame["setting"] = setting_labels(frame, varying)
-    return replace(run, settings=settings_of(results), tables=kept | frames)
+        frame["setting"] = setting_labels(frame, varying, run.methods)
+    return replace(run, settings=settings_of(results, run.methods), tables=kept | frames)
 
 
 def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from semprune.analysis import Drops
 from semprune.analysis.calibration import calibrations
 from semprune.report.charts.heatmap import STEPS, Square, colour_step
 from semprune.report.run.artefacts import RunArtefacts
-from semprune.report.run.labels import METHODS, amount_label, family_label
+from semprune.report.run.labels import MethodLabels, amount_label, family_label
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.run.study_tables import StudyTables
 from semprune.report.sections.drill_down import Behind, Filter, chosen
@@ -53,7 +53,7 @@ class HeatChoice:
 def drop_heatmaps(run: RunArtefacts, study: StudyTables) -> HeatChoice:
     """One view per method × amount × metric; colours are comparable between the methods of one amount and metric."""
     first = next(iter(study.drops.values())).cells
-    methods, amounts = _methods(first), _amounts(first)
+    methods, amounts = _methods(first, run.methods), _amounts(first)
     behind = Behind(run, study)
     views = []
     for (row, (method, only)), (column, (amount, pruned)) in _product(methods, amounts):
@@ -75,9 +75,8 @@ def _product(methods: dict[str, Filter], amounts: dict[str, Filter]) -> Iterator
     return ((row, column) for row in enumerate(methods.items()) for column in enumerate(amounts.items()))
 
 
-def _methods(cells: pd.DataFrame) -> dict[str, Filter]:
-    names = sorted(set(cells["method"]), key=lambda name: ([*METHODS, name].index(name), name))
-    each = {METHODS.get(name, name): {"method": name} for name in names}
+def _methods(cells: pd.DataFrame, labels: MethodLabels) -> dict[str, Filter]:
+    each = {labels.label(name): {"method": name} for name in sorted(set(cells["method"]), key=labels.rank)}
     return {"Mean of methods": {}, **each} if len(each) > 1 else each
 
 

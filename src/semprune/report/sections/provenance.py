@@ -29,7 +29,7 @@ def provenance_groups(run: RunArtefacts) -> list[tuple[str, list[tuple[str, str]
     Returns:
         Pairs of title and rows.
     """
-    content = dict(run.provenance or {})
+    content = {key: value for key, value in (run.provenance or {}).items() if key != "methods"}  # names, no cause
     groups = []
     run_rows = [
         (name, _value(key, content.pop(key)))

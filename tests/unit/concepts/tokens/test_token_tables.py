@@ -14,7 +14,7 @@ from semprune.concepts.tokens.boundaries import (
     transitions_before,
 )
 from semprune.concepts.tokens.surfaces import byte_alphabet, token_surfaces
-from semprune.concepts.tokens.trie import NGramTrie, pack_bits, unpack_bits
+from semprune.concepts.tokens.trie import NGramTrie, pack_labels, unpack_labels
 from semprune.concepts.tokens.variants import case_variants, covering_suffix, glued_prefixes, word_ngrams
 
 
@@ -118,8 +118,8 @@ def test_a_glued_sign_gives_its_own_ngram(tokenizers):
 
 def test_bits_round_trip():
     flags = torch.rand(7, 19, generator=torch.Generator().manual_seed(0)) < 0.5
-    rows = [pack_bits(row.nonzero().flatten().tolist(), 19) for row in flags]
-    assert torch.equal(unpack_bits(torch.tensor(rows, dtype=torch.uint8), 19), flags)
+    rows = [pack_labels(row.nonzero().flatten().tolist(), 19) for row in flags]
+    assert torch.equal(unpack_labels(torch.tensor(rows, dtype=torch.uint8), 19), flags)
 
 
 def test_trie_walks_every_start_at_once():

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from semprune.errors import ConfigurationError, CorruptArtefactError, SettingError
 from semprune.pruning import StoredMasks, hash_masks, prune_model, save_masks
 from semprune.pruning.callbacks.methods import HoldMasks
-from semprune.pruning.masks.held import HeldWeights, masks_of_zeros
+from semprune.pruning.masks.hold import HeldWeights, masks_of_zeros
 from semprune.pruning.weights.linear import stored_weight
 from semprune.types import Fingerprint
 

@@ -23,10 +23,9 @@ from semprune.errors import (
     SparsityRangeError,
     UnknownMethodError,
 )
-from semprune.pruning import methods, prune_model
+from semprune.pruning import prune_model
 from semprune.pruning.calibration import hash_calibration
-from semprune.pruning.callbacks import methods as callback_module
-from semprune.pruning.callbacks.methods import CALLBACKS, RIA, Magnitude, PruningCallback, SparseGPT, Wanda
+from semprune.pruning.callbacks.methods import RIA, Magnitude, PruningCallback, SparseGPT, Wanda
 
 
 class Watcher(pl.LightningModule):
@@ -214,7 +213,7 @@ def test_masks_travel_in_the_checkpoint_and_are_not_computed_again(tmp_path, lm,
     run = trainer(tmp_path, first)
     run.fit(Watcher(lm), datamodule=CalibratedData(input_ids))
     run.save_checkpoint(tmp_path / "run.ckpt")
-    monkeypatch.setattr("semprune.pruning.callbacks.base.prune_model", lambda *_, **__: pytest.fail("pruned again"))
+    monkeypatch.setattr("semprune.pruning.callbacks.pruning.prune_model", lambda *_, **__: pytest.fail("pruned again"))
 
     for data in (CalibratedData(input_ids), Data(input_ids)):  # with the same calibration, and with none
         module, second = Watcher(describe(make_llama(), None, "tiny")), Wanda(0.5)
@@ -476,11 +475,3 @@ def test_callbacks_are_made_from_yaml_by_their_short_names(tmp_path):
 def test_trap_yaml_reads_a_pattern_without_quotes_as_a_number(tmp_path):
     with pytest.raises(SettingError, match=r"pattern must be N:M .* in YAML in quotes.*got 124"):
         configured(tmp_path, "callback:\n  class_path: Wanda\n  init_args:\n    pattern: 2:4\n")
-
-
-@pytest.mark.parametrize("name", sorted(methods()))
-def test_every_method_has_a_callback_of_its_name(name):
-    found = {cls.__name__.lower(): cls for cls in vars(callback_module).values() if isinstance(cls, type)}
-
-    assert found[name]().name == name
-    assert CALLBACKS[name] is found[name]

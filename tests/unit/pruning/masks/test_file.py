@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from semprune.errors import CorruptArtefactError
+from semprune.io.bits import pack_bits
 from semprune.pruning import StoredMasks, load_masks, save_masks
-from semprune.pruning.masks.bits import pack_bits
 from semprune.pruning.masks.file import MaskFile, write_mask_file
 from semprune.types import Fingerprint
 

@@ -1,13 +1,24 @@
 """Methods by themselves: tensors in, tensors out."""
 
+import dataclasses
+import inspect
+from importlib import import_module
+from types import SimpleNamespace
+
 import pytest
 import torch
+from docstring_parser import parse as parse_docstring
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.errors import UnknownMethodError
+from semprune.errors import ForeignMethodError, UnknownMethodError
 from semprune.pruning import find_method, methods
+from semprune.pruning.callbacks import methods as callbacks
+from semprune.pruning.callbacks.methods import CALLBACKS
+from semprune.pruning.methods import method_labels
 from semprune.pruning.selection.keep import keeper
+from semprune.pruning.settings import check_settings
+from semprune.pruning.streamed.config import PruneConfig
 from semprune.types import LayerStats
 
 
@@ -130,6 +141,65 @@ def test_every_method_is_named_like_its_file_and_only_reads_its_inputs(name):
     assert decision.kept.shape == weight.shape
     assert (~decision.kept).sum() == 24
     assert torch.equal(weight, before)
+
+
+@pytest.mark.parametrize("name", sorted(methods()))
+def test_from_every_method_follow_its_callback_its_configuration_and_its_label(name):
+    method, callback = find_method(name), CALLBACKS[name]
+    parameters = inspect.signature(callback).parameters
+    help_of = {param.arg_name: param.description for param in parse_docstring(callback.__doc__).params}
+
+    assert callback.__name__ == method_labels()[name] == method.label
+    assert getattr(callbacks, method.label) is callback
+    assert callback().name == name
+    assert callback.__doc__.startswith(method.about)
+    assert {option: parameters[option].default for option in method.options()} == method.options()
+    assert ("batch_size" in parameters) == method.needs_statistics
+    assert list(help_of) == list(parameters)
+    assert all(text.endswith(".") for text in help_of.values())
+    config = PruneConfig(method=name, sparsity=0.5, options=method.options())
+    assert check_settings(config.method, config.settings()) == method
+
+
+def test_labels_are_in_the_order_of_what_methods_read_and_ask():
+    assert list(method_labels().values()) == ["Magnitude", "Wanda", "RIA", "SparseGPT"]
+
+
+class Point:
+    """An entry point of another distribution."""
+
+    value, group = "own:METHOD", "semprune.methods"
+    dist = SimpleNamespace(name="own-pruning", version="1.2")
+
+    def __init__(self, found):
+        self.found = found
+
+    def load(self):
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "fault"),
+    [
+        (dataclasses.replace(find_method("wanda"), label="Wonder"), "is called 'wanda'"),
+        (dataclasses.replace(find_method("wanda"), name="wonder", label="WANDA"), "as another method is"),
+        (dataclasses.replace(find_method("wanda"), name="wonder", label="a b"), "'a b', which cannot name a class"),
+        ("wanda", "is no Method but str"),
+        (ImportError("no such module"), r"cannot be loaded \(ImportError: no such module\)"),
+    ],
+)
+def test_what_another_distribution_offers_wrongly_is_refused_by_its_name(monkeypatch, found, fault):
+    monkeypatch.setattr(import_module("semprune.pruning.methods"), "entry_points", lambda group: [Point(found)])
+    with pytest.raises(ForeignMethodError, match=rf"own:METHOD that distribution own-pruning 1\.2 offers .*{fault}"):
+        methods.__wrapped__()
+
+
+def test_a_method_of_another_distribution_stands_beside_the_others(monkeypatch):
+    own = dataclasses.replace(find_method("wanda"), name="own", label="Own")
+    monkeypatch.setattr(import_module("semprune.pruning.methods"), "entry_points", lambda group: [Point(own)])
+    assert list(methods.__wrapped__()) == ["magnitude", "own", "ria", "sparsegpt", "wanda"]
 
 
 def test_an_unknown_method_is_refused():

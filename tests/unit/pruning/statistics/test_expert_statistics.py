@@ -10,7 +10,7 @@ from semprune.backbones import family_of, prunable_matrices
 from semprune.errors import CaptureError, SettingError, UnroutedExpertError
 from semprune.pruning import SquareSums, prune_model
 from semprune.pruning.callbacks.monitoring import sparsity_figure
-from semprune.pruning.masks.bits import apply_masks
+from semprune.pruning.masks.apply import apply_masks
 from semprune.pruning.statistics.block_statistics import BlockStatistics
 from semprune.pruning.weights.linear import prunable_linears
 

@@ -16,9 +16,9 @@ from semprune.backbones.loading.source import BackboneSource
 from semprune.backbones.streamed import StreamedModel
 from semprune.pruning.calibration import check_calibration
 from semprune.pruning.settings import PruneSettings, check_settings
-from semprune.pruning.streamed.output import PROVENANCE, OutputFolder
+from semprune.pruning.streamed.output_folder import PROVENANCE, OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan
-from semprune.pruning.streamed.prune import prune_streamed
+from semprune.pruning.streamed.prune_streamed import prune_streamed
 
 IDS = torch.randint(3, 40, (6, 10), generator=torch.Generator().manual_seed(5))
 
@@ -46,8 +46,8 @@ def prune_into(out: Path, plan: PrunePlan, on_block=None) -> OutputFolder:
     output = OutputFolder(out, plan.identity())
     if not output.complete:
         with output.held():
-            steps = plan.steps(output)
-            prune_streamed(plan.streamed, steps, output, plan.header(), masks_only=plan.masks_only, on_block=on_block)
+            pruner = plan.pruner(output)
+            prune_streamed(plan.streamed, pruner, output, plan.header(), masks_only=plan.masks_only, on_block=on_block)
             output.close({})
     return output
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from semprune.errors import CorruptArtefactError
-from semprune.pruning.streamed.inputs import HiddenFile
+from semprune.pruning.streamed.hidden_states import HiddenFile
 
 SHAPE = (5, 3, 4)
 BATCHES = (slice(0, 2), slice(2, 4), slice(4, 5))

@@ -4,7 +4,7 @@ import pytest
 from tests.unit.pruning.streamed.streamed_runs import plan_of, saved
 
 from semprune.errors import MemoryLimitError
-from semprune.pruning.streamed.memory import SLACK, SWEPT_BYTES, WORKING_BYTES, MemoryEstimate, estimate_memory
+from semprune.pruning.streamed.memory_estimate import SLACK, SWEPT_BYTES, WORKING_BYTES, MemoryEstimate, estimate_memory
 
 EMBEDDINGS = 40 * 16
 NORMS = 16

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from semprune.errors import CorruptArtefactError, OutputOccupiedError, OutputWriteError
-from semprune.pruning.streamed.output import PROVENANCE, RUN, WORK, OutputFolder
+from semprune.pruning.streamed.output_folder import PROVENANCE, RUN, WORK, OutputFolder
 
 SETTINGS = {"method": "wanda", "settings": {"sparsity": 0.5}, "shape": (1, 2)}
 

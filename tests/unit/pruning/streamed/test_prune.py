@@ -22,7 +22,7 @@ from semprune.errors import (
 )
 from semprune.pruning import StoredMasks, hash_masks, load_masks, prune_model, save_masks
 from semprune.pruning.masks.file import MaskFile
-from semprune.pruning.streamed.output import WORK, OutputFolder
+from semprune.pruning.streamed.output_folder import WORK, OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan
 
 pytestmark = pytest.mark.usefixtures("cache")

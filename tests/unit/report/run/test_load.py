@@ -9,7 +9,10 @@ import pytest
 
 from semprune.artefacts import TABLES
 from semprune.errors import CorruptArtefactError
+from semprune.pruning import method_labels
 from semprune.report import load_run, write_report
+from semprune.report.run.labels import MethodLabels
+from semprune.report.sections.provenance import provenance_groups
 
 OPTIONAL = [name for name in TABLES if name != "results"]
 
@@ -121,3 +124,21 @@ def test_calibrations_of_two_sizes_are_settings_of_their_own(edit):
     run = load_run(edit("results", twice))
     labels = [setting.label for setting in run.settings]
     assert labels == ["Magnitude 50 %", "Wanda 50 % · 16 sequences", "Wanda 50 % · 64 sequences"]
+
+
+def test_methods_are_called_and_ordered_as_the_run_recorded(run_dir):
+    content = json.loads((run_dir / "provenance.json").read_text())
+    content["methods"] = [{"name": "wanda", "label": "Wonder"}]
+    (run_dir / "provenance.json").write_text(json.dumps(content))
+    run = load_run(run_dir)
+
+    assert [setting.label for setting in run.settings] == ["Wonder 50 %", "magnitude 50 %"]
+    assert not any("Wonder" in value for _, value in dict(provenance_groups(run))["Run"])
+    (run_dir / "provenance.json").write_text(json.dumps(content | {"methods": ["wanda"]}))
+    with pytest.raises(CorruptArtefactError, match="list of methods cannot be read"):
+        load_run(run_dir)
+
+
+def test_the_labels_of_runs_that_recorded_none_are_those_of_the_methods():
+    assert MethodLabels().labels == method_labels()
+    assert list(MethodLabels().labels) == list(method_labels())

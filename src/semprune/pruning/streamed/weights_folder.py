@@ -17,7 +17,7 @@ from semprune.backbones.weights.stored_tensors import INDEX
 from semprune.errors import CorruptArtefactError
 from semprune.io.files import atomic, write_json, write_text
 from semprune.io.tensor_files import storage_order, stream_safetensors
-from semprune.pruning.streamed.output import PROVENANCE, OutputFolder
+from semprune.pruning.streamed.output_folder import PROVENANCE, OutputFolder
 
 
 class OutsideBlocks:

@@ -12,10 +12,10 @@ from typing import Any
 from semprune.errors import OutputWriteError
 from semprune.io.provenance import RunClock, resident_bytes
 from semprune.pruning.streamed.config import PruneConfig
-from semprune.pruning.streamed.memory import MemoryEstimate, estimate_memory
-from semprune.pruning.streamed.output import OutputFolder
+from semprune.pruning.streamed.memory_estimate import MemoryEstimate, estimate_memory
+from semprune.pruning.streamed.output_folder import OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan, plan_pruning
-from semprune.pruning.streamed.prune import prune_streamed
+from semprune.pruning.streamed.prune_streamed import prune_streamed
 from semprune.pruning.weights.linear import prunable_linears
 
 GB = 1e9
@@ -67,7 +67,7 @@ def run_prune(
     with output.held():
         prune_streamed(
             plan.streamed,
-            plan.steps(output),
+            plan.pruner(output),
             output,
             plan.header(),
             masks_only=plan.masks_only,

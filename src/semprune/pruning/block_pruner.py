@@ -17,8 +17,8 @@ from torch import Tensor
 
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import EmptyMatrixError
-from semprune.pruning.masks.report import PruneReport, count_empty_rows
 from semprune.pruning.method import Decision, Method
+from semprune.pruning.report import PruneReport, count_empty_rows
 from semprune.pruning.selection.keep import Keep
 from semprune.pruning.selection.pattern import Pattern
 from semprune.pruning.settings import PruneSettings
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class BlockOutcome:
+class PrunedBlocks:
     """What the pruning of one block, or of several, did.
 
     Attributes:
@@ -49,7 +49,7 @@ class BlockOutcome:
     patterned: dict[str, bool] = field(default_factory=dict)
     empty_rows: dict[str, int] = field(default_factory=dict)
 
-    def add(self, other: BlockOutcome) -> None:
+    def add(self, other: PrunedBlocks) -> None:
         """Take in what another block's pruning did."""
         for name in ("masks", "sparsity", "orders", "patterned", "empty_rows"):
             getattr(self, name).update(getattr(other, name))
@@ -123,7 +123,7 @@ class BlockPruner:
         tau: Float[Tensor, "sequences tokens"] | None = None,
         *,
         advance: bool,
-    ) -> BlockOutcome:
+    ) -> PrunedBlocks:
         """Gather, decide and write one block.
 
         Args:
@@ -142,25 +142,25 @@ class BlockPruner:
         stats: Mapping[str, LayerStats] = {}
         if self._gatherer is not None:
             stats = self._gatherer.gather(runner, index, linears, tau, advance=advance and not self._sequential)
-        outcome = self.decide(linears, stats)
+        pruned = self.decide(linears, stats)
         if advance and self._sequential:
             runner.run(index, advance=True)
-        return outcome
+        return pruned
 
-    def decide(self, linears: Sequence[PrunableLinear], stats: Mapping[str, LayerStats]) -> BlockOutcome:
+    def decide(self, linears: Sequence[PrunableLinear], stats: Mapping[str, LayerStats]) -> PrunedBlocks:
         """Prune matrices in place, given their statistics (none for a method that reads none).
 
         Raises:
             EmptyMatrixError: A matrix would be left without a weight; it is not changed.
         """
-        outcome = BlockOutcome()
+        pruned = PrunedBlocks()
         for together in _by_input(linears, stats):
             named = {linear.name: linear for linear in together}
             weights = {name: linear.weight for name, linear in named.items()}
             keep = self._keep_of(together[0].matrix.layer)
             for name, decision in self._method.prune_together(weights, stats.get(together[0].name), keep):
-                outcome.record(named[name], decision, keep.pattern)
-        return outcome
+                pruned.record(named[name], decision, keep.pattern)
+        return pruned
 
     def _keep_of(self, block: int) -> Keep:
         return self._keep if self._allocation is None else replace(self._keep, sparsity=self._allocation[block])

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from semprune.backbones.blocks.runner import calibrating
 from semprune.errors import SettingError
 from semprune.io.ranks import distributed as several_ranks
+from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
-from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
-from semprune.pruning.masks.report import PruneReport
-from semprune.pruning.method import Needs
+from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
+from semprune.pruning.method import NEEDS, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.methods.wanda import wanda_score
+from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsities
 from semprune.pruning.selection.keep import check_selection
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
@@ -37,7 +37,7 @@ def collect(
     distributed: bool,
 ) -> dict[str, LayerStats]:
     """Return dense statistics of all matrices, by module name; inside ``calibrating``."""
-    run = BlockwiseRun.start(model, tokens, settings, distributed=distributed)
+    run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
     gatherer = Gatherer(needs, settings.selection, run.sequences, shared=run.shared)
     found: dict[str, LayerStats] = {}
     for index, linears in blocks.items():
@@ -57,9 +57,6 @@ def allocate(blocks: Blocks, stats: Mapping[str, LayerStats], sparsity: float, o
         shares.append(outlier_share(scores, owl.multiple))
         sizes.append(sum(linear.weight.numel() for linear in linears))
     return dict(zip(blocks, owl_sparsities(shares, sizes, sparsity, owl.spread), strict=True))
-
-
-ORDER: tuple[Needs, ...] = ("nothing", "squares", "second_moments")  # each holds all that those before it hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +94,8 @@ def dense_statistics(
     *,
     methods: Iterable[str],
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
-    selection: str = "exact",
-    batch_size: int = 8,
+    selection: str = PruneSettings.selection,
+    batch_size: int = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
 ) -> CollectedStatistics:
@@ -111,16 +108,16 @@ def dense_statistics(
         model: A Hugging Face causal language model of a known family.
         input_ids: Calibration sequences.
         methods: Names of the methods that are to prune from the statistics.
-        attention_mask: As in :func:`semprune.pruning.in_memory.prune.prune_model`, like all that follows.
+        attention_mask: As in :func:`semprune.pruning.in_memory.prune_model.prune_model`, like all that follows.
         selection: ``exact`` or ``reference``.
         batch_size: Sequences per forward.
         token_weights: Weights of the tokens.
         distributed: Whether every rank makes this call with the same sequences.
 
     Raises:
-        SempruneError: As :func:`semprune.pruning.in_memory.prune.prune_model` raises.
+        SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
     """
-    needs: Needs = max((find_method(method).needs for method in methods), key=ORDER.index, default="nothing")
+    needs: Needs = max((find_method(method).needs for method in methods), key=NEEDS.index, default="nothing")
     settings = PruneSettings(0.0, check_selection(selection), "dense", batch_size)
     check_token_weights(settings, token_weights)
     blocks = checked_blocks(model, settings)
@@ -139,7 +136,7 @@ def prune_from(
     method: str,
     sparsity: float | None = None,
     pattern: str | None = None,
-    allocation: str = "uniform",
+    allocation: str = PruneSettings.allocation,
     distributed: bool = False,
     **options: Any,
 ) -> PruneReport:
@@ -152,7 +149,7 @@ def prune_from(
         model: The model of :func:`dense_statistics`, dense again.
         statistics: What it returned.
         method: Name of a method that the statistics are enough for.
-        sparsity: As in :func:`semprune.pruning.in_memory.prune.prune_model`, like all that follows.
+        sparsity: As in :func:`semprune.pruning.in_memory.prune_model.prune_model`, like all that follows.
         pattern: ``N:M`` instead.
         allocation: ``uniform`` or ``owl``.
         distributed: Whether every rank makes this call; masks are compared then.
@@ -160,7 +157,7 @@ def prune_from(
 
     Raises:
         SettingError: The statistics do not hold what the method reads, or are those of another model.
-        SempruneError: As :func:`semprune.pruning.in_memory.prune.prune_model` raises.
+        SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
     """
     settings = PruneSettings(
         sparsity, statistics.selection, "dense", statistics.batch_size, pattern, options, allocation
@@ -171,20 +168,20 @@ def prune_from(
     shares = None
     if settings.owl is not None and sparsity is not None:
         shares = allocate(blocks, statistics.layers, sparsity, settings.owl)
-    outcome = BlockOutcome()
+    pruned = PrunedBlocks()
     with calibrating(model):
         pruner = BlockPruner(found, settings, allocation=shares)
         for linears in blocks.values():
-            outcome.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))
+            pruned.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))
     calibration = statistics.calibration if settings.needs(found) != "nothing" else None
-    report = outcome.report(method, settings.relevant(found), calibration)
+    report = pruned.report(method, settings.relevant(found), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(model.parameters()).device)
     return report
 
 
 def _check_enough(statistics: CollectedStatistics, needs: Needs, blocks: Blocks, method: str) -> None:
-    if ORDER.index(needs) > ORDER.index(statistics.needs):
+    if NEEDS.index(needs) > NEEDS.index(statistics.needs):
         raise SettingError("statistics", statistics.needs, f"collected with {method} among `methods`: it reads {needs}")
     for linears in blocks.values():
         for linear in linears:

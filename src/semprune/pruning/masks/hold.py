@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from semprune.errors import ConfigurationError
-from semprune.pruning.masks.bits import check_masks
+from semprune.pruning.masks.apply import check_masks
 from semprune.pruning.weights.linear import matrix_parameter, prunable_linears, writable
 
 

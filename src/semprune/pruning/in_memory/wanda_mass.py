@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from semprune.pruning.in_memory.collected import CollectedStatistics
+from semprune.pruning.in_memory.dense_statistics import CollectedStatistics
 from semprune.pruning.weights.linear import WeightCopy
 
 

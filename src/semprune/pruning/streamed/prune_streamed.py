@@ -8,13 +8,13 @@ from typing import Any
 
 from semprune.backbones.blocks.runner import calibrating
 from semprune.backbones.streamed import StreamedModel
+from semprune.io.bits import pack_bits
 from semprune.io.tensor_files import write_safetensors
-from semprune.pruning.masks.bits import pack_bits
 from semprune.pruning.masks.file import write_mask_file
-from semprune.pruning.streamed.folder import FORMAT, complete_folder, read_stored, stored_names, write_block
-from semprune.pruning.streamed.memory import return_free_memory
-from semprune.pruning.streamed.output import OutputFolder
-from semprune.pruning.streamed.steps import BlockSteps
+from semprune.pruning.streamed.memory_estimate import return_free_memory
+from semprune.pruning.streamed.output_folder import OutputFolder
+from semprune.pruning.streamed.pruners import StreamedPruner
+from semprune.pruning.streamed.weights_folder import FORMAT, complete_folder, read_stored, stored_names, write_block
 from semprune.pruning.weights.linear import check_finite, prunable_linears
 
 MASKS = "masks.safetensors"
@@ -22,7 +22,7 @@ MASKS = "masks.safetensors"
 
 def prune_streamed(
     streamed: StreamedModel,
-    steps: BlockSteps,
+    pruner: StreamedPruner,
     output: OutputFolder,
     header: Mapping[str, Any],
     *,
@@ -35,7 +35,7 @@ def prune_streamed(
 
     Args:
         streamed: The model.
-        steps: How its blocks are pruned.
+        pruner: How its blocks are pruned.
         output: The folder, held by this process.
         header: What is stored with the masks: fingerprint, method, settings, calibration.
         masks_only: Write masks and no weights.
@@ -49,12 +49,12 @@ def prune_streamed(
     first, count = len(output.blocks), len(streamed.blocks)
     with output.writing(output.path), calibrating(streamed.model):
         if first < count:
-            steps.start(first)
+            pruner.start(first)
         for block in range(first, count):
-            about = _prune_block(streamed, steps, output, block, masks_only=masks_only)
-            steps.settle(block)
+            about = _prune_block(streamed, pruner, output, block, masks_only=masks_only)
+            pruner.settle(block)
             output.finish_block(about)
-            steps.drop(block)
+            pruner.drop(block)
             return_free_memory()
             if on_block is not None:
                 on_block(block + 1)
@@ -64,20 +64,20 @@ def prune_streamed(
 
 
 def _prune_block(
-    streamed: StreamedModel, steps: BlockSteps, output: OutputFolder, block: int, *, masks_only: bool
+    streamed: StreamedModel, pruner: StreamedPruner, output: OutputFolder, block: int, *, masks_only: bool
 ) -> dict[str, Any]:
     """Write the files of one block, and return what its record says."""
     linears = prunable_linears(streamed.model)[block]
     with streamed.block(block):
         check_finite(linears)
-        outcome = steps.prune(block, linears)
-        bits = {name: pack_bits(mask) for name, mask in outcome.masks.items()}
+        pruned = pruner.prune(block, linears)
+        bits = {name: pack_bits(mask) for name, mask in pruned.masks.items()}
         write_safetensors(_part(output, "masks", block), bits, {})
-        if outcome.orders:
-            write_safetensors(_part(output, "orders", block), outcome.orders, FORMAT)
+        if pruned.orders:
+            write_safetensors(_part(output, "orders", block), pruned.orders, FORMAT)
         if not masks_only:
             write_block(output, block, len(streamed.blocks), streamed.export_block(block))
-    return {"sparsity": outcome.sparsity, "patterned": outcome.patterned}
+    return {"sparsity": pruned.sparsity, "patterned": pruned.patterned}
 
 
 def _write_masks(streamed: StreamedModel, output: OutputFolder, header: Mapping[str, Any]) -> None:

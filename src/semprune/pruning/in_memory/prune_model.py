@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import calibrating
 from semprune.io.ranks import distributed as several_ranks
+from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
-from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
-from semprune.pruning.in_memory.collected import allocate, collect
-from semprune.pruning.masks.report import PruneReport
+from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
+from semprune.pruning.in_memory.dense_statistics import allocate, collect
 from semprune.pruning.method import Method
+from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
 from semprune.pruning.statistics.sharing import require_equal_masks
 
@@ -30,10 +30,10 @@ def prune_model(
     sparsity: float | None = None,
     pattern: str | None = None,
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
-    selection: str = "exact",
-    statistics: str = "sequential",
-    allocation: str = "uniform",
-    batch_size: int = 8,
+    selection: str = PruneSettings.selection,
+    statistics: str = PruneSettings.statistics,
+    allocation: str = PruneSettings.allocation,
+    batch_size: int = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
     **options: Any,
@@ -76,8 +76,8 @@ def prune_model(
         tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
         calibration = hash_calibration(tokens.input_ids, tokens.tau)
     with calibrating(model):
-        outcome = _prune_blocks(model, blocks, found, settings, tokens, distributed)
-    report = outcome.report(method, settings.relevant(found), calibration)
+        pruned = _prune_blocks(model, blocks, found, settings, tokens, distributed)
+    report = pruned.report(method, settings.relevant(found), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(model.parameters()).device)
     return report
@@ -90,8 +90,8 @@ def _prune_blocks(
     settings: PruneSettings,
     tokens: CalibrationTokens | None,
     distributed: bool,
-) -> BlockOutcome:
-    outcome = BlockOutcome()
+) -> PrunedBlocks:
+    pruned = PrunedBlocks()
     allocation = None
     if settings.owl is not None:
         assert tokens is not None
@@ -100,11 +100,11 @@ def _prune_blocks(
     if tokens is None or not method.needs_statistics:
         pruner = BlockPruner(method, settings, allocation=allocation)
         for linears in blocks.values():
-            outcome.add(pruner.decide(linears, {}))
-        return outcome
-    run = BlockwiseRun.start(model, tokens, settings, distributed=distributed)
+            pruned.add(pruner.decide(linears, {}))
+        return pruned
+    run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
     pruner = BlockPruner(method, settings, run.sequences, shared=run.shared, allocation=allocation)
     for index, linears in blocks.items():
-        outcome.add(pruner.prune(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks)))
+        pruned.add(pruner.prune(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks)))
         logger.info("pruned block %d of %d", index + 1, len(blocks))
-    return outcome
+    return pruned

@@ -13,10 +13,10 @@ from torch import Tensor
 from semprune.backbones.backbone import Backbone
 from semprune.errors import CalibrationMissingError, ConfigurationError
 from semprune.pruning.callbacks.monitoring import log_sparsity
-from semprune.pruning.in_memory.prune import prune_model
-from semprune.pruning.masks.carried import apply_stored, masks_from, state_of, still_valid
-from semprune.pruning.masks.report import PruneReport
-from semprune.pruning.masks.stored import StoredMasks
+from semprune.pruning.in_memory.prune_model import prune_model
+from semprune.pruning.masks.apply import apply_stored
+from semprune.pruning.masks.stored import StoredMasks, masks_of_state
+from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.pattern import Pattern
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.pruning.weights.linear import WeightCopy
@@ -86,11 +86,11 @@ class PruningCallback(Callback):
         self,
         method: str,
         sparsity: float | None = None,
-        selection: str = "exact",
-        statistics: str = "sequential",
-        batch_size: int = 8,
+        selection: str = PruneSettings.selection,
+        statistics: str = PruneSettings.statistics,
+        batch_size: int = PruneSettings.batch_size,
         pattern: str | int | None = None,
-        allocation: str = "uniform",
+        allocation: str = PruneSettings.allocation,
         **options: Any,
     ) -> None:
         """Check the settings; nothing is pruned yet."""
@@ -169,7 +169,7 @@ class PruningCallback(Callback):
         """Return the masks, packed into bits, and what they were made of; empty before the first pruning."""
         if self.report is None or self._lm is None:
             return {}
-        return state_of(self.report, self._lm.fingerprint)
+        return StoredMasks.of(self.report, self._lm.fingerprint).state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take masks from a checkpoint; they are applied when the run starts.
@@ -177,7 +177,7 @@ class PruningCallback(Callback):
         Raises:
             CorruptArtefactError: The state is not that of this class, or its masks are damaged.
         """
-        self._loaded = masks_from(state_dict)
+        self._loaded = masks_of_state(state_dict)
 
     def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._suspended or self._dense is not None:
@@ -189,7 +189,7 @@ class PruningCallback(Callback):
             with suppress(CalibrationMissingError) if self._masks_suffice else nullcontext():
                 calibration = calibration_of(trainer, type(self).__name__)
         masks, self._loaded = self._loaded, None
-        if masks is not None and not still_valid(masks, lm.fingerprint, calibration):
+        if masks is not None and not masks.serve(lm.fingerprint, calibration):
             masks = None
         if self._method.changes_weights:
             masks = None

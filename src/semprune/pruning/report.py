@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from semprune.pruning.masks.bits import hash_masks
+from semprune.io.bits import hash_masks
 
 
 @dataclass(frozen=True)

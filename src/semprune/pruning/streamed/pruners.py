@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from semprune.pruning.in_memory.block import BlockOutcome, BlockPruner
+from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings
-from semprune.pruning.streamed.inputs import StreamedInputs
+from semprune.pruning.streamed.hidden_states import StreamedInputs
 from semprune.pruning.weights.linear import PrunableLinear
 
 Allocate = Callable[[], Mapping[int, float] | None]
 """Gives the sparsity of each block, or None where all have the settings' own."""
 
 
-class BlockSteps(Protocol):
+class StreamedPruner(Protocol):
     """Prunes one open block after the other."""
 
     def start(self, block: int) -> None:
         """Make ready for a block; those before it are finished."""
 
-    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> BlockOutcome:
+    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
         """Prune an open block in place."""
 
     def settle(self, block: int) -> None:
@@ -32,8 +32,8 @@ class BlockSteps(Protocol):
         """Forget what only a finished block needed."""
 
 
-class _StepsWithoutState:
-    """Steps that carry nothing from one block to the next."""
+class _PrunerWithoutState:
+    """Carries nothing from one block to the next."""
 
     def start(self, block: int) -> None:
         """Nothing is needed."""
@@ -45,7 +45,7 @@ class _StepsWithoutState:
         """Nothing was kept."""
 
 
-class WithoutCalibration(_StepsWithoutState):
+class DataFreePruner(_PrunerWithoutState):
     """A method that looks at no data.
 
     Args:
@@ -63,12 +63,12 @@ class WithoutCalibration(_StepsWithoutState):
         """Share out the sparsity."""
         self._pruner = BlockPruner(self._method, self._settings, allocation=self._allocate())
 
-    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> BlockOutcome:
+    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
         """Prune from the weights alone."""
         return self._pruner.decide(linears, {})
 
 
-class StoredMaskSteps(_StepsWithoutState):
+class StoredMaskPruner(_PrunerWithoutState):
     """Masks that were computed before.
 
     Args:
@@ -79,18 +79,18 @@ class StoredMaskSteps(_StepsWithoutState):
         """Nothing is pruned yet."""
         self._masks = masks
 
-    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> BlockOutcome:
+    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
         """Set to zero what the masks do not keep."""
-        outcome = BlockOutcome()
+        pruned = PrunedBlocks()
         for linear in linears:
             mask = self._masks.read(linear.name)
             linear.keep(mask)
-            outcome.masks[linear.name] = mask
-            outcome.sparsity[linear.name] = linear.measured_sparsity()
-        return outcome
+            pruned.masks[linear.name] = mask
+            pruned.sparsity[linear.name] = linear.measured_sparsity()
+        return pruned
 
 
-class Calibrated:
+class CalibratedPruner:
     """A method that looks at what each matrix reads; hidden states are kept on the disk.
 
     Args:
@@ -120,7 +120,7 @@ class Calibrated:
         sequences = self._inputs.tokens.input_ids.shape[0]
         self._pruner = BlockPruner(self._method, self._settings, sequences, allocation=allocation)
 
-    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> BlockOutcome:
+    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
         """Prune from the block's inputs, and write the next block's."""
         advance = not self._inputs.is_last(block)
         return self._pruner.prune(self._inputs.runner, block, linears, self._inputs.tokens.tau, advance=advance)

@@ -21,7 +21,7 @@ Blocks = Mapping[int, Sequence[PrunableLinear]]
 
 
 @dataclass(frozen=True, slots=True)
-class BlockwiseRun:
+class CalibrationPass:
     """Calibration sequences on their way through a model.
 
     Attributes:
@@ -39,7 +39,7 @@ class BlockwiseRun:
     @classmethod
     def start(
         cls, model: nn.Module, tokens: CalibrationTokens, settings: PruneSettings, *, distributed: bool
-    ) -> BlockwiseRun:
+    ) -> CalibrationPass:
         """Embed this rank's sequences; inside :func:`semprune.backbones.blocks.runner.calibrating`."""
         shared = distributed and several_ranks() and settings.selection == "exact"
         size = settings.forward_size

@@ -6,7 +6,6 @@ import lightning
 import torch
 
 import semprune
-from semprune import HoldMasks
 from semprune.data import CalibrationDataModule, load_documents
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -41,7 +40,7 @@ report = semprune.prune_model(lm.model, calibration.calibration_input_ids(), met
 texts = [document.text for document in load_documents("movie_reviews", limit=arguments.texts)]
 tokens = [lm.tokenizer(text, return_tensors="pt", truncation=True, max_length=128)["input_ids"][0] for text in texts]
 trainer = lightning.Trainer(
-    max_epochs=1, callbacks=[HoldMasks()], logger=False, enable_checkpointing=False, enable_progress_bar=False
+    max_epochs=1, callbacks=[semprune.HoldMasks()], logger=False, enable_checkpointing=False, enable_progress_bar=False
 )
 trainer.fit(FineTuning(lm.model), torch.utils.data.DataLoader(tokens, batch_size=1, shuffle=True))
 

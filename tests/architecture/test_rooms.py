@@ -6,7 +6,8 @@ seen here. A new room needs a line in ``ROOMS``, a new file or sub-room a word i
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -85,14 +86,17 @@ def package_sources() -> dict[str, str]:
     return {".".join(name.with_suffix("").parts).removesuffix(".__init__"): p.read_text() for name, p in paths.items()}
 
 
-def imports(source: str) -> Iterator[tuple[str, ...]]:
+@cache
+def imports(source: str) -> tuple[tuple[str, ...], ...]:
     """Names that each import may load, most precise first; a relative import as ``(".",)``."""
+    found: list[tuple[str, ...]] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from ((alias.name,) for alias in node.names)
+            found += ((alias.name,) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            yield from ((f"{module}.{alias.name}", module) if not node.level else (".",) for alias in node.names)
+            found += ((f"{module}.{alias.name}", module) if not node.level else (".",) for alias in node.names)
+    return tuple(found)
 
 
 def graph(sources: Sources) -> dict[str, set[str]]:

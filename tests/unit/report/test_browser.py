@@ -172,8 +172,8 @@ def test_the_chooser_shows_one_concept(browser, page):
 
 
 @pytest.fixture(scope="module")
-def study(study_folder):
-    return write_report(study_folder).as_uri()
+def study(study_run):
+    return write_report(study_run).as_uri()
 
 
 def test_every_choice_of_a_study_shows_one_panel_without_complaint(browser, study):

@@ -18,9 +18,9 @@ from semprune.report.sections.calibration_heat import drop_heatmaps
 from semprune.report.summary.calibration import _prediction, study_findings
 
 
-@pytest.fixture(scope="module")
-def run(study_folder):
-    return load_run(study_folder)
+@pytest.fixture
+def run(study_run):
+    return study_run
 
 
 @pytest.fixture(scope="module")
@@ -267,8 +267,8 @@ def test_sizes_are_shown_where_there_are_several(change):
     assert [row[2] for row in rows[1:3]] == ["16", "64"]
 
 
-def test_files_hold_the_tables(study_folder, run):
-    paths = {path.name: path for path in write_tables(study_folder)}
+def test_files_hold_the_tables(run):
+    paths = {path.name: path for path in write_tables(run)}
     names = ["calibration_ranking", "calibration_spread", "variance_shares", "own_prompts", "predictors", "prediction"]
     assert {f"{name}.{kind}" for name in names for kind in ("csv", "md", "tex")} <= set(paths)
     stored = pd.read_csv(paths["calibration_ranking.csv"])
@@ -279,8 +279,7 @@ def test_files_hold_the_tables(study_folder, run):
     assert latex.isascii()
 
 
-def test_the_page_and_the_tables_share_one_analysis(study_folder, monkeypatch):
-    run = load_run(study_folder)
+def test_the_page_and_the_tables_share_one_analysis(run, monkeypatch):
     first = run.study
     monkeypatch.setattr("semprune.report.run.artefacts.study_tables", lambda frames: pytest.fail("analysed again"))
     write_report(run)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
-from semprune.data import CalibrationDataModule, DocumentDataModule, hash_items, load_items
+from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.batches.batching import EncodedItem, encode_item
+from semprune.data.hashes import hash_items
 from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
 from semprune.types import DocumentBatch, Item

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 import semprune
+from semprune import Wanda
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.data import CalibrationSettings, DocumentDataModule, DocumentSettings, EvaluationDataModule
-from semprune.pruning.callbacks.methods import Wanda
 from semprune.study import PairedTrainer
 
 parser = argparse.ArgumentParser(description=__doc__)

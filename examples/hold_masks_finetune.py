@@ -6,8 +6,8 @@ import lightning
 import torch
 
 import semprune
+from semprune import HoldMasks
 from semprune.data import CalibrationDataModule, load_documents
-from semprune.pruning.callbacks.methods import HoldMasks
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--backbone", default="smollm2-135m")

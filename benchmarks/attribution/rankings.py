@@ -11,16 +11,16 @@ from benchmarks.attribution.settings import PROMPTS, SELECTION, TESTS, WORDS, Se
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.ablation.neuron_sets import combined_strength
+from semprune.attribution.ablation.neuron_sets import combined_strength, family_classes
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.rankings import COMBINATIONS, RANKINGS
-from semprune.attribution.baselines.lape import concentration
 from semprune.attribution.fit.decoder import Decoder
 from semprune.attribution.fit.learner import AttributionLearner
 from semprune.attribution.gradients.rankings import conductance_ranking, gradient_rankings
 from semprune.attribution.held_out.observations import Moments, Observations, Take
+from semprune.attribution.rankings.lape import concentration
 from semprune.backbones import Backbone
-from semprune.data import dataset_spec, load_items
+from semprune.data import load_items
 from semprune.types import Item
 
 DECODER_STEPS, DECODER_RATE = 300, 0.01
@@ -28,18 +28,9 @@ ASSOCIATION = "association: "
 Rankings = dict[str, Float[Tensor, " neurons"]]
 
 
-def target_classes(association: Association) -> list[str]:
-    """Classes of the sentiment sets."""
-    return [
-        name
-        for name, level in zip(association.concepts, association.levels, strict=True)
-        if level == "sequence" and dataset_spec(name.rpartition(".")[0]).family == "sentiment"
-    ]
-
-
 def association_rankings(association: Association) -> Rankings:
     """What an association can rank by: any of these can be the default."""
-    classes = target_classes(association)
+    classes = family_classes(association, "sentiment")
     out = {}
     for by in RANKINGS:
         out[f"{ASSOCIATION}{by}, words"] = combined_strength(association, WORDS, by)
@@ -68,7 +59,7 @@ def moment_rankings(observations: Observations, association: Association) -> Ran
 
     observations.stream({level: taking(level) for level in widths})
     columns = [association.column(name) for name in WORDS]
-    classes = [association.column(name) - widths["sequence"].start for name in target_classes(association)]
+    classes = [association.column(name) - widths["sequence"].start for name in family_classes(association, "sentiment")]
     words = {
         "mean activation": raw["token"].mean_present,
         "mean difference": raw["token"].difference.abs(),
@@ -167,7 +158,7 @@ def other_rankings(
     out = moment_rankings(observations, association)
     pooled, targets = pooled_documents(observations)
     start = len(learner.shape.concepts)
-    columns = [association.column(name) - start for name in target_classes(association)]
+    columns = [association.column(name) - start for name in family_classes(association, "sentiment")]
     k = int(max(settings.shares) * len(association.rms))
     out |= probe_rankings(pooled, targets, columns) | decoder_ranking(learner, pooled, targets, columns, k)
     items = gradient_items(settings, seed)

@@ -42,27 +42,28 @@ ROOMS: dict[str, set[str]] = {
 
 ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
+    "artefacts": "cell tables files",
     "assets": "catalogue cache download extract manifest ensure status",
-    "attribution": "association standardisation fit neurons held_out gradients baselines ablation semantic_loss"
-    " controls test_pass monitoring association_module measured_module module",
+    "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
+    " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading streamed own_text"
     " sentence_encoder",
-    "cli": "arguments prune study recommend explain lightning causal controls influential __main__",
+    "cli": "arguments assets report prune study recommend explain lightning causal controls influential __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
-    "io": "files tensor_files provenance ranks",
-    "pruning": "calibration selection method weights methods settings statistics masks in_memory streamed removal"
-    " callbacks",
+    "io": "bits files tensor_files provenance ranks",
+    "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
+    " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
-    "statistics": "bootstrap jackknife means multiple_tests placements weighting",
+    "statistics": "weighting bootstrap significance intervals auroc average_precision",
     "study": "config store fit cell merge calibration progress dry_run single_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 
 MOST_MODULES = 15
-REGISTRIES = {"semprune.backbones.families", "semprune.pruning.methods", "semprune.attribution.baselines"}
+REGISTRIES = {"semprune.backbones.families", "semprune.pruning.methods", "semprune.attribution.rankings"}
 """Folders of one file per thing that is found by being there: as many files as there are things."""
 
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}

@@ -9,9 +9,6 @@ import yaml
 
 from semprune.cli.__main__ import main
 
-pytestmark = pytest.mark.filterwarnings(  # Lightning 2.6 calls what jsonargparse 4.53 deprecates
-    "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"
-)
 CONFIGS = Path(__file__).parents[2] / "configs"
 WHOLE = {"fit.yaml": "fit", "test.yaml": "test", "causal.yaml": "causal", "controls.yaml": "controls",
          "concepts/influential.yaml": "influential"}  # fmt: skip

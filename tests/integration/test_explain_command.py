@@ -144,9 +144,22 @@ def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     assert "after mean-ablation" in capsys.readouterr().out
 
 
+def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
+    asked = ["score", "lape", "probe", "integrated_gradients", "conductance"]
+    change = {"rankings": asked, "specificity": [], "words": ["sentiment.positive", "sentiment.negative"]}
+    path = write_causal(folder, **change, shares=[0.05], documents=12, output=str(folder / "ranked"))
+    assert run(folder, ["causal", "--config", str(path)]) == 0, capsys.readouterr().err
+    table = pd.read_parquet(folder / "ranked/causal.parquet")
+    controls = {"dense", "association", "matched_random", "random", "mean_activation", "global"}
+    assert set(table["selection"]) == {*asked, *controls}
+    by_auroc = table[table["metric"] == "auroc"].set_index("selection")["value"]
+    assert by_auroc["score"] == by_auroc["association"]  # the default ranking, twice
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"rankings": ["beauty"]}, "SettingError: ranking must be one of strength, effect, t, score, raw_effect, cond"),
         ({"concepts": ["sentiment.negativ"]}, "did you mean 'sentiment.negative'?"),
         ({"target": "topic"}, "no class of a data set of family 'topic'"),
         ({"dataset": "movie_review"}, "did you mean 'movie_reviews'?"),

@@ -10,21 +10,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tests.integration.tiny import TinyData, add_targets_wide, tiny_backbone, tiny_module, tiny_trainer
+from tests.integration.tiny import LABELS, TEXTS, TinyData, add_targets_wide, tiny_backbone, tiny_module, tiny_trainer
 
 from semprune.attribution import load_association
 from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.learner import forward_sites
-from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, SettingError
+from semprune.data import DocumentDataModule, EvaluationDataModule
+from semprune.data.rows.splits import is_validation
+from semprune.errors import (
+    BackboneMismatchError,
+    ConfigurationError,
+    CorruptArtefactError,
+    FittedDocumentError,
+    SettingError,
+)
 from semprune.pruning.callbacks.methods import Magnitude, SparseGPT, Wanda
-
-# Reasons: Lightning 2.6 uses a class that torch 2.13 deprecates; batches in memory gain nothing from workers;
-# Lightning remarks that a module without training-mode parts is in evaluation mode.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-]
+from semprune.types import Document, Item
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +186,61 @@ def test_a_saved_association_comes_back_and_a_damaged_one_is_refused(fitted, tmp
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(CorruptArtefactError, match="semprune fit"):
         load_association(path)
+
+
+@pytest.fixture
+def reviews(monkeypatch):
+    """The tiny texts in place of a data set's, for the package's own data modules."""
+    documents = [
+        Document("movie_reviews", str(n), text, ("positive", "negative")[label])
+        for n, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True))
+    ]
+    items = [
+        Item("movie_reviews", f"i{n}", f"i{n}", ((f"{text}:", " good"), (f"{text}:", " bad")), label, "tiny")
+        for n, (text, label) in enumerate(zip(TEXTS[:8], LABELS[:8], strict=True))
+    ]
+    monkeypatch.setattr("semprune.data.modules.documents.load_documents", lambda *_, **__: documents)
+    monkeypatch.setattr("semprune.data.modules.documents.fetch", lambda *_: None)
+    monkeypatch.setattr("semprune.data.modules.evaluation.load_items", lambda *_, **__: items)
+    monkeypatch.setattr("semprune.data.modules.evaluation.fetch", lambda *_: None)
+
+
+def of_model(data, lm):
+    data.tokenizer, data.context_length = lm.tokenizer, 64
+    return data
+
+
+def test_documents_that_were_fitted_are_never_read_as_held_out(reviews, lm, tmp_path, caplog):
+    module, trainer = tiny_module(lm), tiny_trainer(tmp_path, max_epochs=2)
+    fitting = of_model(DocumentDataModule(["movie_reviews"], None, 32, 7, validation_share=0.1), lm)
+    trainer.fit(module, datamodule=fitting)
+    trainer.save_checkpoint(tmp_path / "fit.ckpt")
+    module.association().save(tmp_path / "association.safetensors")
+
+    def test(share: float, path: str = "fit.ckpt") -> None:
+        data = EvaluationDataModule(
+            ["movie_reviews"], calibration=None, documents=["movie_reviews"], document_length=32, validation_share=share
+        )
+        trainer, path = tiny_trainer(tmp_path), str(tmp_path / path)
+        trainer.test(tiny_module(lm), of_model(data, lm), ckpt_path=path, weights_only=True, verbose=False)
+
+    names = {document.document_id for document in fitting.train_documents}
+    wider = [document for document in fitting.train_documents if is_validation(document, 0.5)]
+    both = len(wider) + len(fitting.val_documents)
+    with pytest.raises(FittedDocumentError, match=f"{len(wider)} of {both} documents .* 0.1: pass that, or less"):
+        test(0.5)
+    test(0.1)
+    back = load_association(tmp_path / "association.safetensors").fitted
+    assert len(back.hashes) == len(names)
+    assert (back.datasets, back.validation_share, back.seed) == (("movie_reviews",), 0.1, 0)
+    assert back.read_by(fitting.val_documents) == []
+    assert len(back.read_by(fitting.train_documents)) == len(names)
+    assert "does not say which documents" not in caplog.text
+    before = torch.load(tmp_path / "fit.ckpt", weights_only=True)
+    del before["semprune"]["fitted"]
+    torch.save(before, tmp_path / "before.ckpt")
+    test(0.5, "before.ckpt")
+    assert "does not say which documents it read" in caplog.text
 
 
 def test_two_processes_equal_one(tmp_path: Path):

@@ -17,15 +17,6 @@ import torch
 from tests.integration.small_study import run, write_study
 from tests.integration.tiny import tiny_backbone
 
-# Reasons as in test_fit_and_test.py; the loop over a dozen batches logs less often than
-# Lightning would like; Lightning 2.6 calls methods that jsonargparse 4.53 deprecates.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*logging interval.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-]
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
           "layer_concept", "neurons", "contexts", "word_activations", "readout_loss", "causal_loss",
           "causal_neurons")  # fmt: skip

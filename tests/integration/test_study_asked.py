@@ -12,14 +12,6 @@ from tests.integration.tiny import tiny_backbone
 
 from semprune.data import dataset_spec
 
-# Reasons as in test_study.py.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*logging interval.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-]
 TEMPLATE = "{% for turn in messages %}{{ turn.content }}{% endfor %}|"
 SMALL = {"limit": 8, "causal": None, "losses": []}
 

@@ -10,9 +10,8 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tests.models import byte_level_tokenizer, llama
 from torch.utils.data import DataLoader
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.fit.encoder import Encoder
@@ -40,23 +39,10 @@ TEXTS = [f"{text} number {k}" for k in range(12) for text in (*GOOD, *BAD)]
 LABELS = [0 if text.startswith(tuple(GOOD)) else 1 for text in TEXTS]
 
 
-def tiny_backbone(seed: int = 0) -> Backbone:
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=500, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
-    )
-    bpe.train_from_iterator(TEXTS, trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>", model_max_length=64
-    )
-    torch.manual_seed(seed)
-    size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(
-        **size, num_key_value_heads=1, vocab_size=len(tokenizer), max_position_embeddings=64, initializer_range=0.3
-    )
-    return describe(LlamaForCausalLM(config), tokenizer, "tiny")
+def tiny_backbone(seed: int = 0, *, name: str = "tiny", length: int = 64) -> Backbone:
+    tokenizer = byte_level_tokenizer(TEXTS, 500, model_max_length=length)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_key_value_heads": 1, "max_position_embeddings": length}
+    return describe(llama(seed, vocab_size=len(tokenizer), **sizes), tokenizer, name)
 
 
 class TinyData(lightning.LightningDataModule):

@@ -13,10 +13,10 @@ from tests.planted.llama import PlantedLlama
 from tests.planted.world import World
 from torch import Tensor
 
-from semprune.attribution.baselines import baselines, rank_by
 from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.held_out.observations import Observations
+from semprune.attribution.rankings import document_rankings, rank_by
 
 SEEDS = range(5)
 NEEDS_LOGITS = ("gradient_times_activation", "integrated_gradients")
@@ -39,7 +39,7 @@ def world(seed: int) -> dict[str, list[float]]:
     lm, labeller = planted.backbone(), planted.labeller()
     learner = fit_closed_form(lm, labeller, planted.shape, planted.batches)
     observations = Observations(lm, learner, labeller, planted.batches)
-    ranked, gate = rankings(observations, [name for name in baselines() if name not in NEEDS_LOGITS])
+    ranked, gate = rankings(observations, [name for name in document_rankings() if name not in NEEDS_LOGITS])
     out = {
         name: [float(ranking_precision(ranking, truth).mean()) for truth in (planted.own, planted.truth)]
         for name, ranking in ranked.items()
@@ -58,7 +58,7 @@ def llama(seed: int) -> dict[str, list[float]]:
         return (logits.log_softmax(-1)[..., planted.target] * carried).sum((0, 1))
 
     observations = Observations(planted.lm, learner, planted.labeller, planted.batches, target)
-    ranked, _ = rankings(observations, list(baselines()))
+    ranked, _ = rankings(observations, document_rankings())
     return {name: [float(ranking_precision(ranking, planted.planted).mean())] for name, ranking in ranked.items()}
 
 

@@ -1,8 +1,9 @@
 """Neuron Semantic Attribution as a LightningModule: learns which neuron carries which concept of a frozen LLM.
 
 Epoch 0 streams the sufficient statistics and solves the encoding model; later epochs learn the same matrix by SGD
-from that start, add the document-clustered variances, and train the decoder heads. The frozen model is never a
-submodule: it is in no checkpoint, no optimiser and no gradient synchronisation.
+from that start, add the document-clustered variances, and train the decoder heads. A test pass measures the model as
+it is, dense or pruned. The hooks decide only when; what is computed is in ``fit``, ``held_out`` and ``test_pass``. The
+frozen model is never a submodule: it is in no checkpoint, no optimiser and no gradient synchronisation.
 """
 
 from __future__ import annotations
@@ -11,30 +12,40 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
+from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.fit.checkpoint import share_out_streaming
-from semprune.attribution.fit.learner import LearnerShape
-from semprune.attribution.fit.learning import remaining, set_gradients
+from semprune.attribution.association.fitted_documents import FittedDocuments, require_held_out
+from semprune.attribution.fit.checkpoint import StoredFit, gather_streaming, require_state, share_out_streaming
+from semprune.attribution.fit.fitted import agreement, fitted_association
+from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
+from semprune.attribution.fit.learning import learning_step, remaining, set_rates
 from semprune.attribution.fit.preparation import prepare
-from semprune.attribution.measured_module import MeasuredModule
-from semprune.attribution.monitoring import example_table, log_association, log_curves
-from semprune.concepts import load_concepts
+from semprune.attribution.held_out.reading import HeldOutReading
+from semprune.attribution.monitoring import concept_examples, log_association, log_curves
+from semprune.attribution.test_pass import TestOutcome
+from semprune.backbones import Backbone, load_backbone, neuron_sites
+from semprune.concepts import TokenLabeller, load_concepts
+from semprune.data import DocumentDataModule
+from semprune.data.batches.batching import ItemBatch
 from semprune.errors import ConfigurationError, PrecisionError
 from semprune.types import DocumentBatch
 
 
-class NeuronSemanticAttribution(MeasuredModule):
+class NeuronSemanticAttribution(lightning.LightningModule):
     """Learns the neuron × concept association matrix of a frozen LLM (equations.md S1-S6).
 
     Attributes:
         lm: The frozen backbone; set it before use to share one that is loaded already.
         learner: Everything that is learned; None until a fit or a checkpoint shapes it.
+        precision: Average precision of each concept on held-out documents, after the last validation.
+        fitted: The documents that the learner is fitted on; None where that is not known.
         condition: Name under which the next test pass is kept: ``dense``, or the pruning method's.
         outcomes: What each test pass found, by condition.
         text: Held-out sequences whose perplexity test passes measure, or None.
-        precision: Average precision of each concept on held-out documents, after the last validation.
+        losses: Further semantic losses that are measured after a pruned pass (``further_losses``).
         watched: Rows of neurons whose raw activations test passes keep.
     """
 
@@ -68,7 +79,49 @@ class NeuronSemanticAttribution(MeasuredModule):
         """
         super().__init__()
         self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.learner: AttributionLearner | None = None
+        self.precision: dict[str, float] = {}
+        self.fitted: FittedDocuments | None = None
+        self.condition = "dense"
+        self.outcomes: dict[str, TestOutcome] = {}
+        self.text: Tensor | None = None
+        self.losses: list[str] = []
+        self.watched: list[int] = []
+        self._reading = HeldOutReading()
+        self._lm: Backbone | None = None
+        self._labeller: TokenLabeller | None = None
         self._goes_on = False
+
+    @property
+    def lm(self) -> Backbone:
+        """The frozen backbone, loaded on first use."""
+        if self._lm is None:
+            self._lm = load_backbone(self.hparams["backbone"], dtype=self.hparams["dtype"])
+        return self._lm
+
+    @lm.setter
+    def lm(self, backbone: Backbone) -> None:
+        self._lm = backbone
+
+    @property
+    def labeller(self) -> TokenLabeller:
+        """Token-level labels of the learner's concepts."""
+        if self._labeller is None:
+            concepts = load_concepts(self.hparams["concepts"])
+            if self.learner is not None and tuple(c.name for c in concepts) != self.learner.shape.concepts:
+                concepts = load_concepts(self.learner.shape.concepts)  # a checkpoint's, under other settings
+            self._labeller = TokenLabeller(concepts, self.lm.tokenizer).to(self.device)
+        return self._labeller
+
+    def association(self) -> Association:
+        """The association as it stands."""
+        settings = {**self.hparams, "dtype": str(self.lm.dtype)}
+        return fitted_association(self._fitted(), self.lm.fingerprint, settings, self.hparams["q"], self.fitted)
+
+    def agreement(self) -> float:
+        """Spearman correlation of the learned matrix with the closed form, over gated token-level entries."""
+        return agreement(self._fitted(), self.association())
 
     def setup(self, stage: str) -> None:
         """Refuse what would go wrong silently; shape the learner after the data."""
@@ -85,11 +138,13 @@ class NeuronSemanticAttribution(MeasuredModule):
         names = tuple(concept.name for concept in load_concepts(self.hparams["concepts"]))
         vocabulary = self.lm.model.get_input_embeddings().num_embeddings
         longest = getattr(data, "max_length", None) or data.length
-        self._build(LearnerShape(names, tuple(data.classes), tuple(data.datasets), longest, vocabulary))
+        self._shape(LearnerShape(names, tuple(data.classes), tuple(data.datasets), longest, vocabulary))
+        if isinstance(data, DocumentDataModule):
+            self.fitted = FittedDocuments.of(data.train_documents, data.datasets, data.validation_share, data.seed)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Plain SGD for the association (its Hessian is known and near 1), Adam for the decoder heads."""
-        learner = self._learner()
+        learner = self._fitted()
         encoders = [learner.token.coefficients, learner.sequence.coefficients]
         decoders = [*learner.token_decoder.parameters(), *learner.sequence_decoder.parameters()]
         return [
@@ -100,87 +155,131 @@ class NeuronSemanticAttribution(MeasuredModule):
     def on_train_start(self) -> None:
         """Count labels and fit the standardisation, unless a checkpoint brought them."""
         self._move()
-        learner = self._learner()
+        learner = self._fitted()
         self._goes_on = bool(learner.token_design.tokens > 0)
-        if self._goes_on:
-            return
-        loader = self.trainer.train_dataloader
-
-        def batches() -> Iterator[DocumentBatch]:
-            for batch in loader:  # type: ignore[union-attr]
-                yield self.trainer.strategy.batch_to_device(batch, self.device)
-
-        prepare(learner, self.lm, self.labeller, batches, self.hparams["sample_tokens"])
+        if not self._goes_on:
+            prepare(learner, self.lm, self.labeller, self._training_batches, self.hparams["sample_tokens"])
 
     def training_step(self, batch: DocumentBatch, batch_idx: int) -> None:
         """Epoch 0 accumulates; later epochs learn."""
-        learner = self._learner()
+        learner = self._fitted()
+        optimizers: Any = self.optimizers()
         if self._goes_on:
             share_out_streaming(learner)
             self._goes_on = False
         seen = learner.observe(batch, self.labeller)
-        optimizers: Any = self.optimizers()
         if self.current_epoch == 0:
             learner.accumulate(self.lm, seen)
         else:
-            studied = learner.study(self.lm, seen, variance=self.current_epoch == 1)
-            encoding, decoding = set_gradients(learner, studied, seen)
-            self.log_dict({"fit/encoding_loss": encoding, "fit/decoder_loss": decoding}, prog_bar=True)
-            epochs = self.trainer.max_epochs or 2
-            share = remaining(self.current_epoch, batch_idx, int(self.trainer.num_training_batches), epochs)
-            for optimizer, rate in zip(optimizers, ("learning_rate", "decoder_learning_rate"), strict=True):
-                for group in optimizer.param_groups:
-                    group["lr"] = self.hparams[rate] * share
+            self.log_dict(learning_step(learner, self.lm, seen, variance=self.current_epoch == 1), prog_bar=True)
+            batches, epochs = int(self.trainer.num_training_batches), self.trainer.max_epochs or 2
+            rates = self.hparams["learning_rate"], self.hparams["decoder_learning_rate"]
+            set_rates(optimizers, rates, remaining(self.current_epoch, batch_idx, batches, epochs))
         for optimizer in optimizers:
             optimizer.step()  # without gradients, in epoch 0, nothing moves; but the step counts, so it can be saved
 
     def on_train_epoch_end(self) -> None:
         """Solve after epoch 0; finish the variances after epoch 1."""
         if self.current_epoch == 0:
-            self._learner().finish_sums()
+            self._fitted().finish_sums()
         elif self.current_epoch == 1:
-            self._learner().finish_variance()
+            self._fitted().finish_variance()
 
     def validation_step(self, batch: DocumentBatch, batch_idx: int) -> None:
         """Read the concepts back from held-out documents."""
         if self.trainer.sanity_checking or self.current_epoch == 0:
             return  # nothing to read with yet
-        learner = self._learner()
-        self.reading.update(learner, self.lm, learner.observe(batch, self.labeller))
+        learner = self._fitted()
+        self._reading.update(learner, self.lm, learner.observe(batch, self.labeller))
 
     def on_validation_epoch_end(self) -> None:
         """Log average precision per concept, for the gated set and for the best single neuron."""
         if self.trainer.sanity_checking or self.current_epoch == 0:
             return
-        shape = self._learner().shape
-        self.precision = self.reading.finish({"token": shape.concepts, "sequence": shape.classes})
+        shape = self._fitted().shape
+        self.precision = self._reading.finish({"token": shape.concepts, "sequence": shape.classes})
         self.log_dict(self.precision)
         if self.trainer.is_global_zero:
-            log_curves(self.logger, self.reading.curves, self.global_step)
+            log_curves(self.logger, self._reading.curves, self.global_step)
 
     def on_train_end(self) -> None:
         """Write the association beside the logs, and show it."""
         folder = self.trainer.log_dir  # Lightning broadcasts it: every rank must ask
         if not self.trainer.is_global_zero or folder is None:
             return
-        association = self.association()
+        learner, association = self._fitted(), self.association()
         association.save(Path(folder) / "association.safetensors")
-        log_association(self.logger, association, self._examples(association), self.global_step)
+        examples = concept_examples(self._reading.examples, learner, association, self.lm.tokenizer)
+        log_association(self.logger, association, examples, self.global_step)
         if self.logger is not None:
             counts = {"fit/discoveries": float(association.gate.sum()), "fit/closed_form_spearman": self.agreement()}
-            self.logger.log_metrics(counts | {"fit/unexplained": float(self._learner().token.unexplained)})
+            self.logger.log_metrics(counts | {"fit/unexplained": float(learner.token.unexplained)})
 
-    def _examples(self, association: Association) -> dict[str, str]:
-        exciting, decoder = self.reading.examples, self._learner().token_decoder
-        if exciting is None:
-            return {}
-        names, shown = association.neurons, exciting.values.shape[1] // len(decoder.neurons)
-        out = {}
-        for c, concept in enumerate(self._learner().shape.concepts):
-            own = [(names[row], found) for k, row in enumerate(decoder.neurons[c, :shown].tolist())
-                   for found in exciting.of(c * shown + k)]  # fmt: skip
-            rows = [(name, *found) for name, found in own]
-            out[concept] = example_table(rows, lambda ids: str(self.lm.tokenizer.decode(ids)))
-        return out
+    def on_test_start(self) -> None:
+        """Begin a pass over items and documents, under whatever masks callbacks have applied.
 
-    # --- test ---------------------------------------------------------------------------------------------------
+        Raises:
+            FittedDocumentError: Documents to read as held out were fitted.
+        """
+        held_out = getattr(self.trainer.datamodule, "documents", None)  # type: ignore[attr-defined]  # as above
+        if isinstance(held_out, DocumentDataModule) and self.learner is not None and self.condition == "dense":
+            require_held_out(self.fitted, held_out.val_documents)
+        self._move()
+        norms = self.condition == "dense" and "mlp" in self.hparams["sites"]
+        self.outcomes[self.condition] = TestOutcome.begin(self.lm, self.learner, self.watched, norms=norms)
+
+    def test_step(self, batch: ItemBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Score items; measure associations on held-out documents."""
+        outcome = self.outcomes[self.condition]
+        if isinstance(batch, ItemBatch):
+            outcome.scorer.update(self.lm.model, batch.items)
+        elif self.learner is not None:
+            outcome.add_documents(self.lm, self.learner.observe(batch, self.labeller))
+
+    def on_test_epoch_end(self) -> None:
+        """Gather over ranks, and log metrics and losses."""
+        outcome = self.outcomes[self.condition]
+        outcome.finish()
+        if self.text is not None:
+            outcome.read_text(self.lm, self.text)
+        if self.learner is not None:
+            outcome.keep_moved_weights(self.lm, self.condition, attention=bool(self.losses))
+        if self.logger is not None:
+            dense = self.outcomes.get("dense") if self.condition != "dense" else None
+            association = self.association() if self.learner is not None and dense is not None else None
+            found = outcome.scalars(dense, association)
+            self.logger.log_metrics({f"test/{self.condition}/{name}": value for name, value in found.items()})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what shapes the learner, and the backbone's fingerprint."""
+        learner = self._fitted()
+        gather_streaming(learner, checkpoint["state_dict"])
+        StoredFit(learner.shape, self.lm.fingerprint, self.precision, self.fitted).add_to(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Shape the learner after the checkpoint; refuse another backbone's, or something else altogether."""
+        stored = StoredFit.of(checkpoint)
+        asked = self.learner.shape if self.learner is not None else None
+        stored.require(self.lm.fingerprint, asked, self.fitted)
+        self.fitted = stored.fitted or self.fitted
+        self._shape(stored.shape)
+        require_state(self._fitted(), checkpoint["state_dict"])
+        self.precision = self._reading.precision = stored.precision
+
+    def _fitted(self) -> AttributionLearner:
+        if self.learner is None:
+            raise ConfigurationError("no association yet: fit one, or pass --ckpt_path of a fit.")
+        return self.learner
+
+    def _shape(self, shape: LearnerShape) -> None:
+        kinds = tuple(self.hparams["sites"])
+        sites = self.lm.sites if kinds == ("mlp",) else neuron_sites(self.lm.model, self.lm.family, kinds)
+        self.learner = AttributionLearner(shape, sites, self.hparams["ridge"], self.hparams["decoder_neurons"])
+
+    def _move(self) -> None:
+        self.lm.model.to(self.device)
+        self.labeller.to(self.device)
+
+    def _training_batches(self) -> Iterator[DocumentBatch]:
+        for batch in self.trainer.train_dataloader:  # type: ignore[union-attr]
+            yield self.trainer.strategy.batch_to_device(batch, self.device)

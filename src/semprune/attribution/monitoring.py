@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from semprune.attribution.association.association import Association
 from semprune.attribution.fit.average_precision import PrecisionRecall
+from semprune.attribution.fit.learner import AttributionLearner
+from semprune.attribution.neurons.exciting import ExcitingTokens
 
 PROJECTED = 4096  # neurons in the projector: what a browser turns smoothly
 
@@ -94,6 +97,28 @@ def log_curves(logger: object, curves: Mapping[str, PrecisionRecall | None], ste
         logger.experiment.add_pr_curve_raw(
             f"reading/{concept}", *columns, global_step=step, num_thresholds=len(columns[0])
         )
+
+
+def concept_examples(
+    exciting: ExcitingTokens | None, learner: AttributionLearner, association: Association, tokenizer: Any
+) -> dict[str, str]:
+    """Markdown of the tokens that excite each token-level concept's first neurons; empty before any validation.
+
+    Args:
+        exciting: Slots are the concepts' first neurons, concept by concept.
+        learner: Names the concepts and their decoders' neurons.
+        association: Names the neurons.
+        tokenizer: Writes the tokens.
+    """
+    if exciting is None:
+        return {}
+    decoder, names = learner.token_decoder, association.neurons
+    shown, out = exciting.values.shape[1] // len(decoder.neurons), {}
+    for c, concept in enumerate(learner.shape.concepts):
+        rows = [(names[row], *found) for k, row in enumerate(decoder.neurons[c, :shown].tolist())
+                for found in exciting.of(c * shown + k)]  # fmt: skip
+        out[concept] = example_table(rows, lambda ids: str(tokenizer.decode(ids)))
+    return out
 
 
 def example_table(rows: list[tuple[str, float, list[int], int, list[int]]], decode: Callable[[list[int]], str]) -> str:

@@ -21,6 +21,7 @@ from semprune.backbones import Backbone
 from semprune.data import dataset_spec
 from semprune.evaluation import perplexity, summarise
 from semprune.evaluation.predictions.scorer import Scorer
+from semprune.pruning import find_method, methods
 from semprune.pruning.weights.linear import stored_weight
 
 
@@ -57,7 +58,16 @@ class TestOutcome:
         self.held_out = HeldOutSums(learner) if learner is not None else None
         self.watch: Watch | None = None
         if learner is not None and watched:
-            self.watch = Watch(watched, learner.standardiser.slices, len(learner.shape.classes))
+            self.watch = Watch(watched, learner.standardiser.index, len(learner.shape.classes))
+
+    @classmethod
+    def begin(
+        cls, lm: Backbone, learner: AttributionLearner | None, watched: Sequence[int], *, norms: bool
+    ) -> TestOutcome:
+        """Start a pass over a model as it is; ``norms`` gathers what the weights-only loss needs of the dense one."""
+        if learner is None or not norms:
+            return cls(learner, watched)
+        return cls(learner, watched, ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
 
     nll: Tensor | None = None
     weights: dict[str, Tensor] | None = None
@@ -105,6 +115,11 @@ class TestOutcome:
         if dense.reference is None or dense.reference.association is not association:
             dense.reference = DenseReference(association, dense.held_out)  # kept: a study asks with every cell
         return semantic_damage(dense.reference, self.held_out)
+
+    def keep_moved_weights(self, lm: Backbone, method: str, *, attention: bool) -> None:
+        """Copy the weights of a pass under a method that changes those it keeps; see :meth:`keep_weights`."""
+        if method in methods() and find_method(method).changes_weights:
+            self.keep_weights(lm, attention=attention)
 
     def keep_weights(self, lm: Backbone, *, attention: bool = False) -> None:
         """Copy the MLPs' weights as they are in this pass: for methods that change the weights they keep.

@@ -10,16 +10,21 @@ from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution import Association, causal_check, load_association
+from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
-from semprune.attribution.gradients.rankings import gradient_rankings
+from semprune.attribution.fit.learner import LearnerShape
+from semprune.attribution.gradients.rankings import LabelledItems
+from semprune.attribution.held_out.observations import Observations
+from semprune.attribution.rankings import Target, find_ranking
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, calibration_spec, dataset_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
-from semprune.study.config.schema import BackboneConfig, TextConfig
+from semprune.study.config.schema import BackboneConfig, FitConfig, TextConfig
+from semprune.study.fit import fit_documents
 from semprune.types import Item
 
 SURE = 0.05
@@ -41,7 +46,11 @@ class CausalCommandConfig:
         specificity: Concepts with words that are ablated in turn and measured on each other.
         dataset: Binary data set whose held-out items are scored.
         limit: Its items.
+        rankings: Further rankings whose first neurons are ablated too: names of the association's, or of those that it
+            is compared with (docs/attribution.md). One that knows words only ranks for those of ``concepts``, else for
+            ``words``.
         gradient_items: Further items, for the rankings by gradients; 0 leaves these out.
+        documents: Texts of each fitting data set, for rankings that are made from documents; null for all.
         shares: Shares of all neurons.
         draws: Random draws of each random control.
         seed: Of the draws and the bootstrap.
@@ -60,7 +69,9 @@ class CausalCommandConfig:
     specificity: list[str] = field(default_factory=list)
     dataset: str = "movie_reviews"
     limit: int = 200
+    rankings: list[str] = field(default_factory=lambda: ["gradient_activation", "mean_ablation_gradient"])
     gradient_items: int = 64
+    documents: int | None = 400
     shares: list[float] = field(default_factory=lambda: [0.0025, 0.005, 0.01, 0.02])
     draws: int = 3
     seed: int = 0
@@ -78,6 +89,7 @@ def causal_parser() -> Parser:
             "semprune causal --config configs/causal.yaml",
             "semprune causal --run runs/quickstart --target topic --dataset sms_spam",
             "semprune causal --run runs/quickstart --shares [0.01] --output runs/check",
+            "semprune causal --run runs/quickstart --rankings [effect,lape,probe]",
         ],
     )
     parser.add_argument("--config", action="config", help="YAML of the check; see configs/causal.yaml")
@@ -101,10 +113,10 @@ def causal(arguments: list[str]) -> None:
     text = CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
     sequences = text.bind(lm).calibration_input_ids()
     items = load_items(config.dataset, limit=config.limit)
-    rankings = {}
-    if config.gradient_items:
-        console.print("rankings by gradients")
-        rankings = gradient_rankings(lm, association, other_items(config, items))
+    target, rankings = ranked_target(config, association, concepts, lm, items), {}
+    for name in asked_rankings(config):
+        console.print(f"  ranking: {name}")
+        rankings[name] = target.ranked(name)
     table = causal_check(
         lm, association, concepts, items, sequences, target=config.target, share=config.shares, draws=config.draws,
         seed=config.seed, token_budget=config.token_budget, rankings=rankings, labels=_labels(config.words, lm),
@@ -129,26 +141,69 @@ def target_columns(config: CausalCommandConfig, association: Association) -> lis
     Raises:
         UnknownConceptError: A name is none of the association's, or no concept with words.
         UnknownDatasetError: There is no such data set.
+        SettingError: There is no such ranking.
         ConfigurationError: There is no such column, no share, or fewer than two concepts to compare.
     """
     dataset_spec(config.dataset)
     calibration_spec(config.text.calibration)
+    asked_rankings(config)
     load_concepts([*config.words, *config.specificity])
     for name in (*config.concepts, *config.specificity):
         association.column(name)
     if not config.shares:
         raise ConfigurationError("`shares` is empty: name at least one share of neurons to ablate.")
-    classes = [
-        name
-        for name, level in zip(association.concepts, association.levels, strict=True)
-        if level == "sequence" and dataset_spec(name.rpartition(".")[0]).family == config.target
-    ]
+    classes = family_classes(association, config.target)
     if not config.concepts and not classes:
         raise ConfigurationError(
             f"the association has no class of a data set of family '{config.target}'. Name `concepts` of it: "
             f"{', '.join(association.concepts[:6])} …"
         )
     return config.concepts or classes
+
+
+def asked_rankings(config: CausalCommandConfig) -> list[str]:
+    """Names of the further rankings, without those of items where there are none.
+
+    Raises:
+        SettingError: There is no such ranking.
+    """
+    found = [find_ranking(name) for name in dict.fromkeys(config.rankings)]
+    return [ranking.name for ranking in found if config.gradient_items or ranking.needs != "items"]
+
+
+def ranked_target(
+    config: CausalCommandConfig, association: Association, concepts: list[str], lm: Backbone, items: list[Item]
+) -> Target:
+    """The target with what rankings may need: documents are read and items loaded only for those that do."""
+    own = [name for name in concepts if association.levels[association.column(name)] == "token"]
+    return Target(
+        association, concepts, own or config.words,
+        documents=lambda: fitting_observations(config, association, lm),
+        items=lambda: LabelledItems(lm, association, other_items(config, items)),
+        combine=config.combine,
+    )  # fmt: skip
+
+
+def fitting_observations(config: CausalCommandConfig, association: Association, lm: Backbone) -> Observations:
+    """Documents of the data sets that the association was fitted on, standardised and labelled for its concepts.
+
+    Raises:
+        ConfigurationError: The association has no class of any data set.
+    """
+    levels = zip(association.concepts, association.levels, strict=True)
+    classes = [name for name, level in levels if level == "sequence"]
+    datasets = list(dict.fromkeys(name.rpartition(".")[0] for name in classes))
+    if not datasets:
+        raise ConfigurationError("the association has no class of a data set: leave out `rankings` of documents.")
+    words = association.concepts[: len(association.concepts) - len(classes)]
+    fit = FitConfig(datasets, config.documents, max_length=min(FitConfig.max_length, lm.max_length))
+    data = fit_documents(fit, lm)
+    data.prepare_data()
+    data.setup()
+    labeller = TokenLabeller(load_concepts(list(words)), lm.tokenizer).to(lm.device)
+    vocabulary = lm.model.get_input_embeddings().num_embeddings
+    shape = LearnerShape(words, data.classes, tuple(datasets), fit.max_length, vocabulary)
+    return Observations.prepared(lm, labeller, shape, data.train_dataloader, association.sites)
 
 
 def other_items(config: CausalCommandConfig, held_out: list[Item]) -> list[Item]:

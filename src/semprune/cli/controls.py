@@ -23,10 +23,10 @@ from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.concepts import Concept, TokenLabeller, load_concepts
 from semprune.data import dataset_spec
-from semprune.data.modules.documents import DocumentDataModule
 from semprune.errors import SettingError
 from semprune.io.files import write_parquet
 from semprune.study.config.schema import BackboneConfig, FitConfig
+from semprune.study.fit import fit_documents
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Setting:
         fit = config.fit
         self.concepts = load_concepts(fit.concepts)
         self.lm: Backbone = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
-        self.data = DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size).bind(self.lm)
+        self.data = fit_documents(fit, self.lm)
         self.data.prepare_data()
         self.data.setup("fit")
         self.labeller = TokenLabeller(self.concepts, self.lm.tokenizer).to(self.lm.device)

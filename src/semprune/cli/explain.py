@@ -10,14 +10,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.association.rankings import DEFAULT_RANKING, RANKINGS
-from semprune.attribution.neurons.explain import TextReading, facets, neuron_row, read_text
+from semprune.attribution.neurons.explain import TextReading, facets, read_text
 from semprune.attribution.neurons.written import written_tokens
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
-from semprune.report.run.load import read_table
 
 FIRES = 0.75  # standard deviations, mean of a concept's strongest neurons: from here on it is shown
 TOP = 10
@@ -62,7 +62,7 @@ def explain(arguments: list[str]) -> None:
     if given.neuron is None and given.concept is None and given.text is None:
         raise ConfigurationError("say what to explain: --neuron, --concept or --text. `semprune explain --help`.")
     association = load_association(given.run / "association.safetensors")
-    rows = () if given.neuron is None else (neuron_row(association, given.neuron),)
+    rows = () if given.neuron is None else (association.index.row(given.neuron),)
     if given.concept is not None:
         association.ranking(given.concept, given.ranking)  # refuses wrong names before the model is loaded
     lm = load_backbone(given.backbone or str(association.settings["backbone"]))
@@ -79,7 +79,7 @@ def explain(arguments: list[str]) -> None:
 
 def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -> list[RenderableType]:
     """Everything known of one neuron: class, concepts, contexts, what it writes, dense against pruned."""
-    row = neuron_row(association, name)
+    row = association.index.row(name)
     kind = association.class_names()[row]
     head = Text(f"{name}: {kind}", style="bold")
     head.append(f", mean activation {association.mean[row]:.3g}, RMS {association.rms[row]:.3g}", style="not bold")
@@ -88,9 +88,11 @@ def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -
     parts.append(_frame(found, "stands for") if len(found) else Text("stands for none of the association's concepts"))
     contexts = read_table(run, "contexts")
     parts += _contexts(contexts, [name])
-    site, index = name.rsplit("/", 1)
-    place = next(each for each in association.sites if each.name == site)
-    parts.append(_frame(written_tokens(lm, place, int(index), TOP), "writes (down-projection through the unembedding)"))
+    parts.append(
+        _frame(
+            written_tokens(lm, *association.index.place(name), TOP), "writes (down-projection through the unembedding)"
+        )
+    )
     activations = read_table(run, "neuron_activations")
     if activations is not None and (activations["neuron"] == name).any():
         columns = ["concept", "method", "sparsity", "calibration", "dense", "pruned", "kept_in", "kept_out"]
@@ -108,11 +110,9 @@ def about_concept(
         return [Text(f"{concept}: no neuron is a discovery")]
     classes, rows = association.class_names(), []
     for name in names:
-        row = neuron_row(association, name)
+        row = association.index.row(name)
         own = facets(association, row).set_index("concept").loc[concept]
-        site, index = name.rsplit("/", 1)
-        place = next(each for each in association.sites if each.name == site)
-        writes = written_tokens(lm, place, int(index), 4)["promoted"]
+        writes = written_tokens(lm, *association.index.place(name), 4)["promoted"]
         rows.append({
             "neuron": name, "class": classes[row], ranking: float(ranked[row]), "effect": own["effect"],
             "t": own["t"], "q": own["q"], "ρ": own["specificity"],

@@ -25,6 +25,7 @@ from semprune.errors.assets import (
 )
 from semprune.errors.attribution import (
     ConceptWithoutEvidenceError,
+    FittedDocumentError,
     PrecisionError,
     TooFewDocumentsError,
     UnencodableConceptError,
@@ -69,6 +70,7 @@ from semprune.errors.evaluation import (
 from semprune.errors.pruning import (
     CalibrationMissingError,
     EmptyMatrixError,
+    ForeignMethodError,
     MaskMismatchError,
     MasksOnlyError,
     MemoryLimitError,
@@ -98,6 +100,8 @@ __all__ = [
     "EmptyMatrixError",
     "EmptyStudyError",
     "FailedCellsError",
+    "FittedDocumentError",
+    "ForeignMethodError",
     "MaskMismatchError",
     "MasksOnlyError",
     "MemoryLimitError",

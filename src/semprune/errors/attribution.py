@@ -37,6 +37,17 @@ class ConceptWithoutEvidenceError(SempruneError):
         )
 
 
+class FittedDocumentError(SempruneError):
+    """Documents that an association was fitted on, where held-out ones are read."""
+
+    def __init__(self, fitted: int, documents: int, example: str, validation_share: float) -> None:
+        """Say how many of the documents were fitted, name one of them, and what share the fit held out."""
+        super().__init__(
+            f"{fitted} of {documents} documents to read as held out were fitted on, '{example}' among them: what is "
+            f"found there is not held out. The fit held out validation_share {validation_share:g}: pass that, or less."
+        )
+
+
 class TooFewDocumentsError(SempruneError):
     """Fewer documents than a resampling method needs."""
 

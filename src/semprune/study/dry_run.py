@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from semprune.artefacts import DENSE, Cell
 from semprune.backbones import load_backbone
 from semprune.data.batches.encoding import padding_token
 from semprune.evaluation.engine.loglikelihood import score_encoded
@@ -18,10 +19,9 @@ from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.io.provenance import peak_memory_bytes
 from semprune.pruning import dense_statistics, find_method, prune_from
 from semprune.pruning.weights.linear import WeightCopy
-from semprune.study.cell.measurement import DENSE
 from semprune.study.cell.worker import Worker
-from semprune.study.config.cells import Cell, in_groups, pruned_cells
 from semprune.study.config.checks import check
+from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.store import store
 

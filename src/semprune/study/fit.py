@@ -14,18 +14,25 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
+from semprune.artefacts import write_table
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome, causal_check
+from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.monitoring import layer_strength
 from semprune.backbones import Backbone
-from semprune.data import DocumentDataModule, dataset_spec, load_items
+from semprune.data import DocumentDataModule, load_items
 from semprune.errors import CorruptArtefactError
 from semprune.io.files import write_json, write_parquet
-from semprune.study.config.schema import StudyConfig
+from semprune.study.config.schema import FitConfig, StudyConfig
 from semprune.study.store.addresses import content_hash
 
 CHECKPOINT = "fit.ckpt"
 KEPT_EVERY = timedelta(minutes=2)  # at most so much of a fit is done again after a kill
+
+
+def fit_documents(fit: FitConfig, lm: Backbone) -> DocumentDataModule:
+    """The documents that a configuration fits on and holds out; nothing is read yet."""
+    return DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size).bind(lm)
 
 
 def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) -> NeuronSemanticAttribution:
@@ -42,10 +49,6 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
     if (folder / CHECKPOINT).is_file():
         _restore(module, folder / CHECKPOINT)
         return module
-    data = DocumentDataModule(
-        config.fit.datasets, config.fit.limit, config.fit.max_length, config.fit.batch_size
-    )  # fmt: skip
-    data.bind(lm)
     trainer = lightning.Trainer(
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
         use_distributed_sampler=False, enable_model_summary=False,
@@ -53,7 +56,12 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
         callbacks=_keeping_the_last(folder),
     )  # fmt: skip
     partial = folder / "last.ckpt"
-    trainer.fit(module, datamodule=data, ckpt_path=str(partial) if partial.is_file() else None, weights_only=True)
+    trainer.fit(
+        module,
+        datamodule=fit_documents(config.fit, lm),
+        ckpt_path=str(partial) if partial.is_file() else None,
+        weights_only=True,
+    )
     write_json(folder / "metrics.json", module.precision | {"closed_form_spearman": module.agreement()})
     trainer.save_checkpoint(folder / "part.ckpt", weights_only=True)
     (folder / "part.ckpt").replace(folder / CHECKPOINT)  # its presence says that the fit is complete
@@ -75,12 +83,6 @@ def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
         module.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         raise CorruptArtefactError(path, str(error).splitlines()[0], remedy) from error
-
-
-def target_concepts(datasets: list[str], family: str) -> list[str]:
-    """The classes of a task family, over the fitting data sets."""
-    own = [name for name in datasets if dataset_spec(name).family == family]
-    return [f"{name}.{label}" for name in own for label in dataset_spec(name).labels.classes]
 
 
 def check_causally(
@@ -105,7 +107,7 @@ def check_causally(
     path = folder / f"causal-{content_hash([asdict(causal), asdict(config.text), config.token_budget])}.parquet"
     if not path.is_file():
         items = load_items(causal.dataset, limit=causal.limit)
-        concepts = target_concepts(config.fit.datasets, causal.family)
+        concepts = family_classes(association, causal.family)
         table = causal_check(
             lm, association, concepts, items, text, target=causal.family,
             share=causal.share, draws=causal.draws, token_budget=config.token_budget,
@@ -153,9 +155,9 @@ def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame,
     """Write the association and the tables of its concepts, layers and neurons."""
     association = module.association()
     association.save(run / "association.safetensors")
-    write_parquet(run / "concepts.parquet", concept_table(module))
-    write_parquet(run / "layer_concept.parquet", layer_table(association))
-    write_parquet(run / "neurons.parquet", cards)
+    write_table(run, "concepts", concept_table(module))
+    write_table(run, "layer_concept", layer_table(association))
+    write_table(run, "neurons", cards)
 
 
 def context_table(outcome: TestOutcome, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:

@@ -6,14 +6,7 @@ import copy
 
 import pytest
 import torch
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-)
+from tests.models import LLAMA, gpt2, llama, random_model
 
 from semprune.data.batches.batching import EncodedItem
 from semprune.data.batches.encoding import EncodedRequest
@@ -24,26 +17,23 @@ _LLAMA_LIKE = {
     "vocab_size": _VOCABULARY,
     "hidden_size": 32,
     "intermediate_size": 48,
-    "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 8,
     "max_position_embeddings": 64,
-    "initializer_range": 0.3,  # large weights, so that logits are far from uniform
     "pad_token_id": 0,
 }
 
 
 def _tiny_model(kind: str, seed: int = 0):
-    torch.manual_seed(seed)
     if kind == "llama":
-        model = LlamaForCausalLM(LlamaConfig(**_LLAMA_LIKE))
+        model = llama(seed, **_LLAMA_LIKE)
     elif kind == "gemma2":
-        model = Gemma2ForCausalLM(Gemma2Config(**_LLAMA_LIKE, final_logit_softcapping=2.0, sliding_window=64))
+        own = {"final_logit_softcapping": 2.0, "sliding_window": 64}
+        model = random_model("Gemma2ForCausalLM", seed, **LLAMA | _LLAMA_LIKE | own)
     else:
-        sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
-        model = GPT2LMHeadModel(GPT2Config(vocab_size=_VOCABULARY, initializer_range=0.3, **sizes))
-    return model.eval().requires_grad_(False)
+        model = gpt2(seed, vocab_size=_VOCABULARY, n_embd=32, n_inner=None, n_head=4, n_positions=64)
+    return model.requires_grad_(False)
 
 
 def _reference_logprobs(model, row: list[int]) -> torch.Tensor:
@@ -58,8 +48,8 @@ def model(request):
     return _tiny_model(request.param)
 
 
-@pytest.fixture(scope="session")
-def llama():
+@pytest.fixture(scope="session", name="llama")
+def llama_model():
     return _tiny_model("llama")
 
 

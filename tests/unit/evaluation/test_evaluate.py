@@ -7,10 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from transformers import PreTrainedTokenizerFast
+from tests.models import letter_tokenizer
 
 from semprune.errors import ConfigurationError, NonFiniteError, UnknownDatasetError
 from semprune.evaluation.engine.loglikelihood import loglikelihood
@@ -23,10 +20,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz .:"
 
 @pytest.fixture(scope="module")
 def lm(llama):
-    vocabulary = {"<s>": 0} | {letter: index + 1 for index, letter in enumerate(LETTERS)}
-    model = Tokenizer(WordLevel(vocabulary, unk_token="<s>"))
-    model.pre_tokenizer = Split("", "isolated")
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=model, bos_token="<s>", eos_token="<s>")
+    tokenizer = letter_tokenizer(LETTERS, bos_token="<s>", eos_token="<s>")
     return SimpleNamespace(name="tiny", model=llama, tokenizer=tokenizer, max_length=64)
 
 

@@ -14,6 +14,7 @@ from semprune.attribution.ablation.concept_logprob import Labels
 from semprune.attribution.ablation.neuron_sets import Draw, mean_replacements, selections, top_neurons
 from semprune.attribution.ablation.runs import CausalRun, measured
 from semprune.attribution.association.association import Association
+from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, ablate
 from semprune.errors import SettingError
@@ -71,8 +72,11 @@ def causal_check(
         ConfigurationError: Fewer neurons are discoveries than are to be ablated.
         SettingError: A share is outside (0, 1), or a ranking has another number of neurons or a reserved name.
         BackboneMismatchError: The association is another backbone's.
+        FittedDocumentError: The association was fitted on documents of the items.
     """
     association.require(lm.fingerprint)
+    if association.fitted is not None:
+        require_held_out(association.fitted, items)
     shares = [share] if isinstance(share, float | int) else list(share)
     _check(association, shares, rankings or {})
     counts = {each: max(1, int(each * len(association.rms))) for each in shares}

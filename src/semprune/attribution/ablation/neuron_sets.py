@@ -11,6 +11,7 @@ from torch import Tensor
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING, combine_levels
 from semprune.backbones import Replacement
+from semprune.data import dataset_spec
 from semprune.errors import ConfigurationError
 
 NEIGHBOURS = 8  # candidates on either side in the order of activation norms
@@ -30,10 +31,30 @@ def combined_strength(
 
     Source: ours.
     """
+    return combined_columns(association, {name: association.ranking(name, by) for name in concepts}, combine)
+
+
+def combined_columns(
+    association: Association, columns: Mapping[str, Float[Tensor, " neurons"]], combine: str = DEFAULT_COMBINATION
+) -> Float[Tensor, " neurons"]:
+    """One ranking from those of several concepts: magnitudes add up within a level, then the levels combine."""
     levels: dict[str, list[Tensor]] = {}
-    for name in concepts:
-        levels.setdefault(association.levels[association.column(name)], []).append(association.ranking(name, by).abs())
+    for name, ranking in columns.items():
+        levels.setdefault(association.levels[association.column(name)], []).append(ranking.abs())
     return combine_levels({level: torch.stack(own).sum(0) for level, own in levels.items()}, combine)
+
+
+def family_classes(association: Association, family: str) -> list[str]:
+    """Columns that are classes of a task family's data sets.
+
+    Raises:
+        UnknownDatasetError: A class is of a data set that is not registered.
+    """
+    return [
+        name
+        for name, level in zip(association.concepts, association.levels, strict=True)
+        if level == "sequence" and dataset_spec(name.rpartition(".")[0]).family == family
+    ]
 
 
 def top_neurons(
@@ -101,12 +122,11 @@ def largest_mean_activation(association: Association, k: int) -> Int[Tensor, " k
 
 def mean_replacements(association: Association, chosen: Int[Tensor, " k"]) -> dict[str, Replacement]:
     """Replacements for :func:`semprune.backbones.ablate` that hold neurons at their mean (not at zero)."""
-    out, start = {}, 0
+    out, index = {}, association.index
     for site in association.sites:
-        index = chosen[(chosen >= start) & (chosen < start + site.width)]
-        if len(index):
-            out[site.name] = (index - start, association.mean[index])
-        start += site.width
+        own = index.within(chosen, site)
+        if len(own):
+            out[site.name] = (own, association.mean[index.where(site)][own])
     return out
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from semprune.attribution.association.fitted_documents import FittedDocuments
+from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.association.rankings import DEFAULT_RANKING, Facets, rank
 from semprune.attribution.association.specificity import NEURON_CLASSES, association_score, row_specificity
 from semprune.errors import BackboneMismatchError, CorruptArtefactError, UnknownConceptError
@@ -20,6 +24,7 @@ from semprune.types import Fingerprint, NeuronSite
 
 FORMAT = "semprune.association/1"
 _TENSORS = ("matrix", "t", "q", "gate", "any_concept", "neuron_class", "mean", "rms")
+_FITTED = "fitted_documents"
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Association:
         sites: Neuron sites, in the order of the rows.
         fingerprint: The backbone.
         settings: How it was fitted.
+        fitted: The documents that it was fitted on; None where that is not known (made before it was kept).
     """
 
     matrix: Float[Tensor, "neurons concepts"]
@@ -56,16 +62,30 @@ class Association:
     sites: tuple[NeuronSite, ...]
     fingerprint: Fingerprint
     settings: dict[str, Any]
+    fitted: FittedDocuments | None = None
+
+    @cached_property
+    def index(self) -> NeuronIndex:
+        """Which row is which neuron."""
+        return NeuronIndex(self.sites)
 
     @property
     def neurons(self) -> tuple[str, ...]:
         """Names of the rows, ``layers.15.mlp/219``."""
-        return tuple(f"{site.name}/{index}" for site in self.sites for index in range(site.width))
+        return self.index.names
+
+    def rows(self, names: Iterable[str]) -> Int[Tensor, " chosen"]:
+        """Rows of neurons, in the order of their names.
+
+        Raises:
+            UnknownNeuronError: There is no such neuron.
+        """
+        return self.index.rows(names)
 
     @property
     def layer(self) -> Int[Tensor, " neurons"]:
         """Layer of each row."""
-        return torch.cat([torch.full((site.width,), site.layer) for site in self.sites])
+        return self.index.layers
 
     @property
     def specificity(self) -> Float[Tensor, "neurons concepts"]:
@@ -133,7 +153,7 @@ class Association:
 
     def save(self, path: Path) -> None:
         """Write atomically as safetensors, with everything else in the header."""
-        header = {
+        header: dict[str, Any] = {
             "concepts": self.concepts,
             "levels": self.levels,
             "sites": [asdict(site) for site in self.sites],
@@ -141,6 +161,10 @@ class Association:
             "settings": self.settings,
         }
         tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
+        if self.fitted is not None:
+            about = {name: value for name, value in vars(self.fitted).items() if name != "hashes"}
+            header[_FITTED] = about | {"documents": len(self.fitted.hashes)}
+            tensors[_FITTED] = self.fitted.hashes
         # one entry: safetensors writes several in an order that differs from process to process
         write_safetensors(path, tensors, {FORMAT: json.dumps(header, sort_keys=True)})
 
@@ -159,6 +183,7 @@ def load_association(path: Path | str) -> Association:
                 raise CorruptArtefactError(path, f"it holds no {FORMAT!r}", remedy)
             header = json.loads(metadata[FORMAT])
             tensors = {name: stored.get_tensor(name) for name in _TENSORS}
+            fitted = _fitted(header[_FITTED], stored.get_tensor(_FITTED)) if _FITTED in header else None
         return Association(
             **tensors,
             concepts=tuple(header["concepts"]),
@@ -166,6 +191,11 @@ def load_association(path: Path | str) -> Association:
             sites=tuple(NeuronSite(**site) for site in header["sites"]),
             fingerprint=Fingerprint(**header["fingerprint"]),
             settings=header["settings"],
+            fitted=fitted,
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise CorruptArtefactError(path, str(error), remedy) from error
+
+
+def _fitted(about: dict[str, Any], hashes: Tensor) -> FittedDocuments:
+    return FittedDocuments(hashes, about["digest"], tuple(about["datasets"]), about["validation_share"], about["seed"])

@@ -192,7 +192,7 @@ def _chosen_values(
     out = torch.zeros(*seen.valid.shape, len(rows), device=seen.valid.device)
 
     def take(site: NeuronSite, activations: Tensor) -> None:
-        where = learner.standardiser.slices[site.name]
+        where = learner.standardiser.index.where(site)
         own = (rows >= where.start) & (rows < where.stop)
         z = learner.standardiser.columns(site, activations, (rows[own] - where.start).to(activations.device))
         out[..., own.to(out.device)] = z * seen.valid[..., None]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from semprune.attribution.fit.learner import AttributionLearner
-from semprune.errors import CorruptArtefactError
+from semprune.attribution.association.fitted_documents import FittedDocuments
+from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
+from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError
 from semprune.errors.base import first_line
 from semprune.io.ranks import distributed, max_over_ranks, rank, sum_over_ranks
+from semprune.types import Fingerprint
 
 REMEDY = "Pass a checkpoint that `semprune fit` wrote; where a run was cut off, fit again."
 
@@ -32,6 +35,73 @@ def read_checkpoint(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CorruptArtefactError(path, "it holds no state of a module", remedy)
     return checkpoint
+
+
+CHECKPOINT_KEY = "semprune"
+
+
+@dataclass(frozen=True)
+class StoredFit:
+    """What a checkpoint says of a fit beside the learner's tensors.
+
+    Attributes:
+        shape: What fixes the learner's tensors.
+        fingerprint: The backbone.
+        precision: Average precision of each concept after the last validation.
+        fitted: The documents that it is fitted on; None where that is not known (stored before it was kept).
+    """
+
+    shape: LearnerShape
+    fingerprint: Fingerprint
+    precision: dict[str, float]
+    fitted: FittedDocuments | None = None
+
+    @classmethod
+    def of(cls, checkpoint: dict[str, Any]) -> StoredFit:
+        """Read it.
+
+        Raises:
+            CorruptArtefactError: The checkpoint is something else altogether.
+        """
+        stored = checkpoint.get(CHECKPOINT_KEY)
+        if not stored:
+            raise CorruptArtefactError(
+                "the checkpoint", "it holds no association", "Pass a checkpoint that `semprune fit` wrote."
+            )
+        shape, fingerprint = LearnerShape(**stored["shape"]), Fingerprint(**stored["fingerprint"])
+        fitted = FittedDocuments(**stored["fitted"]) if "fitted" in stored else None
+        return cls(shape, fingerprint, dict(stored["precision"]), fitted)
+
+    def add_to(self, checkpoint: dict[str, Any]) -> None:
+        """Write it, as plain values."""
+        checkpoint[CHECKPOINT_KEY] = {name: value for name, value in asdict(self).items() if value is not None}
+
+    def require(
+        self, fingerprint: Fingerprint, shape: LearnerShape | None, fitted: FittedDocuments | None = None
+    ) -> None:
+        """Refuse another backbone's fit, and one that this run cannot take up.
+
+        Args:
+            fingerprint: The run's backbone.
+            shape: What the run asks for, where that is known already.
+            fitted: The documents that the run would fit on, where it fits.
+
+        Raises:
+            BackboneMismatchError: It is another backbone's.
+            ConfigurationError: It has another shape or other documents than the run asks for.
+        """
+        if self.fingerprint != fingerprint:
+            raise BackboneMismatchError("the checkpoint", str(self.fingerprint), str(fingerprint))
+        if shape is not None and shape != self.shape:
+            raise ConfigurationError(
+                f"the checkpoint was fitted with {self.shape}, this run asks for {shape}. "
+                "Resume with the configuration of the first run."
+            )
+        if fitted is not None and self.fitted is not None and fitted.digest != self.fitted.digest:
+            raise ConfigurationError(
+                f"the checkpoint was fitted on {len(self.fitted.hashes)} documents that are not the "
+                f"{len(fitted.hashes)} of this run. Resume with the configuration of the first run."
+            )
 
 
 PREFIX = "learner."

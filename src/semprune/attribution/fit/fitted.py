@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
+from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.association.specificity import classify
 from semprune.attribution.fit.encoding import independent_t
 from semprune.attribution.fit.inference import design_effect, gate
@@ -17,7 +19,11 @@ from semprune.types import Fingerprint
 
 
 def fitted_association(
-    learner: AttributionLearner, fingerprint: Fingerprint, settings: dict[str, Any], q: float
+    learner: AttributionLearner,
+    fingerprint: Fingerprint,
+    settings: dict[str, Any],
+    q: float,
+    fitted: FittedDocuments | None = None,
 ) -> Association:
     """Assemble both levels, gate them, and label every neuron.
 
@@ -29,13 +35,14 @@ def fitted_association(
         fingerprint: The backbone.
         settings: How it was fitted; kept in the artefact.
         q: False discovery rate of the gate.
+        fitted: The documents that it was fitted on, where they are known.
     """
     standardiser = learner.standardiser
     effect = torch.cat([learner.token.effect, learner.sequence.effect], dim=1).cpu()
     t = torch.cat([learner.token.t, learner.sequence.t], dim=1).cpu()
     dead, massive = standardiser.dead.cpu(), standardiser.massive.cpu()
     freedom = torch.cat([learner.token.degrees_of_freedom, learner.sequence.degrees_of_freedom])
-    gated, q_values = gate(t, freedom, tuple(site.width for site in learner.sites), q)
+    gated, q_values = gate(t, freedom, standardiser.index.widths, q)
     gated &= ~(dead | massive)[:, None]
     tokens, classes = len(learner.shape.concepts), len(learner.shape.classes)
     any_concept = learner.token.coefficients.data[tokens].cpu()
@@ -61,7 +68,21 @@ def fitted_association(
         sites=learner.sites,
         fingerprint=fingerprint,
         settings=settings,
+        fitted=fitted,
     )
+
+
+def agreement(learner: AttributionLearner, association: Association) -> float:
+    """Spearman correlation of the learned matrix with the closed form, over gated token-level entries.
+
+    Returns:
+        NaN with fewer than two such entries.
+    """
+    gated = association.gate[:, : len(learner.shape.concepts)]
+    solved = learner.token.closed_form[: learner.token.concepts].T.cpu()
+    if int(gated.sum()) < 2:
+        return float("nan")
+    return float(spearmanr(learner.token.effect.cpu()[gated], solved[gated]).statistic)
 
 
 def any_concept_found(learner: AttributionLearner, q: float) -> Bool[Tensor, " neurons"]:
@@ -95,5 +116,5 @@ def _nuisance_found(learner: AttributionLearner, columns: slice, q: float) -> Bo
     t = independent_t(token.sums, token.closed_form, token.ridge, columns.stop)[:, columns]
     t = t / design_effect(token.iid_t, token.t)[:, None]
     freedom = token.degrees_of_freedom.max().expand(t.shape[1])
-    found, _ = gate(t.cpu(), freedom, tuple(site.width for site in learner.sites), q)
+    found, _ = gate(t.cpu(), freedom, learner.standardiser.index.widths, q)
     return found

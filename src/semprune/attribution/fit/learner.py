@@ -96,8 +96,8 @@ class AttributionLearner(nn.Module):
         super().__init__()
         self.shape = shape
         self.sites = sites
-        self.neurons = sum(site.width for site in sites)
         self.standardiser = Standardiser(sites)
+        self.neurons = len(self.standardiser.index)
         self.token_design = TokenDesign(shape.concepts, len(shape.datasets), shape.vocabulary, shape.longest)
         self.sequence_design = SequenceDesign(shape.classes, shape.datasets)
         self.token = Encoder(self.token_design.width, self.neurons, len(shape.concepts), ridge)
@@ -127,7 +127,7 @@ class AttributionLearner(nn.Module):
         self.standardiser.tokens += seen.tokens
 
         def add(site: NeuronSite, activations: Tensor) -> None:
-            where = self.standardiser.slices[site.name]
+            where = self.standardiser.index.where(site)
             own = self.standardiser.take(site, activations, seen.valid, observe=True, brief=True)
             with full_fp32(activations.dtype):
                 self.token.add_targets(where, seen.rows, own.z.flatten(0, 1), own.energy)
@@ -143,9 +143,9 @@ class AttributionLearner(nn.Module):
             NonFiniteError: Some activation was NaN or infinite.
         """
         self.standardiser.finish()
-        for name, where in self.standardiser.slices.items():
-            if not torch.isfinite(self.standardiser.squares[where]).all():
-                raise NonFiniteError(f"activations of {name}")
+        for site in self.sites:
+            if not torch.isfinite(self.standardiser.squares[self.standardiser.index.where(site)]).all():
+                raise NonFiniteError(f"activations of {site.name}")
         self.token.finish_sums()
         self.sequence.finish_sums()
         self.stage.fill_(1)
@@ -183,7 +183,7 @@ class AttributionLearner(nn.Module):
         )
 
         def add(site: NeuronSite, activations: Tensor) -> None:
-            where = self.standardiser.slices[site.name]
+            where = self.standardiser.index.where(site)
             own = self.standardiser.take(site, activations, seen.valid, brief=True)
             with full_fp32(activations.dtype):
                 studied.token.add(where, own.z, own.energy)
@@ -199,7 +199,7 @@ class AttributionLearner(nn.Module):
         sequence = Selection(self.sequence_decoder, len(seen.valid), seen.valid.device)
 
         def take(site: NeuronSite, activations: Tensor) -> None:
-            where = self.standardiser.slices[site.name]
+            where = self.standardiser.index.where(site)
             for selection in (token, sequence):
                 z = self.standardiser.columns(site, activations, selection.wanted(where))
                 selection.take(where, z.flatten(0, 1) if selection is token else pooled(z, seen.valid))

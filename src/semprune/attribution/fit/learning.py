@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -9,7 +11,33 @@ from torch import Tensor
 from semprune.attribution.fit.decoder import Decoder, Selection
 from semprune.attribution.fit.learner import AttributionLearner, Observed
 from semprune.attribution.fit.studied import Studied
+from semprune.backbones import Backbone
 from semprune.io.ranks import sum_over_ranks
+
+
+def learning_step(
+    learner: AttributionLearner, lm: Backbone, seen: Observed, *, variance: bool
+) -> dict[str, Float[Tensor, ""]]:
+    """Set every parameter's gradient from one batch, in one forward of the frozen model.
+
+    Args:
+        learner: Whose parameters learn.
+        lm: The frozen model.
+        seen: This rank's share of the batch.
+        variance: Whether to add the batch to the clustered variance (once per document).
+
+    Returns:
+        Losses before the step, by the name that they are logged under.
+    """
+    encoding, decoding = set_gradients(learner, learner.study(lm, seen, variance=variance), seen)
+    return {"fit/encoding_loss": encoding, "fit/decoder_loss": decoding}
+
+
+def set_rates(optimizers: Sequence[torch.optim.Optimizer], rates: Sequence[float], share: float) -> None:
+    """Set each optimiser's learning rate to ``share`` of its own."""
+    for optimizer, rate in zip(optimizers, rates, strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * share
 
 
 def set_gradients(

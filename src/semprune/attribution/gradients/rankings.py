@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -54,6 +56,26 @@ def gradient_rankings(
         "gradient_activation": (product / len(items)).abs().float(),
         "mean_ablation_gradient": (patched / len(items)).abs().float(),
     }
+
+
+@dataclass(frozen=True)
+class LabelledItems:
+    """What rankings by gradients are made from.
+
+    Attributes:
+        lm: The dense backbone.
+        association: Names the sites, and their neurons' means.
+        items: Labelled items with two or more choices, that no check scores.
+    """
+
+    lm: Backbone
+    association: Association
+    items: Sequence[Item]
+
+    @cached_property
+    def by_gradient(self) -> dict[str, Float[Tensor, " neurons"]]:
+        """The rankings of one backward pass, made once."""
+        return gradient_rankings(self.lm, self.association, self.items)
 
 
 STEPS = 8

@@ -10,7 +10,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.fit.closed_form import Batches
-from semprune.attribution.fit.learner import AttributionLearner, Labeller, Observed, forward_sites, pooled
+from semprune.attribution.fit.learner import (
+    AttributionLearner,
+    Labeller,
+    LearnerShape,
+    Observed,
+    forward_sites,
+    pooled,
+)
+from semprune.attribution.fit.preparation import prepare
 from semprune.attribution.held_out.sums import LEVELS
 from semprune.backbones import Backbone
 from semprune.types import NeuronSite
@@ -49,6 +57,26 @@ class Observations:
     batches: Batches
     objective: Objective = next_token_log_probability
 
+    @classmethod
+    def prepared(
+        cls,
+        lm: Backbone,
+        labeller: Labeller,
+        shape: LearnerShape,
+        batches: Batches,
+        sites: tuple[NeuronSite, ...],
+        sample_tokens: int = 4096,
+    ) -> Observations:
+        """Documents with a learner that counts and standardises, and has learned nothing.
+
+        Raises:
+            ConceptWithoutEvidenceError: A concept or class does not vary over the documents.
+            ConfigurationError: There is no document.
+        """
+        learner = AttributionLearner(shape, sites, ridge=1e-4, decoder_neurons=1).to(lm.device)
+        prepare(learner, lm, labeller, batches, sample_tokens)
+        return cls(lm, learner, labeller, batches)
+
     @property
     def concepts(self) -> int:
         """Number of columns of a ranking: token level, then sequence level."""
@@ -77,7 +105,7 @@ class Observations:
             def consume(
                 site: NeuronSite, activations: Tensor, seen: Observed = seen, targets: dict[str, Tensor] = targets
             ) -> None:
-                where = self.learner.standardiser.slices[site.name]
+                where = self.learner.standardiser.index.where(site)
                 if standardised:
                     values = self.learner.standardised(site, activations, seen)
                 else:

@@ -55,7 +55,7 @@ class Readout:
         sequence = Selection(self.learner.sequence_decoder, len(seen.valid), seen.valid.device)
 
         def take(site: NeuronSite, activations: Tensor) -> None:
-            where = self.learner.standardiser.slices[site.name]
+            where = self.learner.standardiser.index.where(site)
             for selection in (token, sequence):
                 z = self.learner.standardiser.columns(site, activations, selection.wanted(where))
                 selection.take(where, z.flatten(0, 1) if selection is token else pooled(z, seen.valid))

@@ -52,7 +52,7 @@ class HeldOutSums:
             watch.begin(seen)
 
         def take(site: NeuronSite, activations: Tensor) -> None:
-            where = self.learner.standardiser.slices[site.name]
+            where = self.learner.standardiser.index.where(site)
             z = self.learner.standardised(site, activations, seen)
             if watch is not None:
                 watch.take(site, activations, seen.valid)

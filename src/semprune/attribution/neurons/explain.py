@@ -13,31 +13,10 @@ from semprune.attribution.association.association import Association
 from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture
 from semprune.data.batches.encoding import encode
-from semprune.errors import SettingError, UnknownNeuronError
+from semprune.errors import SettingError
 from semprune.types import NeuronSite
 
 EVIDENCE_NEURONS = 20  # neurons whose mean says how much of a concept a token shows
-
-
-def neuron_row(association: Association, name: str) -> int:
-    """Row of a neuron.
-
-    Args:
-        association: Names the neurons.
-        name: ``layers.15.mlp/219``.
-
-    Raises:
-        UnknownNeuronError: There is no such neuron; names the nearest.
-    """
-    place, _, index = name.rpartition("/")
-    start = 0
-    for site in association.sites:
-        if site.name == place:
-            if index.isdecimal() and int(index) < site.width:
-                return start + int(index)
-            raise UnknownNeuronError(name, (f"{site.name}/{k}" for k in range(site.width)))
-        start += site.width
-    raise UnknownNeuronError(name, (f"{site.name}/0" for site in association.sites))
 
 
 def facets(association: Association, row: int) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
+from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.fit.learner import Observed
 from semprune.io.ranks import gather_rows
 from semprune.types import NeuronSite
@@ -46,11 +47,11 @@ def card_rows(association: Association, per_concept: int) -> list[int]:
 class Watch:
     """Collects activations ``[tokens, watched]`` of chosen neurons, with the tokens and their labels."""
 
-    def __init__(self, rows: Sequence[int], starts: dict[str, slice], classes: int) -> None:
+    def __init__(self, rows: Sequence[int], index: NeuronIndex, classes: int) -> None:
         """Find where the rows lie among the sites."""
         self.rows = list(rows)
         self._classes = classes
-        self._starts = starts
+        self._index = index
         self._parts: dict[str, list[Tensor]] = {name: [] for name in ("values", "token", "document", "place", "labels")}
         self.values: Float[Tensor, "tokens watched"] = torch.zeros(0, len(self.rows))
         self.token: Int[Tensor, " tokens"] = torch.zeros(0, dtype=torch.long)
@@ -73,7 +74,7 @@ class Watch:
         valid: Bool[Tensor, "documents tokens"],
     ) -> None:
         """Take the watched neurons of one site, over the batch's valid tokens."""
-        where = self._starts[site.name]
+        where = self._index.where(site)
         own = [(slot, row - where.start) for slot, row in enumerate(self.rows) if where.start <= row < where.stop]
         if own:
             slots, columns = map(list, zip(*own, strict=True))
@@ -125,7 +126,7 @@ def neuron_table(association: Association, per_concept: int) -> pd.DataFrame:
                 break
             rows.append({
                 "concept": concept, "level": level, "rank": rank, "neuron": names[row], "layer": layer[row],
-                "index": int(names[row].rsplit("/", 1)[1]), "effect": float(association.matrix[row, column]),
+                "index": association.index.place(names[row])[1], "effect": float(association.matrix[row, column]),
                 "t": float(association.t[row, column]), "q": float(association.q[row, column]),
                 "specificity": float(specificity[row, column]), "neuron_class": classes[row],
             })  # fmt: skip

@@ -18,7 +18,7 @@ from semprune.attribution.held_out.sums import BLOCKS
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.backbones import Backbone
 from semprune.io.ranks import sum_over_ranks
-from semprune.statistics.jackknife import jackknife_interval
+from semprune.statistics.intervals import jackknife_interval
 from semprune.types import DocumentBatch, NeuronSite
 
 
@@ -62,10 +62,6 @@ class CausalLoss:
         self.tokens: Float[Tensor, "blocks concepts"] = torch.zeros(BLOCKS, concepts, **double)
         self._by_layer: Float[Tensor, "two blocks layers concepts"] = torch.zeros(2, BLOCKS, layers, concepts, **double)
         self._gate = association.gate.to(lm.device).double()
-        starts = np.cumsum([0, *(site.width for site in association.sites)]).tolist()
-        self._where = {
-            site.name: slice(*ends) for site, *ends in zip(association.sites, starts, starts[1:], strict=False)
-        }
 
     def add(self, batch: DocumentBatch, evidence: Bool[Tensor, "documents tokens concepts"]) -> None:
         """Add a batch: the dense model forwards and backwards, the pruned one forwards.
@@ -84,7 +80,7 @@ class CausalLoss:
         def compare(site: NeuronSite, after: Tensor) -> None:
             before, gradient = dense.pop(site.name)
             each = torch.bmm(weights, gradient.double() * (after.double() - before.double()))  # [texts, concepts, j]
-            where = self._where[site.name]
+            where = self._association.index.where(site)
             self.change[where] += each.sum(0).T
             gated = torch.einsum("dcj,jc->dc", each, self._gate[where])
             for kind, sums in enumerate((each.sum(2), gated)):

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.standardisation.site_pass import ReusedMemory, SitePass, site_pass, standardise
 from semprune.errors import NonFiniteError
 from semprune.io.ranks import max_over_ranks, sum_over_ranks
@@ -53,15 +54,13 @@ class Standardiser(nn.Module):
     def __init__(self, sites: tuple[NeuronSite, ...]) -> None:
         """Allocate the buffers for these sites."""
         super().__init__()
-        starts = [0]
-        for site in sites:
-            starts.append(starts[-1] + site.width)
-        self.slices = {site.name: slice(a, b) for site, a, b in zip(sites, starts, starts[1:], strict=False)}
+        self.index = NeuronIndex(sites)
+        neurons = len(self.index)
         self.positions = {site.name: k for k, site in enumerate(sites)}
         for name in ("median", "scale", "peak"):
-            self.register_buffer(name, torch.zeros(starts[-1]))
+            self.register_buffer(name, torch.zeros(neurons))
         for name in ("total", "squares"):  # float64: their rounding must not depend on the number of ranks
-            self.register_buffer(name, torch.zeros(starts[-1], dtype=torch.float64))
+            self.register_buffer(name, torch.zeros(neurons, dtype=torch.float64))
         self.register_buffer("typical", torch.zeros(len(sites)))
         self.register_buffer("tokens", torch.zeros((), dtype=torch.float64))
         self._memory = ReusedMemory()
@@ -74,7 +73,7 @@ class Standardiser(nn.Module):
         """
         if not torch.isfinite(sample).all():
             raise NonFiniteError(f"activations of {site.name}")
-        where = self.slices[site.name]
+        where = self.index.where(site)
         self.median[where], self.scale[where] = robust_location_scale(sample)
         self.typical[self.positions[site.name]] = sample.abs().median()
 
@@ -91,7 +90,7 @@ class Standardiser(nn.Module):
             observe: Whether to add the raw activations to the running moments.
             brief: Whether `z` may be overwritten by the next site's.
         """
-        where = self.slices[site.name]
+        where = self.index.where(site)
         rows, device = activations.shape[:2].numel(), activations.device
         room = self._memory.take((rows, site.width), torch.float32, device) if brief else None
         own = site_pass(activations, valid, self.median[where], self.scale[where], moments=observe, room=room)
@@ -108,14 +107,14 @@ class Standardiser(nn.Module):
 
     def forward(self, site: NeuronSite, activations: Float[Tensor, "... neurons"]) -> Float[Tensor, "... neurons"]:
         """Standardise the activations of one site, in any dtype, to fp32; dead neurons give 0."""
-        where = self.slices[site.name]
+        where = self.index.where(site)
         return standardise(activations, self.median[where], self.scale[where])
 
     def columns(
         self, site: NeuronSite, activations: Float[Tensor, "... neurons"], columns: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "... chosen"]:
         """Standardise a few neurons of one site."""
-        where = columns + self.slices[site.name].start
+        where = columns + self.index.where(site).start
         return standardise(activations[..., columns], self.median[where], self.scale[where])
 
     @property
@@ -126,9 +125,7 @@ class Standardiser(nn.Module):
     @property
     def massive(self) -> Bool[Tensor, " neurons"]:
         """Neurons with an activation above 100 and above 1000 × the median of their layer (equations.md S1)."""
-        typical = torch.cat(
-            [self.typical[self.positions[name]].expand(s.stop - s.start) for name, s in self.slices.items()]
-        )
+        typical = self.typical.repeat_interleave(torch.tensor(self.index.widths, device=self.typical.device))
         return (self.peak > MASSIVE_ACTIVATION) & (self.peak > MASSIVE_RATIO * typical)
 
     @property

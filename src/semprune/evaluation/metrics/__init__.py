@@ -17,7 +17,7 @@ from semprune.evaluation.metrics.accuracy import acc_norm, accuracy, chosen
 from semprune.evaluation.metrics.calibration import calibrated_accuracy, expected_calibration_error
 from semprune.evaluation.metrics.confusion import class_f1, f1, macro_f1
 from semprune.evaluation.metrics.correlation import spearman
-from semprune.evaluation.metrics.ranking import auroc, binary_auroc, label_log_odds
+from semprune.statistics.auroc import auroc, binary_auroc, label_log_odds
 from semprune.statistics.weighting import Array
 
 __all__ = [

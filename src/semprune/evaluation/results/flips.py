@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from semprune.artefacts import TABLES
 from semprune.errors import UnpairedPredictionsError
 from semprune.evaluation.results.comparison import compare
 from semprune.statistics.weighting import weighted_mean
 
-_KEYS = ["dataset", "prompt", "item_id"]
+_KEYS = list(TABLES["predictions"].keys)
 FLIP_COLUMNS = (
     "dataset",
     "prompt",

@@ -8,29 +8,17 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from semprune.artefacts import TABLES
 from semprune.errors import UnknownDatasetError, UnpairedPredictionsError
 from semprune.evaluation.metrics import ChoiceScores, measure, metric, right_choices
 from semprune.evaluation.perplexity import perplexity_of
 from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.evaluation.results.comparison import Row, compare
-from semprune.statistics.bootstrap import Statistic, mcnemar
+from semprune.statistics.bootstrap import Statistic
+from semprune.statistics.significance import mcnemar
 from semprune.statistics.weighting import Array
 
-MEASUREMENT_COLUMNS = (
-    "dataset",
-    "family",
-    "prompt",
-    "metric",
-    "value",
-    "low",
-    "high",
-    "n",
-    "dense",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-)
+MEASUREMENT_COLUMNS = TABLES["results"].measured
 """Columns of a results table; whoever ran the model adds which model, method and setting it was."""
 
 
@@ -47,7 +35,7 @@ def summarise(
 
     Intervals are 95 % percentile bootstrap intervals over documents. Accuracy and acc_norm are compared by the
     exact McNemar test (by document), other metrics by the paired bootstrap; p is not corrected for many tests,
-    see :func:`semprune.statistics.multiple_tests.holm`.
+    see :func:`semprune.statistics.significance.holm`.
 
     Args:
         predictions: Table of :func:`semprune.evaluation.predict_items`.

@@ -10,7 +10,9 @@ from functools import cached_property
 import pandas as pd
 import torch
 
+from semprune.artefacts import Cell
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.fit.learner import AttributionLearner, Observed
 from semprune.attribution.neurons.watch import card_rows, neuron_table
 from semprune.backbones import Backbone
@@ -19,10 +21,9 @@ from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.predictions.prediction import prediction_table
 from semprune.evaluation.predictions.score_items import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
-from semprune.pruning.in_memory.mass import masses_lost
+from semprune.pruning.in_memory.wanda_mass import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import Draw, StudyData
-from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
 
 
@@ -61,7 +62,12 @@ class Bench:
 
     @cached_property
     def observed(self) -> list[Observed]:
-        """Held-out documents as labelled batches."""
+        """Held-out documents as labelled batches.
+
+        Raises:
+            FittedDocumentError: The stored association was fitted on some of them.
+        """
+        require_held_out(self.module.fitted, self.data.documents.val_documents)
         return [self.learner.observe(batch, self.module.labeller) for batch in self.data.held_out]
 
     @cached_property

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.neurons.word_activations import word_means
 from semprune.attribution.semantic_loss.further_losses import further_losses
 from semprune.backbones import Backbone
 from semprune.pruning import PruneReport
-from semprune.study.config.cells import Cell
 from semprune.types import DocumentBatch
-
-
-def with_columns(table: pd.DataFrame, cell: Cell, backbone: str) -> pd.DataFrame:
-    """Put the backbone and the cell's columns first."""
-    keys: dict[str, Any] = {"backbone": backbone, **cell.columns}
-    return pd.DataFrame(keys, index=table.index).join(table)
 
 
 def loss_table(
@@ -46,13 +39,12 @@ def further_tables(
     return further_losses(module.lm, module.learner, module.association(), module.labeller, batches, changed, losses)
 
 
-def sparsity_table(report: PruneReport, lm: Backbone, cell: Cell) -> pd.DataFrame:
+def sparsity_table(report: PruneReport, lm: Backbone) -> pd.DataFrame:
     """Measured sparsity of every matrix."""
-    rows = [
+    return pd.DataFrame([
         {"matrix": matrix.name, "layer": matrix.layer, "role": matrix.role, "measured": report.sparsity[matrix.name]}
         for matrix in lm.matrices
-    ]
-    return with_columns(pd.DataFrame(rows), cell, str(lm.fingerprint))
+    ])  # fmt: skip
 
 
 def evidence_table(outcome: TestOutcome, association: Association) -> pd.DataFrame:
@@ -73,8 +65,8 @@ def word_table(outcome: TestOutcome, association: Association, cards: pd.DataFra
     """Mean raw activation of each card's neuron at every word of its concept."""
     if outcome.watch is None:
         return pd.DataFrame(columns=["concept", "word", "neuron", "n", "mean"])
-    rows, names = {name: row for row, name in enumerate(association.neurons)}, association.neurons
-    shown = {str(concept): [rows[n] for n in own] for concept, own in cards.groupby("concept", sort=False)["neuron"]}
+    names, by_concept = association.neurons, cards.groupby("concept", sort=False)["neuron"]
+    shown = {str(concept): association.rows(own).tolist() for concept, own in by_concept}
     words = [c for c, level in zip(association.concepts, association.levels, strict=True) if level == "token"]
     table = word_means(outcome.watch, shown, words, lambda ids: str(lm.tokenizer.decode(ids)))
     table["neuron"] = [names[row] for row in table.pop("row")]
@@ -104,10 +96,10 @@ def kept_shares(report: PruneReport, lm: Backbone, neurons: list[str]) -> dict[s
     for matrix in lm.matrices:
         mask = report.masks[matrix.name]
         roles[matrix.layer, matrix.role] = mask.T if matrix.transposed else mask
-    out = {}
+    out, index = {}, NeuronIndex(lm.sites)
     for name in neurons:
-        site, index = name.rsplit("/", 1)
-        layer = next(s.layer for s in lm.sites if s.name == site)
-        inputs = [roles[layer, role][int(index)].float().mean() for role in ("gate", "up") if (layer, role) in roles]
-        out[name] = (float(sum(inputs)) / len(inputs), float(roles[layer, "down"][:, int(index)].float().mean()))
+        site, number = index.place(name)
+        layer = site.layer
+        inputs = [roles[layer, role][number].float().mean() for role in ("gate", "up") if (layer, role) in roles]
+        out[name] = (float(sum(inputs)) / len(inputs), float(roles[layer, "down"][:, number].float().mean()))
     return out

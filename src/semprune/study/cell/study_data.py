@@ -9,13 +9,14 @@ from functools import cached_property
 from jaxtyping import Int
 from torch import Tensor
 
+from semprune.artefacts import Cell
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.batches.batching import EncodedItem, encode_item
 from semprune.data.hashes import hash_items
-from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
+from semprune.study.fit import fit_documents
 from semprune.types import DocumentBatch, Item
 
 Draw = tuple[str, int, int, int]
@@ -38,9 +39,8 @@ class StudyData:
     @cached_property
     def documents(self) -> DocumentDataModule:
         """The fitting data sets' documents."""
-        fit = self.config.fit
-        data = DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size)
-        data.bind(self.lm).setup()
+        data = fit_documents(self.config.fit, self.lm)
+        data.setup()
         return data
 
     @cached_property

@@ -22,7 +22,9 @@ from semprune.backbones import describe
 from semprune.data import load_items
 from semprune.data.registry import dataset_names, dataset_spec
 from semprune.errors import BackboneMismatchError, ConfigurationError
-from semprune.evaluation import measure, outcomes, predict_items
+from semprune.evaluation import predict_items
+from semprune.evaluation.metrics import measure
+from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.pruning import StoredMasks, prune_model, save_masks
 
 pytest.importorskip("lm_eval", reason="un-skip when lm_eval is installed: pip install semprune[bench]")
@@ -96,7 +98,7 @@ def compare(lm, name, limit):
     reference = [[score for score, _ in own] for own in theirs(harness(lm), items)]
     for ours, own in zip(table["scores"], reference, strict=True):
         assert ours == [pytest.approx(score, rel=0, abs=rounding(score)) for score in own]
-    scored = outcomes(table)
+    scored = choice_scores(table)
     expected = accuracies(items, reference)
     assert (float(measure("accuracy", scored)), float(measure("acc_norm", scored))) == pytest.approx(expected)
 

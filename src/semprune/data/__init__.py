@@ -1,7 +1,5 @@
 """Data: the registry of data sets, their sources, prompts and encodings, and the Lightning data modules."""
 
-from semprune.data.batches.encoding import encode_request
-from semprune.data.hashes import hash_declaration, hash_items
 from semprune.data.load import load_documents, load_items
 from semprune.data.modules.calibration import CalibrationDataModule
 from semprune.data.modules.documents import DocumentDataModule
@@ -19,9 +17,6 @@ __all__ = [
     "calibration_spec",
     "dataset_names",
     "dataset_spec",
-    "encode_request",
-    "hash_declaration",
-    "hash_items",
     "load_documents",
     "load_items",
 ]

@@ -18,11 +18,11 @@ from semprune.data.batches.encoding import Truncate, check_tokenizer, padding_to
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
 from semprune.data.subject import Subject, subject_of
-from semprune.evaluation.engine.engine import Engine, Throughput, TokenBudget
-from semprune.evaluation.predictions.predictions import prediction_table
+from semprune.evaluation.engine.request_scorer import Engine, Throughput, TokenBudget
+from semprune.evaluation.predictions.prediction import prediction_table
 from semprune.evaluation.predictions.score_cache import ScoreCache
-from semprune.evaluation.predictions.scoring import score_items, scoring_progress
-from semprune.evaluation.results.results import summarise
+from semprune.evaluation.predictions.score_items import score_items, scoring_progress
+from semprune.evaluation.results.summarise import summarise
 from semprune.types import Item
 
 logger = logging.getLogger("semprune.evaluation")
@@ -60,7 +60,7 @@ def evaluate(
 
     Returns:
         One row per data set, prompt and metric: ``backbone``, then
-        :data:`semprune.evaluation.results.results.MEASUREMENT_COLUMNS`. Its ``attrs["throughput"]`` says what it cost.
+        :data:`semprune.evaluation.results.summarise.MEASUREMENT_COLUMNS`. ``attrs["throughput"]`` says what it cost.
 
     Raises:
         UnknownDatasetError: If a data set is not in the registry.
@@ -108,8 +108,8 @@ def predict_items(
         console: Where progress goes; None takes standard error. It stays silent where that is no terminal.
 
     Returns:
-        The table of :func:`semprune.evaluation.predictions.predictions.prediction_table`. Its ``attrs["throughput"]``
-        holds the fields of :class:`semprune.evaluation.engine.engine.Throughput`, ``tokens_per_second``, and
+        The table of :func:`semprune.evaluation.predictions.prediction.prediction_table`. Its ``attrs["throughput"]``
+        holds the fields of :class:`semprune.evaluation.engine.request_scorer.Throughput`, ``tokens_per_second``, and
         ``cached``, the number of items that were not scored again.
     """
     kept = _score_cache(cache, lm.model)

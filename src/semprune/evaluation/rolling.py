@@ -11,8 +11,8 @@ from semprune.data.batches.encoding import EncodedRequest, encode, padding_token
 from semprune.data.subject import context_length
 from semprune.errors import SettingError
 from semprune.evaluation.engine.causal_lm import CausalLM
-from semprune.evaluation.engine.engine import Engine, TokenBudget
 from semprune.evaluation.engine.loglikelihood import score_encoded
+from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
 from semprune.evaluation.metrics.text_perplexity import TextPerplexity
 
 

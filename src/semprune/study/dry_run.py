@@ -12,9 +12,9 @@ from rich.table import Table
 from semprune.artefacts import DENSE, Cell
 from semprune.backbones import load_backbone
 from semprune.data.batches.encoding import padding_token
-from semprune.evaluation.engine.engine import Engine
 from semprune.evaluation.engine.loglikelihood import score_encoded
 from semprune.evaluation.engine.prefix_tree import grow_trees
+from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.io.provenance import peak_memory_bytes
 from semprune.pruning import dense_statistics, find_method, prune_from

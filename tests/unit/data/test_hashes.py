@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from semprune.data import dataset_names, hash_declaration, hash_items, load_items
+from semprune.data import dataset_names, load_items
+from semprune.data.hashes import hash_declaration, hash_items
 from semprune.data.registry import dataset_yaml
 from semprune.errors import UnknownDatasetError
 from semprune.types import Item

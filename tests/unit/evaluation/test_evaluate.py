@@ -12,7 +12,7 @@ from tests.models import letter_tokenizer
 from semprune.errors import ConfigurationError, NonFiniteError, UnknownDatasetError
 from semprune.evaluation.engine.loglikelihood import loglikelihood
 from semprune.evaluation.evaluate import evaluate, predict_items
-from semprune.evaluation.results.results import MEASUREMENT_COLUMNS
+from semprune.evaluation.results.summarise import MEASUREMENT_COLUMNS
 from semprune.types import Item
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .:"

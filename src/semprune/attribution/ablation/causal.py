@@ -18,7 +18,7 @@ from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, ablate
 from semprune.errors import SettingError
-from semprune.evaluation import compare
+from semprune.evaluation.results.comparison import compare
 from semprune.types import Item
 
 Progress = Callable[[str], None]

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 class EvaluationDataModule(TokenizedDataModule):
     """Everything that ``test`` needs: items, calibration sequences, held-out documents.
 
+    The attributes ``calibration`` and ``documents`` are data modules of their own, or None.
+
     Args:
         datasets: Names of the data sets to score.
         limit: Items of each data set; null for all. 200 give an accuracy within about 7 points.
@@ -54,11 +56,8 @@ class EvaluationDataModule(TokenizedDataModule):
         chat: Ask as a chat, with the tokenizer's own template.
 
     Attributes:
-        datasets: Names of the evaluated data sets.
         items: All items, in the order of the data sets; after ``setup``.
         data_hash: Their SHA-256; after ``setup``.
-        calibration: The calibration data module, or None.
-        documents: The documents' data module, or None.
     """
 
     items: tuple[Item, ...]

@@ -11,7 +11,7 @@ from semprune.data.batches.encoding import EncodedRequest, check_tokenizer, enco
 from semprune.data.subject import context_length
 from semprune.errors import NonFiniteError
 from semprune.evaluation.engine.causal_lm import CausalLM
-from semprune.evaluation.engine.engine import Engine, TokenBudget
+from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
 
 
 def loglikelihood(
@@ -28,7 +28,7 @@ def loglikelihood(
 
     Encoded as the field's harness does: see :func:`semprune.data.batches.encoding.encode_request`; contexts that are
     too long lose their beginning. What requests share is computed once, see
-    :class:`semprune.evaluation.engine.engine.Engine`.
+    :class:`semprune.evaluation.engine.request_scorer.Engine`.
 
     Source: equations.md; EleutherAI's lm-evaluation-harness.
 

@@ -9,9 +9,9 @@ from torch import distributed
 
 from semprune.data.batches.batching import EncodedItem
 from semprune.evaluation.engine.causal_lm import CausalLM
-from semprune.evaluation.engine.engine import Engine
-from semprune.evaluation.predictions.predictions import Prediction, prediction_table
-from semprune.evaluation.predictions.scoring import score_items
+from semprune.evaluation.engine.request_scorer import Engine
+from semprune.evaluation.predictions.prediction import Prediction, prediction_table
+from semprune.evaluation.predictions.score_items import score_items
 
 
 class Scorer:

@@ -37,7 +37,7 @@ def flips(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         dense: The dense model's predictions, with the columns of
-            :class:`semprune.evaluation.predictions.predictions.Prediction`.
+            :class:`semprune.evaluation.predictions.prediction.Prediction`.
         pruned: The pruned model's, of the same items.
 
     Returns:

@@ -17,9 +17,9 @@ from semprune.attribution.fit.learner import AttributionLearner, Observed
 from semprune.attribution.neurons.watch import card_rows, neuron_table
 from semprune.backbones import Backbone
 from semprune.data.batches.encoding import padding_token
-from semprune.evaluation.engine.engine import Engine
-from semprune.evaluation.predictions.predictions import prediction_table
-from semprune.evaluation.predictions.scoring import score_items
+from semprune.evaluation.engine.request_scorer import Engine
+from semprune.evaluation.predictions.prediction import prediction_table
+from semprune.evaluation.predictions.score_items import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
 from semprune.pruning.in_memory.wanda_mass import masses_lost
 from semprune.pruning.weights.linear import WeightCopy

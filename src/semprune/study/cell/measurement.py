@@ -19,7 +19,8 @@ from semprune.attribution import TestOutcome
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
-from semprune.evaluation import perplexity, summarise, summarise_perplexity
+from semprune.evaluation import perplexity, summarise
+from semprune.evaluation.results.summarise import summarise_perplexity
 from semprune.io.files import write_json, write_parquet
 from semprune.pruning import PruneReport, find_method
 from semprune.study.cell import measure

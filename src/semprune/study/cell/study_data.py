@@ -12,8 +12,9 @@ from torch import Tensor
 from semprune.artefacts import Cell
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
-from semprune.data import CalibrationDataModule, DocumentDataModule, hash_items, load_items
+from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.batches.batching import EncodedItem, encode_item
+from semprune.data.hashes import hash_items
 from semprune.study.config.schema import StudyConfig
 from semprune.study.fit import fit_documents
 from semprune.types import DocumentBatch, Item

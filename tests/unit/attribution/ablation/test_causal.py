@@ -13,7 +13,9 @@ from semprune.attribution.gradients.rankings import gradient_rankings
 from semprune.backbones import ablate
 from semprune.backbones.capture import site_hooks
 from semprune.errors import ConfigurationError, SettingError
-from semprune.evaluation import measure, outcomes, predict_items
+from semprune.evaluation import predict_items
+from semprune.evaluation.metrics import measure
+from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.types import Item
 
 
@@ -57,7 +59,7 @@ def test_several_shares_and_rankings_are_measured_against_runs_by_hand(world):
     assert table["share"].drop_duplicates().tolist() == [0.05, 0.2]
     k = int(0.2 * len(ranking))
     with ablate(lm.model, mean_replacements(association, ranking.topk(k).indices)):
-        scored = outcomes(predict_items(lm, items))
+        scored = choice_scores(predict_items(lm, items))
         words = concept_logprobs(lm, label_tokens, text)
         logits = lm.model(text).logits.double().log_softmax(-1)
     own = table[(table["share"] == 0.2) & (table["selection"] == "probe")].set_index("metric")
@@ -118,7 +120,7 @@ def test_gradients_rank_by_what_shifting_each_neuron_does(world):
     found = gradient_rankings(lm, association, items, token_budget=16)
 
     def odds():
-        scores = log_softmax(outcomes(predict_items(lm, items)).scores)
+        scores = log_softmax(choice_scores(predict_items(lm, items)).scores)
         right = np.array([item.label for item in items])
         places = np.arange(len(items))
         return float((scores[places, right] - scores[places, 1 - right]).mean())

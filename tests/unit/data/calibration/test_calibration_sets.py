@@ -14,8 +14,8 @@ from tests.unit.data.conftest import speaking
 
 from semprune.data import CalibrationDataModule
 from semprune.data.calibration.mixtures import parse_mixture, share_sequences
-from semprune.data.calibration.text import calibration_text, random_tokens
-from semprune.data.modules.calibration import draw_windows
+from semprune.data.calibration.text import calibration_text
+from semprune.data.calibration.windows import draw_windows, random_tokens
 from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
 from semprune.data.rows.splits import read_split
 from semprune.errors import ConfigurationError, MixtureError, UnknownCalibrationError

@@ -12,7 +12,7 @@ from tests.unit.data.conftest import speaking
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from semprune.data import CalibrationDataModule, EvaluationDataModule
-from semprune.data.modules.calibration import draw_windows, hash_tokens
+from semprune.data.calibration.windows import draw_windows, hash_tokens
 from semprune.errors import (
     ConfigurationError,
     EmptyCalibrationError,

@@ -9,7 +9,7 @@ import torch
 
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError, SettingError
-from semprune.evaluation.engine.engine import Engine
+from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.predictions.scorer import Scorer
 
 CONTEXT = tuple(range(1, 11))

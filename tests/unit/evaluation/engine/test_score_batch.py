@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from semprune.errors import NonFiniteError
-from semprune.evaluation.engine.engine import Engine
 from semprune.evaluation.engine.loglikelihood import score_encoded
-from semprune.evaluation.predictions.scoring import score_items
+from semprune.evaluation.engine.request_scorer import Engine
+from semprune.evaluation.predictions.score_items import score_items
 
 
 def score_batch(model, items):

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from semprune.errors import MetricUndefinedError, UnknownMetricError
 from semprune.evaluation.metrics import (
     METRICS,
-    Outcomes,
+    ChoiceScores,
     acc_norm,
     accuracy,
     auroc,
@@ -34,7 +34,7 @@ def toy(items=60, choices=3, seed=0, ties=False):
     scores[np.arange(items), labels] += 0.8
     scores = scores.round(0) if ties else scores
     lengths = random.integers(1, 9, (items, choices)).astype(float)
-    return Outcomes(scores, labels, lengths, (scores[:, 1] + random.normal(size=items)).round(1 - ties))
+    return ChoiceScores(scores, labels, lengths, (scores[:, 1] + random.normal(size=items)).round(1 - ties))
 
 
 @pytest.mark.parametrize("choices", [2, 3, 5])
@@ -138,12 +138,12 @@ def test_a_weight_of_k_is_the_item_k_times(name, seed):
     together = measure(name, items, times.astype(float))
     for row, value in zip(times, together, strict=True):
         again = np.repeat(np.arange(24), row)
-        repeated = measure(name, Outcomes(*(values[again] for values in items)))
+        repeated = measure(name, ChoiceScores(*(values[again] for values in items)))
         assert value == pytest.approx(float(repeated), abs=1e-12, nan_ok=True)
 
 
 def test_choices_of_different_number_count_for_accuracy_only():
-    ragged = Outcomes(np.array([[-1.0, -2.0, -np.inf], [-3.0, -2.0, -1.0]]), np.array([0, 1]), np.ones((2, 3)))
+    ragged = ChoiceScores(np.array([[-1.0, -2.0, -np.inf], [-3.0, -2.0, -1.0]]), np.array([0, 1]), np.ones((2, 3)))
     assert measure("accuracy", ragged) == 0.5
     assert measure("expected_calibration_error", ragged) >= 0
     for name in ("auroc", "calibrated_accuracy", "macro_f1"):

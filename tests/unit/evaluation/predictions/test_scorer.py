@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,10 +13,7 @@ from torch import distributed
 
 from semprune.data.batches.batching import EncodedItem
 from semprune.data.batches.encoding import EncodedRequest
-from semprune.errors import SettingError, UnknownMetricError
-from semprune.evaluation.metrics import measure
-from semprune.evaluation.predictions.item_metric import ItemMetric, item_key
-from semprune.evaluation.predictions.predictions import choice_length, outcomes, predict, prediction_table
+from semprune.evaluation.predictions.prediction import choice_length, choice_scores, predict, prediction_table
 from semprune.evaluation.predictions.scorer import Scorer
 from semprune.types import Item
 
@@ -90,7 +86,7 @@ def test_an_empty_scorer_gives_an_empty_table():
 
 
 def test_outcomes_pad_missing_choices():
-    arrays = outcomes(prediction_table([prediction(0, (-1.0, -2.0, -3.0)), prediction(1, (-4.0, -5.0))]))
+    arrays = choice_scores(prediction_table([prediction(0, (-1.0, -2.0, -3.0)), prediction(1, (-4.0, -5.0))]))
     assert arrays.scores.tolist() == [[-1.0, -2.0, -3.0], [-4.0, -5.0, float("-inf")]]
     assert arrays.lengths.tolist() == [[1, 1, 1], [1, 1, 1]]
 
@@ -107,14 +103,11 @@ def single(index):
 
 
 def score(indices):
-    """Predictions and logged metrics of these items, on this rank."""
-    scorer, metrics = Scorer(), {name: ItemMetric(name) for name in ("accuracy", "auroc")}
-    model = TableModel()
+    """Predictions of these items, on this rank."""
+    scorer, model = Scorer(), TableModel()
     for index in indices:
-        made = scorer.update(model, single(index))
-        for metric in metrics.values():
-            metric.update(made)
-    return scorer.predictions(), {name: metric.compute().item() for name, metric in metrics.items()}
+        scorer.update(model, single(index))
+    return scorer.predictions()
 
 
 def rank_process(rank, size, folder):
@@ -122,18 +115,16 @@ def rank_process(rank, size, folder):
     meeting, patience = f"file://{folder}/meeting", timedelta(seconds=240)
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size, timeout=patience)
     try:
-        table, metrics = score([index % 7 for index in range(-(-7 // size) * size)][rank::size])
+        table = score([index % 7 for index in range(-(-7 // size) * size)][rank::size])
     finally:
         distributed.destroy_process_group()
     table.to_json(f"{folder}/{rank}.json", double_precision=15)
-    Path(f"{folder}/{rank}.metrics").write_text(json.dumps(metrics))
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_any_number_of_ranks_gives_the_table_and_the_metrics_of_one(tmp_path, size):
-    alone, metrics = score(range(7))
-    assert metrics == pytest.approx({name: float(measure(name, outcomes(alone))) for name in metrics})
-    assert 0 < metrics["accuracy"] < 1
+def test_any_number_of_ranks_gives_the_table_of_one(tmp_path, size):
+    alone = score(range(7))
+    assert 0 < (alone["prediction"] == alone["label"]).mean() < 1
     processes = [
         subprocess.Popen([sys.executable, __file__, str(rank), str(size), str(tmp_path)]) for rank in range(size)
     ]
@@ -146,26 +137,6 @@ def test_any_number_of_ranks_gives_the_table_and_the_metrics_of_one(tmp_path, si
     for rank in range(size):
         table = json.loads((tmp_path / f"{rank}.json").read_text())
         assert table == json.loads(alone.to_json(double_precision=15))
-        assert json.loads((tmp_path / f"{rank}.metrics").read_text()) == metrics
-
-
-def test_item_metric_counts_a_repeated_item_once_and_refuses_too_many_choices():
-    metric = ItemMetric("accuracy", most_choices=3)
-    metric.update([])
-    assert metric.compute().isnan()
-    metric.update([prediction(0, (-1.0, -2.0)), prediction(1, (-2.0, -3.0, -1.0)), prediction(0, (-1.0, -2.0))])
-    assert metric.compute().item() == 0.5
-    with pytest.raises(SettingError, match="at least 4"):
-        metric.update([prediction(2, (-1.0,) * 4)])
-    with pytest.raises(UnknownMetricError):
-        ItemMetric("acc")
-
-
-def test_item_keys_are_stable_and_tell_data_sets_apart():
-    first = prediction(0, (-1.0,))
-    assert item_key(first) == item_key(prediction(0, (-5.0,)))
-    assert item_key(first) != item_key(prediction(0, (-1.0,), dataset="a"))
-    assert 0 <= item_key(first) < 2**63
 
 
 if __name__ == "__main__":  # how the test starts its ranks

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from semprune.errors import UnpairedPredictionsError
-from semprune.evaluation import SPREAD_COLUMNS, compare_scores, prompt_spread
+from semprune.evaluation import compare_scores, prompt_spread
+from semprune.evaluation.results.comparison import SPREAD_COLUMNS
 
 
 def test_mean_sd_and_ends_by_hand():

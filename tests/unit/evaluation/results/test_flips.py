@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semprune.errors import UnpairedPredictionsError
-from semprune.evaluation.predictions.predictions import predict, prediction_table
+from semprune.evaluation.predictions.prediction import predict, prediction_table
 from semprune.evaluation.results.flips import FLIP_COLUMNS, flips
 from semprune.types import Item
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from semprune.errors import UnknownDatasetError, UnpairedPredictionsError
-from semprune.evaluation.predictions.predictions import predict, prediction_table
-from semprune.evaluation.results.results import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
+from semprune.evaluation.predictions.prediction import predict, prediction_table
+from semprune.evaluation.results.summarise import MEASUREMENT_COLUMNS, summarise, summarise_perplexity
 from semprune.statistics.significance import holm
 from semprune.types import Item
 

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from semprune.artefacts import Cell
-from semprune.data import hash_declaration
+from semprune.data.hashes import hash_declaration
 from semprune.errors import (
     ConfigurationError,
     EmptyStudyError,
@@ -20,7 +20,7 @@ from semprune.errors import (
     UnknownCalibrationError,
     UnknownPromptError,
 )
-from semprune.evaluation.engine.engine import ENGINE_VERSION
+from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
 from semprune.study.config.checks import check
 from semprune.study.config.grid import in_groups, pruned_cells, stated
 from semprune.study.config.schema import BackboneConfig, EngineConfig, StudyConfig, TextConfig, one_backbone_each

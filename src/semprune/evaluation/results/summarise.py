@@ -10,9 +10,9 @@ from torch import Tensor
 
 from semprune.artefacts import TABLES
 from semprune.errors import UnknownDatasetError, UnpairedPredictionsError
-from semprune.evaluation.metrics import Outcomes, measure, metric, right_choices
+from semprune.evaluation.metrics import ChoiceScores, measure, metric, right_choices
 from semprune.evaluation.perplexity import perplexity_of
-from semprune.evaluation.predictions.predictions import outcomes
+from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.evaluation.results.comparison import Row, compare
 from semprune.statistics.bootstrap import Statistic
 from semprune.statistics.significance import mcnemar
@@ -38,7 +38,7 @@ def summarise(
     see :func:`semprune.statistics.significance.holm`.
 
     Args:
-        predictions: Table of :meth:`Scorer.predictions`.
+        predictions: Table of :func:`semprune.evaluation.predict_items`.
         dense: The dense model's table of the same items; None where ``predictions`` is the dense model's.
         families: Task family of each data set.
         metrics: Metrics of each data set.
@@ -87,8 +87,8 @@ def _measure_group(
 ) -> Iterator[Row]:
     """Measure one data set and prompt."""
     documents = group["document_id"].astype(str).tolist()
-    pruned = outcomes(group)
-    dense = None if partner is None else outcomes(partner)
+    pruned = choice_scores(group)
+    dense = None if partner is None else choice_scores(partner)
     for name in names:
         exact = None
         if dense is not None and metric(name).counts_items:
@@ -103,7 +103,7 @@ def _measure_group(
         yield {"metric": name} | row | ({} if exact is None else {"p": exact})
 
 
-def _statistic(name: str, scored: Outcomes) -> Statistic:
+def _statistic(name: str, scored: ChoiceScores) -> Statistic:
     """Return a metric of these items as a function of the weights alone."""
     return lambda weights: measure(name, scored, weights)
 

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 import pandas as pd
 
-from semprune.evaluation.metrics import Outcomes
+from semprune.evaluation.metrics import ChoiceScores
 from semprune.statistics.weighting import Array
 from semprune.types import Item
 
@@ -107,7 +107,7 @@ def prediction_table(predictions: Iterable[Prediction]) -> pd.DataFrame:
     return table
 
 
-def outcomes(predictions: pd.DataFrame) -> Outcomes:
+def choice_scores(predictions: pd.DataFrame) -> ChoiceScores:
     """Predictions of one data set and prompt as arrays.
 
     Args:
@@ -116,7 +116,7 @@ def outcomes(predictions: pd.DataFrame) -> Outcomes:
     Returns:
         Scores padded with -inf and lengths padded with 1 to the largest number of choices.
     """
-    return Outcomes(
+    return ChoiceScores(
         scores=_padded(predictions["scores"], -np.inf),
         labels=predictions["label"].to_numpy(dtype=np.int64),
         lengths=_padded(predictions["lengths"], 1.0),

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from semprune.data.batches.batching import EncodedItem
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import NonFiniteError
-from semprune.evaluation.engine.engine import Engine
 from semprune.evaluation.engine.packing import Scored
-from semprune.evaluation.predictions.predictions import Prediction, predict
+from semprune.evaluation.engine.request_scorer import Engine
+from semprune.evaluation.predictions.prediction import Prediction, predict
 from semprune.evaluation.predictions.score_cache import ScoreCache
 
 Advance = Callable[[int, int, float], None]

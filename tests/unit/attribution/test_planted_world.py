@@ -123,7 +123,9 @@ def test_gradient_steps_agree_with_the_closed_form(planted):
     solved = learner.token.closed_form[: world.size.concepts].T.clone()
     start = learner.token.coefficients.data.clone()
     lm, label = world.backbone(), world.labeller()
-    batches = [learner.study(lm, learner.observe(b, label), variance=False).token.sums for b in world.batches(100)]
+    batches = [
+        learner.batch_statistics(lm, learner.labelled(b, label), variance=False).token.sums for b in world.batches(100)
+    ]
     learner.token.coefficients.data.zero_()  # not from the solution: it must be reached
     for step, rate in enumerate(torch.linspace(0.3, 0, 2000)):
         learner.token.step_loss(batches[step % len(batches)])

@@ -58,15 +58,15 @@ def fit_closed_form(
     prepare(learner, lm, labeller, batches, sample_tokens)
     with torch.no_grad():
         for batch in batches():
-            learner.accumulate(lm, learner.observe(batch, labeller))
+            learner.accumulate(lm, learner.labelled(batch, labeller))
         learner.finish_sums()
         for batch in batches():
-            learner.study(lm, learner.observe(batch, labeller), variance=True)
+            learner.batch_statistics(lm, learner.labelled(batch, labeller), variance=True)
     learner.finish_variance()
     return learner
 
 
-def reading_precision(
+def decoder_precision(
     lm: Backbone, learner: AttributionLearner, labeller: Labeller, batches: Batches
 ) -> Float[Tensor, " concepts"]:
     """Average precision of reading each token-level concept from its surest neurons, on held-out documents.
@@ -80,9 +80,9 @@ def reading_precision(
     metric = ConceptAveragePrecision()
     with torch.no_grad():
         for batch in batches():
-            seen = learner.observe(batch, labeller)
-            selection, _ = learner.read(lm, seen)
-            metric.update(learner.token_decoder(selection.values), seen.targets)
+            labelled = learner.labelled(batch, labeller)
+            selection, _ = learner.decoder_inputs(lm, labelled)
+            metric.update(learner.token_decoder(selection.values), labelled.targets)
     value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
     return value
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from benchmarks.attribution.corpus import Corpus, labeller_of
 from benchmarks.attribution.fits import association_of, fit
+from benchmarks.attribution.stability import jaccard, rank_correlation, top_rows
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.stability import jaccard, rank_correlation, top_rows
 from semprune.attribution.fit.design import valid_tokens
 from semprune.attribution.fit.learner import AttributionLearner, Labeller
 from semprune.attribution.held_out.precision import LevelPrecision

@@ -7,11 +7,12 @@ import pytest
 import torch
 from scipy.stats import binom
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
+from tests.planted.world import ranking_precision
 
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements
 from semprune.attribution.association.specificity import NEURON_CLASSES
 from semprune.attribution.fit import learner as learner_module
-from semprune.attribution.fit.closed_form import decoder_precision, fit_closed_form, ranking_precision
+from semprune.attribution.fit.closed_form import decoder_precision, fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.held_out.precision import LevelPrecision
 from semprune.attribution.held_out.sums import HeldOutSums

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from scipy.stats import binom, spearmanr
-from tests.planted.world import KINDS, World, WorldSize
+from tests.planted.world import KINDS, World, WorldSize, ranking_precision
 
 from semprune.attribution.association.specificity import NEURON_CLASSES
-from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
+from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.errors import NonFiniteError
 

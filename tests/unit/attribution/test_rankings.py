@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from benchmarks.attribution.stability import agreement, chance_jaccard, jaccard, rank_correlation, top_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.attribution.worlds import association_of, tiny_lm
@@ -15,7 +16,6 @@ from semprune.attribution.association.rankings import (
     combine_levels,
     rank_neurons,
 )
-from semprune.attribution.association.stability import agreement, chance_jaccard, jaccard, rank_correlation, top_rows
 from semprune.errors import SettingError
 
 FACETS = Facets(

@@ -6,10 +6,10 @@ times and compare.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from semprune.attribution.fit.average_precision import ConceptAveragePrecision
@@ -83,25 +83,5 @@ def decoder_precision(
             labelled = learner.labelled(batch, labeller)
             selection, _ = learner.decoder_inputs(lm, labelled)
             metric.update(learner.token_decoder(selection.values), labelled.targets)
-    value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
-    return value
-
-
-def ranking_precision(
-    ranking: Float[Tensor, "neurons concepts"],
-    planted: Bool[Tensor, "neurons concepts"],
-    columns: Sequence[int] | None = None,
-) -> Float[Tensor, " concepts"]:
-    """Average precision of each column's ranking of neurons against known carriers.
-
-    Example:
-        >>> ranking = torch.tensor([[3.0], [2.0], [1.0]])
-        >>> ranking_precision(ranking, torch.tensor([[True], [False], [True]]))  # (1 + 2/3) / 2
-        tensor([0.8333])
-    """
-    kept = list(range(ranking.shape[1])) if columns is None else list(columns)
-    metric = ConceptAveragePrecision()
-    targets: Int[Tensor, "neurons concepts"] = planted[:, kept].long()
-    metric.update(ranking[:, kept], targets)
     value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
     return value

@@ -120,7 +120,7 @@ def accumulate(learner: AttributionLearner, lm: Backbone, batches: Sequence[Docu
     """One pass: labels, forward, sums."""
     with torch.no_grad():
         for batch in batches:
-            learner.accumulate(lm, learner.observe(batch, labels))
+            learner.accumulate(lm, learner.labelled(batch, labels))
 
 
 def seconds(run: Callable[[], Any], device: torch.device) -> float:
@@ -164,7 +164,7 @@ def compare_forward(
     def study(some: Sequence[DocumentBatch] = batches) -> None:
         with torch.no_grad():
             for batch in some:
-                learner.study(lm, learner.observe(batch, labels), variance=True)
+                learner.batch_statistics(lm, learner.labelled(batch, labels), variance=True)
 
     study(batches[:1])
     for _ in range(asked.repeats):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import semprune
 from semprune.attribution.neurons.explain import facets, neuron_row, read_text
-from semprune.attribution.neurons.written import written_tokens
+from semprune.attribution.neurons.logit_lens import written_tokens
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--run", type=Path, default=Path("runs/quickstart"), help="of a study or a fit")

@@ -22,12 +22,12 @@ from benchmarks.attribution.fits import association_of, control_readings, discov
 from benchmarks.attribution.rankings import ASSOCIATION, association_rankings, held_out_items, other_rankings
 from benchmarks.attribution.sensitivity import compare_lists, halves
 from benchmarks.attribution.settings import LEXICONS, WORDS, Settings
+from benchmarks.attribution.stability import agreement, chance_jaccard
 from benchmarks.attribution.store import Store, address
 from safetensors.torch import load_file
 
 from semprune import load_backbone
 from semprune.attribution.association.association import Association, load_association
-from semprune.attribution.association.stability import agreement, chance_jaccard
 from semprune.attribution.held_out.observations import Observations
 from semprune.backbones import Backbone
 from semprune.concepts import load_concepts

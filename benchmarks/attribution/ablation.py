@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from benchmarks.attribution.settings import Settings
+from benchmarks.attribution.stability import top_rows
 from jaxtyping import Int
 from torch import Tensor
 
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, random_neurons
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.stability import top_rows
 from semprune.backbones import Backbone, ablate
 from semprune.data import CalibrationDataModule
 from semprune.evaluation import perplexity, predict_items

@@ -13,7 +13,7 @@ from semprune.attribution.controls.negative_control import random_weights
 from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.fit.learner import AttributionLearner, Labeller
-from semprune.attribution.held_out.reading import ReadingPrecision
+from semprune.attribution.held_out.precision import LevelPrecision
 from semprune.backbones import Backbone
 from semprune.concepts.concept import Concept
 
@@ -31,13 +31,13 @@ def refit_sums(lm: Backbone, learner: AttributionLearner, labeller: Labeller, co
     other = AttributionLearner(learner.shape, learner.sites, learner.token.ridge, learner.token_decoder.weight.shape[1])
     other.to(lm.device).standardiser.load_state_dict(learner.standardiser.state_dict())
     for batch in corpus.fit:
-        other.token_design.observe(batch, labeller(batch.input_ids, batch.attention_mask))
-        other.sequence_design.observe(batch)
+        other.token_design.count(batch, labeller(batch.input_ids, batch.attention_mask))
+        other.sequence_design.count(batch)
     other.token_design.freeze()
     other.sequence_design.freeze()
     with torch.no_grad():
         for batch in corpus.fit:
-            other.accumulate(lm, other.observe(batch, labeller))
+            other.accumulate(lm, other.labelled(batch, labeller))
         other.finish_sums()
     return other
 
@@ -53,14 +53,14 @@ def readings(lm: Backbone, learner: AttributionLearner, labeller: Labeller, corp
     Returns:
         ``set``, ``neuron`` and ``prevalence``, each by concept.
     """
-    levels = {"token": ReadingPrecision(), "sequence": ReadingPrecision()}
+    levels = {"token": LevelPrecision(), "sequence": LevelPrecision()}
     names = {"token": learner.shape.concepts, "sequence": learner.shape.classes}
     positive = {level: torch.zeros(len(own), 2, dtype=torch.float64) for level, own in names.items()}
     with torch.no_grad():
         for batch in corpus.held_out:
-            seen = learner.observe(batch, labeller)
+            seen = learner.labelled(batch, labeller)
             targets = {"token": seen.targets, "sequence": learner.sequence_design.targets(batch)}
-            for level, selection in zip(levels, learner.read(lm, seen), strict=True):
+            for level, selection in zip(levels, learner.decoder_inputs(lm, seen), strict=True):
                 levels[level].update(selection, targets[level])
                 positive[level] += torch.stack([(targets[level] == 1).sum(0), (targets[level] >= 0).sum(0)], 1).cpu()
     out: Readings = {"set": {}, "neuron": {}, "prevalence": {}}

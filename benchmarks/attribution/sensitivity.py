@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from benchmarks.attribution.corpus import Corpus, labeller_of
 from benchmarks.attribution.fits import association_of, fit
+from benchmarks.attribution.stability import jaccard, rank_correlation, top_rows
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.stability import jaccard, rank_correlation, top_rows
 from semprune.attribution.fit.design import valid_tokens
 from semprune.attribution.fit.learner import AttributionLearner, Labeller
-from semprune.attribution.held_out.reading import ReadingPrecision
+from semprune.attribution.held_out.precision import LevelPrecision
 from semprune.backbones import Backbone
 from semprune.concepts.concept import Concept
 from semprune.types import DocumentBatch
@@ -98,10 +98,10 @@ def cross_readings(
     lm: Backbone, learner: AttributionLearner, labellers: Sequence[Labeller], corpus: Corpus
 ) -> list[list[float]]:
     """Held-out average precision of a learner's sets on the labels of each list."""
-    each = [ReadingPrecision() for _ in labellers]
+    each = [LevelPrecision() for _ in labellers]
     with torch.no_grad():
         for batch in corpus.held_out:
-            token, _ = learner.read(lm, learner.observe(batch, labellers[0]))
+            token, _ = learner.decoder_inputs(lm, learner.labelled(batch, labellers[0]))
             for reading, labeller in zip(each, labellers, strict=True):
-                reading.update(token, learner.observe(batch, labeller).targets)
+                reading.update(token, learner.labelled(batch, labeller).targets)
     return [reading.compute()[0] for reading in each]

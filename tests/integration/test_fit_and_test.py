@@ -58,7 +58,7 @@ def test_closed_form_equals_a_regression_over_all_activations(tmp_path, monkeypa
     tiny_trainer(tmp_path).fit(module, datamodule=TinyData(lm))
     rows, targets = [], []
     for batch in TinyData(lm).train_dataloader():
-        seen = module.learner.observe(batch, module.labeller)
+        seen = module.learner.labelled(batch, module.labeller)
         kept = []
         forward_sites(
             lm, lm.sites, batch, lambda site, h, kept=kept: kept.append(module.learner.standardiser(site, h.float()))

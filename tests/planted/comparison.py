@@ -10,10 +10,10 @@ from math import isnan, nan
 
 import torch
 from tests.planted.llama import PlantedLlama
-from tests.planted.world import World
+from tests.planted.world import World, ranking_precision
 from torch import Tensor
 
-from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
+from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.held_out.observations import Observations
 from semprune.attribution.rankings import document_rankings, rank_by

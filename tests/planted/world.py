@@ -11,14 +11,16 @@ neuron carries which concept; nothing else does:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from semprune.attribution.fit.average_precision import ConceptAveragePrecision
 from semprune.attribution.fit.learner import LearnerShape
 from semprune.types import DocumentBatch, Fingerprint, NeuronSite
 
@@ -208,3 +210,23 @@ class _Model(nn.Module):
         rows = input_ids[:, 0] - self._world.size.words
         for layer, h in zip(self.layers, self._world.activations, strict=True):
             layer(h[rows])
+
+
+def ranking_precision(
+    ranking: Float[Tensor, "neurons concepts"],
+    planted: Bool[Tensor, "neurons concepts"],
+    columns: Sequence[int] | None = None,
+) -> Float[Tensor, " concepts"]:
+    """Average precision of each column's ranking of neurons against known carriers.
+
+    Example:
+        >>> ranking = torch.tensor([[3.0], [2.0], [1.0]])
+        >>> ranking_precision(ranking, torch.tensor([[True], [False], [True]]))  # (1 + 2/3) / 2
+        tensor([0.8333])
+    """
+    kept = list(range(ranking.shape[1])) if columns is None else list(columns)
+    metric = ConceptAveragePrecision()
+    targets: Int[Tensor, "neurons concepts"] = planted[:, kept].long()
+    metric.update(ranking[:, kept], targets)
+    value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
+    return value

@@ -23,9 +23,9 @@ from semprune.attribution.fit.fitted import agreement, fitted_association
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
 from semprune.attribution.fit.learning import learning_step, remaining, set_rates
 from semprune.attribution.fit.preparation import prepare
-from semprune.attribution.held_out.reading import HeldOutReading
+from semprune.attribution.held_out.precision import HeldOutPrecision
 from semprune.attribution.monitoring import concept_examples, log_association, log_curves
-from semprune.attribution.test_pass import TestOutcome
+from semprune.attribution.test_pass import TestPass
 from semprune.backbones import Backbone, load_backbone, neuron_sites
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import DocumentDataModule
@@ -84,11 +84,11 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         self.precision: dict[str, float] = {}
         self.fitted: FittedDocuments | None = None
         self.condition = "dense"
-        self.outcomes: dict[str, TestOutcome] = {}
+        self.outcomes: dict[str, TestPass] = {}
         self.text: Tensor | None = None
         self.losses: list[str] = []
         self.watched: list[int] = []
-        self._reading = HeldOutReading()
+        self._validation = HeldOutPrecision()
         self._lm: Backbone | None = None
         self._labeller: TokenLabeller | None = None
         self._goes_on = False
@@ -167,11 +167,11 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         if self._goes_on:
             share_out_streaming(learner)
             self._goes_on = False
-        seen = learner.observe(batch, self.labeller)
+        labelled = learner.labelled(batch, self.labeller)
         if self.current_epoch == 0:
-            learner.accumulate(self.lm, seen)
+            learner.accumulate(self.lm, labelled)
         else:
-            self.log_dict(learning_step(learner, self.lm, seen, variance=self.current_epoch == 1), prog_bar=True)
+            self.log_dict(learning_step(learner, self.lm, labelled, variance=self.current_epoch == 1), prog_bar=True)
             batches, epochs = int(self.trainer.num_training_batches), self.trainer.max_epochs or 2
             rates = self.hparams["learning_rate"], self.hparams["decoder_learning_rate"]
             set_rates(optimizers, rates, remaining(self.current_epoch, batch_idx, batches, epochs))
@@ -190,17 +190,17 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         if self.trainer.sanity_checking or self.current_epoch == 0:
             return  # nothing to read with yet
         learner = self._fitted()
-        self._reading.update(learner, self.lm, learner.observe(batch, self.labeller))
+        self._validation.update(learner, self.lm, learner.labelled(batch, self.labeller))
 
     def on_validation_epoch_end(self) -> None:
         """Log average precision per concept, for the gated set and for the best single neuron."""
         if self.trainer.sanity_checking or self.current_epoch == 0:
             return
         shape = self._fitted().shape
-        self.precision = self._reading.finish({"token": shape.concepts, "sequence": shape.classes})
+        self.precision = self._validation.finish({"token": shape.concepts, "sequence": shape.classes})
         self.log_dict(self.precision)
         if self.trainer.is_global_zero:
-            log_curves(self.logger, self._reading.curves, self.global_step)
+            log_curves(self.logger, self._validation.curves, self.global_step)
 
     def on_train_end(self) -> None:
         """Write the association beside the logs, and show it."""
@@ -209,7 +209,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             return
         learner, association = self._fitted(), self.association()
         association.save(Path(folder) / "association.safetensors")
-        examples = concept_examples(self._reading.examples, learner, association, self.lm.tokenizer)
+        examples = concept_examples(self._validation.examples, learner, association, self.lm.tokenizer)
         log_association(self.logger, association, examples, self.global_step)
         if self.logger is not None:
             counts = {"fit/discoveries": float(association.gate.sum()), "fit/closed_form_spearman": self.agreement()}
@@ -226,28 +226,28 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             require_held_out(self.fitted, held_out.val_documents)
         self._move()
         norms = self.condition == "dense" and "mlp" in self.hparams["sites"]
-        self.outcomes[self.condition] = TestOutcome.begin(self.lm, self.learner, self.watched, norms=norms)
+        self.outcomes[self.condition] = TestPass.begin(self.lm, self.learner, self.watched, norms=norms)
 
     def test_step(self, batch: ItemBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score items; measure associations on held-out documents."""
-        outcome = self.outcomes[self.condition]
+        test_pass = self.outcomes[self.condition]
         if isinstance(batch, ItemBatch):
-            outcome.scorer.update(self.lm.model, batch.items)
+            test_pass.scorer.update(self.lm.model, batch.items)
         elif self.learner is not None:
-            outcome.add_documents(self.lm, self.learner.observe(batch, self.labeller))
+            test_pass.add_documents(self.lm, self.learner.labelled(batch, self.labeller))
 
     def on_test_epoch_end(self) -> None:
         """Gather over ranks, and log metrics and losses."""
-        outcome = self.outcomes[self.condition]
-        outcome.finish()
+        test_pass = self.outcomes[self.condition]
+        test_pass.finish()
         if self.text is not None:
-            outcome.read_text(self.lm, self.text)
+            test_pass.measure_perplexity(self.lm, self.text)
         if self.learner is not None:
-            outcome.keep_moved_weights(self.lm, self.condition, attention=bool(self.losses))
+            test_pass.keep_moved_weights(self.lm, self.condition, attention=bool(self.losses))
         if self.logger is not None:
             dense = self.outcomes.get("dense") if self.condition != "dense" else None
             association = self.association() if self.learner is not None and dense is not None else None
-            found = outcome.scalars(dense, association)
+            found = test_pass.scalars(dense, association)
             self.logger.log_metrics({f"test/{self.condition}/{name}": value for name, value in found.items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -264,7 +264,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         self.fitted = stored.fitted or self.fitted
         self._shape(stored.shape)
         require_state(self._fitted(), checkpoint["state_dict"])
-        self.precision = self._reading.precision = stored.precision
+        self.precision = self._validation.precision = stored.precision
 
     def _fitted(self) -> AttributionLearner:
         if self.learner is None:

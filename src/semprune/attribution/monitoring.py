@@ -14,7 +14,7 @@ from torch import Tensor
 from semprune.attribution.association.association import Association
 from semprune.attribution.fit.average_precision import PrecisionRecall
 from semprune.attribution.fit.learner import AttributionLearner
-from semprune.attribution.neurons.exciting import ExcitingTokens
+from semprune.attribution.neurons.max_activating import MaxActivatingTokens
 
 PROJECTED = 4096  # neurons in the projector: what a browser turns smoothly
 
@@ -100,7 +100,7 @@ def log_curves(logger: object, curves: Mapping[str, PrecisionRecall | None], ste
 
 
 def concept_examples(
-    exciting: ExcitingTokens | None, learner: AttributionLearner, association: Association, tokenizer: Any
+    exciting: MaxActivatingTokens | None, learner: AttributionLearner, association: Association, tokenizer: Any
 ) -> dict[str, str]:
     """Markdown of the tokens that excite each token-level concept's first neurons; empty before any validation.
 

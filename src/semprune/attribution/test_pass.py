@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.fit.learner import AttributionLearner, Observed
+from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.attribution.held_out.sums import HeldOutSums
 from semprune.attribution.neurons.watch import Watch, token_evidence
 from semprune.attribution.semantic_loss.concept_norms import INPUT_ROLES, ConceptNorms
@@ -25,7 +25,7 @@ from semprune.pruning import find_method, methods
 from semprune.pruning.weights.linear import stored_weight
 
 
-class TestOutcome:
+class TestPass:
     """Collects one pass, dense or pruned.
 
     Attributes:
@@ -63,7 +63,7 @@ class TestOutcome:
     @classmethod
     def begin(
         cls, lm: Backbone, learner: AttributionLearner | None, watched: Sequence[int], *, norms: bool
-    ) -> TestOutcome:
+    ) -> TestPass:
         """Start a pass over a model as it is; ``norms`` gathers what the weights-only loss needs of the dense one."""
         if learner is None or not norms:
             return cls(learner, watched)
@@ -73,19 +73,19 @@ class TestOutcome:
     weights: dict[str, Tensor] | None = None
     reference: DenseReference | None = None
 
-    def read_text(self, lm: Backbone, text: Int[Tensor, "sequences tokens"]) -> None:
+    def measure_perplexity(self, lm: Backbone, text: Int[Tensor, "sequences tokens"]) -> None:
         """Measure the perplexity's losses, under the masks of this pass."""
         _, self.nll = perplexity(lm.model, text.to(lm.device))
 
-    def add_documents(self, lm: Backbone, seen: Observed) -> None:
+    def add_documents(self, lm: Backbone, labelled: LabelledBatch) -> None:
         """Add a batch of held-out documents."""
         if self.held_out is None:
             return
         with ExitStack() as stack:
             if self.norms is not None:
-                evidence = token_evidence(seen, len(self.held_out.learner.shape.classes))
-                stack.enter_context(self.norms.gathering(evidence, seen.batch.cluster))
-            self.held_out.add(lm, seen, self.watch)
+                evidence = token_evidence(labelled, len(self.held_out.learner.shape.classes))
+                stack.enter_context(self.norms.gathering(evidence, labelled.batch.cluster))
+            self.held_out.add(lm, labelled, self.watch)
 
     def finish(self) -> None:
         """Gather over ranks."""
@@ -97,7 +97,7 @@ class TestOutcome:
         if self.watch is not None:
             self.watch.finish()
 
-    def results(self, dense: TestOutcome | None = None, *, seed: int = 0) -> pd.DataFrame:
+    def results(self, dense: TestPass | None = None, *, seed: int = 0) -> pd.DataFrame:
         """Metrics with intervals, paired with the dense pass where there is one."""
         names = sorted(self.predictions["dataset"].unique())
         return summarise(
@@ -108,7 +108,7 @@ class TestOutcome:
             seed=seed,
         )
 
-    def semantic_loss(self, dense: TestOutcome, association: Association) -> pd.DataFrame:
+    def semantic_loss(self, dense: TestPass, association: Association) -> pd.DataFrame:
         """Semantic loss of this pass against the dense one; empty where no document was read."""
         if self.held_out is None or dense.held_out is None or not self.held_out.blocks:
             return pd.DataFrame()
@@ -150,7 +150,7 @@ class TestOutcome:
         effects = self.held_out.effects.cpu()
         return weights_only_loss(lm, association, self.norms, PrunedWeights(lm, changed), effects=effects)
 
-    def scalars(self, dense: TestOutcome | None, association: Association | None) -> dict[str, float]:
+    def scalars(self, dense: TestPass | None, association: Association | None) -> dict[str, float]:
         """Values for a logger: ``dataset/metric``, and ``semantic_loss/concept`` of a pruned pass."""
         table = self.results(dense)
         names = table["dataset"] + "/" + table["metric"]

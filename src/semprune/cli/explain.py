@@ -13,8 +13,8 @@ from rich.text import Text
 from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.association.rankings import DEFAULT_RANKING, RANKINGS
-from semprune.attribution.neurons.explain import TextReading, facets, read_text
-from semprune.attribution.neurons.written import written_tokens
+from semprune.attribution.neurons.explain import TextEvidence, facets, text_evidence
+from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
@@ -73,7 +73,7 @@ def explain(arguments: list[str]) -> None:
     if given.concept is not None:
         shown += about_concept(association, lm, given.run, given.concept, given.ranking)
     if given.text is not None:
-        shown.append(text_table(association, read_text(lm, association, given.text, rows), given.neuron))
+        shown.append(text_table(association, text_evidence(lm, association, given.text, rows), given.neuron))
     Console().print(Group(*(Padding(each, (0, 0, 1, 0)) for each in shown)))
 
 
@@ -129,15 +129,15 @@ def about_concept(
     return parts
 
 
-def text_table(association: Association, reading: TextReading, neuron: str | None) -> Table:
+def text_table(association: Association, evidence: TextEvidence, neuron: str | None) -> Table:
     """One row per token: the concepts that show there, and the neuron's activation where one is asked for."""
     table = Table(title=f"concepts at each token (mean of their strongest neurons ≥ {FIRES:g} standard deviations)")
     table.add_column("token")
     if neuron is not None:
         table.add_column(neuron, justify="right")
     table.add_column("concepts")
-    for place, token in enumerate(reading.tokens):
-        values, order = reading.evidence[place].sort(descending=True)
+    for place, token in enumerate(evidence.tokens):
+        values, order = evidence.evidence[place].sort(descending=True)
         firing = [
             f"{association.concepts[c]} {value:.1f}"
             for value, c in zip(values.tolist(), order.tolist(), strict=True)
@@ -145,7 +145,7 @@ def text_table(association: Association, reading: TextReading, neuron: str | Non
         ]
         cells = [Text(repr(token)[1:-1])]
         if neuron is not None:
-            cells.append(Text(f"{reading.neurons[place, 0]:.1f}"))
+            cells.append(Text(f"{evidence.neurons[place, 0]:.1f}"))
         table.add_row(*cells, Text(", ".join(firing[:4])))
     return table
 

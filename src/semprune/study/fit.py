@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from semprune.artefacts import write_table
-from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome, causal_check
+from semprune.attribution import Association, NeuronSemanticAttribution, TestPass, causal_check
 from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.monitoring import layer_strength
@@ -160,7 +160,7 @@ def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame,
     write_table(run, "neurons", cards)
 
 
-def context_table(outcome: TestOutcome, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:
+def context_table(outcome: TestPass, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:
     """The tokens that excite each watched neuron most, in their context."""
     rows, names = [], association.neurons
     watch = outcome.watch

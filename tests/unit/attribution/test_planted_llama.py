@@ -7,13 +7,14 @@ import pytest
 import torch
 from scipy.stats import binom
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
+from tests.planted.world import ranking_precision
 
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements
 from semprune.attribution.association.specificity import NEURON_CLASSES
 from semprune.attribution.fit import learner as learner_module
-from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision, reading_precision
+from semprune.attribution.fit.closed_form import decoder_precision, fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
-from semprune.attribution.held_out.reading import ReadingPrecision
+from semprune.attribution.held_out.precision import LevelPrecision
 from semprune.attribution.held_out.sums import HeldOutSums
 from semprune.attribution.neurons.watch import token_evidence
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
@@ -57,7 +58,7 @@ def applied(model, masks):
 def held_out(world, learner):
     sums = HeldOutSums(learner)
     for batch in world.batches(80, seed=7):
-        sums.add(world.lm, learner.observe(batch, world.labeller))
+        sums.add(world.lm, learner.labelled(batch, world.labeller))
     sums.finish()
     return sums
 
@@ -161,7 +162,7 @@ def test_the_weights_only_loss_of_a_removal_is_near_the_activation_based_one(wor
     by_activation = loss_after(world, learner, association, masks)
     norms, dense = ConceptNorms(world.lm, len(NAMES)), held_out(world, learner)
     for batch in world.batches(80, seed=7):
-        seen = learner.observe(batch, world.labeller)
+        seen = learner.labelled(batch, world.labeller)
         with torch.no_grad(), norms.gathering(token_evidence(seen, 0), batch.cluster):
             world.lm.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
     pruned = PrunedWeights(world.lm, masks)
@@ -194,12 +195,12 @@ def test_a_single_concept_can_be_fitted_and_read(world):
     labeller = TokenLabeller(world.labeller.concepts[:1], world.lm.tokenizer)
     shape = replace(world.shape, concepts=NAMES[:1])
     learner = fit_closed_form(world.lm, labeller, shape, world.batches)
-    precision = reading_precision(world.lm, learner, labeller, lambda: world.batches(40, seed=7))
+    precision = decoder_precision(world.lm, learner, labeller, lambda: world.batches(40, seed=7))
     assert precision.shape == (1,)
     assert precision > 0.95
-    reading = ReadingPrecision()
-    seen = learner.observe(next(world.batches()), labeller)
-    reading.update(learner.read(world.lm, seen)[0], seen.targets)
+    reading = LevelPrecision()
+    seen = learner.labelled(next(world.batches()), labeller)
+    reading.update(learner.decoder_inputs(world.lm, seen)[0], seen.targets)
     by_set, by_neuron = reading.compute()
     assert by_set == pytest.approx([1.0])
     assert by_neuron == pytest.approx([1.0])

@@ -8,7 +8,7 @@ from tests.unit.backbones.tiny import make_model
 
 from semprune.attribution.association.association import Association
 from semprune.attribution.fit.fitted import fitted_association
-from semprune.attribution.fit.learner import AttributionLearner, LearnerShape, Observed
+from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch, LearnerShape
 from semprune.attribution.fit.preparation import prepare
 from semprune.backbones import Backbone, describe
 from semprune.types import DocumentBatch
@@ -25,7 +25,7 @@ def tiny_lm(architecture: str = "LlamaForCausalLM", **changes: object) -> Backbo
     return describe(make_model(architecture, vocab_size=len(WORDS), **changes), tokenizer, "tiny")
 
 
-def observed(documents: int = 24, tokens: int = 7, seed: int = 0, padded: bool = True) -> Observed:
+def observed(documents: int = 24, tokens: int = 7, seed: int = 0, padded: bool = True) -> LabelledBatch:
     """Random words with token labels; the second half of the documents has class 1, two texts share a document."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(2, len(WORDS), (documents, tokens), generator=generator)
@@ -43,7 +43,7 @@ def observed(documents: int = 24, tokens: int = 7, seed: int = 0, padded: bool =
     valid = mask.bool().clone()
     valid[:, 0] = False
     nothing = torch.zeros(documents, tokens, 1)
-    return Observed(batch, label_tokens(ids, mask), valid, nothing, nothing[:, 0])
+    return LabelledBatch(batch, label_tokens(ids, mask), valid, nothing, nothing[:, 0])
 
 
 def label_tokens(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -89,10 +89,10 @@ def fitted_learner(lm: Backbone, batches: list[DocumentBatch], decoder_neurons: 
     learner = AttributionLearner(shape, lm.sites, 1e-4, decoder_neurons)
     prepare(learner, lm, label_tokens, lambda: batches, 10**9)
     for batch in batches:
-        learner.accumulate(lm, learner.observe(batch, label_tokens))
+        learner.accumulate(lm, learner.labelled(batch, label_tokens))
     learner.finish_sums()
     for batch in batches:
-        learner.study(lm, learner.observe(batch, label_tokens), variance=True)
+        learner.batch_statistics(lm, learner.labelled(batch, label_tokens), variance=True)
     return learner
 
 

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from semprune.attribution.ablation.concept_logprob import Labels
 from semprune.attribution.ablation.neuron_sets import Draw, mean_replacements, selections, top_neurons
 from semprune.attribution.ablation.runs import CausalRun, measured
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
+from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.errors import SettingError
 from semprune.evaluation.results.comparison import compare
@@ -37,7 +37,7 @@ def causal_check(
     seed: int = 0,
     token_budget: int = 4096,
     rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
-    labels: Labels | None = None,
+    labels: Labeller | None = None,
     by: str = DEFAULT_RANKING,
     combine: str = DEFAULT_COMBINATION,
     progress: Progress = lambda _: None,

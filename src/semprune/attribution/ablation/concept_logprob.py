@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone
 from semprune.errors import NonFiniteError
 from semprune.evaluation.engine.causal_lm import evaluating
 from semprune.evaluation.engine.token_logprobs import token_logprobs
 from semprune.statistics.bootstrap import Statistic
-
-Labels = Callable[[Int[Tensor, "texts tokens"], Int[Tensor, "texts tokens"]], Bool[Tensor, "texts tokens concepts"]]
-"""Which concepts each token carries, from token ids and mask; a ``TokenLabeller`` is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class ConceptLogprobs:
 
 
 def concept_logprobs(
-    lm: Backbone, labels: Labels, text: Int[Tensor, "sequences tokens"], batch_size: int = 8
+    lm: Backbone, labels: Labeller, text: Int[Tensor, "sequences tokens"], batch_size: int = 8
 ) -> ConceptLogprobs:
     """Read text and keep how probable its concept words were.
 

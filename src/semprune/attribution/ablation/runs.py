@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 from torch import Tensor
 
-from semprune.attribution.ablation.concept_logprob import ConceptLogprobs, Labels, concept_logprobs
+from semprune.attribution.ablation.concept_logprob import ConceptLogprobs, concept_logprobs
+from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone
 from semprune.evaluation import perplexity, predict_items
 from semprune.evaluation.metrics import measure
@@ -27,7 +28,7 @@ class CausalRun:
         lm: Backbone,
         items: Sequence[Item],
         text: Int[Tensor, "sequences tokens"],
-        labels: Labels | None,
+        labels: Labeller | None,
         token_budget: int,
     ) -> None:
         """Measure.

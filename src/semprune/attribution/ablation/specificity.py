@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from semprune.attribution.ablation.concept_logprob import ConceptLogprobs, Labels, concept_logprobs
+from semprune.attribution.ablation.concept_logprob import ConceptLogprobs, concept_logprobs
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, top_neurons
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.rankings import DEFAULT_RANKING
+from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.errors import ConfigurationError
 from semprune.statistics.bootstrap import Statistic, bootstrap, bootstrap_p, percentile_interval
@@ -23,7 +24,7 @@ def causal_specificity(
     lm: Backbone,
     association: Association,
     concepts: Sequence[str],
-    labels: Labels,
+    labels: Labeller,
     text: Int[Tensor, "sequences tokens"],
     *,
     share: float = 0.01,
@@ -94,7 +95,7 @@ def _concept_rows(
     yield {"measured": "specificity"} | specific | {"n_tokens": tokens[place]}
 
 
-def _read(lm: Backbone, association: Association, rows: Tensor, labels: Labels, text: Tensor) -> ConceptLogprobs:
+def _read(lm: Backbone, association: Association, rows: Tensor, labels: Labeller, text: Tensor) -> ConceptLogprobs:
     with ablate(lm.model, mean_replacements(association, rows)):
         return concept_logprobs(lm, labels, text)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.association.neurons import NeuronIndex
-from semprune.attribution.association.rankings import DEFAULT_RANKING, Facets, rank
+from semprune.attribution.association.rankings import DEFAULT_RANKING, Facets, rank_neurons
 from semprune.attribution.association.specificity import NEURON_CLASSES, association_score, row_specificity
 from semprune.errors import BackboneMismatchError, CorruptArtefactError, UnknownConceptError
 from semprune.io.tensor_files import write_safetensors
@@ -133,7 +133,7 @@ class Association:
         """
         column = self.column(concept)
         facets = Facets(self.matrix[:, column], self.t[:, column], self.score[:, column], self.deviation)
-        return rank(facets, by) * self.gate[:, column]
+        return rank_neurons(facets, by) * self.gate[:, column]
 
     def top(self, concept: str, k: int = 20, by: str = DEFAULT_RANKING) -> list[str]:
         """Names of the ``k`` neurons most excited by a concept, strongest first; fewer if fewer are discoveries."""

@@ -61,7 +61,7 @@ DEFAULT_RANKING = "score"
 """What users see first, everywhere: chosen by held-out causal effect per unit of perplexity (docs/results.md)."""
 
 
-def rank(facets: Facets, by: str = DEFAULT_RANKING) -> Float[Tensor, " neurons"]:
+def rank_neurons(facets: Facets, by: str = DEFAULT_RANKING) -> Float[Tensor, " neurons"]:
     """Rank neurons for one concept.
 
     Raises:

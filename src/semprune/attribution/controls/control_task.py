@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from semprune.attribution.fit.closed_form import Batches, fit_closed_form, reading_precision
+from semprune.attribution.fit.closed_form import Batches, decoder_precision, fit_closed_form
 from semprune.attribution.fit.design import valid_tokens
 from semprune.attribution.fit.learner import Labeller, LearnerShape
 from semprune.backbones import Backbone
@@ -110,7 +110,7 @@ def control_task(
     """
     control = control_labeller(labeller, fit, shape.vocabulary, seed)
     real, chance = (
-        reading_precision(lm, fit_closed_form(lm, labels, shape, fit), labels, held_out)
+        decoder_precision(lm, fit_closed_form(lm, labels, shape, fit), labels, held_out)
         for labels in (labeller, control)
     )
     columns = {"concept": shape.concepts, "average_precision": real.tolist(), "control": chance.tolist()}

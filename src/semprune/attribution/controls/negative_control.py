@@ -7,7 +7,7 @@ import copy
 import pandas as pd
 import torch
 
-from semprune.attribution.fit.closed_form import Batches, fit_closed_form, reading_precision
+from semprune.attribution.fit.closed_form import Batches, decoder_precision, fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.fit.learner import Labeller, LearnerShape
 from semprune.backbones import Backbone, describe
@@ -52,7 +52,7 @@ def random_weight_control(
     for name, model in (("trained", lm), ("random", random_weights(lm, seed))):
         learner = fit_closed_form(model, labeller, shape, fit)
         gate = fitted_association(learner, model.fingerprint, {}, q).gate
-        precision = reading_precision(model, learner, labeller, held_out).nanmean()
+        precision = decoder_precision(model, learner, labeller, held_out).nanmean()
         counts = {"discoveries": int(gate.sum()), "share": float(gate.float().mean())}
         rows.append({"weights": name, **counts, "average_precision": float(precision)})
     return pd.DataFrame(rows)

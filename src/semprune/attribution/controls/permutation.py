@@ -18,7 +18,7 @@ from torch import Tensor
 
 from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.encoding import EncodingSums, independent_t, solve
-from semprune.attribution.fit.learner import Observed, forward_sites, pooled
+from semprune.attribution.fit.learner import LabelledBatch, forward_sites, pooled
 from semprune.attribution.held_out.observations import Observations
 from semprune.errors import ConfigurationError, TooFewDocumentsError
 from semprune.types import NeuronSite
@@ -47,13 +47,13 @@ class ExchangeableTexts:
         label: list[int] = []
         units: defaultdict[int, list[int]] = defaultdict(list)
         dataset: dict[int, int] = {}
-        for seen in observations.seen():
-            lengths = seen.batch.attention_mask.sum(1).tolist()
-            for row, cluster in enumerate(seen.batch.cluster.tolist()):
+        for labelled in observations.labelled():
+            lengths = labelled.batch.attention_mask.sum(1).tolist()
+            for row, cluster in enumerate(labelled.batch.cluster.tolist()):
                 units[cluster].append(len(labels))
-                dataset[cluster] = int(seen.batch.dataset[row])
-                labels.append(seen.labels[row, : lengths[row]].cpu())
-                label.append(int(seen.batch.label[row]))
+                dataset[cluster] = int(labelled.batch.dataset[row])
+                labels.append(labelled.labels[row, : lengths[row]].cpu())
+                label.append(int(labelled.batch.label[row]))
         strata: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
         whole = list(units.values())
         for place, (cluster, texts) in enumerate(units.items()):
@@ -153,12 +153,12 @@ def permutation_null(
     widths = {"token": learner.token_design.width, "sequence": learner.sequence_design.width}
     sums = {level: [_Sums(widths[level], len(chosen)) for _ in donors] for level in encoders}
     start = 0
-    for seen in observations.seen():
-        z = _chosen_values(observations, seen, chosen)
-        here = slice(start, start + len(seen.valid))
+    for labelled in observations.labelled():
+        z = _chosen_values(observations, labelled, chosen)
+        here = slice(start, start + len(labelled.valid))
         start = here.stop
         for index, donor in enumerate(donors):
-            _add(observations, seen, texts, donor[here], z, {level: each[index] for level, each in sums.items()})
+            _add(observations, labelled, texts, donor[here], z, {level: each[index] for level, each in sums.items()})
     each = [torch.cat([sums[level][k].t(encoders[level]) for level in sums], dim=1) for k in range(len(donors))]
     t = torch.stack(each)
     return PermutationNull(chosen, t[0], t[1:])
@@ -185,25 +185,25 @@ class _Sums:
 
 
 def _chosen_values(
-    observations: Observations, seen: Observed, rows: Int[Tensor, " rows"]
+    observations: Observations, labelled: LabelledBatch, rows: Int[Tensor, " rows"]
 ) -> Float[Tensor, "documents tokens rows"]:
     """Standardised activations of the chosen neurons over one batch."""
     learner = observations.learner
-    out = torch.zeros(*seen.valid.shape, len(rows), device=seen.valid.device)
+    out = torch.zeros(*labelled.valid.shape, len(rows), device=labelled.valid.device)
 
     def take(site: NeuronSite, activations: Tensor) -> None:
         where = learner.standardiser.index.where(site)
         own = (rows >= where.start) & (rows < where.stop)
         z = learner.standardiser.columns(site, activations, (rows[own] - where.start).to(activations.device))
-        out[..., own.to(out.device)] = z * seen.valid[..., None]
+        out[..., own.to(out.device)] = z * labelled.valid[..., None]
 
-    forward_sites(observations.lm, learner.sites, seen.batch, take)
+    forward_sites(observations.lm, learner.sites, labelled.batch, take)
     return out
 
 
 def _add(
     observations: Observations,
-    seen: Observed,
+    labelled: LabelledBatch,
     texts: ExchangeableTexts,
     donor: Int[Tensor, " documents"],
     z: Float[Tensor, "documents tokens rows"],
@@ -211,12 +211,12 @@ def _add(
 ) -> None:
     learner = observations.learner
     if "token" in sums:
-        labels = torch.zeros_like(seen.labels)
+        labels = torch.zeros_like(labelled.labels)
         for row, text in enumerate(donor.tolist()):
             own = texts.labels[text][: labels.shape[1]].to(labels.device)
             labels[row, : len(own)] = own
-        regressors = learner.token_design(seen.batch, labels) * seen.valid[..., None]
-        sums["token"].add(regressors.flatten(0, 1), z.flatten(0, 1), int(seen.tokens))
+        regressors = learner.token_design(labelled.batch, labels) * labelled.valid[..., None]
+        sums["token"].add(regressors.flatten(0, 1), z.flatten(0, 1), int(labelled.tokens))
     if "sequence" in sums:
-        batch = replace(seen.batch, label=texts.label[donor].to(seen.batch.label))
-        sums["sequence"].add(learner.sequence_design(batch), pooled(z, seen.valid), len(seen.valid))
+        batch = replace(labelled.batch, label=texts.label[donor].to(labelled.batch.label))
+        sums["sequence"].add(learner.sequence_design(batch), pooled(z, labelled.valid), len(labelled.valid))

@@ -6,10 +6,10 @@ times and compare.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from semprune.attribution.fit.average_precision import ConceptAveragePrecision
@@ -58,15 +58,15 @@ def fit_closed_form(
     prepare(learner, lm, labeller, batches, sample_tokens)
     with torch.no_grad():
         for batch in batches():
-            learner.accumulate(lm, learner.observe(batch, labeller))
+            learner.accumulate(lm, learner.labelled(batch, labeller))
         learner.finish_sums()
         for batch in batches():
-            learner.study(lm, learner.observe(batch, labeller), variance=True)
+            learner.batch_statistics(lm, learner.labelled(batch, labeller), variance=True)
     learner.finish_variance()
     return learner
 
 
-def reading_precision(
+def decoder_precision(
     lm: Backbone, learner: AttributionLearner, labeller: Labeller, batches: Batches
 ) -> Float[Tensor, " concepts"]:
     """Average precision of reading each token-level concept from its surest neurons, on held-out documents.
@@ -80,28 +80,8 @@ def reading_precision(
     metric = ConceptAveragePrecision()
     with torch.no_grad():
         for batch in batches():
-            seen = learner.observe(batch, labeller)
-            selection, _ = learner.read(lm, seen)
-            metric.update(learner.token_decoder(selection.values), seen.targets)
-    value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
-    return value
-
-
-def ranking_precision(
-    ranking: Float[Tensor, "neurons concepts"],
-    planted: Bool[Tensor, "neurons concepts"],
-    columns: Sequence[int] | None = None,
-) -> Float[Tensor, " concepts"]:
-    """Average precision of each column's ranking of neurons against known carriers.
-
-    Example:
-        >>> ranking = torch.tensor([[3.0], [2.0], [1.0]])
-        >>> ranking_precision(ranking, torch.tensor([[True], [False], [True]]))  # (1 + 2/3) / 2
-        tensor([0.8333])
-    """
-    kept = list(range(ranking.shape[1])) if columns is None else list(columns)
-    metric = ConceptAveragePrecision()
-    targets: Int[Tensor, "neurons concepts"] = planted[:, kept].long()
-    metric.update(ranking[:, kept], targets)
+            labelled = learner.labelled(batch, labeller)
+            selection, _ = learner.decoder_inputs(lm, labelled)
+            metric.update(learner.token_decoder(selection.values), labelled.targets)
     value: Float[Tensor, " concepts"] = metric.compute().reshape(-1)  # torchmetrics drops the axis of one concept
     return value

@@ -59,7 +59,7 @@ class TokenDesign(nn.Module):
         """Number of regressors."""
         return len(self.concepts) + 5 + max(len(self.by_dataset) - 1, 0)
 
-    def observe(self, batch: DocumentBatch, labels: Bool[Tensor, "documents tokens concepts"]) -> None:
+    def count(self, batch: DocumentBatch, labels: Bool[Tensor, "documents tokens concepts"]) -> None:
         """Count concepts, tokens and data sets over the batch's valid tokens."""
         valid = valid_tokens(batch)
         self.positives += labels[valid].double().sum(0)
@@ -139,7 +139,7 @@ class SequenceDesign(nn.Module):
         """Number of regressors."""
         return len(self.concepts) + 2 + max(len(self.by_dataset) - 1, 0)
 
-    def observe(self, batch: DocumentBatch) -> None:
+    def count(self, batch: DocumentBatch) -> None:
         """Count classes, data sets and lengths over the batch's documents."""
         length = valid_tokens(batch).sum(1).clamp(min=1).double().log()
         labelled = batch.label >= 0

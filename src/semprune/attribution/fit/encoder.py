@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from semprune.attribution.fit.deletion import cluster_grams, deletion_weights, leverage_sums, satterthwaite
+from semprune.attribution.fit.cr3_jackknife import cluster_grams, deletion_weights, leverage_sums, satterthwaite
 from semprune.attribution.fit.encoding import (
     EncodingSums,
     gradient,

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from semprune.attribution.fit.batch_statistics import BatchStatistics, LevelStatistics
 from semprune.attribution.fit.decoder import Decoder, Selection
 from semprune.attribution.fit.design import SequenceDesign, TokenDesign, valid_tokens
 from semprune.attribution.fit.encoder import Encoder
-from semprune.attribution.fit.studied import Studied, StudiedLevel
 from semprune.attribution.standardisation.standardise import Standardiser
 from semprune.backbones import Backbone, capture
 from semprune.backbones.hardware import full_fp32, multiplies_bfloat16
@@ -43,7 +43,7 @@ class LearnerShape:
 
 
 @dataclass(slots=True)
-class Observed:
+class LabelledBatch:
     """One batch prepared for a forward; padding and first positions stay in place, with rows of 0.
 
     Attributes:
@@ -107,34 +107,34 @@ class AttributionLearner(nn.Module):
         self.token_decoder = Decoder(len(shape.concepts), k)
         self.sequence_decoder = Decoder(len(shape.classes), k)
 
-    def observe(self, batch: DocumentBatch, labeller: Labeller) -> Observed:
+    def labelled(self, batch: DocumentBatch, labeller: Labeller) -> LabelledBatch:
         """Label a batch and build its regressors."""
         labels = labeller(batch.input_ids, batch.attention_mask)
         valid = valid_tokens(batch)
         token = self.token_design(batch, labels) * valid[..., None]
-        return Observed(batch, labels, valid, token, self.sequence_design(batch))
+        return LabelledBatch(batch, labels, valid, token, self.sequence_design(batch))
 
     def standardised(
-        self, site: NeuronSite, activations: Float[Tensor, "documents tokens neurons"], seen: Observed
+        self, site: NeuronSite, activations: Float[Tensor, "documents tokens neurons"], labelled: LabelledBatch
     ) -> Float[Tensor, "documents tokens neurons"]:
         """Standardised activations of one site, 0 at tokens that do not count."""
-        return self.standardiser.take(site, activations, seen.valid).z
+        return self.standardiser.take(site, activations, labelled.valid).z
 
-    def accumulate(self, lm: Backbone, seen: Observed) -> None:
+    def accumulate(self, lm: Backbone, labelled: LabelledBatch) -> None:
         """One forward of the frozen model, added to the sufficient statistics of both levels."""
-        self.token.add_gram(seen.rows, seen.tokens)
-        self.sequence.add_gram(seen.sequence, len(seen.sequence))
-        self.standardiser.tokens += seen.tokens
+        self.token.add_gram(labelled.rows, labelled.tokens)
+        self.sequence.add_gram(labelled.sequence, len(labelled.sequence))
+        self.standardiser.tokens += labelled.tokens
 
         def add(site: NeuronSite, activations: Tensor) -> None:
             where = self.standardiser.index.where(site)
-            own = self.standardiser.take(site, activations, seen.valid, observe=True, brief=True)
+            own = self.standardiser.take(site, activations, labelled.valid, moments=True, brief=True)
             with full_fp32(activations.dtype):
-                self.token.add_targets(where, seen.rows, own.z.flatten(0, 1), own.energy)
+                self.token.add_targets(where, labelled.rows, own.z.flatten(0, 1), own.energy)
                 if self.shape.classes:
-                    self.sequence.add_targets(where, seen.sequence, pooled(own.z, seen.valid))
+                    self.sequence.add_targets(where, labelled.sequence, pooled(own.z, labelled.valid))
 
-        forward_sites(lm, self.sites, seen.batch, add)
+        forward_sites(lm, self.sites, labelled.batch, add)
 
     def finish_sums(self) -> None:
         """Sum over ranks, solve both levels, and choose the decoders' neurons.
@@ -158,12 +158,12 @@ class AttributionLearner(nn.Module):
         self.sequence.finish_variance()
         self.stage.fill_(2)
 
-    def study(self, lm: Backbone, seen: Observed, *, variance: bool) -> Studied:
+    def batch_statistics(self, lm: Backbone, labelled: LabelledBatch, *, variance: bool) -> BatchStatistics:
         """One forward of the frozen model for a learning step.
 
         Args:
             lm: The frozen model.
-            seen: The prepared batch.
+            labelled: The prepared batch.
             variance: Whether to add the batch to the clustered variance (once per document).
 
         Returns:
@@ -172,39 +172,39 @@ class AttributionLearner(nn.Module):
         influence = sequence_influence = None
         if variance:
             narrow = lm.dtype if lm.dtype == torch.bfloat16 and multiplies_bfloat16(lm.device) else torch.float32
-            influence = self.token.begin_variance(seen.token, seen.cluster, narrow)
-            sequence_influence = self.sequence.begin_variance(seen.sequence[:, None], seen.cluster)
-        documents = torch.tensor(len(seen.sequence), device=seen.valid.device)
-        studied = Studied(
-            StudiedLevel.begin(self.token, self.token_decoder, seen.token, seen.tokens, influence),
-            StudiedLevel.begin(
-                self.sequence, self.sequence_decoder, seen.sequence[:, None], documents, sequence_influence
+            influence = self.token.begin_variance(labelled.token, labelled.cluster, narrow)
+            sequence_influence = self.sequence.begin_variance(labelled.sequence[:, None], labelled.cluster)
+        documents = torch.tensor(len(labelled.sequence), device=labelled.valid.device)
+        statistics = BatchStatistics(
+            LevelStatistics.begin(self.token, self.token_decoder, labelled.token, labelled.tokens, influence),
+            LevelStatistics.begin(
+                self.sequence, self.sequence_decoder, labelled.sequence[:, None], documents, sequence_influence
             ),
         )
 
         def add(site: NeuronSite, activations: Tensor) -> None:
             where = self.standardiser.index.where(site)
-            own = self.standardiser.take(site, activations, seen.valid, brief=True)
+            own = self.standardiser.take(site, activations, labelled.valid, brief=True)
             with full_fp32(activations.dtype):
-                studied.token.add(where, own.z, own.energy)
+                statistics.token.add(where, own.z, own.energy)
                 if self.shape.classes:
-                    studied.sequence.add(where, pooled(own.z, seen.valid)[:, None])
+                    statistics.sequence.add(where, pooled(own.z, labelled.valid)[:, None])
 
-        forward_sites(lm, self.sites, seen.batch, add)
-        return studied
+        forward_sites(lm, self.sites, labelled.batch, add)
+        return statistics
 
-    def read(self, lm: Backbone, seen: Observed) -> tuple[Selection, Selection]:
+    def decoder_inputs(self, lm: Backbone, labelled: LabelledBatch) -> tuple[Selection, Selection]:
         """One forward that takes only the decoders' neurons, at both levels."""
-        token = Selection(self.token_decoder, seen.valid.numel(), seen.valid.device)
-        sequence = Selection(self.sequence_decoder, len(seen.valid), seen.valid.device)
+        token = Selection(self.token_decoder, labelled.valid.numel(), labelled.valid.device)
+        sequence = Selection(self.sequence_decoder, len(labelled.valid), labelled.valid.device)
 
         def take(site: NeuronSite, activations: Tensor) -> None:
             where = self.standardiser.index.where(site)
             for selection in (token, sequence):
                 z = self.standardiser.columns(site, activations, selection.wanted(where))
-                selection.take(where, z.flatten(0, 1) if selection is token else pooled(z, seen.valid))
+                selection.take(where, z.flatten(0, 1) if selection is token else pooled(z, labelled.valid))
 
-        forward_sites(lm, self.sites, seen.batch, take)
+        forward_sites(lm, self.sites, labelled.batch, take)
         return token, sequence
 
 

@@ -8,28 +8,28 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from semprune.attribution.fit.batch_statistics import BatchStatistics
 from semprune.attribution.fit.decoder import Decoder, Selection
-from semprune.attribution.fit.learner import AttributionLearner, Observed
-from semprune.attribution.fit.studied import Studied
+from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.backbones import Backbone
 from semprune.io.ranks import sum_over_ranks
 
 
 def learning_step(
-    learner: AttributionLearner, lm: Backbone, seen: Observed, *, variance: bool
+    learner: AttributionLearner, lm: Backbone, labelled: LabelledBatch, *, variance: bool
 ) -> dict[str, Float[Tensor, ""]]:
     """Set every parameter's gradient from one batch, in one forward of the frozen model.
 
     Args:
         learner: Whose parameters learn.
         lm: The frozen model.
-        seen: This rank's share of the batch.
+        labelled: This rank's share of the batch.
         variance: Whether to add the batch to the clustered variance (once per document).
 
     Returns:
         Losses before the step, by the name that they are logged under.
     """
-    encoding, decoding = set_gradients(learner, learner.study(lm, seen, variance=variance), seen)
+    encoding, decoding = set_gradients(learner, learner.batch_statistics(lm, labelled, variance=variance), labelled)
     return {"fit/encoding_loss": encoding, "fit/decoder_loss": decoding}
 
 
@@ -41,23 +41,23 @@ def set_rates(optimizers: Sequence[torch.optim.Optimizer], rates: Sequence[float
 
 
 def set_gradients(
-    learner: AttributionLearner, studied: Studied, seen: Observed
+    learner: AttributionLearner, statistics: BatchStatistics, labelled: LabelledBatch
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Set every parameter's gradient from one global batch; returns the encoding and the decoding loss before the step.
 
     Args:
         learner: Whose parameters learn.
-        studied: This rank's share of the batch, as :meth:`AttributionLearner.study` gave it.
-        seen: The same documents.
+        statistics: This rank's share of the batch, as :meth:`AttributionLearner.batch_statistics` gave it.
+        labelled: The same documents.
     """
-    encoding = torch.zeros((), device=seen.valid.device)
-    for level in (studied.token, studied.sequence):
+    encoding = torch.zeros((), device=labelled.valid.device)
+    for level in (statistics.token, statistics.sequence):
         sums = level.sums
         sum_over_ranks(sums.gram, sums.cross, sums.squares, sums.count)
         encoding += level.encoder.step_loss(sums)
-    class_targets = learner.sequence_design.targets(seen.batch)
-    decoding = _decoder_gradients(learner.token_decoder, studied.token.selection, seen.targets)
-    decoding += _decoder_gradients(learner.sequence_decoder, studied.sequence.selection, class_targets)
+    class_targets = learner.sequence_design.targets(labelled.batch)
+    decoding = _decoder_gradients(learner.token_decoder, statistics.token.selection, labelled.targets)
+    decoding += _decoder_gradients(learner.sequence_decoder, statistics.sequence.selection, class_targets)
     return encoding, decoding
 
 

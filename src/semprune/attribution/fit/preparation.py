@@ -43,8 +43,8 @@ def prepare(
         NonFiniteError: The model gives NaN or infinite activations.
     """
     for batch in batches():
-        learner.token_design.observe(batch, labeller(batch.input_ids, batch.attention_mask))
-        learner.sequence_design.observe(batch)
+        learner.token_design.count(batch, labeller(batch.input_ids, batch.attention_mask))
+        learner.sequence_design.count(batch)
     tokens = learner.token_design.tokens.clone()
     sum_over_ranks(tokens)
     if not tokens:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.fit.learner import Observed
+from semprune.attribution.fit.learner import LabelledBatch
 from semprune.attribution.held_out.observations import Observations
 from semprune.backbones import Backbone
 from semprune.backbones.capture import site_hooks
@@ -17,7 +17,7 @@ from semprune.types import NeuronSite
 
 
 def site_gradients(
-    observations: Observations, seen: Observed, concept: int, sites: Sequence[NeuronSite]
+    observations: Observations, labelled: LabelledBatch, concept: int, sites: Sequence[NeuronSite]
 ) -> Iterator[tuple[NeuronSite, Tensor, Tensor]]:
     """Activations and gradients `[documents, tokens, neurons]` of each site: one forward, one backward.
 
@@ -33,14 +33,14 @@ def site_gradients(
         return activations + zero
 
     with torch.enable_grad(), site_hooks(observations.lm.model, sites, probe):
-        output = _output(observations, seen, concept)
+        output = _output(observations, labelled, concept)
         gradients = torch.autograd.grad(output, added)
     yield from zip(sites, values, (gradient.float() for gradient in gradients), strict=True)
 
 
 def integrated_site_gradients(
     observations: Observations,
-    seen: Observed,
+    labelled: LabelledBatch,
     concept: int,
     site: NeuronSite,
     reference: Float[Tensor, " neurons"],
@@ -54,7 +54,7 @@ def integrated_site_gradients(
 
     Args:
         observations: Model and objective.
-        seen: The batch.
+        labelled: The batch.
         concept: Which token-level concept's objective.
         site: Whose neurons.
         reference: Value of each neuron where the path starts, at every token.
@@ -75,17 +75,17 @@ def integrated_site_gradients(
             return point
 
         with torch.enable_grad(), site_hooks(observations.lm.model, [site], move):
-            (gradient,) = torch.autograd.grad(_output(observations, seen, concept), points)
+            (gradient,) = torch.autograd.grad(_output(observations, labelled, concept), points)
         total = total + gradient.float() / steps
     return total * difference.float()
 
 
-def _output(observations: Observations, seen: Observed, concept: int) -> Tensor:
-    batch = seen.batch
+def _output(observations: Observations, labelled: LabelledBatch, concept: int) -> Tensor:
+    batch = labelled.batch
     logits = observations.lm.model(
         input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
     ).logits
-    return observations.objective(logits, seen)[concept]
+    return observations.objective(logits, labelled)[concept]
 
 
 Pair = tuple[Float[Tensor, "documents tokens neurons"], Float[Tensor, "documents tokens neurons"]]

@@ -12,9 +12,9 @@ from torch import Tensor
 from semprune.attribution.fit.closed_form import Batches
 from semprune.attribution.fit.learner import (
     AttributionLearner,
+    LabelledBatch,
     Labeller,
     LearnerShape,
-    Observed,
     forward_sites,
     pooled,
 )
@@ -25,17 +25,17 @@ from semprune.types import NeuronSite
 
 Take = Callable[[slice, Float[Tensor, "n neurons"], Int[Tensor, "n concepts"]], None]
 """Takes the rows of a site's neurons, their values at the observations, and the labels (-1: unknown)."""
-Objective = Callable[[Float[Tensor, "documents tokens vocabulary"], Observed], Float[Tensor, " concepts"]]
+ConceptObjective = Callable[[Float[Tensor, "documents tokens vocabulary"], LabelledBatch], Float[Tensor, " concepts"]]
 """A differentiable output for every token-level concept, from the logits of a batch; summed over what is observed."""
 
 
 def next_token_log_probability(
-    logits: Float[Tensor, "documents tokens vocabulary"], seen: Observed
+    logits: Float[Tensor, "documents tokens vocabulary"], labelled: LabelledBatch
 ) -> Float[Tensor, " concepts"]:
     """Log-probability of the tokens that carry each concept, at the positions before them; summed over the batch."""
-    following = seen.batch.input_ids[:, 1:, None]
+    following = labelled.batch.input_ids[:, 1:, None]
     log_probability = logits[:, :-1].float().log_softmax(-1).gather(-1, following)  # [documents, tokens - 1, 1]
-    carried = seen.labels[:, 1:] & seen.valid[:, 1:, None]
+    carried = labelled.labels[:, 1:] & labelled.valid[:, 1:, None]
     return (log_probability * carried).sum((0, 1))
 
 
@@ -55,7 +55,7 @@ class Observations:
     learner: AttributionLearner
     labeller: Labeller
     batches: Batches
-    objective: Objective = next_token_log_probability
+    objective: ConceptObjective = next_token_log_probability
 
     @classmethod
     def prepared(
@@ -82,10 +82,10 @@ class Observations:
         """Number of columns of a ranking: token level, then sequence level."""
         return len(self.learner.shape.concepts) + len(self.learner.shape.classes)
 
-    def seen(self) -> Iterator[Observed]:
+    def labelled(self) -> Iterator[LabelledBatch]:
         """The batches with labels and regressors; no forward yet."""
         for batch in self.batches():
-            yield self.learner.observe(batch, self.labeller)
+            yield self.learner.labelled(batch, self.labeller)
 
     def columns(self, level: str) -> slice:
         """Columns of one level in a ranking."""
@@ -99,23 +99,26 @@ class Observations:
             take: By level, what is given every site's values: at the tokens that count, or pooled over them.
             standardised: Whether values are standardised and clipped (equations.md S1) or the model's own.
         """
-        for seen in self.seen():
-            targets = {"token": seen.targets, "sequence": self.learner.sequence_design.targets(seen.batch)}
+        for labelled in self.labelled():
+            targets = {"token": labelled.targets, "sequence": self.learner.sequence_design.targets(labelled.batch)}
 
             def consume(
-                site: NeuronSite, activations: Tensor, seen: Observed = seen, targets: dict[str, Tensor] = targets
+                site: NeuronSite,
+                activations: Tensor,
+                labelled: LabelledBatch = labelled,
+                targets: dict[str, Tensor] = targets,
             ) -> None:
                 where = self.learner.standardiser.index.where(site)
                 if standardised:
-                    values = self.learner.standardised(site, activations, seen)
+                    values = self.learner.standardised(site, activations, labelled)
                 else:
-                    values = activations.float() * seen.valid[..., None]
+                    values = activations.float() * labelled.valid[..., None]
                 if "token" in take:
                     take["token"](where, values.flatten(0, 1), targets["token"])
                 if "sequence" in take:
-                    take["sequence"](where, pooled(values, seen.valid), targets["sequence"])
+                    take["sequence"](where, pooled(values, labelled.valid), targets["sequence"])
 
-            forward_sites(self.lm, self.learner.sites, seen.batch, consume)
+            forward_sites(self.lm, self.learner.sites, labelled.batch, consume)
 
     def used_levels(self) -> tuple[str, ...]:
         """Levels that have concepts."""

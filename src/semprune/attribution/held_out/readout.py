@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.fit.decoder import Decoder, Selection
-from semprune.attribution.fit.learner import AttributionLearner, Observed, pooled
+from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch, pooled
 from semprune.backbones import Backbone, capture
 from semprune.io.ranks import gather_rows
 from semprune.types import NeuronSite
@@ -45,29 +45,29 @@ class Readout:
         self._parts: dict[str, list[tuple[Tensor, ...]]] = {level: [] for level in self._decoders}
 
     @contextmanager
-    def gathering(self, lm: Backbone, seen: Observed) -> Iterator[None]:
+    def gathering(self, lm: Backbone, labelled: LabelledBatch) -> Iterator[None]:
         """Add the one forward of these documents that runs inside the context.
 
         Raises:
             CaptureError: Nothing ran.
         """
-        token = Selection(self.learner.token_decoder, seen.valid.numel(), seen.valid.device)
-        sequence = Selection(self.learner.sequence_decoder, len(seen.valid), seen.valid.device)
+        token = Selection(self.learner.token_decoder, labelled.valid.numel(), labelled.valid.device)
+        sequence = Selection(self.learner.sequence_decoder, len(labelled.valid), labelled.valid.device)
 
         def take(site: NeuronSite, activations: Tensor) -> None:
             where = self.learner.standardiser.index.where(site)
             for selection in (token, sequence):
                 z = self.learner.standardiser.columns(site, activations, selection.wanted(where))
-                selection.take(where, z.flatten(0, 1) if selection is token else pooled(z, seen.valid))
+                selection.take(where, z.flatten(0, 1) if selection is token else pooled(z, labelled.valid))
 
         with capture(lm.model, self.learner.sites, take):
             yield
-        self._keep("token", token, seen.targets, seen)
-        self._keep("sequence", sequence, self.learner.sequence_design.targets(seen.batch), seen)
+        self._keep("token", token, labelled.targets, labelled)
+        self._keep("sequence", sequence, self.learner.sequence_design.targets(labelled.batch), labelled)
 
-    def _keep(self, level: str, selection: Selection, targets: Tensor, seen: Observed) -> None:
-        batch, width = seen.batch, seen.valid.shape[1] if level == "token" else 1
-        known = seen.valid.flatten() if level == "token" else (targets >= 0).any(1)
+    def _keep(self, level: str, selection: Selection, targets: Tensor, labelled: LabelledBatch) -> None:
+        batch, width = labelled.batch, labelled.valid.shape[1] if level == "token" else 1
+        known = labelled.valid.flatten() if level == "token" else (targets >= 0).any(1)
         place = torch.arange(width, device=known.device).repeat(len(batch.document))
         cluster = batch.cluster.repeat_interleave(width)
         order = batch.document.repeat_interleave(width) * self.learner.shape.longest + place

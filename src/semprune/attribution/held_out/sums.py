@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.attribution.fit.encoding import EncodingSums, solve
-from semprune.attribution.fit.learner import AttributionLearner, Observed, forward_sites, pooled
+from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch, forward_sites, pooled
 from semprune.attribution.neurons.watch import Watch
 from semprune.backbones import Backbone
 from semprune.io.ranks import sum_over_ranks
@@ -38,30 +38,30 @@ class HeldOutSums:
         self.count = {level: torch.zeros(BLOCKS, dtype=double, device=device) for level in widths}
         self.documents = torch.zeros((), dtype=double, device=device)
 
-    def add(self, lm: Backbone, seen: Observed, watch: Watch | None = None) -> None:
+    def add(self, lm: Backbone, labelled: LabelledBatch, watch: Watch | None = None) -> None:
         """One forward over a batch; each document lies in one block, with all its texts."""
-        block = seen.batch.cluster % BLOCKS
-        pieces = {"token": seen.token, "sequence": seen.sequence[:, None]}
+        block = labelled.batch.cluster % BLOCKS
+        pieces = {"token": labelled.token, "sequence": labelled.sequence[:, None]}
         for level, rows in pieces.items():
             wide = rows.double()
             self.gram[level].index_add_(0, block, torch.bmm(wide.transpose(1, 2), wide))
-        self.count["token"].index_add_(0, block, seen.valid.sum(1).double())
+        self.count["token"].index_add_(0, block, labelled.valid.sum(1).double())
         self.count["sequence"].index_add_(0, block, torch.ones_like(block, dtype=torch.float64))
-        self.documents += len(seen.sequence)
+        self.documents += len(labelled.sequence)
         if watch is not None:
-            watch.begin(seen)
+            watch.begin(labelled)
 
         def take(site: NeuronSite, activations: Tensor) -> None:
             where = self.learner.standardiser.index.where(site)
-            z = self.learner.standardised(site, activations, seen)
+            z = self.learner.standardised(site, activations, labelled)
             if watch is not None:
-                watch.take(site, activations, seen.valid)
-            mean = pooled(z, seen.valid)[:, None]
+                watch.take(site, activations, labelled.valid)
+            mean = pooled(z, labelled.valid)[:, None]
             for level, targets in (("token", z), ("sequence", mean)):
                 each = torch.bmm(pieces[level].transpose(1, 2), targets)  # [documents, regressors, neurons]
                 self.cross[level][:, :, where].index_add_(0, block, each)
 
-        forward_sites(lm, self.learner.sites, seen.batch, take)
+        forward_sites(lm, self.learner.sites, labelled.batch, take)
 
     def finish(self) -> None:
         """Sum over ranks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -25,12 +26,12 @@ def name_of(lm: Backbone, words: Sequence[str]) -> str:
     """What the model calls a group of words: lower-case letters and underscores, empty where it says nothing."""
     prompt = NAMING_PROMPT.format(words=", ".join(words[:PROMPT_WORDS]))
     ids = lm.tokenizer(prompt, return_tensors="pt")["input_ids"].to(lm.device)
-    length = ids.shape[1]
+    greedy = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+    # always as many tokens, one sequence: nothing ends it and nothing is padded
+    ending: dict[str, Any] = {"max_new_tokens": ANSWER_TOKENS, "eos_token_id": None, "pad_token_id": 0}
     with torch.no_grad():
-        for _ in range(ANSWER_TOKENS):
-            logits = lm.model(input_ids=ids, use_cache=False).logits[:, -1]
-            ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], dim=1)
-    answer = str(lm.tokenizer.decode(ids[0, length:])).split("\n")[0]
+        whole = lm.model.generate(ids, attention_mask=torch.ones_like(ids), **greedy, **ending)
+    answer = str(lm.tokenizer.decode(whole[0, ids.shape[1] :])).split("\n")[0]
     return "_".join(re.findall(r"[a-z]+", answer.lower())[:3])
 
 

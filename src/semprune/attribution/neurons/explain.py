@@ -40,7 +40,7 @@ def facets(association: Association, row: int) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class TextReading:
+class TextEvidence:
     """A text as an association reads it.
 
     Attributes:
@@ -54,7 +54,7 @@ class TextReading:
     neurons: Float[Tensor, "tokens neurons"]
 
 
-def read_text(lm: Backbone, association: Association, text: str, rows: tuple[int, ...] = ()) -> TextReading:
+def text_evidence(lm: Backbone, association: Association, text: str, rows: tuple[int, ...] = ()) -> TextEvidence:
     """Run a text through the model and say which concepts show at which token.
 
     Activations are standardised by the association's own mean and standard deviation and clipped at ±6. A concept's
@@ -93,7 +93,7 @@ def read_text(lm: Backbone, association: Association, text: str, rows: tuple[int
 
     with torch.no_grad(), capture(lm.model, association.sites, take):
         lm.model.base_model(input_ids=torch.tensor([ids], device=lm.device), use_cache=False)
-    return TextReading(tuple(lm.tokenizer.decode([token]) for token in ids), evidence, wanted)
+    return TextEvidence(tuple(lm.tokenizer.decode([token]) for token in ids), evidence, wanted)
 
 
 def evidence_weights(association: Association, k: int = EVIDENCE_NEURONS) -> Float[Tensor, "neurons concepts"]:

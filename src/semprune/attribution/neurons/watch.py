@@ -11,24 +11,24 @@ from torch import Tensor
 
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.neurons import NeuronIndex
-from semprune.attribution.fit.learner import Observed
+from semprune.attribution.fit.learner import LabelledBatch
 from semprune.io.ranks import gather_rows
 from semprune.types import NeuronSite
 
 
-def token_evidence(seen: Observed, classes: int) -> Bool[Tensor, "documents tokens concepts"]:
+def token_evidence(labelled: LabelledBatch, classes: int) -> Bool[Tensor, "documents tokens concepts"]:
     """Tokens that count as a concept's own, token-level concepts first, then classes.
 
     A class has no tokens of its own: all valid tokens of its documents count. Tokens that do not count (padding, first
     positions) are no evidence of anything.
 
     Args:
-        seen: A prepared batch.
+        labelled: A prepared batch.
         classes: Number of sequence-level concepts.
     """
-    own = seen.batch.label[:, None] == torch.arange(classes, device=seen.valid.device)
-    both = torch.cat([seen.labels, own[:, None].expand(-1, seen.valid.shape[1], -1)], dim=-1)
-    return both & seen.valid[..., None]
+    own = labelled.batch.label[:, None] == torch.arange(classes, device=labelled.valid.device)
+    both = torch.cat([labelled.labels, own[:, None].expand(-1, labelled.valid.shape[1], -1)], dim=-1)
+    return both & labelled.valid[..., None]
 
 
 CONTEXT_TOKENS = 12  # on either side of an exciting token
@@ -58,13 +58,13 @@ class Watch:
         self.document: Int[Tensor, " tokens"] = torch.zeros(0, dtype=torch.long)
         self.labels: Tensor = torch.zeros(0, 0, dtype=torch.bool)
 
-    def begin(self, seen: Observed) -> None:
+    def begin(self, labelled: LabelledBatch) -> None:
         """Note the tokens of a batch."""
-        place = torch.arange(seen.valid.shape[1], device=seen.valid.device).expand_as(seen.valid)
-        document = seen.batch.document[:, None].expand_as(seen.valid)
-        for name, grid in (("token", seen.batch.input_ids), ("document", document), ("place", place)):
-            self._parts[name].append(grid[seen.valid].cpu())
-        self._parts["labels"].append(token_evidence(seen, self._classes)[seen.valid].cpu())
+        place = torch.arange(labelled.valid.shape[1], device=labelled.valid.device).expand_as(labelled.valid)
+        document = labelled.batch.document[:, None].expand_as(labelled.valid)
+        for name, grid in (("token", labelled.batch.input_ids), ("document", document), ("place", place)):
+            self._parts[name].append(grid[labelled.valid].cpu())
+        self._parts["labels"].append(token_evidence(labelled, self._classes)[labelled.valid].cpu())
         self._parts["values"].append(torch.zeros(len(self._parts["token"][-1]), len(self.rows)))
 
     def take(

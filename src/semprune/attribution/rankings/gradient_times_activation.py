@@ -20,9 +20,9 @@ def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
     """
     learner = observations.learner
     out = torch.zeros(learner.neurons, observations.concepts, device=observations.lm.device)
-    for seen in observations.seen():
+    for labelled in observations.labelled():
         for concept in range(len(learner.shape.concepts)):
-            for site, activations, gradient in site_gradients(observations, seen, concept, learner.sites):
-                product = (activations * gradient * seen.valid[..., None]).sum((0, 1))
+            for site, activations, gradient in site_gradients(observations, labelled, concept, learner.sites):
+                product = (activations * gradient * labelled.valid[..., None]).sum((0, 1))
                 out[learner.standardiser.index.where(site), concept] += product
     return out

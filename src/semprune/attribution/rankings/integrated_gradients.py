@@ -23,12 +23,12 @@ def rank(observations: Observations) -> Float[Tensor, "neurons concepts"]:
     """
     learner = observations.learner
     out = torch.zeros(learner.neurons, observations.concepts, device=observations.lm.device)
-    for seen in observations.seen():
+    for labelled in observations.labelled():
         for site in learner.sites:
             where = learner.standardiser.index.where(site)
             for concept in range(len(learner.shape.concepts)):
                 attributed = integrated_site_gradients(
-                    observations, seen, concept, site, learner.standardiser.median[where], STEPS
+                    observations, labelled, concept, site, learner.standardiser.median[where], STEPS
                 )
-                out[where, concept] += (attributed * seen.valid[..., None]).sum((0, 1))
+                out[where, concept] += (attributed * labelled.valid[..., None]).sum((0, 1))
     return out

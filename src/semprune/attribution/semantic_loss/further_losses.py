@@ -73,14 +73,14 @@ def further_losses(
     readouts = Readout(learner), Readout(learner)
     causal = CausalLoss(lm, association, pruned)
     for batch in batches:
-        seen = learner.observe(batch, labeller)
+        labelled = learner.labelled(batch, labeller)
         if "readout" in losses and len(batch.input_ids):
-            with torch.no_grad(), readouts[0].gathering(lm, seen):
+            with torch.no_grad(), readouts[0].gathering(lm, labelled):
                 forward_sites(lm, learner.sites, batch, lambda site, h: None)
-            with torch.no_grad(), pruned.in_place(), readouts[1].gathering(lm, seen):
+            with torch.no_grad(), pruned.in_place(), readouts[1].gathering(lm, labelled):
                 forward_sites(lm, learner.sites, batch, lambda site, h: None)
         if "causal" in losses and len(batch.input_ids):
-            causal.add(batch, token_evidence(seen, len(learner.shape.classes)))
+            causal.add(batch, token_evidence(labelled, len(learner.shape.classes)))
     tables = {}
     if "readout" in losses:
         tables["readout_loss"] = readout_loss(*readouts)

@@ -79,7 +79,7 @@ class Standardiser(nn.Module):
 
     def take(
         self, site: NeuronSite, activations: Float[Tensor, "documents tokens neurons"], valid: Bool[Tensor, "..."],
-        *, observe: bool = False, brief: bool = False,
+        *, moments: bool = False, brief: bool = False,
     ) -> SitePass:  # fmt: skip
         """Standardise a batch of one site.
 
@@ -87,14 +87,14 @@ class Standardiser(nn.Module):
             site: The site.
             activations: Its activations.
             valid: Tokens that count.
-            observe: Whether to add the raw activations to the running moments.
+            moments: Whether to add the raw activations to the running moments.
             brief: Whether `z` may be overwritten by the next site's.
         """
         where = self.index.where(site)
         rows, device = activations.shape[:2].numel(), activations.device
         room = self._memory.take((rows, site.width), torch.float32, device) if brief else None
-        own = site_pass(activations, valid, self.median[where], self.scale[where], moments=observe, room=room)
-        if observe and own.moments is not None:
+        own = site_pass(activations, valid, self.median[where], self.scale[where], moments=moments, room=room)
+        if moments and own.moments is not None:
             self.total[where] += own.moments[0]
             self.squares[where] += own.moments[1]
             self.peak[where] = torch.maximum(self.peak[where], own.moments[2])

@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 
 from semprune.artefacts import Cell
-from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution import Association, NeuronSemanticAttribution, TestPass
 from semprune.attribution.association.fitted_documents import require_held_out
-from semprune.attribution.fit.learner import AttributionLearner, Observed
+from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.attribution.neurons.watch import card_rows, neuron_table
 from semprune.backbones import Backbone
 from semprune.data.batches.encoding import padding_token
@@ -43,7 +43,7 @@ class Bench:
     module: NeuronSemanticAttribution
     data: StudyData
     _statistics: dict[Draw, CollectedStatistics] = field(default_factory=dict)
-    _dense: TestOutcome | None = None
+    _dense: TestPass | None = None
 
     @cached_property
     def association(self) -> Association:
@@ -61,14 +61,14 @@ class Bench:
         return card_rows(self.association, self.config.neurons_per_concept)
 
     @cached_property
-    def observed(self) -> list[Observed]:
+    def observed(self) -> list[LabelledBatch]:
         """Held-out documents as labelled batches.
 
         Raises:
             FittedDocumentError: The stored association was fitted on some of them.
         """
         require_held_out(self.module.fitted, self.data.documents.val_documents)
-        return [self.learner.observe(batch, self.module.labeller) for batch in self.data.held_out]
+        return [self.learner.labelled(batch, self.module.labeller) for batch in self.data.held_out]
 
     @cached_property
     def _dense_weights(self) -> WeightCopy:
@@ -98,7 +98,7 @@ class Bench:
         assert self.module.learner is not None  # a bench is made of a fitted module
         return self.module.learner
 
-    def dense_outcome(self, read: Callable[[], TestOutcome]) -> TestOutcome:
+    def dense_outcome(self, read: Callable[[], TestPass]) -> TestPass:
         """The dense pass over documents, read once."""
         if self._dense is None:
             self._dense = read()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from torch import Tensor
 
-from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome
+from semprune.attribution import Association, NeuronSemanticAttribution, TestPass
 from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.neurons.word_activations import word_means
 from semprune.attribution.semantic_loss.further_losses import further_losses
@@ -17,7 +17,7 @@ from semprune.types import DocumentBatch
 
 
 def loss_table(
-    outcome: TestOutcome, dense: TestOutcome, association: Association, report: PruneReport, lm: Backbone
+    outcome: TestPass, dense: TestPass, association: Association, report: PruneReport, lm: Backbone
 ) -> pd.DataFrame:
     """Semantic loss by activations, and by weights alone in the columns ``wsl``, ``wsl_low`` and ``wsl_high``."""
     loss = outcome.semantic_loss(dense, association)
@@ -47,7 +47,7 @@ def sparsity_table(report: PruneReport, lm: Backbone) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def evidence_table(outcome: TestOutcome, association: Association) -> pd.DataFrame:
+def evidence_table(outcome: TestPass, association: Association) -> pd.DataFrame:
     """Mean raw activation of each watched neuron over each concept's evidence."""
     if outcome.watch is None:
         return pd.DataFrame(columns=["neuron", "concept", "mean"])
@@ -61,7 +61,7 @@ def evidence_table(outcome: TestOutcome, association: Association) -> pd.DataFra
     )
 
 
-def word_table(outcome: TestOutcome, association: Association, cards: pd.DataFrame, lm: Backbone) -> pd.DataFrame:
+def word_table(outcome: TestPass, association: Association, cards: pd.DataFrame, lm: Backbone) -> pd.DataFrame:
     """Mean raw activation of each card's neuron at every word of its concept."""
     if outcome.watch is None:
         return pd.DataFrame(columns=["concept", "word", "neuron", "n", "mean"])

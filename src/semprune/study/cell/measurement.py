@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from semprune.artefacts import DENSE, Cell
-from semprune.attribution import TestOutcome
+from semprune.attribution import TestPass
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
@@ -95,13 +95,13 @@ class Measurement:
                     _, nll = perplexity(self.lm.model, self.bench.data.text.to(self.lm.device))
         return predictions, nll
 
-    def _read_documents(self, report: PruneReport | None) -> TestOutcome:
+    def _read_documents(self, report: PruneReport | None) -> TestPass:
         bench = self.bench
         with torch.inference_mode():
             norms = ConceptNorms(self.lm, len(bench.association.concepts)) if report is None else None
-            outcome = TestOutcome(bench.learner, bench.watched, norms)
-            for seen in bench.observed:
-                outcome.add_documents(self.lm, seen)
+            outcome = TestPass(bench.learner, bench.watched, norms)
+            for labelled in bench.observed:
+                outcome.add_documents(self.lm, labelled)
             outcome.finish()
         if report is not None and find_method(self.cell.method).changes_weights:
             outcome.keep_weights(self.lm)
@@ -111,7 +111,7 @@ class Measurement:
         self,
         predictions: dict[str, pd.DataFrame],
         nll: torch.Tensor | None,
-        outcome: TestOutcome | None,
+        outcome: TestPass | None,
         report: PruneReport | None,
     ) -> None:
         for name, table in predictions.items():
@@ -146,7 +146,7 @@ class Measurement:
         table = summarise_perplexity(nll, dense, dataset=self.bench.config.text.calibration)
         write_parquet(self.folder / f"{file}.parquet", table)
 
-    def _dense_tables(self, outcome: TestOutcome, folder: Path) -> dict[str, pd.DataFrame]:
+    def _dense_tables(self, outcome: TestPass, folder: Path) -> dict[str, pd.DataFrame]:
         bench = self.bench
         store.save_outcome(folder, outcome)
         return {
@@ -155,7 +155,7 @@ class Measurement:
             "words": measure.word_table(outcome, bench.association, bench.cards, self.lm),
         }
 
-    def _pruned_tables(self, outcome: TestOutcome, report: PruneReport) -> dict[str, pd.DataFrame]:
+    def _pruned_tables(self, outcome: TestPass, report: PruneReport) -> dict[str, pd.DataFrame]:
         bench, lm, association = self.bench, self.lm, self.bench.association
         folder = self.addresses.cell(DENSE) / self.addresses.meaning
         evidence = measure.evidence_table(outcome, association)
@@ -171,7 +171,7 @@ class Measurement:
             bench.module, bench.data.held_out, outcome.weights or report.masks, bench.config.losses
         )
 
-    def _dense_outcome(self, folder: Path) -> TestOutcome:
+    def _dense_outcome(self, folder: Path) -> TestPass:
         return self.bench.dense_outcome(lambda: store.load_outcome(folder, self.bench.learner, self.lm))
 
     def _about(self, report: PruneReport | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from semprune.artefacts import Cell
-from semprune.attribution import TestOutcome
+from semprune.attribution import TestPass
 from semprune.attribution.fit.learner import AttributionLearner
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
@@ -41,7 +41,7 @@ def missing_parts(addresses: Addresses, cell: Cell) -> list[str]:
     return [part for part, path in files.items() if not ((folder / DONE).is_file() and path.is_file())]
 
 
-def save_outcome(folder: Path, outcome: TestOutcome) -> None:
+def save_outcome(folder: Path, outcome: TestPass) -> None:
     """Keep the dense pass over documents, which every later cell is compared with."""
     tensors = {} if outcome.held_out is None else outcome.held_out.tensors()
     if outcome.norms is not None:
@@ -49,13 +49,13 @@ def save_outcome(folder: Path, outcome: TestOutcome) -> None:
     write_safetensors(folder / "dense.safetensors", tensors, {})
 
 
-def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestOutcome:
+def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestPass:
     """Read the dense pass over documents back.
 
     Raises:
         CorruptArtefactError: A file is damaged.
     """
-    outcome = TestOutcome(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
+    outcome = TestPass(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
     remedy = f"Delete {folder} and run the same command again: that cell is then computed anew."
     try:
         tensors = load_file(folder / "dense.safetensors")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from benchmarks.attribution.stability import agreement, chance_jaccard, jaccard, rank_correlation, top_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.attribution.worlds import association_of, tiny_lm
@@ -13,9 +14,8 @@ from semprune.attribution.association.rankings import (
     RANKINGS,
     Facets,
     combine_levels,
-    rank,
+    rank_neurons,
 )
-from semprune.attribution.association.stability import agreement, chance_jaccard, jaccard, rank_correlation, top_rows
 from semprune.errors import SettingError
 
 FACETS = Facets(
@@ -35,14 +35,14 @@ FACETS = Facets(
     ],
 )
 def test_each_ranking_by_hand(by, expected):
-    assert rank(FACETS, by).tolist() == pytest.approx(expected)
+    assert rank_neurons(FACETS, by).tolist() == pytest.approx(expected)
 
 
 def test_the_default_is_a_ranking_and_others_are_refused():
     assert DEFAULT_RANKING in RANKINGS
-    assert torch.equal(rank(FACETS), rank(FACETS, DEFAULT_RANKING))
+    assert torch.equal(rank_neurons(FACETS), rank_neurons(FACETS, DEFAULT_RANKING))
     with pytest.raises(SettingError, match="ranking must be one of strength, effect, t"):
-        rank(FACETS, "beauty")
+        rank_neurons(FACETS, "beauty")
 
 
 @given(st.permutations(range(6)), st.sampled_from(COMBINATIONS))

@@ -1,11 +1,14 @@
 """How far neurons hang on the words of a list, and what the model calls a group of words."""
 
+import re
+
 import pytest
 import torch
+from tests.integration.tiny import tiny_backbone
 from tests.planted.llama import DETECTORS, ECHOES, NAMES, PlantedLlama
 
 from semprune.attribution.controls.list_sensitivity import list_sensitivity
-from semprune.attribution.neurons.concept_naming import NAMING_PROMPT, name_of, named_concepts
+from semprune.attribution.neurons.concept_naming import ANSWER_TOKENS, NAMING_PROMPT, name_of, named_concepts
 from semprune.concepts import Concept, TokenLabeller
 from semprune.errors import SettingError
 
@@ -42,15 +45,24 @@ class Speaking:
 
     def __init__(self, lm, answer):
         self.tokenizer, self.device = lm.tokenizer, torch.device("cpu")
-        self.rest = lm.tokenizer(answer)["input_ids"]
-        self.rest = [i for i in self.rest if i != lm.tokenizer.bos_token_id] + [lm.tokenizer.eos_token_id] * 99
-        self.start = None
+        self.model = self
+        rest = [i for i in lm.tokenizer(answer)["input_ids"] if i != lm.tokenizer.bos_token_id]
+        self.rest = torch.tensor([rest + [lm.tokenizer.eos_token_id] * 99])
 
-    def model(self, input_ids, use_cache):
-        self.start = self.start or input_ids.shape[1]
-        logits = torch.zeros(1, input_ids.shape[1], len(self.tokenizer))
-        logits[0, -1, self.rest[input_ids.shape[1] - self.start]] = 1
-        return type("Output", (), {"logits": logits})
+    def generate(self, ids, max_new_tokens, **_):
+        return torch.cat([ids, self.rest[:, :max_new_tokens]], dim=1)
+
+
+def test_a_name_is_the_greedy_continuation_token_by_token():
+    lm = tiny_backbone()
+    ids = lm.tokenizer(NAMING_PROMPT.format(words="good, happy"), return_tensors="pt")["input_ids"]
+    lm.model.config.max_position_embeddings = 512
+    length = ids.shape[1]
+    for _ in range(ANSWER_TOKENS):
+        ids = torch.cat([ids, lm.model(input_ids=ids).logits[:, -1].argmax(-1, keepdim=True)], dim=1)
+    answer = lm.tokenizer.decode(ids[0, length:]).split("\n")[0]
+    assert name_of(lm, ["good", "happy"]) == "_".join(re.findall("[a-z]+", answer.lower())[:3])
+    assert name_of(lm, ["good", "happy"])
 
 
 def test_the_model_names_a_group_by_the_first_line_of_its_answer(llama):

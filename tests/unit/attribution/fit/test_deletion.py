@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from semprune.attribution.fit.deletion import cluster_grams, deletion_weights, leverage_sums, satterthwaite
+from semprune.attribution.fit.cr3_jackknife import cluster_grams, deletion_weights, leverage_sums, satterthwaite
 from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.inference import two_sided_p
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from scipy.stats import binom, spearmanr
-from tests.planted.world import KINDS, World, WorldSize
+from tests.planted.world import KINDS, World, WorldSize, ranking_precision
 
 from semprune.attribution.association.specificity import NEURON_CLASSES
-from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
+from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.errors import NonFiniteError
 
@@ -123,7 +123,9 @@ def test_gradient_steps_agree_with_the_closed_form(planted):
     solved = learner.token.closed_form[: world.size.concepts].T.clone()
     start = learner.token.coefficients.data.clone()
     lm, label = world.backbone(), world.labeller()
-    batches = [learner.study(lm, learner.observe(b, label), variance=False).token.sums for b in world.batches(100)]
+    batches = [
+        learner.batch_statistics(lm, learner.labelled(b, label), variance=False).token.sums for b in world.batches(100)
+    ]
     learner.token.coefficients.data.zero_()  # not from the solution: it must be reached
     for step, rate in enumerate(torch.linspace(0.3, 0, 2000)):
         learner.token.step_loss(batches[step % len(batches)])

@@ -7,9 +7,9 @@ from tests.unit.attribution.worlds import CONCEPTS, WORDS, association_of, tiny_
 from semprune.attribution.neurons.explain import (
     evidence_weights,
     facets,
-    read_text,
+    text_evidence,
 )
-from semprune.attribution.neurons.written import final_norm, written_logits, written_tokens
+from semprune.attribution.neurons.logit_lens import final_norm, written_logits, written_tokens
 from semprune.errors import BackboneMismatchError, SettingError, UnknownNeuronError
 
 
@@ -86,7 +86,7 @@ def test_evidence_is_the_weighted_mean_of_standardised_activations(world):
     hook = lm.model.model.layers[0].mlp.down_proj.register_forward_pre_hook(lambda _, args: held.append(args[0][0]))
     lm.model(ids)
     hook.remove()
-    reading = read_text(lm, association, "good film bad", (3,))
+    reading = text_evidence(lm, association, "good film bad", (3,))
     assert reading.tokens == ("good", "film", "bad")
     z = ((held[0][:, 3] - 0.1) / (1 - 0.01) ** 0.5).clamp(-6, 6)
     torch.testing.assert_close(reading.neurons[:, 0], z)
@@ -97,9 +97,9 @@ def test_evidence_is_the_weighted_mean_of_standardised_activations(world):
 def test_an_empty_text_and_another_backbone_are_refused(world):
     lm, association = world
     with pytest.raises(SettingError, match="at least one token"):
-        read_text(lm, association, "")
+        text_evidence(lm, association, "")
     with pytest.raises(BackboneMismatchError):
-        read_text(tiny_lm("GPT2LMHeadModel"), association, "good")
+        text_evidence(tiny_lm("GPT2LMHeadModel"), association, "good")
 
 
 def test_sites_side_by_side_are_the_rows_of_one_matrix(world):

@@ -4,10 +4,10 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
-from tests.planted.world import World, WorldSize
+from tests.planted.world import World, WorldSize, ranking_precision
 
 from semprune.attribution.association.specificity import association_score
-from semprune.attribution.fit.closed_form import fit_closed_form, ranking_precision
+from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.gradients.site_gradients import integrated_site_gradients, site_gradients
 from semprune.attribution.held_out.observations import Observations, next_token_log_probability
 from semprune.attribution.rankings import document_rankings, rank_by
@@ -104,7 +104,7 @@ def test_the_association_is_better_than_every_baseline_on_the_planted_world(worl
 
 
 def test_the_default_objective_is_the_log_probability_of_the_concepts_next_tokens(llama, of_llama):
-    seen = next(iter(of_llama.seen()))
+    seen = next(iter(of_llama.labelled()))
     ids, labels = seen.batch.input_ids, seen.labels
     logits = torch.randn(*ids.shape, len(llama.lm.tokenizer), generator=torch.Generator().manual_seed(3))
     expected = torch.zeros(len(NAMES))
@@ -127,7 +127,7 @@ def output(of_llama, seen, concept):
 
 
 def test_gradients_at_neurons_equal_finite_differences(of_llama):
-    seen = next(iter(of_llama.seen()))
+    seen = next(iter(of_llama.labelled()))
     sites = of_llama.learner.sites
     for site, _, gradient in site_gradients(of_llama, seen, 1, sites):
         for neuron in (0, 4, 30):
@@ -147,7 +147,7 @@ def test_gradients_at_neurons_equal_finite_differences(of_llama):
 
 def test_integrated_gradients_add_up_to_the_change_of_the_output(of_llama):
     """Completeness (Sundararajan et al., proposition 1)."""
-    seen = next(iter(of_llama.seen()))
+    seen = next(iter(of_llama.labelled()))
     learner = of_llama.learner
     for site in learner.sites:
         reference = learner.standardiser.median[learner.standardiser.index.where(site)]

@@ -80,7 +80,7 @@ def test_it_is_the_readout_loss_of_two_passes(planted):
             lm.model.get_submodule(name).weight.data.mul_(mask)
         readouts.append(Readout(learner))
         for batch in batches():
-            with torch.no_grad(), readouts[-1].gathering(lm, learner.observe(batch, label_tokens)):
+            with torch.no_grad(), readouts[-1].gathering(lm, learner.labelled(batch, label_tokens)):
                 lm.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
         for name, weight in kept.items():
             lm.model.get_submodule(name).weight.data.copy_(weight)

@@ -63,7 +63,7 @@ def planted():
 def read(lm, learner, seeds=(10, 11)):
     readout = Readout(learner)
     for seed in seeds:
-        seen = learner.observe(observed(60, 14, seed).batch, label_tokens)
+        seen = learner.labelled(observed(60, 14, seed).batch, label_tokens)
         with readout.gathering(lm, seen):
             forward_sites(lm, learner.sites, seen.batch, lambda site, activations: None)
     return readout
@@ -71,9 +71,9 @@ def read(lm, learner, seeds=(10, 11)):
 
 def test_what_is_collected_is_what_the_learner_reads(planted):
     lm, learner = planted
-    seen = learner.observe(observed(60, 14, 10).batch, label_tokens)
+    seen = learner.labelled(observed(60, 14, 10).batch, label_tokens)
     readout = read(lm, learner, (10,)).level("token")
-    selection, _ = learner.read(lm, seen)
+    selection, _ = learner.decoder_inputs(lm, seen)
     expected = selection.values[seen.valid.flatten()].view(readout.values.shape)
     assert torch.equal(readout.values, expected)
     assert torch.equal(readout.targets, seen.targets[seen.valid.flatten()])

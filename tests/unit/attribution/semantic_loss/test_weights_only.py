@@ -215,7 +215,7 @@ def test_it_is_near_the_activation_based_loss_where_one_concept_is_removed(plant
     dense, after = HeldOutSums(learner), HeldOutSums(learner)
     norms = ConceptNorms(lm, len(association.concepts))
     for seed in range(10, 12):
-        seen = learner.observe(observed(60, 14, seed).batch, label_tokens)
+        seen = learner.labelled(observed(60, 14, seed).batch, label_tokens)
         with norms.gathering(token_evidence(seen, len(CLASSES)), seen.batch.cluster):
             dense.add(lm, seen)
         with pruned.in_place():

@@ -14,7 +14,7 @@ from semprune.attribution.fit.inference import Influence
 
 
 @dataclass(slots=True)
-class StudiedLevel:
+class LevelStatistics:
     """Tokens, or whole documents, of one batch.
 
     Attributes:
@@ -39,7 +39,7 @@ class StudiedLevel:
         regressors: Float[Tensor, "documents tokens regressors"],
         count: Int[Tensor, ""],
         influence: Influence | None,
-    ) -> StudiedLevel:
+    ) -> LevelStatistics:
         """Prepare for one forward; ``count`` of the batch's observations are not 0."""
         rows = regressors.flatten(0, 1)
         neurons = encoder.coefficients.shape[1]
@@ -73,8 +73,8 @@ class StudiedLevel:
 
 
 @dataclass(slots=True)
-class Studied:
+class BatchStatistics:
     """One batch at both levels."""
 
-    token: StudiedLevel
-    sequence: StudiedLevel
+    token: LevelStatistics
+    sequence: LevelStatistics

@@ -9,9 +9,9 @@ from torchmetrics.utilities import dim_zero_cat
 
 from semprune.attribution.fit.average_precision import ConceptAveragePrecision, PrecisionRecall, precision_recall
 from semprune.attribution.fit.decoder import Selection
-from semprune.attribution.fit.learner import AttributionLearner, Observed
+from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.attribution.held_out.sums import LEVELS
-from semprune.attribution.neurons.exciting import ExcitingTokens
+from semprune.attribution.neurons.max_activating import MaxActivatingTokens
 from semprune.backbones import Backbone
 from semprune.io.ranks import gather_rows
 
@@ -19,7 +19,7 @@ SINGLE_NEURONS = 5  # the best single neuron is sought among a concept's five su
 SHOWN_NEURONS = 3  # of each concept, with the tokens that excite them
 
 
-class ReadingPrecision(nn.Module):
+class LevelPrecision(nn.Module):
     """Average precision of one level's concepts on held-out documents (equations.md S6)."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class ReadingPrecision(nn.Module):
         self.by_neuron.reset()
 
 
-class HeldOutReading(nn.Module):
+class HeldOutPrecision(nn.Module):
     """One validation: both levels' precision, and the tokens that excite each token-level concept's neurons.
 
     Attributes:
@@ -71,23 +71,23 @@ class HeldOutReading(nn.Module):
     def __init__(self) -> None:
         """Start without documents."""
         super().__init__()
-        self.levels = nn.ModuleDict({level: ReadingPrecision() for level in LEVELS})
+        self.levels = nn.ModuleDict({level: LevelPrecision() for level in LEVELS})
         self.precision: dict[str, float] = {}
         self.curves: dict[str, PrecisionRecall | None] = {}
-        self.examples: ExcitingTokens | None = None
-        self._running: ExcitingTokens | None = None
+        self.examples: MaxActivatingTokens | None = None
+        self._running: MaxActivatingTokens | None = None
 
-    def update(self, learner: AttributionLearner, lm: Backbone, seen: Observed) -> None:
+    def update(self, learner: AttributionLearner, lm: Backbone, labelled: LabelledBatch) -> None:
         """Read a batch of held-out documents, in one forward."""
-        token, sequence = learner.read(lm, seen)
-        self._level("token").update(token, seen.targets)
-        self._level("sequence").update(sequence, learner.sequence_design.targets(seen.batch))
-        weight, batch = learner.token_decoder.weight, seen.batch
+        token, sequence = learner.decoder_inputs(lm, labelled)
+        self._level("token").update(token, labelled.targets)
+        self._level("sequence").update(sequence, learner.sequence_design.targets(labelled.batch))
+        weight, batch = learner.token_decoder.weight, labelled.batch
         shown = min(SHOWN_NEURONS, weight.shape[1])
         if self._running is None:
-            self._running = ExcitingTokens(len(weight) * shown, seen.valid.device)
-        signed = token.values.view(*seen.valid.shape, *weight.shape)[..., :shown] * weight[:, :shown].sign()
-        self._running.add(signed.flatten(2), batch.input_ids, seen.valid, batch.attention_mask)
+            self._running = MaxActivatingTokens(len(weight) * shown, labelled.valid.device)
+        signed = token.values.view(*labelled.valid.shape, *weight.shape)[..., :shown] * weight[:, :shown].sign()
+        self._running.add(signed.flatten(2), batch.input_ids, labelled.valid, batch.attention_mask)
 
     def finish(self, names: dict[str, tuple[str, ...]]) -> dict[str, float]:
         """Gather over ranks and start afresh; returns :attr:`precision`.
@@ -107,7 +107,7 @@ class HeldOutReading(nn.Module):
         self.examples, self._running = self._running, None
         return self.precision
 
-    def _level(self, level: str) -> ReadingPrecision:
+    def _level(self, level: str) -> LevelPrecision:
         reading = self.levels[level]
-        assert isinstance(reading, ReadingPrecision)  # made above
+        assert isinstance(reading, LevelPrecision)  # made above
         return reading

@@ -12,7 +12,7 @@ MOST = 5
 AROUND = 6  # tokens shown on either side
 
 
-class ExcitingTokens:
+class MaxActivatingTokens:
     """Keeps the largest values of each slot, one per text, with a window of token ids.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightning
 import pandas as pd
@@ -15,11 +14,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from semprune.artefacts import write_table
-from semprune.attribution import Association, NeuronSemanticAttribution, TestOutcome, causal_check
+from semprune.attribution import Association, NeuronSemanticAttribution, causal_check
 from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.monitoring import layer_strength
 from semprune.backbones import Backbone
 from semprune.data import DocumentDataModule, dataset_spec, load_items
+from semprune.data.modules.documents import class_names
 from semprune.errors import CorruptArtefactError
 from semprune.io.files import write_json, write_parquet
 from semprune.study.config.schema import StudyConfig
@@ -80,8 +80,7 @@ def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
 
 def target_concepts(datasets: list[str], family: str) -> list[str]:
     """The classes of a task family, over the fitting data sets."""
-    own = [name for name in datasets if dataset_spec(name).family == family]
-    return [f"{name}.{label}" for name in own for label in dataset_spec(name).labels.classes]
+    return list(class_names(name for name in datasets if dataset_spec(name).family == family))
 
 
 def check_causally(
@@ -157,21 +156,3 @@ def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame,
     write_table(run, "concepts", concept_table(module))
     write_table(run, "layer_concept", layer_table(association))
     write_table(run, "neurons", cards)
-
-
-def context_table(outcome: TestOutcome, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:
-    """The tokens that excite each watched neuron most, in their context."""
-    rows, names = [], association.neurons
-    watch = outcome.watch
-    assert watch is not None  # the dense pass watches
-    for slot, row in enumerate(watch.rows):
-        scale = float(association.rms[row]) or 1.0
-        for rank, (place, value) in enumerate(watch.exciting(slot), 1):
-            before, token, after = watch.around(place)
-            document = documents[int(watch.document[place])]
-            rows.append({
-                "neuron": names[row], "rank": rank, "before": lm.tokenizer.decode(before),
-                "token": lm.tokenizer.decode([token]), "after": lm.tokenizer.decode(after),
-                "dataset": document.dataset, "document_id": document.document_id, "activation": value / scale,
-            })  # fmt: skip
-    return pd.DataFrame(rows)

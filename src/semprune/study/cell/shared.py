@@ -28,7 +28,7 @@ from semprune.study.config.schema import StudyConfig
 
 
 @dataclass
-class Bench:
+class SharedInputs:
     """A loaded backbone with everything that is the same for all of a study's cells.
 
     Attributes:
@@ -95,7 +95,7 @@ class Bench:
     @cached_property
     def learner(self) -> AttributionLearner:
         """The fitted learner."""
-        assert self.module.learner is not None  # a bench is made of a fitted module
+        assert self.module.learner is not None  # they are made of a fitted module
         return self.module.learner
 
     def dense_outcome(self, read: Callable[[], TestPass]) -> TestPass:

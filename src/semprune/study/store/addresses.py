@@ -16,6 +16,7 @@ from semprune.data import calibration_spec, dataset_spec, hash_declaration
 from semprune.data.calibration.mixtures import parse_mixture
 from semprune.data.prompts.render import find_prompts
 from semprune.evaluation.engine.engine import ENGINE_VERSION
+from semprune.pruning.methods import source_hash
 from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
 
@@ -78,6 +79,8 @@ class Addresses:
         content: list[object] = [LAYOUT, *self.backbone, asdict(cell)]
         if cell.calibration:
             content += [self.config.statistics, declared(cell.calibration)]
+        if cell.method != "dense" and (source := source_hash(cell.method)) is not None:
+            content.append(source)
         return self.store / "cells" / f"{cell.label}-{content_hash(content)}"
 
     def items(self, dataset: str) -> str:

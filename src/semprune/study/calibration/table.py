@@ -118,7 +118,7 @@ def _measured(shared: SharedInputs, tokens: list[list[int]], encoder: str | None
     lm = shared.lm
     ids, mask = pad(tokens, padding_token(lm.tokenizer))
     ids, mask = ids.to(lm.device), mask.to(lm.device)
-    collected = dense_statistics(lm.model, ids, methods=["sparsegpt"], attention_mask=mask)
+    collected = dense_statistics(lm.model, ids, needs="second_moments", attention_mask=mask)
     found, ratios = {}, {}
     for name, stats in collected.layers.items():
         found[f"norms.{name}"] = (stats.sum_squares / stats.tokens).sqrt().cpu()

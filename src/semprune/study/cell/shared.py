@@ -77,7 +77,7 @@ class SharedInputs:
     @cached_property
     def yardstick(self) -> CollectedStatistics:
         """Norms of the dense model's inputs on the held-out text, which the masks of all cells are weighed with."""
-        return dense_statistics(self.lm.model, self.data.text.to(self.lm.device), methods=["wanda"])
+        return dense_statistics(self.lm.model, self.data.text.to(self.lm.device), needs="squares")
 
     def masses_lost(self, report: PruneReport) -> dict[str, float]:
         """Share of the Wanda mass on the held-out text that a pruning removes of each matrix."""

@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
 HARNESS_INSTALLED := $(VENV)/.installed-harness
+# Processes that share the tests, each and what it starts with one thread, so that they do not wait for each other:
+# make WORKERS=8 test
+WORKERS ?= 2
+SHARED := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart lint test test-all docs
@@ -24,8 +28,8 @@ lint: $(INSTALLED) ## ruff (rules and format) and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## Lint, then all tests but the slow ones
-	$(BIN)/pytest -m "not slow"
+test: lint ## Lint, then all tests but the slow ones, on two cores
+	$(SHARED) -m "not slow"
 
 test-all: lint $(DOCS_INSTALLED) $(HARNESS_INSTALLED) ## Lint, then all tests: the slow ones, the harness, the site
 	$(BIN)/pytest

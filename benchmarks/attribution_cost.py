@@ -89,8 +89,7 @@ def main() -> None:
 
 def corpus(lm: Backbone, asked: argparse.Namespace) -> tuple[list[DocumentBatch], TypeLabels]:
     """Batches of c4 and labels of their types."""
-    data = CalibrationDataModule("c4", asked.tokens // asked.length, asked.length)
-    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
+    data = CalibrationDataModule("c4", asked.tokens // asked.length, asked.length).bind(lm)
     ids = data.calibration_input_ids().to(lm.device)
     batches = []
     for rows in torch.arange(len(ids), device=lm.device).split(asked.batch):

@@ -72,9 +72,7 @@ def main() -> None:
 
 def sequences(lm: Backbone, name: str, count: int, length: int, seed: int) -> torch.Tensor:
     """Token ids of a calibration set."""
-    data = CalibrationDataModule(name, count, length, seed)
-    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
-    return data.calibration_input_ids()
+    return CalibrationDataModule(name, count, length, seed).bind(lm).calibration_input_ids()
 
 
 def show(wanted: list[tuple[str, str, int]], losses: dict[str, list[float]], common: list[object]) -> None:

@@ -40,8 +40,7 @@ def main() -> None:
         torch.set_num_threads(asked.threads)
     for dtype in asked.dtypes:
         lm = load_backbone(asked.backbone, dtype=dtype, device=asked.device)
-        data = CalibrationDataModule("c4", asked.sequences, asked.length)
-        data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
+        data = CalibrationDataModule("c4", asked.sequences, asked.length).bind(lm)
         blocks = cut(lm.model, asked.blocks)
         print(
             f"{asked.backbone}, {blocks} blocks, {dtype}, {asked.device}, {torch.get_num_threads()} threads, "

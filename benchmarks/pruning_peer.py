@@ -88,9 +88,7 @@ def arguments() -> argparse.Namespace:
 
 def sequences(lm: Backbone, name: str, count: int, length: int) -> torch.Tensor:
     """Token ids of a calibration set."""
-    data = CalibrationDataModule(name, count, length)
-    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
-    return data.calibration_input_ids()
+    return CalibrationDataModule(name, count, length).bind(lm).calibration_input_ids()
 
 
 def ours(

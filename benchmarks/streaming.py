@@ -33,10 +33,10 @@ from semprune.io.tensor_files import storage_order, stream_safetensors
 from semprune.pruning import prune_model
 from semprune.pruning.calibration import check_calibration
 from semprune.pruning.settings import PruneSettings, check_settings
-from semprune.pruning.streamed.memory import estimate_memory
-from semprune.pruning.streamed.output import PROVENANCE, RUN, WORK, OutputFolder
+from semprune.pruning.streamed.memory_estimate import estimate_memory
+from semprune.pruning.streamed.output_folder import PROVENANCE, RUN, WORK, OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan
-from semprune.pruning.streamed.prune import prune_streamed
+from semprune.pruning.streamed.prune_streamed import prune_streamed
 
 VOCABULARY, SEQUENCES, TOKENS = 32000, 8, 128
 GB = 1e9
@@ -96,7 +96,7 @@ def streamed(folder: Path, out: Path) -> int:
     ).peak
     output = OutputFolder(out, plan.identity())
     with output.held():
-        prune_streamed(model, plan.steps(output), output, plan.header())
+        prune_streamed(model, plan.pruner(output), output, plan.header())
         output.close({})
     return announced
 

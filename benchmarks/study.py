@@ -25,7 +25,7 @@ from semprune.evaluation.engine.packing import PackedBatch, pack, plan_batches, 
 from semprune.evaluation.engine.prefix_tree import grow_trees
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.study.cell.worker import Worker
-from semprune.study.config.cells import pruned_cells
+from semprune.study.config.grid import pruned_cells
 from semprune.study.config.schema import BackboneConfig, FitConfig, StudyConfig, TextConfig
 from semprune.study.store import store
 

@@ -4,9 +4,7 @@ import argparse
 from pathlib import Path
 
 import semprune
-from semprune.attribution import NeuronSemanticAttribution
-from semprune.data import DocumentDataModule, EvaluationDataModule
-from semprune.pruning.callbacks.methods import Wanda
+from semprune.data import CalibrationSettings, DocumentSettings
 from semprune.study import PairedTrainer
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -17,21 +15,23 @@ parser.add_argument("--output", type=Path, default=Path("runs/trainer"))
 arguments = parser.parse_args()
 
 DATASETS = ["movie_reviews", "bbc_news"]
-module = NeuronSemanticAttribution(concepts=["sentiment.positive", "sentiment.negative"])
+module = semprune.NeuronSemanticAttribution(concepts=["sentiment.positive", "sentiment.negative"])
 module.lm = semprune.load_backbone(arguments.backbone)  # shared by fit and test
 settings = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}
 
-documents = DocumentDataModule(DATASETS, limit=arguments.texts, max_length=64)
+documents = semprune.DocumentDataModule(DATASETS, limit=arguments.texts, max_length=64)
 PairedTrainer(max_epochs=2, **settings).fit(module, datamodule=documents)
 association = module.association()
 association.save(arguments.output / "association.safetensors")
 print("sentiment.negative:", ", ".join(association.top("sentiment.negative", 5)) or "no neuron is a discovery")
 
-data = EvaluationDataModule(
-    ["movie_reviews"], limit=arguments.limit, calibration_sequences=16, calibration_length=256,
-    documents=DATASETS, document_limit=arguments.texts, document_length=64,
-)  # fmt: skip
-pruner = Wanda(sparsity=0.5)  # calibrates and prunes when the test starts, restores the weights when it ends
+data = semprune.EvaluationDataModule(
+    ["movie_reviews"],
+    arguments.limit,
+    calibration=CalibrationSettings("c4", sequences=16, length=256),
+    documents=DocumentSettings(DATASETS, arguments.texts, max_length=64),
+)
+pruner = semprune.Wanda(sparsity=0.5)  # calibrates and prunes when the test starts, restores the weights when it ends
 PairedTrainer(callbacks=[pruner], **settings).test(module, datamodule=data, verbose=False)
 
 dense, pruned = module.outcomes["dense"], module.outcomes["wanda"]

@@ -7,7 +7,6 @@ import torch
 
 import semprune
 from semprune.data import CalibrationDataModule, load_documents
-from semprune.pruning.callbacks.methods import HoldMasks
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--backbone", default="smollm2-135m")
@@ -35,14 +34,13 @@ class FineTuning(lightning.LightningModule):
 
 
 lm = semprune.load_backbone(arguments.backbone)
-calibration = CalibrationDataModule("c4", arguments.sequences, length=256)
-calibration.tokenizer, calibration.context_length = lm.tokenizer, lm.max_length
+calibration = CalibrationDataModule("c4", arguments.sequences, length=256).bind(lm)
 report = semprune.prune_model(lm.model, calibration.calibration_input_ids(), method="wanda", sparsity=0.5)
 
 texts = [document.text for document in load_documents("movie_reviews", limit=arguments.texts)]
 tokens = [lm.tokenizer(text, return_tensors="pt", truncation=True, max_length=128)["input_ids"][0] for text in texts]
 trainer = lightning.Trainer(
-    max_epochs=1, callbacks=[HoldMasks()], logger=False, enable_checkpointing=False, enable_progress_bar=False
+    max_epochs=1, callbacks=[semprune.HoldMasks()], logger=False, enable_checkpointing=False, enable_progress_bar=False
 )
 trainer.fit(FineTuning(lm.model), torch.utils.data.DataLoader(tokens, batch_size=1, shuffle=True))
 

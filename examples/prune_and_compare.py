@@ -19,8 +19,7 @@ parser.add_argument("--sequences", type=int, default=16)
 arguments = parser.parse_args()
 
 lm = semprune.load_backbone(arguments.backbone)
-calibration = CalibrationDataModule("c4", arguments.sequences, length=256)
-calibration.tokenizer, calibration.context_length = lm.tokenizer, lm.max_length
+calibration = CalibrationDataModule("c4", arguments.sequences, length=256).bind(lm)
 input_ids = calibration.calibration_input_ids()  # [sequences, 256]
 
 spec = dataset_spec(arguments.dataset)

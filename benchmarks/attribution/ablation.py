@@ -26,9 +26,7 @@ Measured = dict[str, Any]
 
 def text_of(lm: Backbone, settings: Settings) -> Int[Tensor, "sequences tokens"]:
     """Sequences of Wikipedia."""
-    data = CalibrationDataModule("wiki", settings.sequences, LENGTH)
-    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
-    return data.calibration_input_ids()
+    return CalibrationDataModule("wiki", settings.sequences, LENGTH).bind(lm).calibration_input_ids()
 
 
 def measure_now(lm: Backbone, items: Sequence[Item], text: Tensor, token_budget: int) -> Measured:

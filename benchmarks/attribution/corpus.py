@@ -51,8 +51,7 @@ def read_corpus(lm: Backbone, settings: Settings, seed: int) -> Corpus:
     data = DocumentDataModule(
         list(settings.datasets), settings.limit, settings.max_length, settings.batch_size, seed=seed
     )
-    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
-    data.prepare_data()
+    data.bind(lm).prepare_data()
     data.setup()
     vocabulary = lm.model.get_input_embeddings().num_embeddings
     fit, held_out = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from semprune.evaluation.metrics.ranking import binary_auroc
+from semprune.statistics.auroc import binary_auroc
 from semprune.statistics.bootstrap import bootstrap_p, document_resamples, percentile_interval
 
 Array = np.ndarray

@@ -101,6 +101,8 @@ def _tables(parser: argparse.ArgumentParser) -> Iterable[str]:
             named = title not in ("options", "positional arguments")
             yield (f"**{title}**\n\n" if named else "") + "\n".join([*head, *rows]) + "\n"
     for action in parser._actions:
+        if action.dest.endswith(".help"):
+            continue
         for kind in get_args(getattr(action, "_typehint", None)):
             if dataclasses.is_dataclass(kind):  # options of a part that may be null
                 part = Parser()
@@ -111,6 +113,8 @@ def _tables(parser: argparse.ArgumentParser) -> Iterable[str]:
 def _row(formatter: HelpFormatter, action: argparse.Action) -> str | None:
     if action.dest in ("help", "config", "print_config") or action.dest is argparse.SUPPRESS:
         return None
+    if action.dest.endswith(".help"):
+        return None  # of a part, whose options have a table of their own
     kind = formatter._get_type_str(action)
     if kind is None and "Path to a configuration file" in str(action.help):
         return None  # a whole group from a file

@@ -12,32 +12,65 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
-    from semprune.attribution.association.association import Association, load_association
+    from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, load_association
     from semprune.backbones import Backbone, load_backbone
+    from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
     from semprune.evaluation import evaluate, loglikelihood
-    from semprune.pruning import PruneReport, prune_model
+    from semprune.pruning import PruneReport, load_masks, prune_model
+    from semprune.pruning.callbacks.methods import HoldMasks, PruningCallback
+
+    Magnitude: type[PruningCallback]  # made of the methods that are found
+    RIA: type[PruningCallback]
+    SparseGPT: type[PruningCallback]
+    Wanda: type[PruningCallback]
 
 _HOMES = {
-    "Association": "semprune.attribution.association.association",
+    "Association": "semprune.attribution",
     "Backbone": "semprune.backbones",
+    "CalibrationDataModule": "semprune.data",
+    "DocumentDataModule": "semprune.data",
+    "EvaluationDataModule": "semprune.data",
+    "HoldMasks": "semprune.pruning.callbacks.methods",
+    "Magnitude": "semprune.pruning.callbacks.methods",
+    "NeuronSemanticAttribution": "semprune.attribution",
     "PruneReport": "semprune.pruning",
+    "RIA": "semprune.pruning.callbacks.methods",
+    "SparseGPT": "semprune.pruning.callbacks.methods",
+    "Wanda": "semprune.pruning.callbacks.methods",
+    "causal_check": "semprune.attribution",
     "evaluate": "semprune.evaluation",
-    "load_association": "semprune.attribution.association.association",
+    "load_association": "semprune.attribution",
     "load_backbone": "semprune.backbones",
+    "load_masks": "semprune.pruning",
     "loglikelihood": "semprune.evaluation",
     "prune_model": "semprune.pruning",
 }
 
 __all__ = [
+    "RIA",
     "Association",
     "Backbone",
+    "CalibrationDataModule",
+    "DocumentDataModule",
+    "EvaluationDataModule",
+    "HoldMasks",
+    "Magnitude",
+    "NeuronSemanticAttribution",
     "PruneReport",
+    "SparseGPT",
+    "Wanda",
+    "causal_check",
     "evaluate",
     "load_association",
     "load_backbone",
+    "load_masks",
     "loglikelihood",
     "prune_model",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__doc__", "__file__", "__name__", "__path__"])
 
 
 def __getattr__(name: str) -> Any:

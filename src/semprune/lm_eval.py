@@ -21,17 +21,16 @@ from semprune.backbones import Backbone, load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.data.batches.encoding import EncodedRequest, padding_token
 from semprune.errors import BackboneMismatchError, ConfigurationError
-from semprune.evaluation.engine.engine import Engine, TokenBudget
 from semprune.evaluation.engine.loglikelihood import score_encoded
+from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
 from semprune.evaluation.rolling import rolling_windows, score_windows
-from semprune.pruning.masks.bits import apply_masks
-from semprune.pruning.masks.stored import load_masks
+from semprune.pruning.masks.apply import apply_masks
+from semprune.pruning.masks.file import load_masks
+from semprune.pruning.settings import refuse_changed_weights
 
 logger = logging.getLogger(__name__)
 
 NAME = "semprune"
-UPDATES_WEIGHTS = ("sparsegpt",)
-"""Methods whose masks alone do not give the pruned model."""
 
 TokenRequest = tuple[tuple[str, str], list[int], list[int]]
 """The harness's request: its texts, the context's tokens and the continuation's."""
@@ -48,7 +47,7 @@ def masked_backbone(backbone: str, masks: str | None = None, **settings: Any) ->
     Raises:
         CorruptArtefactError: If the masks cannot be read.
         BackboneMismatchError: If they were computed from other weights.
-        ConfigurationError: If their method changed the weights that it kept, which a mask does not hold.
+        MasksOnlyError: If their method changed the weights that it kept, which a mask does not hold.
     """
     lm = load_backbone(backbone, **settings)
     if masks is None:
@@ -56,11 +55,7 @@ def masked_backbone(backbone: str, masks: str | None = None, **settings: Any) ->
     stored = load_masks(Path(masks))
     if stored.fingerprint.weights_sha256 != lm.fingerprint.weights_sha256:
         raise BackboneMismatchError(masks, str(stored.fingerprint), str(lm.fingerprint))
-    if stored.method.lower() in UPDATES_WEIGHTS:
-        raise ConfigurationError(
-            f"{masks}: {stored.method} also changes the weights that it keeps, which masks do not hold. "
-            "Pass the folder of the pruned model as backbone=, without masks."
-        )
+    refuse_changed_weights(stored.method)
     apply_masks(lm.model, stored.masks)
     return lm
 

@@ -154,31 +154,6 @@ class Item:
 
 
 @dataclass(slots=True)
-class ScoringBatch:
-    """Evaluation items as tensors: rows of input, and the requests to read from them.
-
-    Several requests may share one row (single-token choices of one context).
-
-    Attributes:
-        items: The items of the batch.
-        input_ids: Right-padded input; the last token of a continuation is never an input.
-        attention_mask: 1 for tokens, 0 for padding.
-        row: Row of each request.
-        start: Position *in the row* whose logits predict the request's first continuation token.
-        targets: Continuation tokens of each request, padded with -1.
-        item: Index into ``items`` of each request; requests of an item are in the order of its choices.
-    """
-
-    items: tuple[Item, ...]
-    input_ids: Int[Tensor, "rows tokens"]
-    attention_mask: Int[Tensor, "rows tokens"]
-    row: Int[Tensor, " requests"]
-    start: Int[Tensor, " requests"]
-    targets: Int[Tensor, "requests longest"]
-    item: Int[Tensor, " requests"]
-
-
-@dataclass(slots=True)
 class DocumentBatch:
     """Texts as tensors, one text per row.
 

@@ -6,7 +6,8 @@ seen here. A new room needs a line in ``ROOMS``, a new file or sub-room a word i
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -42,21 +43,22 @@ ROOMS: dict[str, set[str]] = {
 
 ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
+    "artefacts": "cell tables files",
     "assets": "catalogue cache download extract manifest ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
     " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading streamed own_text"
     " sentence_encoder",
-    "cli": "arguments prune study recommend explain lightning causal controls influential __main__",
+    "cli": "arguments assets report prune study recommend explain lightning causal controls influential __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
-    "data": "settings registry rows hashes batches prompts load calibration modules",
+    "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
-    "io": "files tensor_files provenance ranks",
-    "pruning": "calibration selection method weights methods settings statistics masks in_memory streamed removal"
-    " callbacks",
+    "io": "bits files tensor_files provenance ranks",
+    "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
+    " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
-    "statistics": "bootstrap jackknife means multiple_tests placements weighting",
+    "statistics": "weighting bootstrap significance intervals auroc average_precision",
     "study": "config store fit cell merge calibration progress dry_run single_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
@@ -84,14 +86,17 @@ def package_sources() -> dict[str, str]:
     return {".".join(name.with_suffix("").parts).removesuffix(".__init__"): p.read_text() for name, p in paths.items()}
 
 
-def imports(source: str) -> Iterator[tuple[str, ...]]:
+@cache
+def imports(source: str) -> tuple[tuple[str, ...], ...]:
     """Names that each import may load, most precise first; a relative import as ``(".",)``."""
+    found: list[tuple[str, ...]] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from ((alias.name,) for alias in node.names)
+            found += ((alias.name,) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            yield from ((f"{module}.{alias.name}", module) if not node.level else (".",) for alias in node.names)
+            found += ((f"{module}.{alias.name}", module) if not node.level else (".",) for alias in node.names)
+    return tuple(found)
 
 
 def graph(sources: Sources) -> dict[str, set[str]]:

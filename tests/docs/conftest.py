@@ -6,12 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from tests.integration.small_study import write_package
 from tests.integration.tiny import tiny_backbone
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from semprune.backbones import Backbone, describe
+from semprune.backbones import Backbone
 
 LENGTH = 512
 
@@ -29,14 +27,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def small_backbone(*arguments: object, **settings: object) -> Backbone:
     """The tests' tiny tokenizer, and a random Llama that reads 512 tokens."""
-    tokenizer = tiny_backbone().tokenizer
-    tokenizer.model_max_length = LENGTH
-    torch.manual_seed(0)
-    size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(
-        **size, num_key_value_heads=1, vocab_size=len(tokenizer), max_position_embeddings=LENGTH, initializer_range=0.3
-    )
-    return describe(LlamaForCausalLM(config), tokenizer, "small")
+    return tiny_backbone(name="small", length=LENGTH)
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,6 @@ from tests.unit.report.conftest import CONCEPTS, build_run
 from semprune.concepts import load_concepts
 from semprune.data import calibration_spec, dataset_spec
 
-pytestmark = [
-    # Lightning 2.6 calls what jsonargparse 4.53 deprecates
-    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-    # two sentences are no training run: Lightning advises workers and longer epochs; its own tree utilities warn
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*logging interval"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`"),
-]
 COMMANDS = [ROOT / "README.md", *OWN, ROOT / "docs" / "pruning.md", ROOT / "docs" / "evaluation.md"]
 
 
@@ -44,7 +35,7 @@ def test_a_page_runs_from_top_to_bottom(page, offline):
     names = {"__name__": "page"}
     for block in blocks(page, "python"):
         source = "\n" * (block.line - 1) + block.text  # lines of a traceback are those of the page
-        exec(compile(source, str(page), "exec"), names)
+        exec(compile(source, str(page), "exec", dont_inherit=True), names)
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)

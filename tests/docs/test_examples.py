@@ -16,13 +16,6 @@ from semprune.attribution.association.association import Association
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 CONCEPTS = ("sentiment.positive", "sentiment.negative")
-# Reasons as in test_code_in_pages.py
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*logging interval"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`"),
-]
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ from tests.docs.pages import ROOT
 
 from semprune.cli.__main__ import COMMANDS, PARSERS, main
 
-# Lightning 2.6 calls what jsonargparse 4.53 deprecates
-pytestmark = pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
-
 
 @pytest.fixture
 def shown(monkeypatch, capsys):

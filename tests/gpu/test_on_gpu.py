@@ -19,14 +19,6 @@ from semprune.pruning.selection.keep import select_lowest
 from semprune.study import PairedTrainer
 from semprune.types import Item
 
-# Reasons: as in tests/integration/test_fit_and_test.py; and the CPU's side of a comparison leaves the GPU unused.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*GPU available but not used.*"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-]
-
 
 def on_gpu(lm: Backbone) -> Backbone:
     return describe(copy.deepcopy(lm.model).to("cuda"), lm.tokenizer, lm.name)

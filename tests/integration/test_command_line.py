@@ -5,7 +5,7 @@ import yaml
 
 from semprune.cli.__main__ import main
 from semprune.study import StudyConfig
-from semprune.study.config.cells import pruned_cells
+from semprune.study.config.grid import pruned_cells
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_key_with_a_typo_is_refused(tmp_path, capsys):
     config = tmp_path / "study.yaml"
     config.write_text("sparsity: [0.5]\n")
     assert main(["study", "--config", str(config)]) == 2
-    assert "unknown option 'sparsity'; did you mean 'sparsities'?" in capsys.readouterr().err
+    assert "'sparsity' is unknown; did you mean 'sparsities'?" in capsys.readouterr().err
 
 
 def test_a_report_without_results_says_what_to_do(tmp_path, capsys):

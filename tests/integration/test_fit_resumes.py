@@ -18,15 +18,6 @@ from tests.integration.tiny import TinyData, tiny_backbone, tiny_module, tiny_tr
 from semprune.attribution import load_association
 from semprune.errors import CorruptArtefactError
 
-# Reasons: as in test_fit_and_test.py
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-    # the state after a step, together with how many batches it has seen, is just what is resumed from
-    pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
-]
 CONCEPTS = ("sentiment.positive", "sentiment.negative", "language.negation")
 CLASSES = ("movie_reviews.positive", "movie_reviews.negative")
 

@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tests.models import llama
 
 from semprune import load_backbone
 from semprune.backbones import describe
 from semprune.data import load_items
 from semprune.data.registry import dataset_names, dataset_spec
 from semprune.errors import BackboneMismatchError, ConfigurationError
-from semprune.evaluation import measure, outcomes, predict_items
-from semprune.pruning import prune_model
-from semprune.pruning.masks.stored import StoredMasks, save_masks
+from semprune.evaluation import predict_items
+from semprune.evaluation.metrics import measure
+from semprune.evaluation.predictions.prediction import choice_scores
+from semprune.pruning import StoredMasks, prune_model, save_masks
 
 pytest.importorskip("lm_eval", reason="un-skip when lm_eval is installed: pip install semprune[bench]")
 
@@ -51,10 +52,9 @@ def smollm():
 @pytest.fixture(scope="module")
 def tiny(smollm):
     """A random model with SmolLM2's tokenizer."""
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = LlamaConfig(vocab_size=len(smollm.tokenizer), max_position_embeddings=2048, initializer_range=0.1, **sizes)
-    return describe(LlamaForCausalLM(config), smollm.tokenizer, "tiny")
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "max_position_embeddings": 2048}
+    model = llama(vocab_size=len(smollm.tokenizer), initializer_range=0.1, **sizes)
+    return describe(model, smollm.tokenizer, "tiny")
 
 
 def harness(lm, kind="HFLM") -> Any:
@@ -98,7 +98,7 @@ def compare(lm, name, limit):
     reference = [[score for score, _ in own] for own in theirs(harness(lm), items)]
     for ours, own in zip(table["scores"], reference, strict=True):
         assert ours == [pytest.approx(score, rel=0, abs=rounding(score)) for score in own]
-    scored = outcomes(table)
+    scored = choice_scores(table)
     expected = accuracies(items, reference)
     assert (float(measure("accuracy", scored)), float(measure("acc_norm", scored))) == pytest.approx(expected)
 
@@ -189,7 +189,7 @@ def test_log_likelihoods_greedy_flags_and_rolling_windows_are_the_harnesss_own(p
 def test_masks_of_other_weights_and_masks_that_are_not_all_are_refused(pruned, tmp_path):
     adapter = importlib.import_module("semprune.lm_eval")
     folder, _, _ = pruned
-    stored = importlib.import_module("semprune.pruning.masks.stored").load_masks(folder / "masks.safetensors")
+    stored = importlib.import_module("semprune.pruning").load_masks(folder / "masks.safetensors")
     other = dataclasses.replace(stored, fingerprint=dataclasses.replace(stored.fingerprint, weights_sha256="0" * 64))
     save_masks(tmp_path / "other.safetensors", other)
     save_masks(tmp_path / "updated.safetensors", dataclasses.replace(stored, method="sparsegpt"))

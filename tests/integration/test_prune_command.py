@@ -13,7 +13,7 @@ from semprune.backbones import load_backbone
 from semprune.cli.__main__ import main
 from semprune.errors import BackboneMismatchError
 from semprune.pruning import find_method
-from semprune.pruning.masks.reapply import apply_mask_file
+from semprune.pruning.masks.apply import apply_mask_file
 
 SHORT = ["--calibration.sequences", "12", "--calibration.length", "16", "--calibration.batch_size", "4"]
 

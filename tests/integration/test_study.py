@@ -17,15 +17,6 @@ import torch
 from tests.integration.small_study import run, write_study
 from tests.integration.tiny import tiny_backbone
 
-# Reasons as in test_fit_and_test.py; the loop over a dozen batches logs less often than
-# Lightning would like; Lightning 2.6 calls methods that jsonargparse 4.53 deprecates.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*logging interval.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-]
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
           "layer_concept", "neurons", "contexts", "word_activations", "readout_loss", "causal_loss",
           "causal_neurons")  # fmt: skip
@@ -165,9 +156,9 @@ def checkpoint(finished: Path) -> Path:
 
 
 def evaluate(folder: Path, checkpoint: Path, *more: str) -> list[str]:
-    data = ["--data.datasets", "[sst2,movie_reviews]", "--data.limit", "12", "--data.calibration_sequences", "4",
-            "--data.calibration_length", "16", "--data.documents", "[movie_reviews,bbc_news]",
-            "--data.document_length", "32"]  # fmt: skip
+    data = ["--data.datasets", "[sst2,movie_reviews]", "--data.limit", "12", "--data.calibration.sequences", "4",
+            "--data.calibration.length", "16", "--data.documents.datasets", "[movie_reviews,bbc_news]",
+            "--data.documents.max_length", "32"]  # fmt: skip
     return ["test", "--backbone.name", str(folder / "model"), "--data", "EvaluationDataModule", *data, *more,
             "--trainer.callbacks", "Wanda", "--trainer.accelerator", "cpu", "--trainer.devices", "1",
             "--trainer.default_root_dir", str(folder), "--trainer.logger", "CSVLogger",

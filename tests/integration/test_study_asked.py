@@ -12,14 +12,6 @@ from tests.integration.tiny import tiny_backbone
 
 from semprune.data import dataset_spec
 
-# Reasons as in test_study.py.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*logging interval.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-]
 TEMPLATE = "{% for turn in messages %}{{ turn.content }}{% endfor %}|"
 SMALL = {"limit": 8, "causal": None, "losses": []}
 
@@ -99,8 +91,9 @@ def test_a_chat_without_a_template_costs_no_work(folder: Path, capsys: pytest.Ca
 
 
 def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(folder: Path, plain: Path, talking: Path) -> None:
-    data = {"datasets": ["sst2"], "limit": 4, "chat": True, "prompt": "review", "calibration_sequences": 4,
-            "calibration_length": 16, "documents": ["movie_reviews", "bbc_news"], "document_length": 32}  # fmt: skip
+    data = {"datasets": ["sst2"], "limit": 4, "chat": True, "prompt": "review",
+            "calibration": {"sequences": 4, "length": 16},
+            "documents": {"datasets": ["movie_reviews", "bbc_news"], "max_length": 32}}  # fmt: skip
     logger = {"class_path": "CSVLogger", "init_args": {"save_dir": str(folder / "logs")}}
     settings = {
         "backbone": {"name": str(talking)},

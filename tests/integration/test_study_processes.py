@@ -17,16 +17,8 @@ from tests.integration.small_study import run, write_cache, write_study
 
 from semprune.study import StudyConfig
 from semprune.study.cell import bench
-from semprune.study.config.cells import pruned_cells
+from semprune.study.config.grid import pruned_cells
 
-# Reasons as in test_study.py
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*Trying to infer the `batch_size`.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*logging interval.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-]
 ROOT = Path(__file__).parents[2]
 GRID = {
     "methods": ["magnitude", "wanda", "ria"], "sparsities": [0.3, 0.5], "calibrations": ["c4", "c4*0.5+wiki*0.5"],

@@ -10,14 +10,13 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tests.models import byte_level_tokenizer, llama
 from torch.utils.data import DataLoader
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.fit.encoder import Encoder
 from semprune.backbones import Backbone, describe
-from semprune.data.batches.batching import EncodedDocument, document_batch, encode_item, scoring_batch
+from semprune.data.batches.batching import EncodedDocument, ItemBatch, document_batch, encode_item
 from semprune.data.batches.sampling import ShardedBatchSampler, in_order, shuffled, within_budget
 from semprune.data.modules.tokenized import ResumableLoader
 from semprune.pruning.callbacks.methods import Wanda
@@ -40,23 +39,10 @@ TEXTS = [f"{text} number {k}" for k in range(12) for text in (*GOOD, *BAD)]
 LABELS = [0 if text.startswith(tuple(GOOD)) else 1 for text in TEXTS]
 
 
-def tiny_backbone(seed: int = 0) -> Backbone:
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=500, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
-    )
-    bpe.train_from_iterator(TEXTS, trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>", model_max_length=64
-    )
-    torch.manual_seed(seed)
-    size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(
-        **size, num_key_value_heads=1, vocab_size=len(tokenizer), max_position_embeddings=64, initializer_range=0.3
-    )
-    return describe(LlamaForCausalLM(config), tokenizer, "tiny")
+def tiny_backbone(seed: int = 0, *, name: str = "tiny", length: int = 64) -> Backbone:
+    tokenizer = byte_level_tokenizer(TEXTS, 500, model_max_length=length)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_key_value_heads": 1, "max_position_embeddings": length}
+    return describe(llama(seed, vocab_size=len(tokenizer), **sizes), tokenizer, name)
 
 
 class TinyData(lightning.LightningDataModule):
@@ -91,7 +77,7 @@ class TinyData(lightning.LightningDataModule):
         ]  # fmt: skip
         encoded = [encode_item(self.lm.tokenizer, item, 64, truncate="error") for item in items]
         plan = within_budget([len(e.rows) for e in encoded], [e.longest for e in encoded], 120)
-        loader = DataLoader(encoded, batch_sampler=ShardedBatchSampler(plan), collate_fn=lambda b: scoring_batch(b, 1))
+        loader = DataLoader(encoded, batch_sampler=ShardedBatchSampler(plan), collate_fn=lambda b: ItemBatch(tuple(b)))
         return [loader, self.val_dataloader()]
 
     def calibration_input_ids(self) -> torch.Tensor:

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tests import models
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from semprune.attribution.fit.learner import LearnerShape
 from semprune.backbones import Backbone, describe
@@ -49,15 +49,9 @@ LENGTH = 32
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level BPE in which every word is one token."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=3000, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
-    )
     everything = [word for words in (*WORDS, TARGETS, OTHERS) for word in words]
-    bpe.train_from_iterator([f" {form}" for w in everything for form in (w, w.upper(), w.title())] * 2, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    texts = [f" {form}" for w in everything for form in (w, w.upper(), w.title())] * 2
+    return models.byte_level_tokenizer(texts, 3000)
 
 
 class PlantedLlama:
@@ -75,12 +69,11 @@ class PlantedLlama:
     def __init__(self, seed: int = 0) -> None:
         self.random = torch.Generator().manual_seed(seed)
         own = tokenizer()
-        config = LlamaConfig(
-            hidden_size=HIDDEN, intermediate_size=WIDTH, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=4, vocab_size=len(own), max_position_embeddings=64, tie_word_embeddings=False,
-            bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id,
+        model = models.llama(
+            hidden_size=HIDDEN, intermediate_size=WIDTH, num_attention_heads=4, vocab_size=len(own),
+            max_position_embeddings=64, bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id,
+            pad_token_id=own.pad_token_id,
         )  # fmt: skip
-        model = LlamaForCausalLM(config)
         self._ids = {word: own.convert_tokens_to_ids(f"Ġ{word}") for word in (*sum(WORDS, ()), *TARGETS, *OTHERS)}
         self.lm_start = int(own.bos_token_id)  # type: ignore[arg-type]
         self.target = torch.tensor([self._ids[word] for word in TARGETS])

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from semprune.analysis.drops import EVERYTHING, Drops, Estimate, Weights
-from semprune.statistics.multiple_tests import holm
+from semprune.statistics.significance import holm
 
 FACTORS = ("method", "sparsity", "calibration")
 

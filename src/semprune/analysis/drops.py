@@ -16,13 +16,11 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy import stats
 
+from semprune.artefacts import CELL, TABLES, stated_once
 from semprune.errors import SettingError, UnpairedPredictionsError
-from semprune.statistics.placements import auroc_values
+from semprune.statistics.auroc import auroc_values
 
-CELL = ["backbone", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length",
-        "seed", "calibrated"]  # fmt: skip
-ITEM = ["dataset", "prompt", "item_id"]
-STATED = (*ITEM, "metric", "matrix", "concept", "level", "layer", "neuron")  # what else tells the rows of a table apart
+ITEM = list(TABLES["predictions"].keys)
 DROP_METRICS = ("accuracy", "auroc")
 EVERYTHING = "all"
 """The target that stands for all families."""
@@ -93,7 +91,7 @@ class Drops:
     """All pruned models of a study on all its items.
 
     Attributes:
-        cells: The pruned models, one row each, with the columns of :data:`CELL`.
+        cells: The pruned models, one row each, with the columns of :data:`semprune.artefacts.cell.CELL`.
         datasets: Their items.
         metric: What the drops are of.
     """
@@ -165,25 +163,6 @@ def read_drops(predictions: pd.DataFrame, results: pd.DataFrame, metric: str) ->
         for name in sorted(families, key=list(dict.fromkeys(table["dataset"])).index)
     )
     return Drops(cells, datasets, metric)
-
-
-def stated_once(table: pd.DataFrame) -> pd.DataFrame:
-    """A study's table with each model that looked at no calibration stated once, with none.
-
-    Example:
-        >>> rows = {"backbone": "b", "method": "magnitude", "pattern": "unstructured", "sparsity": 0.5, "seed": 0,
-        ...         "calibration": ["c4", "wiki"], "calibration_sequences": 8, "calibration_length": 64,
-        ...         "calibrated": False, "value": 1.0}
-        >>> stated_once(pd.DataFrame(rows))["calibration"].tolist()
-        ['']
-    """
-    table = table.copy()
-    if "calibrated" not in table:
-        table["calibrated"] = table["calibration"] != ""
-    free = ~table["calibrated"]
-    table.loc[free, "calibration"] = ""
-    table.loc[free, ["calibration_sequences", "calibration_length"]] = 0
-    return table.drop_duplicates([*CELL, *(name for name in STATED if name in table)])
 
 
 def _paired(

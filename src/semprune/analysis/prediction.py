@@ -15,8 +15,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
-from semprune.analysis.drops import CELL
 from semprune.analysis.predictors import CALIBRATION, MEANING, PRUNING
+from semprune.artefacts import CELL
 
 RESAMPLES = 2000
 LEFT_OUT = ("method", "calibration", "family", "dataset")

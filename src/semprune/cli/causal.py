@@ -112,8 +112,7 @@ def causal(arguments: list[str]) -> None:
     association.require(lm.fingerprint)
     console, folder = Console(stderr=True), Path(config.output or config.run)
     text = CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
-    text.tokenizer, text.context_length = lm.tokenizer, lm.max_length
-    sequences = text.calibration_input_ids()
+    sequences = text.bind(lm).calibration_input_ids()
     items = load_items(config.dataset, limit=config.limit)
     target, rankings = ranked_target(config, association, concepts, lm, items), {}
     for name in asked_rankings(config):

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.association.rankings import DEFAULT_RANKING, RANKINGS
 from semprune.attribution.neurons.explain import TextEvidence, facets, text_evidence
@@ -17,7 +18,6 @@ from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
-from semprune.report.run.load import read_table
 
 FIRES = 0.75  # standard deviations, mean of a concept's strongest neurons: from here on it is shown
 TOP = 10

@@ -77,8 +77,7 @@ def influential(arguments: list[str]) -> None:
             raise SettingError("labels", label, f"classes of {config.dataset}: {', '.join(spec.labels.classes) or '-'}")
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
     data = DocumentDataModule([config.dataset], config.limit, max_length=2)  # words are read from the texts
-    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
-    data.prepare_data()
+    data.bind(lm).prepare_data()
     data.setup("fit")
     known = [(document.text, document.label) for document in data.train_documents if document.label is not None]
     table = Table("concept", "words", title=f"influential words of {config.dataset}")

@@ -7,8 +7,8 @@ from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.pruning.streamed.command import PruneResult, run_prune
 from semprune.pruning.streamed.config import PruneConfig
-from semprune.pruning.streamed.job import PruneResult, run_prune
 
 
 def prune_parser() -> Parser:

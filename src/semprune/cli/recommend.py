@@ -10,14 +10,13 @@ from rich.table import Table
 
 from semprune.analysis import Drops, Recommendation, read_drops, recommend
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
+from semprune.artefacts import RERUN, records
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import CorruptArtefactError
 from semprune.report import load_run
 from semprune.report.run.formats import listed, p_value
-from semprune.report.run.labels import METHODS, amount_label
-from semprune.report.run.load import RERUN
+from semprune.report.run.labels import MethodLabels, amount_label
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
 
 
 def recommend_parser() -> Parser:
@@ -56,8 +55,8 @@ def recommend_from(arguments: list[str]) -> None:
     drops, console = read_drops(run.predictions, run.results, parsed.metric), Console()
     for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
         found = recommend(drops, parsed.target, sparsity=sparsity, pattern=pattern, method=parsed.method)
-        console.print(f"\n{_advice(found, amount_label(pattern, sparsity))}", soft_wrap=True, markup=False)
-        console.print(_table(found, parsed.top))
+        console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True, markup=False)
+        console.print(_table(found, parsed.top, run.methods))
 
 
 def _amounts(drops: Drops, sparsity: float | None, pattern: str | None) -> list[tuple[float, str]]:
@@ -68,13 +67,13 @@ def _amounts(drops: Drops, sparsity: float | None, pattern: str | None) -> list[
     return chosen or [(first[0] if sparsity is None else sparsity, first[1] if pattern is None else pattern)]
 
 
-def _advice(found: Recommendation, amount: str) -> str:
+def _advice(found: Recommendation, amount: str, labels: MethodLabels) -> str:
     metric, best = METRICS[found.metric], records(found.table)[0]
-    tied = [_choice(row) for row in records(found.tied)]
+    tied = [_choice(row, labels) for row in records(found.tied)]
     draws = f"{found.seeds} draws" if found.seeds > 1 else "one draw"
     text = (
         f"For {found.target} at {amount}, by {_lower(metric)} ({listed(found.datasets)}; {found.items} items; {draws} "
-        f"of each calibration set): {_choice(best)} drops least, {metric.number(best['drop'])} points "
+        f"of each calibration set): {_choice(best, labels)} drops least, {metric.number(best['drop'])} points "
         f"{metric.interval(best['low'], best['high'])}."
     )
     if not tied:
@@ -87,12 +86,12 @@ def _lower(metric: Metric) -> str:
     return metric.label if metric.label.isupper() else metric.label.lower()
 
 
-def _choice(row: dict[str, object]) -> str:
-    method = METHODS.get(str(row["method"]), str(row["method"]))
+def _choice(row: dict[str, object], labels: MethodLabels) -> str:
+    method = labels.label(str(row["method"]))
     return f"{method} with {row['calibration']}" if row["calibration"] else method
 
 
-def _table(found: Recommendation, top: int) -> Table:
+def _table(found: Recommendation, top: int, labels: MethodLabels) -> Table:
     metric, rows = METRICS[found.metric], records(found.table)
     sizes = {_size(row) for row in rows if row["calibration"]}
     names = ["method", "calibration", *(["size"] if len(sizes) > 1 else [])]
@@ -102,7 +101,7 @@ def _table(found: Recommendation, top: int) -> Table:
     for name in ("drop, 95 %", "behind the best", "p (Holm)"):
         table.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(rows[:top]):
-        choice = [METHODS.get(row["method"], row["method"]), row["calibration"] or "none"]
+        choice = [labels.label(row["method"]), row["calibration"] or "none"]
         choice += [_size(row)] if len(sizes) > 1 else []
         table.add_row(*choice, *(_figures(row, metric) if place else [_figures(row, metric)[0], "", ""]))
     return table

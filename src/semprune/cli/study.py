@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.cli.report import show_run
 from semprune.errors import FailedCellsError
-from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.study import StudyConfig, failed_cells, plan_study, run_study
 
 
@@ -54,16 +53,6 @@ def study(arguments: list[str]) -> None:
     if len(failures):
         Console().print(_failure_table(failures))
         raise FailedCellsError(len(failures), run)
-
-
-def show_run(run: Path) -> None:
-    """Write the report and the tables of a run folder, and show the main one."""
-    artefacts = load_run(run)  # once: page and tables share the analysis
-    page = write_report(artefacts)
-    write_tables(artefacts)
-    console = Console()
-    console.print(terminal_table(artefacts))
-    console.print(f"report: {page.resolve()}", soft_wrap=True)
 
 
 def _failure_table(failures: pd.DataFrame) -> Table:

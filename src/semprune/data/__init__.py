@@ -1,24 +1,22 @@
 """Data: the registry of data sets, their sources, prompts and encodings, and the Lightning data modules."""
 
-from semprune.data.batches.encoding import encode_request
-from semprune.data.hashes import hash_declaration, hash_items
 from semprune.data.load import load_documents, load_items
 from semprune.data.modules.calibration import CalibrationDataModule
 from semprune.data.modules.documents import DocumentDataModule
 from semprune.data.modules.evaluation import EvaluationDataModule
 from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
+from semprune.data.settings import CalibrationSettings, DocumentSettings
 
 __all__ = [
     "CalibrationDataModule",
+    "CalibrationSettings",
     "DocumentDataModule",
+    "DocumentSettings",
     "EvaluationDataModule",
     "calibration_names",
     "calibration_spec",
     "dataset_names",
     "dataset_spec",
-    "encode_request",
-    "hash_declaration",
-    "hash_items",
     "load_documents",
     "load_items",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semprune.errors.base import SempruneError, UnknownNameError
+from semprune.errors.base import ConfigurationError, SempruneError, UnknownNameError
 
 
 class UnknownDatasetError(UnknownNameError):
@@ -51,6 +51,45 @@ class EmptyCalibrationError(SempruneError):
         super().__init__(
             f"calibration set '{calibration}' has {tokens} tokens, fewer than {asked}. "
             "Pass a shorter length or fewer sequences, or take a longer text."
+        )
+
+
+class UnboundDataError(SempruneError):
+    """A data module that does not know which model it serves.
+
+    Example:
+        >>> raise UnboundDataError("DocumentDataModule")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.UnboundDataError: DocumentDataModule does not know its model: call `datamodule.bind(lm)` \
+before setup(), or use it with a Trainer and a module that holds its backbone as `lm` or `backbone`.
+    """
+
+    def __init__(self, datamodule: str) -> None:
+        """Name the data module's class."""
+        super().__init__(
+            f"{datamodule} does not know its model: call `datamodule.bind(lm)` before setup(), "
+            "or use it with a Trainer and a module that holds its backbone as `lm` or `backbone`."
+        )
+
+
+class RenamedSettingError(ConfigurationError):
+    """A setting that has another name now.
+
+    Example:
+        >>> raise RenamedSettingError("EvaluationDataModule", "document_limit", "documents.limit")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.RenamedSettingError: EvaluationDataModule has no option 'document_limit' any more: it is \
+'limit' of 'documents' now. Write `documents: {limit: …}`, or `--data.documents.limit` on a command line.
+    """
+
+    def __init__(self, owner: str, old: str, new: str) -> None:
+        """Name the class, the name that was given, and the new one as ``part.setting``."""
+        part, _, setting = new.partition(".")
+        super().__init__(
+            f"{owner} has no option '{old}' any more: it is '{setting}' of '{part}' now. "
+            f"Write `{part}: {{{setting}: …}}`, or `--data.{new}` on a command line."
         )
 
 

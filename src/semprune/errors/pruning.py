@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from semprune.errors.base import SempruneError, UnknownNameError
+from semprune.errors.base import ConfigurationError, SempruneError, UnknownNameError
 
 
 class UnknownMethodError(UnknownNameError):
     """No such pruning method."""
 
     kind = "pruning method"
+
+
+class ForeignMethodError(SempruneError):
+    """An entry point of another distribution that offers no pruning method that could be used."""
+
+    def __init__(self, value: str, distribution: str, fault: str) -> None:
+        """Name the entry point, whose it is and what is wrong with it."""
+        super().__init__(
+            f"the pruning method {value} that distribution {distribution} offers {fault}. "
+            f"Correct the entry point, or uninstall the distribution."
+        )
 
 
 class CalibrationMissingError(SempruneError):
@@ -94,12 +105,12 @@ class MemoryLimitError(SempruneError):
         )
 
 
-class MasksOnlyError(SempruneError):
+class MasksOnlyError(ConfigurationError):
     """Masks alone asked of a method that changes the weights it keeps."""
 
     def __init__(self, method: str) -> None:
         """Name the method."""
         super().__init__(
             f"method '{method}' changes the weights that it keeps, so that masks alone do not give its result. "
-            "Leave out --masks_only: the pruned folder holds the masks too."
+            "Take the folder of the pruned model, which `semprune prune` writes without --masks_only."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import pandas as pd
 from rich.console import Console
 
 from semprune.assets import cache_folder
-from semprune.data.batches.encoding import Truncate
+from semprune.data.batches.batching import encode_item
+from semprune.data.batches.encoding import Truncate, check_tokenizer, padding_token
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
-from semprune.evaluation.engine.causal_lm import Subject, subject_of
-from semprune.evaluation.engine.engine import Throughput, TokenBudget
-from semprune.evaluation.predictions.predictions import prediction_table
+from semprune.data.subject import Subject, subject_of
+from semprune.evaluation.engine.request_scorer import Engine, Throughput, TokenBudget
+from semprune.evaluation.predictions.prediction import prediction_table
 from semprune.evaluation.predictions.score_cache import ScoreCache
-from semprune.evaluation.predictions.scoring import score_items
-from semprune.evaluation.results.results import summarise
+from semprune.evaluation.predictions.score_items import score_items, scoring_progress
+from semprune.evaluation.results.summarise import summarise
 from semprune.types import Item
 
 logger = logging.getLogger("semprune.evaluation")
@@ -58,7 +60,7 @@ def evaluate(
 
     Returns:
         One row per data set, prompt and metric: ``backbone``, then
-        :data:`semprune.evaluation.results.results.MEASUREMENT_COLUMNS`. Its ``attrs["throughput"]`` says what it cost.
+        :data:`semprune.evaluation.results.summarise.MEASUREMENT_COLUMNS`. ``attrs["throughput"]`` says what it cost.
 
     Raises:
         UnknownDatasetError: If a data set is not in the registry.
@@ -98,7 +100,7 @@ def predict_items(
     """Score items, with a progress bar where someone looks; throughput goes to the log.
 
     Args:
-        lm: The backbone, or what :func:`semprune.evaluation.engine.causal_lm.subject_of` gives.
+        lm: The backbone, or what :func:`semprune.data.subject.subject_of` gives.
         items: Items of any data sets.
         token_budget: See :func:`evaluate`.
         truncate: See :func:`evaluate`.
@@ -106,16 +108,18 @@ def predict_items(
         console: Where progress goes; None takes standard error. It stays silent where that is no terminal.
 
     Returns:
-        The table of :func:`semprune.evaluation.predictions.predictions.prediction_table`. Its ``attrs["throughput"]``
-        holds the fields of :class:`semprune.evaluation.engine.engine.Throughput`, ``tokens_per_second``, and
+        The table of :func:`semprune.evaluation.predictions.prediction.prediction_table`. Its ``attrs["throughput"]``
+        holds the fields of :class:`semprune.evaluation.engine.request_scorer.Throughput`, ``tokens_per_second``, and
         ``cached``, the number of items that were not scored again.
     """
     kept = _score_cache(cache, lm.model)
-    predictions, cost = score_items(
-        lm, items, token_budget=token_budget, truncate=truncate, cache=kept, console=console
+    check_tokenizer(lm.tokenizer)
+    encoded = [encode_item(lm.tokenizer, item, lm.max_length, truncate=truncate) for item in items]
+    engine = Engine(lm.model, padding_token(lm.tokenizer), token_budget)
+    table = prediction_table(
+        score_items(engine, encoded, cache=kept, progress=partial(scoring_progress, console=console))
     )
-    table = prediction_table(predictions)
-    table.attrs["throughput"] = _report(cost, kept.found if kept is not None else 0)
+    table.attrs["throughput"] = _report(engine.throughput, kept.found if kept is not None else 0)
     return table
 
 

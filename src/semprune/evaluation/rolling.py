@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import torch
 
 from semprune.data.batches.encoding import EncodedRequest, encode, padding_token, prefix_token
+from semprune.data.subject import context_length
 from semprune.errors import SettingError
-from semprune.evaluation.engine.causal_lm import CausalLM, context_length
-from semprune.evaluation.engine.engine import Engine, TokenBudget
+from semprune.evaluation.engine.causal_lm import CausalLM
 from semprune.evaluation.engine.loglikelihood import score_encoded
+from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
 from semprune.evaluation.metrics.text_perplexity import TextPerplexity
 
 
@@ -72,7 +73,7 @@ def rolling_loglikelihood(
         tokenizer: Its tokenizer.
         texts: Whole texts; an empty one has log-likelihood 0.
         max_length: Tokens that the model can read; None asks
-            :func:`semprune.evaluation.engine.causal_lm.context_length`.
+            :func:`semprune.data.subject.context_length`.
         token_budget: Most tokens of one forward.
 
     Returns:

@@ -4,16 +4,17 @@ The Lightning callbacks are in ``semprune.pruning.callbacks.methods``: whoever o
 which takes longer than all the rest.
 """
 
-from semprune.pruning.in_memory.collected import CollectedStatistics, dense_statistics, prune_from
-from semprune.pruning.in_memory.mass import mass_lost, masses_lost
-from semprune.pruning.in_memory.prune import prune_model
-from semprune.pruning.masks.bits import apply_masks, hash_masks
-from semprune.pruning.masks.reapply import apply_mask_file
-from semprune.pruning.masks.report import PruneReport
-from semprune.pruning.masks.stored import StoredMasks, load_masks, save_masks
+from semprune.io.bits import hash_masks
+from semprune.pruning.in_memory.dense_statistics import CollectedStatistics, dense_statistics, prune_from
+from semprune.pruning.in_memory.prune_model import prune_model
+from semprune.pruning.in_memory.wanda_mass import mass_lost, masses_lost
+from semprune.pruning.masks.apply import apply_mask_file, apply_masks
+from semprune.pruning.masks.file import load_masks, save_masks
+from semprune.pruning.masks.stored import StoredMasks
 from semprune.pruning.method import Decision, Method, ScoredMethod
-from semprune.pruning.methods import find_method, methods
+from semprune.pruning.methods import find_method, method_labels, methods
 from semprune.pruning.removal.remove import RemovalReport, remove_neurons
+from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.keep import pruned_count, select_exact, select_reference
 from semprune.pruning.statistics.squares import SquareSums, running_mean_squares, token_squares
 
@@ -34,6 +35,7 @@ __all__ = [
     "load_masks",
     "mass_lost",
     "masses_lost",
+    "method_labels",
     "methods",
     "prune_from",
     "prune_model",

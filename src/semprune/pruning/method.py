@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -15,6 +15,18 @@ from semprune.pruning.selection.keep import Group, Keep
 from semprune.types import LayerStats
 
 Needs = Literal["nothing", "squares", "second_moments"]
+NEEDS: tuple[Needs, ...] = get_args(Needs)
+"""Each holds all that those before it hold."""
+
+
+def option(default: Any, about: str) -> Any:
+    """Return a field of a method's dataclass that a user can set.
+
+    Args:
+        default: Its value where nothing is said.
+        about: What it is, in a sentence; the help of commands and callbacks shows it.
+    """
+    return field(default=default, metadata={"about": about})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +45,26 @@ class Decision:
 
 
 class Method(ABC):
-    """A pruning method; one file in ``pruning/methods`` that defines ``METHOD``, a frozen dataclass of this kind.
+    """A pruning method: a frozen dataclass of this kind, whose fields made with :func:`option` a user can set.
+
+    Callbacks, configurations and labels of the report follow from it.
 
     Attributes:
-        name: Name in configurations and results; the name of the file.
+        name: Name in configurations and results.
+        label: Name for readers, and of its callback: an identifier.
+        about: What it prunes, in a sentence.
+        group: Which weights compete where there is no pattern: those of a ``row``, or of the whole ``matrix``.
         needs: The statistics that it reads: ``nothing`` (no forward is run), ``squares`` (of each input feature) or
             ``second_moments`` (of each pair of them).
         changes_weights: Whether it gives kept weights new values; masks alone do not reproduce it then.
-        option_names: Fields of the dataclass that a user can set.
     """
 
     name: str
+    label: str
+    about: str
     needs: Needs
+    group: Group = "matrix"
     changes_weights: ClassVar[bool] = False
-    option_names: ClassVar[tuple[str, ...]] = ()
 
     @property
     def needs_statistics(self) -> bool:
@@ -71,9 +89,15 @@ class Method(ABC):
             SettingError: It cannot.
         """
 
+    @classmethod
+    def option_fields(cls) -> dict[str, Field[Any]]:
+        """Return the fields that a user can set, by name."""
+        found: tuple[Field[Any], ...] = fields(cls)  # type: ignore[arg-type]  # every method is a dataclass
+        return {each.name: each for each in found if "about" in each.metadata}
+
     def options(self) -> dict[str, Any]:
         """Return the options and their values."""
-        return {name: getattr(self, name) for name in self.option_names}
+        return {name: getattr(self, name) for name in self.option_fields()}
 
     def with_options(self, options: Mapping[str, Any]) -> Self:
         """Return the method with other options.
@@ -81,9 +105,9 @@ class Method(ABC):
         Raises:
             SettingError: An option is unknown, or has a value it cannot have.
         """
+        known = ", ".join(self.option_fields()) or "none"
         for name in options:
-            if name not in self.option_names:
-                known = ", ".join(self.option_names) or "none"
+            if name not in self.option_fields():
                 raise SettingError(f"option of method '{self.name}'", name, f"one that it has ({known})")
         return replace(self, **options)  # type: ignore[type-var]  # every method is a dataclass
 
@@ -93,17 +117,15 @@ class ScoredMethod(Method):
     """A method that ranks weights by a score and changes none that stay.
 
     Attributes:
-        name: Name in configurations and results.
-        group: Which weights compete with each other where there is no pattern: those of a ``row``, or of the whole
-            ``matrix``.
-        needs: The statistics that the score reads.
         score: Gives the scores of a weight ``[out, in]`` from its statistics; the lowest go first.
     """
 
     name: str
-    group: Group
+    label: str
+    about: str
     needs: Needs
     score: Callable[[Float[Tensor, "out in"], LayerStats | None], Float[Tensor, "out in"]]
+    group: Group = "matrix"
 
     def prune(self, weight: Float[Tensor, "out in"], stats: LayerStats | None, keep: Keep) -> Decision:
         """Keep the highest scores."""

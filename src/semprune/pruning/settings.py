@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from torch import Tensor
@@ -15,12 +15,12 @@ from semprune.pruning.selection.allocation import ALLOCATIONS, OWL
 from semprune.pruning.selection.keep import Keep, check_selection, check_sparsity, keeper
 from semprune.pruning.selection.pattern import Pattern
 
-OWL_OPTIONS = ("owl_multiple", "owl_spread")
+OWL_OPTIONS = tuple(f"owl_{each.name}" for each in fields(OWL))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PruneSettings:
-    """How to prune; plain values, checked by :func:`check_settings`.
+    """How to prune; plain values, checked by :func:`check_settings`. Other signatures take their defaults from here.
 
     Attributes:
         sparsity: Share of each matrix's weights to set to zero, in [0, 1); None where there is a pattern.
@@ -109,12 +109,21 @@ def check_settings(method: str, settings: PruneSettings) -> Method:
     found = found.with_options(settings.method_options)
     _check_amount(settings)
     check_selection(settings.selection)
+    check_pass(settings)
+    found.check(settings.keep)
+    return found
+
+
+def check_pass(settings: PruneSettings) -> None:
+    """Refuse a pass over the calibration that cannot be run.
+
+    Raises:
+        SettingError: The statistics or the batch size have a value they cannot have.
+    """
     if settings.statistics not in ("sequential", "dense"):
         raise SettingError("statistics", settings.statistics, "'sequential' or 'dense'")
     if settings.batch_size < 1:
         raise SettingError("batch_size", settings.batch_size, "at least 1")
-    found.check(settings.keep)
-    return found
 
 
 def _check_amount(settings: PruneSettings) -> None:

@@ -7,17 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.io.files import atomic
+from semprune.report.run.artefacts import RunArtefacts, loaded
 from semprune.report.run.formats import p_value
 from semprune.report.run.labels import family_label
-from semprune.report.run.load import RunArtefacts, loaded
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.schema import records
-from semprune.report.sections.further_losses import causal_text, readout_text
-from semprune.report.tables.contrasts import contrast_table
-from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
-from semprune.report.tables.prompts import prompt_table, prompts_text
-from semprune.report.tables.study import (
+from semprune.report.tables.calibration import (
     own_prompts_text,
     prediction_text,
     predictors_text,
@@ -26,7 +22,11 @@ from semprune.report.tables.study import (
     sizes_text,
     spread_text,
 )
-from semprune.report.tables.text import TextTable, files_of
+from semprune.report.tables.contrasts import contrast_table
+from semprune.report.tables.further_losses import causal_text, readout_text
+from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
+from semprune.report.tables.prompts import prompt_table, prompts_text
+from semprune.report.tables.text_table import TextTable, files_of
 
 
 def study_files(run: RunArtefacts) -> dict[str, str]:
@@ -111,13 +111,13 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     sets has more, see :func:`semprune.report.export.study_files`.
 
     Args:
-        run_dir: A run folder, or what :func:`semprune.report.run.load.load_run` read of one.
+        run_dir: A run folder, or what :func:`semprune.report.run.artefacts.load_run` read of one.
 
     Returns:
         The paths.
 
     Raises:
-        CorruptArtefactError: As :func:`semprune.report.run.load.load_run`.
+        CorruptArtefactError: As :func:`semprune.report.run.artefacts.load_run`.
     """
     run = loaded(run_dir)
     headline = headline_table(run)
@@ -131,7 +131,7 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     }
     for name, table in (("readout_loss", readout_text(run)), ("causal_loss", causal_text(run))):
         if table is not None:
-            contents |= files_of(name, getattr(run, name), table)
+            contents |= files_of(name, run.tables[name], table)
     prompts = prompt_table(run)
     if len(prompts):
         contents |= files_of("prompts", prompts, prompts_text(prompts))

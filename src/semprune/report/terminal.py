@@ -8,12 +8,12 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from semprune.artefacts import records
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import TIMES, number
-from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
+from semprune.report.run.pooled import is_crowded, pooled
 from semprune.report.tables.headline import VERDICTS, family_table, headline_table, item_labels
-from semprune.report.tables.pooled import is_crowded, pooled
 
 
 def settings_table(run: RunArtefacts) -> Table:

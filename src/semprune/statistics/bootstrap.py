@@ -1,4 +1,4 @@
-"""Intervals and tests over items that may share a document; pure functions of arrays, seeded.
+"""The bootstrap over items that may share a document; pure functions of arrays, seeded.
 
 The bootstrap works on multiplicities: a resample is how often each document, and with it each of its items,
 was drawn. A metric that takes weights is then one matrix product over all resamples.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 Statistic = Callable[[Float[np.ndarray, "resamples items"]], Float[np.ndarray, " resamples"]]
 
@@ -115,38 +115,3 @@ def bootstrap_p(differences: Float[np.ndarray, " resamples"]) -> float:
         return float("nan")
     least = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
     return min(1.0, 2 * (1 + least) / (1 + len(defined)))
-
-
-def mcnemar(
-    dense: Bool[np.ndarray, " items"], pruned: Bool[np.ndarray, " items"], documents: Sequence[str] | None = None
-) -> float:
-    """Exact McNemar test of two classifiers on the same items, with documents as the independent units.
-
-    Under the null, each document's net number of flips (right to wrong minus wrong to right) is as likely to
-    have the other sign; the exact distribution of their sum is a convolution. With one item per document this
-    is the textbook exact McNemar (sign) test; the generalisation to documents is ours.
-
-    Args:
-        dense: Whether the dense model is right.
-        pruned: Whether the pruned model is right.
-        documents: Document of each item; None means that items are independent.
-
-    Returns:
-        Two-sided p in (0, 1]; 1 where nothing flipped.
-
-    Example:
-        >>> mcnemar(np.array([1, 1, 1, 1, 1, 0], bool), np.array([0, 0, 0, 0, 0, 0], bool))
-        0.0625
-    """
-    flips = dense.astype(np.int64) - pruned.astype(np.int64)
-    if documents is not None:
-        _, document = np.unique(np.asarray(documents, dtype=str), return_inverse=True)
-        flips = np.bincount(document, weights=flips).astype(np.int64)
-    sizes = np.abs(flips[flips != 0])
-    total = int(sizes.sum())
-    chance = np.zeros(2 * total + 1)  # chance[total + s] of the sum s
-    chance[total] = 1.0
-    for size in sizes:
-        chance = 0.5 * (np.roll(chance, size) + np.roll(chance, -size))  # the ends stay empty until the last size
-    sums = np.abs(np.arange(-total, total + 1))
-    return float(min(1.0, chance[sums >= abs(int(flips.sum()))].sum()))

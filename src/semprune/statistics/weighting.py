@@ -1,4 +1,4 @@
-"""Weighted means over items: how a metric is computed for many bootstrap resamples in one product."""
+"""Weighted means and ranks of items: how a metric is computed for many bootstrap resamples at once."""
 
 from __future__ import annotations
 
@@ -45,3 +45,31 @@ def item_weights(items: int, weights: Float[np.ndarray, "*resamples items"] | No
         Weights in float64, items on the last axis.
     """
     return np.ones(items) if weights is None else np.asarray(weights, dtype=np.float64)
+
+
+def weighted_ranks(
+    values: Float[np.ndarray, " items"], weights: Float[np.ndarray, "*resamples items"]
+) -> Float[np.ndarray, "*resamples items"]:
+    r"""Mid-ranks in a sample that holds each item as often as its weight says; one sort serves all resamples.
+
+    .. math:: r_i = \sum_{j: v_j < v_i} w_j + \frac{1 + \sum_{j: v_j = v_i} w_j}{2}
+
+    Args:
+        values: What is ranked.
+        weights: Multiplicities.
+
+    Returns:
+        Ranks, 1 for the least; they mean nothing where the weight is 0.
+
+    Example:
+        >>> weighted_ranks(np.array([5.0, 2.0, 5.0]), np.array([1.0, 2.0, 1.0])).tolist()
+        [3.5, 1.5, 3.5]
+    """
+    order = np.argsort(values, kind="stable")
+    firsts = np.diff(values[order], prepend=-np.inf) > 0
+    tied = np.add.reduceat(weights[..., order], np.flatnonzero(firsts), axis=-1)  # [*resamples, groups]
+    middle = np.cumsum(tied, axis=-1) - tied + (1 + tied) / 2
+    group = np.empty(len(values), dtype=np.int64)
+    group[order] = np.cumsum(firsts) - 1
+    ranks: Array = middle[..., group]
+    return ranks

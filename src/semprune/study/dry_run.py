@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from semprune.artefacts import DENSE, Cell
 from semprune.backbones import load_backbone
 from semprune.data.batches.encoding import padding_token
-from semprune.evaluation.engine.engine import Engine
 from semprune.evaluation.engine.loglikelihood import score_encoded
 from semprune.evaluation.engine.prefix_tree import grow_trees
+from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.io.provenance import peak_memory_bytes
 from semprune.pruning import dense_statistics, find_method, prune_from
 from semprune.pruning.weights.linear import WeightCopy
-from semprune.study.cell.measurement import DENSE
 from semprune.study.cell.worker import Worker
-from semprune.study.config.cells import Cell, in_groups, pruned_cells
 from semprune.study.config.checks import check
+from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.store import store
 
@@ -106,7 +106,7 @@ def _plan_one(config: StudyConfig, console: Console) -> float:
 def probe(worker: Worker) -> Cost:
     """Measure for some seconds what cells cost, and read what finished ones have cost."""
     lm, data, config = worker.lm, worker.data, worker.config
-    requests = [request for encoded in data.datasets.values() for request in encoded.requests]
+    requests = [request for items in data.datasets.values() for item in items for request in item.requests]
     trees = grow_trees(requests, branching=reads_trees(lm.model), largest=config.token_budget)
     tokens = sum(len(tree.tokens) for tree in trees) + data.text.numel()
     tokens += sum(int(batch.attention_mask.sum()) for batch in data.held_out)
@@ -127,9 +127,9 @@ def recorded_seconds(worker: Worker) -> dict[str, float]:
 def _seconds_per_token(worker: Worker) -> float:
     """Scores items, data set by data set, until the probe's time is over."""
     seconds, tokens = 0.0, 0
-    for encoded in worker.data.datasets.values():
+    for items in worker.data.datasets.values():
         engine = Engine(worker.lm.model, padding_token(worker.lm.tokenizer), worker.config.token_budget)
-        score_encoded(engine, encoded.requests[:64])
+        score_encoded(engine, [request for item in items for request in item.requests][:64])
         seconds, tokens = seconds + engine.throughput.seconds, tokens + engine.throughput.tokens
         if seconds > PROBE_SECONDS:
             break

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
+from semprune.artefacts import write_table
 from semprune.attribution import Association, NeuronSemanticAttribution, TestPass, causal_check
 from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.fit.checkpoint import read_checkpoint
@@ -31,9 +32,7 @@ KEPT_EVERY = timedelta(minutes=2)  # at most so much of a fit is done again afte
 
 def fit_documents(fit: FitConfig, lm: Backbone) -> DocumentDataModule:
     """The documents that a configuration fits on and holds out; nothing is read yet."""
-    data = DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size)
-    data.tokenizer, data.context_length = lm.tokenizer, lm.max_length
-    return data
+    return DocumentDataModule(fit.datasets, fit.limit, fit.max_length, fit.batch_size).bind(lm)
 
 
 def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) -> NeuronSemanticAttribution:
@@ -156,9 +155,9 @@ def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame,
     """Write the association and the tables of its concepts, layers and neurons."""
     association = module.association()
     association.save(run / "association.safetensors")
-    write_parquet(run / "concepts.parquet", concept_table(module))
-    write_parquet(run / "layer_concept.parquet", layer_table(association))
-    write_parquet(run / "neurons.parquet", cards)
+    write_table(run, "concepts", concept_table(module))
+    write_table(run, "layer_concept", layer_table(association))
+    write_table(run, "neurons", cards)
 
 
 def context_table(outcome: TestPass, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from semprune.study.config.cells import Cell
+from semprune.artefacts import Cell
 from semprune.study.merge import cell_results
 from semprune.study.store.addresses import Addresses
 

@@ -9,16 +9,18 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from semprune.artefacts import TABLES, write_table
 from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.data import dataset_spec
 from semprune.io.files import write_json, write_parquet
 from semprune.io.provenance import RunClock
+from semprune.pruning import method_labels
 from semprune.study.calibration.table import calibration_table
 from semprune.study.calibration.task_concepts import task_concepts
-from semprune.study.cell.worker import Worker, all_cells
-from semprune.study.config.cells import pruned_cells
+from semprune.study.cell.worker import Worker
 from semprune.study.config.checks import check
+from semprune.study.config.grid import all_cells, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
 from semprune.study.fit import describe_association
@@ -53,7 +55,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     if not config.backbones:
         return _run_one(config, console)
     runs = [_run_one(one, console) for one in one_backbone_each(config)]
-    for name in (*MERGED, "calibration", "task_concepts", "failures"):
+    for name in (*(table.name for table in MERGED), "calibration", "task_concepts", "failures"):
         tables = [store.read_table(path) for one in runs if (path := one / f"{name}.parquet").is_file()]
         if tables:
             write_parquet(run / f"{name}.parquet", pd.concat(tables, ignore_index=True))
@@ -82,9 +84,9 @@ def _run_one(config: StudyConfig, console: Console) -> Path:
     run_engine(config, worker)
     with claim(worker.addresses.store / "texts.lock", wait=True):  # what one process describes, others read
         table, own = calibration_table(bench, worker.addresses), task_concepts(bench, worker.addresses)
-    write_parquet(run / "task_concepts.parquet", own)
+    write_table(run, "task_concepts", own)
     if len(table):
-        write_parquet(run / "calibration.parquet", table)
+        write_table(run, "calibration", table)
     _write_run(worker, run, causal, clock)
     return run
 
@@ -94,9 +96,9 @@ def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) 
     cells = list(all_cells(config))
     merge(addresses, cells, str(lm.fingerprint), run)
     if causal is None:
-        (run / "causal.parquet").unlink(missing_ok=True)  # of other settings
+        (run / TABLES["causal"].file).unlink(missing_ok=True)  # of other settings
     else:
-        write_parquet(run / "causal.parquet", store.read_table(causal))
+        write_table(run, "causal", store.read_table(causal))
     failures = worker.failures()
     if len(failures):
         write_parquet(run / FAILURES, failures)
@@ -115,4 +117,5 @@ def _provenance(worker: Worker, tokens: dict[str, str], clock: RunClock) -> dict
         "calibration": tokens,
         "settings": asdict(config),
         "licences": {name: str(dataset_spec(name).licence) for name in config.datasets},
+        "methods": [{"name": name, "label": label} for name, label in method_labels().items()],
     }

@@ -11,15 +11,16 @@ from typing import Any
 import lightning
 import pandas as pd
 
+from semprune.artefacts import DENSE, UNSTRUCTURED, Cell, with_cell, write_table
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.data import dataset_spec
 from semprune.errors import ConfigurationError
-from semprune.io.files import write_json, write_parquet
+from semprune.io.files import write_json
 from semprune.io.provenance import RunClock
-from semprune.pruning.callbacks.base import PruningCallback
+from semprune.pruning import method_labels
+from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.pruning.selection.pattern import Pattern
 from semprune.study.cell import measure
-from semprune.study.config.cells import UNSTRUCTURED, Cell
 from semprune.study.fit import concept_table, layer_table
 
 
@@ -60,8 +61,8 @@ class PairedTrainer(lightning.Trainer):
 def write_fit(module: NeuronSemanticAttribution, folder: Path) -> pd.DataFrame:
     """Write ``concepts.parquet`` and ``layer_concept.parquet``; returns the former."""
     concepts = concept_table(module)
-    write_parquet(folder / "concepts.parquet", concepts)
-    write_parquet(folder / "layer_concept.parquet", layer_table(module.association()))
+    write_table(folder, "concepts", concepts)
+    write_table(folder, "layer_concept", layer_table(module.association()))
     return concepts
 
 
@@ -77,7 +78,7 @@ def further_tables(module: NeuronSemanticAttribution, trainer: PairedTrainer) ->
             changed = module.outcomes[pruner.report.method].weights or pruner.report.masks
             tables = measure.further_tables(module, batches, changed, module.losses)
             cell, backbone = _cell(pruner, trainer), str(module.lm.fingerprint)
-            return {name: measure.with_columns(table, cell, backbone) for name, table in tables.items()}
+            return {name: with_cell(table, cell, backbone) for name, table in tables.items()}
     return {}
 
 
@@ -102,31 +103,24 @@ def write_test(
     """
     backbone, dense = str(module.lm.fingerprint), module.outcomes["dense"]
     tables = {
-        "results": [measure.with_columns(dense.results(), Cell("dense"), backbone)],
-        "predictions": [measure.with_columns(dense.predictions, Cell("dense"), backbone)],
+        "results": [with_cell(dense.results(), DENSE, backbone)],
+        "predictions": [with_cell(dense.predictions, DENSE, backbone)],
     }
     for pruner in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
         if isinstance(pruner, PruningCallback) and pruner.report is not None:
             cell, outcome = _cell(pruner, trainer), module.outcomes[pruner.name]
-            tables["results"].append(measure.with_columns(outcome.results(dense), cell, backbone))
-            tables["predictions"].append(measure.with_columns(outcome.predictions, cell, backbone))
-            tables["sparsity"] = [measure.sparsity_table(pruner.report, module.lm, cell)]
+            tables["results"].append(with_cell(outcome.results(dense), cell, backbone))
+            tables["predictions"].append(with_cell(outcome.predictions, cell, backbone))
+            tables["sparsity"] = [with_cell(measure.sparsity_table(pruner.report, module.lm), cell, backbone)]
             if module.learner is not None:
                 loss = measure.loss_table(outcome, dense, module.association(), pruner.report, module.lm)
                 if len(loss):
-                    tables["semantic_loss"] = [measure.with_columns(loss, cell, backbone)]
+                    tables["semantic_loss"] = [with_cell(loss, cell, backbone)]
     tables |= {name: [table] for name, table in (further or {}).items()}
     for name, parts in tables.items():
-        write_parquet(folder / f"{name}.parquet", _with_calibrated(pd.concat(parts, ignore_index=True)))
+        write_table(folder, name, pd.concat(parts, ignore_index=True))
     write_json(folder / "provenance.json", clock.record() | _about(module, trainer))
     return folder
-
-
-def _with_calibrated(table: pd.DataFrame) -> pd.DataFrame:
-    """Say whether the method looked at the calibration, where a study's tables say it: behind the cell's columns."""
-    place = 1 + len(Cell("dense").columns)
-    table.insert(place, "calibrated", table["calibration"] != "")  # one model: named only where it was looked at
-    return table
 
 
 def _about(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[str, Any]:
@@ -138,6 +132,7 @@ def _about(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[st
         "calibration": {calibration.name: calibration.token_hash} if calibration else {},
         "settings": dict(module.hparams),
         "licences": {name: str(dataset_spec(name).licence) for name in data.datasets},
+        "methods": [{"name": name, "label": label} for name, label in method_labels().items()],
     }
 
 

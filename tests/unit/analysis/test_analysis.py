@@ -16,10 +16,11 @@ from semprune.analysis import (
     task_likeness_effect,
     variance_shares,
 )
-from semprune.analysis.drops import CELL, Estimate, stated_once
+from semprune.analysis.drops import Estimate
+from semprune.artefacts import CELL, stated_once
 from semprune.errors import SettingError, UnpairedPredictionsError
 from semprune.evaluation.metrics import auroc
-from semprune.statistics.placements import auroc_values
+from semprune.statistics.auroc import auroc_values
 
 
 @pytest.fixture(scope="module")

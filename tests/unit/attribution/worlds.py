@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
+from tests.models import word_tokenizer
 from tests.unit.backbones.tiny import make_model
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from semprune.attribution.association.association import Association
 from semprune.attribution.fit.fitted import fitted_association
@@ -21,16 +20,9 @@ PLANTED = {"praise": [0, 1, 2, 3], "blame": [4, 5, 6, 7]}  # neurons of the firs
 CLASSES = ("texts.one", "texts.two")
 
 
-def word_tokenizer() -> PreTrainedTokenizerFast:
-    words = Tokenizer(models.WordLevel({word: k for k, word in enumerate(WORDS)}, unk_token="<s>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=words, bos_token="<s>", eos_token="</s>", pad_token="</s>", model_max_length=32
-    )
-
-
 def tiny_lm(architecture: str = "LlamaForCausalLM", **changes: object) -> Backbone:
-    return describe(make_model(architecture, vocab_size=len(WORDS), **changes), word_tokenizer(), "tiny")
+    tokenizer = word_tokenizer(WORDS, bos_token="<s>", eos_token="</s>", pad_token="</s>", model_max_length=32)
+    return describe(make_model(architecture, vocab_size=len(WORDS), **changes), tokenizer, "tiny")
 
 
 def observed(documents: int = 24, tokens: int = 7, seed: int = 0, padded: bool = True) -> LabelledBatch:

@@ -1,10 +1,10 @@
 """Tiny random models, and a tokenizer of eleven words."""
 
 import pytest
-import tokenizers
 import torch
+from tests.models import word_tokenizer
 from tests.unit.backbones import tiny
-from transformers import PreTrainedTokenizerFast
+from tokenizers import pre_tokenizers
 
 WORDS = ["<pad>", "<s>", "</s>", "the", "cat", "sat", "on", "a", "mat", "not", "?"]
 
@@ -21,12 +21,8 @@ def make_model():
 
 @pytest.fixture
 def tokenizer():
-    model = tokenizers.models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="?")
-    backend = tokenizers.Tokenizer(model)
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="?"
-    )
+    special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "?"}
+    return word_tokenizer(WORDS, "?", pre_tokenizers.Whitespace(), **special)
 
 
 @pytest.fixture(params=["LlamaForCausalLM", "GPT2LMHeadModel"])

@@ -3,21 +3,13 @@
 from pathlib import Path
 
 import torch
-import transformers
 import yaml
+from tests.models import LLAMA, random_model
 
 from semprune.backbones import families
 
-SIZE = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "max_position_embeddings": 32,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-    "initializer_range": 0.3,  # the usual 0.02 leaves attention uniform in a model this narrow
-}
+SIZE = LLAMA | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+del SIZE["intermediate_size"]  # each variant states its own, or has none
 CONFIGURATIONS = {
     name: variants
     for name, variants in yaml.safe_load(Path(__file__).with_name("tiny_models.yaml").read_text()).items()
@@ -32,10 +24,9 @@ VARIANTS = [
 def make_model(architecture, variant=None, *, vocab_size=40, **changes):
     """Return a random model in evaluation mode, the same one every time; without a variant, its first."""
     own = CONFIGURATIONS[architecture]
-    cls = getattr(transformers, architecture)
-    torch.manual_seed(0)
-    model = cls(cls.config_class(vocab_size=vocab_size, **{**SIZE, **own[variant or next(iter(own))], **changes}))
+    settings = {**SIZE, "vocab_size": vocab_size, **own[variant or next(iter(own))], **changes}
+    model = random_model(architecture, **settings)
     with torch.no_grad():
         for value in model.parameters():
             value += 0.1 * torch.randn_like(value)  # biases start at 0 and norms at 1, where mistakes do not show
-    return model.eval()
+    return model

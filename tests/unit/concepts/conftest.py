@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tests.models import byte_level_tokenizer
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from semprune.concepts.concept import Concept
@@ -25,15 +26,7 @@ LLAMA3_SPLIT = (
 
 
 def _byte_level(pre_tokenizer: pre_tokenizers.PreTokenizer, size: int) -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizer
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, initial_alphabet=alphabet, special_tokens=["<|end|>"], show_progress=False
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|end|>", eos_token="<|end|>")
+    return byte_level_tokenizer(CORPUS, size, ("<|end|>",), pre_tokenizer, bos_token=None)
 
 
 def gpt2_style() -> PreTrainedTokenizerFast:

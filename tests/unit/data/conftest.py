@@ -6,13 +6,15 @@ import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
 import pyarrow as pa
 import pytest
 import yaml
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tests.models import byte_level_tokenizer
+from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data.registry import OfflineSource, calibration_names, calibration_spec, dataset_names, dataset_spec
@@ -31,23 +33,15 @@ def _load(name: str) -> dict[str, Any]:
     return yaml.safe_load((FIXTURES / f"{name}.yaml").read_text("utf-8"))
 
 
+def speaking(tokenizer: Any, max_length: int = 256) -> Any:
+    """What data modules are bound to: a model of which only the tokenizer and the length are asked."""
+    return SimpleNamespace(name="toy", tokenizer=tokenizer, max_length=max_length)
+
+
 def train_tokenizer(*, adds_bos: bool) -> PreTrainedTokenizerFast:
     """A byte-level BPE, like GPT-2's (no special tokens) or Llama 3's (BOS before every text)."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(SENTENCES, trainer)
-    if adds_bos:
-        bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>", model_max_length=256
-    )
+    around = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)]) if adds_bos else None
+    return byte_level_tokenizer(SENTENCES, 400, around=around, model_max_length=256)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.data.conftest import speaking
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import DocumentDataModule, EvaluationDataModule, load_documents, load_items
@@ -87,18 +88,13 @@ def bare(tokenizer: PreTrainedTokenizerFast, **special: str) -> PreTrainedTokeni
 
 
 def test_a_tokenizer_without_padding_fills_with_eos_or_0(
-    offline: Path, plain_tokenizer: PreTrainedTokenizerFast
+    documents: list[Document], plain_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    batches = []
     for special in ({"eos_token": "</s>"}, {}):
-        module = EvaluationDataModule(["sst2"], calibration=None)
-        module.tokenizer = bare(plain_tokenizer, **special)
-        module.setup()
-        (batch,) = module.item_dataloader()
-        filled = set(batch.input_ids[batch.attention_mask == 0].tolist())
-        assert filled == {1 if special else 0}
-        batches.append(batch)
-    assert batches[0].targets.equal(batches[1].targets)
+        module = DocumentDataModule(["movie_reviews", "bbc_news"], validation_share=0.0)
+        module.bind(speaking(bare(plain_tokenizer, **special))).setup()
+        (batch,) = module.train_dataloader()
+        assert set(batch.input_ids[batch.attention_mask == 0].tolist()) == {1 if special else 0}
 
 
 def test_a_tokenizer_without_bos_is_refused_where_nothing_is_given(
@@ -107,12 +103,12 @@ def test_a_tokenizer_without_bos_is_refused_where_nothing_is_given(
     serve(monkeypatch, {"id": 1, "sentence1": "Tea is hot", "sentence2": "Hot is tea", "label": 1})
     for special, start in (({"bos_token": "<s>", "eos_token": "</s>"}, 0), ({"eos_token": "</s>"}, 1)):
         module = EvaluationDataModule(["paws"], calibration=None, source="hub")
-        module.tokenizer = bare(plain_tokenizer, **special)
+        module.bind(speaking(bare(plain_tokenizer, **special)))
         module.setup()
         (batch,) = module.item_dataloader()
-        assert batch.input_ids[:, 0].unique().tolist() == [start]
+        assert {row[0] for encoded in batch.items for row in encoded.rows} == {start}
     module = EvaluationDataModule(["paws"], calibration=None, source="hub")
-    module.tokenizer = bare(plain_tokenizer)
+    module.bind(speaking(bare(plain_tokenizer)))
     module.setup()
     with pytest.raises(ConfigurationError, match="needs a BOS or EOS token, and the tokenizer has neither"):
         module.item_dataloader()
@@ -120,12 +116,12 @@ def test_a_tokenizer_without_bos_is_refused_where_nothing_is_given(
 
 def test_contexts_and_texts_longer_than_the_model_reads(offline: Path, plain_tokenizer: Any) -> None:
     module = EvaluationDataModule(["mmlu"], shots=1, calibration=None)
-    module.tokenizer, module.context_length = plain_tokenizer, 60
+    module.bind(speaking(plain_tokenizer, 60))
     module.setup()
     with pytest.raises(PromptTooLongError, match=r"data set 'mmlu', item '0': .* context is 60.*`truncate: left`"):
         module.item_dataloader()
     documents = DocumentDataModule(["movie_reviews"], max_length=61)
-    documents.tokenizer, documents.context_length = plain_tokenizer, 60
+    documents.bind(speaking(plain_tokenizer, 60))
     with pytest.raises(SettingError, match="max_length must be at most 60, the tokens that the model can read, got 61"):
         documents.setup()
 
@@ -145,6 +141,6 @@ def test_a_chat_without_a_template_is_refused_before_anything_is_read(
 
     monkeypatch.setattr("semprune.data.rows.splits.read_rows", nothing)
     module = EvaluationDataModule(["sst2"], chat=True, calibration=None)
-    module.tokenizer = plain_tokenizer
+    module.bind(speaking(plain_tokenizer))
     with pytest.raises(ConfigurationError, match="no chat template"):
         module.setup()

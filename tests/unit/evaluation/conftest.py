@@ -6,42 +6,34 @@ import copy
 
 import pytest
 import torch
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-)
+from tests.models import LLAMA, gpt2, llama, random_model
 
-from semprune.types import Item, ScoringBatch
+from semprune.data.batches.batching import EncodedItem
+from semprune.data.batches.encoding import EncodedRequest
+from semprune.types import Item
 
 _VOCABULARY = 97
 _LLAMA_LIKE = {
     "vocab_size": _VOCABULARY,
     "hidden_size": 32,
     "intermediate_size": 48,
-    "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 8,
     "max_position_embeddings": 64,
-    "initializer_range": 0.3,  # large weights, so that logits are far from uniform
     "pad_token_id": 0,
 }
 
 
 def _tiny_model(kind: str, seed: int = 0):
-    torch.manual_seed(seed)
     if kind == "llama":
-        model = LlamaForCausalLM(LlamaConfig(**_LLAMA_LIKE))
+        model = llama(seed, **_LLAMA_LIKE)
     elif kind == "gemma2":
-        model = Gemma2ForCausalLM(Gemma2Config(**_LLAMA_LIKE, final_logit_softcapping=2.0, sliding_window=64))
+        own = {"final_logit_softcapping": 2.0, "sliding_window": 64}
+        model = random_model("Gemma2ForCausalLM", seed, **LLAMA | _LLAMA_LIKE | own)
     else:
-        sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
-        model = GPT2LMHeadModel(GPT2Config(vocab_size=_VOCABULARY, initializer_range=0.3, **sizes))
-    return model.eval().requires_grad_(False)
+        model = gpt2(seed, vocab_size=_VOCABULARY, n_embd=32, n_inner=None, n_head=4, n_positions=64)
+    return model.requires_grad_(False)
 
 
 def _reference_logprobs(model, row: list[int]) -> torch.Tensor:
@@ -56,8 +48,8 @@ def model(request):
     return _tiny_model(request.param)
 
 
-@pytest.fixture(scope="session")
-def llama():
+@pytest.fixture(scope="session", name="llama")
+def llama_model():
     return _tiny_model("llama")
 
 
@@ -72,20 +64,12 @@ def reference_logprobs():
 
 
 def _batch_of(rows, requests, items=None):
-    """Rows of token ids; requests as (row, start, targets, item)."""
-    width, longest = max(map(len, rows)), max(len(request[2]) for request in requests)
-    count = 1 + max(request[3] for request in requests)
-    choices = [sum(request[3] == index for request in requests) for index in range(count)]
-    made = (Item("toy", str(i), str(i), (("c", " x"),) * choices[i], 0, "plain") for i in range(count))
-    return ScoringBatch(
-        items=tuple(items or made),
-        input_ids=torch.tensor([row + [0] * (width - len(row)) for row in rows]),
-        attention_mask=torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
-        row=torch.tensor([request[0] for request in requests]),
-        start=torch.tensor([request[1] for request in requests]),
-        targets=torch.tensor([request[2] + [-1] * (longest - len(request[2])) for request in requests]),
-        item=torch.tensor([request[3] for request in requests]),
-    )
+    """Encoded items; rows of token ids; requests as (row, start, targets, item)."""
+    own = [[] for _ in range(1 + max(request[3] for request in requests))]
+    for row, start, targets, item in requests:
+        own[item].append(EncodedRequest(tuple(rows[row][: start + len(targets)]), tuple(targets), start))
+    made = [Item("toy", str(i), str(i), (("c", " x"),) * len(choices), 0, "plain") for i, choices in enumerate(own)]
+    return [EncodedItem(item, tuple(choices), (), ()) for item, choices in zip(items or made, own, strict=True)]
 
 
 @pytest.fixture(scope="session")

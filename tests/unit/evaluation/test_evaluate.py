@@ -7,15 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from transformers import PreTrainedTokenizerFast
+from tests.models import letter_tokenizer
 
 from semprune.errors import ConfigurationError, NonFiniteError, UnknownDatasetError
 from semprune.evaluation.engine.loglikelihood import loglikelihood
 from semprune.evaluation.evaluate import evaluate, predict_items
-from semprune.evaluation.results.results import MEASUREMENT_COLUMNS
+from semprune.evaluation.results.summarise import MEASUREMENT_COLUMNS
 from semprune.types import Item
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .:"
@@ -23,10 +20,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz .:"
 
 @pytest.fixture(scope="module")
 def lm(llama):
-    vocabulary = {"<s>": 0} | {letter: index + 1 for index, letter in enumerate(LETTERS)}
-    model = Tokenizer(WordLevel(vocabulary, unk_token="<s>"))
-    model.pre_tokenizer = Split("", "isolated")
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=model, bos_token="<s>", eos_token="<s>")
+    tokenizer = letter_tokenizer(LETTERS, bos_token="<s>", eos_token="<s>")
     return SimpleNamespace(name="tiny", model=llama, tokenizer=tokenizer, max_length=64)
 
 
@@ -89,7 +83,7 @@ def test_any_model_in_memory_is_evaluated_with_its_tokenizer(lm, llama, monkeypa
     own = evaluate(lm, ["sst2"])
     assert bare["backbone"].unique().tolist() == ["LlamaForCausalLM"]
     assert bare["value"].tolist() == pytest.approx(own["value"].tolist(), nan_ok=True)
-    with pytest.raises(ConfigurationError, match="Pass evaluate"):
+    with pytest.raises(ConfigurationError, match="Pass `tokenizer`"):
         evaluate(llama, ["sst2"])
     with pytest.raises(ConfigurationError, match="tokenizer of its own"):
         evaluate(lm, ["sst2"], tokenizer=object())

@@ -7,22 +7,12 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from transformers import PreTrainedTokenizerFast
+from tests.models import letter_tokenizer
 
 from semprune.errors import ConfigurationError, SettingError
 from semprune.evaluation.rolling import rolling_loglikelihood, rolling_windows, text_perplexity
 
 LETTERS = "abcdefghij "
-
-
-def letters(**special):
-    vocabulary = {"<s>": 0} | {letter: index + 1 for index, letter in enumerate(LETTERS)}
-    model = Tokenizer(WordLevel(vocabulary, unk_token="<s>"))
-    model.pre_tokenizer = Split("", "isolated")
-    return PreTrainedTokenizerFast(tokenizer_object=model, **special)
 
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 12))
@@ -41,9 +31,9 @@ def test_texts_that_fit_are_one_forward_of_the_slow_reference(model, reference_l
     ids = [1 + LETTERS.index(letter) for letter in text]
     logprobs = reference_logprobs(model, [0, *ids[:-1]])
     total = sum(logprobs[place, token].item() for place, token in enumerate(ids))
-    found = rolling_loglikelihood(model, letters(bos_token="<s>"), [text, ""])
+    found = rolling_loglikelihood(model, letter_tokenizer(LETTERS, bos_token="<s>"), [text, ""])
     assert found == [pytest.approx(total, abs=1e-4), 0]
-    scores = text_perplexity(model, letters(eos_token="<s>"), [text])
+    scores = text_perplexity(model, letter_tokenizer(LETTERS, eos_token="<s>"), [text])
     assert scores.word_perplexity == pytest.approx(math.exp(-total / 5), rel=1e-5)
     assert scores.byte_perplexity == pytest.approx(math.exp(-total / 18), rel=1e-5)
     assert scores.bits_per_byte == pytest.approx(-total / 18 / math.log(2), rel=1e-5)
@@ -56,12 +46,12 @@ def test_longer_texts_are_the_sum_of_windows_by_hand(llama, reference_logprobs):
         rows = reference_logprobs(llama, read)[-len(targets) :]
         expected += sum(row[token].item() for row, token in zip(rows, targets, strict=True))
     text = "".join(LETTERS[token - 1] for token in ids)
-    [found] = rolling_loglikelihood(llama, letters(bos_token="<s>"), [text], max_length=4)
+    [found] = rolling_loglikelihood(llama, letter_tokenizer(LETTERS, bos_token="<s>"), [text], max_length=4)
     assert found == pytest.approx(expected, abs=1e-4)
 
 
 def test_texts_and_tokenizers_that_cannot_be_measured(llama):
     with pytest.raises(SettingError, match="texts"):
-        text_perplexity(llama, letters(bos_token="<s>"), ["a", ""])
+        text_perplexity(llama, letter_tokenizer(LETTERS, bos_token="<s>"), ["a", ""])
     with pytest.raises(ConfigurationError, match="neither"):
-        text_perplexity(llama, letters(), ["a"])
+        text_perplexity(llama, letter_tokenizer(LETTERS), ["a"])

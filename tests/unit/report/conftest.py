@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tests.unit.report.study_run import build_study
 
-from semprune.report import write_report
+from semprune.report import load_run, write_report
 
 HOSTILE = "<script>window.hacked = true</script>"
 NEURONS_PER_CONCEPT, CONTEXTS_PER_NEURON = 12, 5
@@ -300,9 +300,15 @@ def study_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def study_page(study_folder):
+def study_run(study_folder):
+    """The study, read and analysed once."""
+    return load_run(study_folder)
+
+
+@pytest.fixture(scope="session")
+def study_page(study_run):
     """The study's page."""
-    return write_report(study_folder).read_text(encoding="utf-8")
+    return write_report(study_run).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAU
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.errors import SettingError
-from semprune.evaluation import compare
+from semprune.evaluation.results.comparison import compare
 from semprune.types import Item
 
 Progress = Callable[[str], None]

@@ -12,8 +12,8 @@ from torch import Tensor
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone
 from semprune.errors import NonFiniteError
-from semprune.evaluation import token_logprobs
 from semprune.evaluation.engine.causal_lm import evaluating
+from semprune.evaluation.engine.token_logprobs import token_logprobs
 from semprune.statistics.bootstrap import Statistic
 
 

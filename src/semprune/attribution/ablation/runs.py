@@ -12,8 +12,10 @@ from torch import Tensor
 from semprune.attribution.ablation.concept_logprob import ConceptLogprobs, concept_logprobs
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone
-from semprune.evaluation import measure, outcomes, perplexity, predict_items
+from semprune.evaluation import perplexity, predict_items
+from semprune.evaluation.metrics import measure
 from semprune.evaluation.perplexity import perplexity_of
+from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.statistics.bootstrap import Statistic
 from semprune.types import Item
 
@@ -42,7 +44,7 @@ class CausalRun:
             NonFiniteError: The model gives NaN or infinite log-probabilities.
         """
         predictions = predict_items(lm, items, token_budget=token_budget)
-        self.scored = outcomes(predictions)
+        self.scored = choice_scores(predictions)
         self.documents = predictions["document_id"].astype(str).tolist()
         self.nll = perplexity(lm.model, text.to(lm.device))[1].double().numpy()
         self.words: ConceptLogprobs | None = None

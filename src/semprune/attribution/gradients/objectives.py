@@ -11,11 +11,11 @@ from torch import Tensor
 
 from semprune.attribution.fit.design import valid_tokens
 from semprune.backbones import Backbone
-from semprune.data.batches.batching import encode_item, scoring_batch
+from semprune.data.batches.batching import PaddedItems, encode_item, pad_items
 from semprune.data.batches.encoding import padding_token
 from semprune.data.batches.sampling import within_budget
 from semprune.errors import ConfigurationError
-from semprune.types import DocumentBatch, Item, ScoringBatch
+from semprune.types import DocumentBatch, Item
 
 Objective = Callable[[Backbone, DocumentBatch], Float[Tensor, ""]]
 """Runs a model on a batch and gives one number, the sum over its documents, in nats."""
@@ -67,10 +67,10 @@ def right_choice_objectives(
     plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
     padding = padding_token(lm.tokenizer)
     for rows in plan:
-        yield partial(right_choice_log_odds, lm, scoring_batch([encoded[index] for index in rows], padding))
+        yield partial(right_choice_log_odds, lm, pad_items([encoded[index] for index in rows], padding))
 
 
-def right_choice_log_odds(lm: Backbone, batch: ScoringBatch) -> Float[Tensor, ""]:
+def right_choice_log_odds(lm: Backbone, batch: PaddedItems) -> Float[Tensor, ""]:
     """The log-odds of each item's right choice against its others together, summed over the batch's items, in nats."""
     ids, mask = batch.input_ids.to(lm.device), batch.attention_mask.to(lm.device)
     logits = lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits

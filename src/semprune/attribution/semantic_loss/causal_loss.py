@@ -18,7 +18,7 @@ from semprune.attribution.held_out.sums import BLOCKS
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.backbones import Backbone
 from semprune.io.ranks import sum_over_ranks
-from semprune.statistics.jackknife import jackknife_interval
+from semprune.statistics.intervals import jackknife_interval
 from semprune.types import DocumentBatch, NeuronSite
 
 

@@ -20,6 +20,7 @@ from semprune.attribution.semantic_loss.association_loss import (
     semantic_loss,
     semantic_weights,
 )
+from semprune.statistics.intervals import jackknife_variance
 
 
 class DenseReference:
@@ -68,7 +69,8 @@ def semantic_damage(reference: DenseReference, pruned: HeldOutSums) -> pd.DataFr
     sl, random = reference.losses(lost)
     pairs = zip(dense.deletions, pruned.deletions, strict=True)
     without = [association_lost(*(each.cpu() for each in pair)) for pair in pairs]
-    spread = _jackknife(torch.stack([reference.losses(each) for each in without]))
+    losses = torch.stack([reference.losses(each) for each in without])  # [blocks, two, concepts]
+    spread = jackknife_variance(losses[:, 0] - losses[:, 1]).sqrt()
     quantile = stats.t.ppf(0.975, max(len(dense.blocks) - 1, 1))
     rows = []
     for c, (name, level) in enumerate(zip(association.concepts, association.levels, strict=True)):
@@ -79,13 +81,6 @@ def semantic_damage(reference: DenseReference, pruned: HeldOutSums) -> pd.DataFr
         rows.append(common | whole | {"xsl_low": xsl - margin, "xsl_high": xsl + margin})
         rows.extend(common | row for row in _by_layer(weights[:, c], lost[:, c], association.layer))
     return pd.DataFrame(rows)
-
-
-def _jackknife(losses: Float[Tensor, "blocks two concepts"]) -> Float[Tensor, " concepts"]:
-    """Standard error of `SL − control`, from both without each block of documents."""
-    excess = losses[:, 0] - losses[:, 1]
-    blocks = len(excess)
-    return ((blocks - 1) / blocks * (excess - excess.mean(0)).square().sum(0)).sqrt()
 
 
 def _by_layer(weights: Tensor, lost: Tensor, layer: Tensor) -> list[dict[str, float]]:

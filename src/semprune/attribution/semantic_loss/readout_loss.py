@@ -15,43 +15,11 @@ from torch import Tensor
 from semprune.attribution.held_out.readout import LevelReadout, Readout
 from semprune.attribution.held_out.sums import BLOCKS, LEVELS
 from semprune.errors import ConfigurationError
-from semprune.statistics.jackknife import jackknife_interval
+from semprune.statistics.average_precision import average_precision
+from semprune.statistics.intervals import jackknife_interval
 
 FOLDS = 5
 RIDGE = 1e-2  # relative to activations of unit variance: a few positives must not be fitted by 32 weights
-
-
-def average_precision(
-    scores: Float[np.ndarray, " n"], targets: Int[np.ndarray, " n"], weights: Float[np.ndarray, "draws n"]
-) -> Float[np.ndarray, " draws"]:
-    r"""Average precision under several weightings of the same observations, sorted once.
-
-    .. math:: AP = \sum_n (R_n - R_{n-1}) P_n
-
-    over the distinct scores from the highest down; equal scores share one threshold.
-
-    Args:
-        scores: Larger where the concept is thought to be.
-        targets: 1 or 0.
-        weights: Weight of each observation, one row per weighting.
-
-    Returns:
-        NaN where no positive has weight.
-
-    Example:
-        >>> scores, targets = np.array([0.9, 0.8, 0.1]), np.array([1, 0, 1])
-        >>> average_precision(scores, targets, np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]])).round(4).tolist()
-        [0.8333, 1.0]
-    """
-    order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    found = np.cumsum(weights[:, order] * targets[order], axis=1)[:, ends]
-    taken = np.cumsum(weights[:, order], axis=1)[:, ends]
-    precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
-    gained = np.diff(found, axis=1, prepend=0.0)
-    total = found[:, -1]
-    out: np.ndarray = np.divide((gained * precision).sum(1), total, out=np.full(len(total), np.nan), where=total > 0)
-    return out
 
 
 def refitted_scores(readout: LevelReadout) -> Float[Tensor, "n concepts"]:

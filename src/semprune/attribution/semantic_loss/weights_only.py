@@ -16,7 +16,7 @@ from semprune.attribution.semantic_loss.concept_norms import ConceptNorms, input
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.backbones import Backbone
 from semprune.errors import SettingError
-from semprune.statistics.jackknife import jackknife_interval
+from semprune.statistics.intervals import jackknife_interval
 from semprune.types import NeuronSite
 
 

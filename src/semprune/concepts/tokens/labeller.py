@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from semprune.concepts.concept import Concept
 from semprune.concepts.tokens.boundaries import OPEN, read_edges, state_at_start, transitions_after, transitions_before
 from semprune.concepts.tokens.surfaces import Tokenizer, token_surfaces
-from semprune.concepts.tokens.trie import NGramTrie, pack_bits, unpack_bits
+from semprune.concepts.tokens.trie import NGramTrie, pack_labels, unpack_labels
 from semprune.concepts.tokens.variants import NGram, word_ngrams
 from semprune.errors import UnencodableConceptError
 
@@ -80,7 +80,7 @@ class TokenLabeller(nn.Module):
         if attention_mask is not None:
             framed[:, 1:-1].masked_fill_(attention_mask.eq(0), self.outside)
         packed = self._packed(framed.flatten())  # [batch * (tokens + 2), bytes]
-        return unpack_bits(packed.view(batch, tokens + 2, packed.shape[-1])[:, 1:-1], len(self.concepts))
+        return unpack_labels(packed.view(batch, tokens + 2, packed.shape[-1])[:, 1:-1], len(self.concepts))
 
     def _packed(self, ids: Int[Tensor, " places"]) -> UInt8[Tensor, "places bytes"]:
         may_start = read_edges(self.before, ids, self.start[ids], step=-1)
@@ -117,7 +117,7 @@ class TokenLabeller(nn.Module):
         return members
 
     def _bit_table(self, members: Mapping[int, set[int]]) -> UInt8[Tensor, "vocabulary bytes"]:
-        table = torch.tensor([pack_bits((), len(self.concepts))], dtype=torch.uint8).repeat(self.outside + 1, 1)
+        table = torch.tensor([pack_labels((), len(self.concepts))], dtype=torch.uint8).repeat(self.outside + 1, 1)
         for token, indices in members.items():
-            table[token] = torch.tensor(pack_bits(indices, len(self.concepts)), dtype=torch.uint8)
+            table[token] = torch.tensor(pack_labels(indices, len(self.concepts)), dtype=torch.uint8)
         return table

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from semprune.concepts.tokens.variants import NGram
 
 
-def pack_bits(members: Iterable[int], concepts: int) -> list[int]:
+def pack_labels(members: Iterable[int], concepts: int) -> list[int]:
     """Concept indices as bytes, eight concepts each, lowest bit first.
 
     Example:
-        >>> pack_bits({0, 9}, 10)
+        >>> pack_labels({0, 9}, 10)
         [1, 2]
     """
     packed = [0] * -(-concepts // 8)
@@ -24,11 +24,11 @@ def pack_bits(members: Iterable[int], concepts: int) -> list[int]:
     return packed
 
 
-def unpack_bits(packed: UInt8[Tensor, "*places bytes"], concepts: int) -> Bool[Tensor, "*places concepts"]:
-    """Bytes of :func:`pack_bits` as booleans.
+def unpack_labels(packed: UInt8[Tensor, "*places bytes"], concepts: int) -> Bool[Tensor, "*places concepts"]:
+    """Bytes of :func:`pack_labels` as booleans.
 
     Example:
-        >>> unpack_bits(torch.tensor([[1, 2]], dtype=torch.uint8), 10).nonzero()[:, 1].tolist()
+        >>> unpack_labels(torch.tensor([[1, 2]], dtype=torch.uint8), 10).nonzero()[:, 1].tolist()
         [0, 9]
     """
     powers = torch.tensor([1 << bit for bit in range(8)], dtype=torch.uint8, device=packed.device)
@@ -63,7 +63,7 @@ class NGramTrie(nn.Module):
             if len(ngram) > 1:
                 for length in range(1, len(ngram) + 1):
                     nodes.setdefault(ngram[:length], len(nodes))
-                labels[nodes[ngram]] = pack_bits(members, concepts)
+                labels[nodes[ngram]] = pack_labels(members, concepts)
         first = torch.zeros(vocabulary, dtype=torch.long)
         for path, node in nodes.items():
             if len(path) == 1:
@@ -71,7 +71,7 @@ class NGramTrie(nn.Module):
         edges = sorted(
             (nodes[path[:-1]] * vocabulary + path[-1], node) for path, node in nodes.items() if len(path) > 1
         )
-        none = pack_bits((), concepts)
+        none = pack_labels((), concepts)
         bits = torch.tensor([labels.get(node, none) for node in range(len(nodes))], dtype=torch.uint8)
         self.register_buffer("first", first, persistent=False)
         self.register_buffer("edges", torch.tensor([key for key, _ in edges], dtype=torch.long), persistent=False)

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from semprune.data.batches.encoding import EncodedRequest, Truncate, encode_request
-from semprune.types import DocumentBatch, Item, ScoringBatch
+from semprune.types import DocumentBatch, Item
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -87,8 +87,40 @@ def share_rows(inputs: Sequence[tuple[int, ...]]) -> tuple[tuple[tuple[int, ...]
     return tuple(rows), row
 
 
-def scoring_batch(items: Sequence[EncodedItem], padding: int) -> ScoringBatch:
-    """Pad items into one batch; no items give a batch of no rows.
+@dataclass(frozen=True, slots=True)
+class ItemBatch:
+    """Evaluation items that are scored together; none where a rank has no share of a batch."""
+
+    items: tuple[EncodedItem, ...]
+
+
+@dataclass(slots=True)
+class PaddedItems:
+    """Items as tensors: rows of input, and the requests to read from them.
+
+    Several requests may share one row (single-token choices of one context).
+
+    Attributes:
+        items: The items.
+        input_ids: Right-padded input; the last token of a continuation is never an input.
+        attention_mask: 1 for tokens, 0 for padding.
+        row: Row of each request.
+        start: Position *in the row* whose logits predict the request's first continuation token.
+        targets: Continuation tokens of each request, padded with -1.
+        item: Index into ``items`` of each request; requests of an item are in the order of its choices.
+    """
+
+    items: tuple[Item, ...]
+    input_ids: Int[Tensor, "rows tokens"]
+    attention_mask: Int[Tensor, "rows tokens"]
+    row: Int[Tensor, " requests"]
+    start: Int[Tensor, " requests"]
+    targets: Int[Tensor, "requests longest"]
+    item: Int[Tensor, " requests"]
+
+
+def pad_items(items: Sequence[EncodedItem], padding: int) -> PaddedItems:
+    """Pad items into one batch, for a forward with gradients; no items give a batch of no rows.
 
     Args:
         items: The encoded items.
@@ -99,7 +131,7 @@ def scoring_batch(items: Sequence[EncodedItem], padding: int) -> ScoringBatch:
     requests = [(index, item, choice) for index, item in enumerate(items) for choice in range(len(item.requests))]
     input_ids, attention_mask = pad(rows, padding)
     targets, _ = pad([item.requests[choice].targets for _, item, choice in requests], -1)
-    return ScoringBatch(
+    return PaddedItems(
         items=tuple(item.item for item in items),
         input_ids=input_ids,
         attention_mask=attention_mask,

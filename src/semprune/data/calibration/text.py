@@ -1,22 +1,12 @@
-"""What calibration sets are made of: texts, reserved documents, answered prompts, random tokens."""
+"""The text of a calibration set: a file, reserved documents, or answered prompts."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-import numpy as np
-import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from semprune.data.prompts.render import SHOT_SEPARATOR, find_prompt, render
 from semprune.data.registry import CalibrationSpec, DatasetSpec, dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source, fetch, read_text
 from semprune.data.rows.splits import hash_share, read_split, select
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 EXAMPLES = 1200
 """Examples of each data set at most: some 50,000 tokens of the shortest prompts, enough for 128 x 256 (ours)."""
@@ -58,23 +48,6 @@ def calibration_text(spec: CalibrationSpec, source: Source = "auto") -> str:
     ranked = sorted((row / len(column), place, text) for place, column in enumerate(columns)
                     for row, text in enumerate(column))  # fmt: skip
     return SHOT_SEPARATOR.join(text for _, _, text in ranked)
-
-
-def random_tokens(
-    tokenizer: PreTrainedTokenizerBase, sequences: int, length: int, seed: int
-) -> Int[Tensor, "sequences length"]:
-    """Tokens drawn evenly from the vocabulary without its special tokens; more sequences only add.
-
-    Args:
-        tokenizer: Whose vocabulary.
-        sequences: Number of sequences.
-        length: Tokens of each.
-        seed: Which tokens.
-    """
-    special = set(tokenizer.all_special_ids)
-    ordinary = np.array([token for token in range(len(tokenizer)) if token not in special])
-    drawn = np.random.default_rng(seed).integers(0, len(ordinary), size=(sequences, length))
-    return torch.from_numpy(ordinary[drawn])
 
 
 def _pieces(spec: DatasetSpec, source: Source, *, answered: bool) -> list[str]:

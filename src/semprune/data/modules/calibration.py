@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -15,58 +13,17 @@ from semprune.data.batches.batching import EncodedDocument, document_batch
 from semprune.data.batches.encoding import encode, padding_token
 from semprune.data.batches.sampling import Plan, ShardedBatchSampler, in_order, shuffled
 from semprune.data.calibration.mixtures import parse_mixture, share_sequences
-from semprune.data.calibration.text import calibration_text, fetch_calibration, random_tokens
+from semprune.data.calibration.text import calibration_text, fetch_calibration
+from semprune.data.calibration.windows import draw_windows, hash_tokens, random_tokens
 from semprune.data.modules.tokenized import TokenizedDataModule
 from semprune.data.registry import CalibrationSpec, calibration_spec
 from semprune.data.rows.sources import Source, check_source
 from semprune.data.settings import at_least
-from semprune.errors import ConfigurationError, EmptyCalibrationError
+from semprune.errors import ConfigurationError
 from semprune.types import DocumentBatch
 
 Writer = Callable[[int, int, int], Int[Tensor, "sequences length"]]
 """Gives a model's own text: number of sequences, tokens of each, seed."""
-
-
-def draw_windows(
-    tokens: Sequence[int], sequences: int, length: int, seed: int, *, calibration: str = "calibration"
-) -> Int[Tensor, "sequences length"]:
-    """Draw windows of a tokenised text that do not overlap.
-
-    The text is cut into windows from its start, the tail is dropped, and the seed shuffles the windows:
-    with the same seed, more sequences only add to fewer. No special tokens are added.
-
-    Args:
-        tokens: Token ids of the text.
-        sequences: Number of windows.
-        length: Tokens of each.
-        seed: Which windows.
-        calibration: Name for messages.
-
-    Returns:
-        Token ids, int64.
-
-    Raises:
-        EmptyCalibrationError: If the text has fewer windows.
-
-    Example:
-        >>> draw_windows(range(7), sequences=3, length=2, seed=0).sort(dim=0).values
-        tensor([[0, 1],
-                [2, 3],
-                [4, 5]])
-    """
-    windows = len(tokens) // length
-    if windows < sequences:
-        raise EmptyCalibrationError(calibration, len(tokens), length, sequences)
-    chosen = np.random.default_rng(seed).permutation(windows)[:sequences]
-    cut = torch.tensor(tokens[: windows * length], dtype=torch.long).reshape(windows, length)
-    return cut[torch.from_numpy(chosen)]
-
-
-def hash_tokens(input_ids: Int[Tensor, "sequences length"]) -> str:
-    """SHA-256 of shape and token ids (int64, little endian), in hex: names the calibration in artefacts."""
-    digest = hashlib.sha256(str(tuple(input_ids.shape)).encode())
-    digest.update(input_ids.cpu().numpy().astype("<i8").tobytes())
-    return digest.hexdigest()
 
 
 class CalibrationDataModule(TokenizedDataModule):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
 
 from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from semprune.data.batches.batching import encode_item, scoring_batch
-from semprune.data.batches.encoding import Truncate, padding_token
+from semprune.data.batches.batching import ItemBatch, encode_item
+from semprune.data.batches.encoding import Truncate
 from semprune.data.batches.sampling import ShardedBatchSampler, within_budget
 from semprune.data.hashes import hash_items
 from semprune.data.load import load_items
@@ -20,9 +21,16 @@ from semprune.data.prompts.chat import check_chat_template
 from semprune.data.prompts.render import find_prompts
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.sources import Source, check_source, fetch
-from semprune.data.settings import at_least, limit_of, names_of
+from semprune.data.settings import (
+    CalibrationSettings,
+    DocumentSettings,
+    at_least,
+    limit_of,
+    names_of,
+    refuse_renamed,
+)
 from semprune.errors import CalibrationMissingError, SettingError
-from semprune.types import Item, ScoringBatch
+from semprune.types import Item
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,37 +39,31 @@ if TYPE_CHECKING:
 class EvaluationDataModule(TokenizedDataModule):
     """Everything that ``test`` needs: items, calibration sequences, held-out documents.
 
+    The attributes ``calibration`` and ``documents`` are data modules of their own, or None.
+
     Args:
         datasets: Names of the data sets to score.
         limit: Items of each data set; null for all. 200 give an accuracy within about 7 points.
         seed: Which items, few-shot examples, calibration sequences and documents.
         token_budget: Padded tokens of a batch over all ranks; raise it with memory and ranks.
         truncate: What to do with prompts longer than the model's context: error, or left (keep the end).
-        calibration: Calibration set for pruning callbacks; null for none.
-        calibration_sequences: Number of calibration sequences.
-        calibration_length: Tokens of each.
-        documents: Data sets whose held-out documents are read; null for none. Give these and the next
-            ones the values they had in fitting, and the documents are those of its validation.
-        document_limit: Texts of each, training and validation together; null for all.
-        document_length: Tokens kept of each text.
-        document_batch_size: Texts in a batch over all ranks.
-        validation_share: Share of documents held out, in [0, 1).
+        calibration: Text for pruning callbacks: name, sequences and length, or the name alone; null for none.
+        documents: Documents whose held-out part is read, or the names of their data sets alone; null for none. With
+            the values of a fit they are those of its validation.
         source: auto (offline package if there is one, else hub), hub or offline.
         prompt: Name of a prompt that all data sets have, or all (every prompt of each); null for the first of each.
         shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
         chat: Ask as a chat, with the tokenizer's own template.
 
     Attributes:
-        datasets: Names of the evaluated data sets.
         items: All items, in the order of the data sets; after ``setup``.
         data_hash: Their SHA-256; after ``setup``.
-        calibration: The calibration data module, or None.
-        documents: The documents' data module, or None.
     """
 
     items: tuple[Item, ...]
     data_hash: str
 
+    @refuse_renamed
     def __init__(
         self,
         datasets: list[str],
@@ -69,14 +71,8 @@ class EvaluationDataModule(TokenizedDataModule):
         seed: int = 0,
         token_budget: int = 4096,
         truncate: Truncate = "error",
-        calibration: str | None = "c4",
-        calibration_sequences: int = 64,
-        calibration_length: int = 512,
-        documents: list[str] | None = None,
-        document_limit: int | None = None,
-        document_length: int = 128,
-        document_batch_size: int = 32,
-        validation_share: float = 0.25,
+        calibration: CalibrationSettings | str | None = "c4",
+        documents: DocumentSettings | list[str] | None = None,
         source: Source = "auto",
         prompt: str | None = None,
         shots: int = 0,
@@ -89,6 +85,7 @@ class EvaluationDataModule(TokenizedDataModule):
             UnknownPromptError: If a data set has no such prompt.
             UnknownCalibrationError: If there is no such calibration set.
             SettingError: If a number is out of range.
+            RenamedSettingError: If a setting is given by a name that it had before.
         """
         super().__init__()
         check_source(source)
@@ -105,13 +102,18 @@ class EvaluationDataModule(TokenizedDataModule):
         self.source: Source = source
         self.calibration = self.documents = None
         if calibration is not None:
-            self.calibration = CalibrationDataModule(
-                calibration, calibration_sequences, calibration_length, seed, source=source
-            )
+            text = CalibrationSettings(calibration) if isinstance(calibration, str) else calibration
+            self.calibration = CalibrationDataModule(text.name, text.sequences, text.length, seed, source=source)
         if documents:
-            self.documents = DocumentDataModule(
-                documents, document_limit, document_length, document_batch_size, validation_share, seed, source
-            )
+            read = DocumentSettings(documents) if isinstance(documents, list) else documents
+            self.documents = DocumentDataModule(**asdict(read), seed=seed, source=source)
+
+    def bind(self, model: Any, tokenizer: Any = None) -> Self:
+        """Serve a model, calibration and documents included: see :meth:`TokenizedDataModule.bind`."""
+        for module in (self.calibration, self.documents):
+            if module is not None:
+                module.bind(model, tokenizer)
+        return super().bind(model, tokenizer)
 
     def prepare_data(self) -> None:
         """Fetch all packages, once per machine."""
@@ -130,7 +132,6 @@ class EvaluationDataModule(TokenizedDataModule):
             check_chat_template(tokenizer)
         for module in (self.calibration, self.documents):
             if module is not None:
-                module.tokenizer, module.context_length = tokenizer, self.context_length
                 module.setup(stage)
         self.items = tuple(self._read(tokenizer))
         self.data_hash = hash_items(self.items)
@@ -147,7 +148,7 @@ class EvaluationDataModule(TokenizedDataModule):
         return self.calibration.calibration_input_ids()
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
-        """Items first (:class:`ScoringBatch`), then the held-out documents (:class:`DocumentBatch`) if any.
+        """Items first (:class:`ItemBatch`), then the held-out documents (:class:`DocumentBatch`) if any.
 
         Raises:
             PromptTooLongError: If a prompt does not fit the model's context and ``truncate`` is ``error``.
@@ -155,18 +156,17 @@ class EvaluationDataModule(TokenizedDataModule):
         loaders: list[DataLoader[Any]] = [self.item_dataloader()]
         return loaders if self.documents is None else [*loaders, self.documents.val_dataloader()]
 
-    def item_dataloader(self) -> DataLoader[ScoringBatch]:
+    def item_dataloader(self) -> DataLoader[ItemBatch]:
         """Items in batches of similar lengths, longest first."""
-        tokenizer, longest = self.take_tokenizer(), self.take_context_length()
-        padding = padding_token(tokenizer)
-        encoded = [encode_item(tokenizer, item, longest, truncate=self.truncate) for item in self.items]
+        tokenizer = self.take_tokenizer()
+        encoded = [encode_item(tokenizer, item, self.context_length, truncate=self.truncate) for item in self.items]
         plan = within_budget(
             [len(item.rows) for item in encoded], [item.longest for item in encoded], self.token_budget
         )
         return DataLoader(
             encoded,  # type: ignore[arg-type]  # any sequence serves
             batch_sampler=ShardedBatchSampler(plan),
-            collate_fn=lambda batch: scoring_batch(batch, padding),
+            collate_fn=lambda batch: ItemBatch(tuple(batch)),
         )
 
     def _read(self, tokenizer: PreTrainedTokenizerBase) -> list[Item]:

@@ -4,104 +4,92 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import lightning
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
+from semprune.data.batches.batching import ItemBatch
 from semprune.data.batches.encoding import check_tokenizer
 from semprune.data.batches.sampling import ShardedBatchSampler
-from semprune.errors import ConfigurationError, SettingError
-from semprune.types import DocumentBatch, ScoringBatch
+from semprune.data.subject import subject_of
+from semprune.errors import ConfigurationError, SettingError, UnboundDataError
+from semprune.types import DocumentBatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-UNLIMITED = 10**9
-"""Tokenizers of unknown context length say 1e30."""
-
-
 class TokenizedDataModule(lightning.LightningDataModule):
     """A data module that speaks the language of the model it is used with.
 
-    It has no backbone of its own. The tokenizer is that of the attached trainer's model (its attribute
-    ``lm`` or ``backbone``), unless one is set before ``setup``.
+    It has no backbone of its own: :meth:`bind` says which model it serves. Under a trainer that is the model that the
+    trainer's module holds as ``lm`` or ``backbone``, unless another was bound before.
 
     Attributes:
-        tokenizer: Set it to use the module without a trainer.
-        context_length: Tokens that the model can read; set it together with the tokenizer, or the
-            tokenizer's own limit counts.
+        tokenizer: The model's; None before :meth:`bind`.
+        context_length: Tokens that the model can read; 0 before :meth:`bind`.
     """
 
     def __init__(self) -> None:
-        """Start without a tokenizer."""
+        """Start without a model."""
         super().__init__()
         self.tokenizer: PreTrainedTokenizerBase | None = None
-        self.context_length: int | None = None
+        self.context_length = 0
 
-    def take_tokenizer(self) -> PreTrainedTokenizerBase:
-        """Return the tokenizer to use, and keep it.
+    def bind(self, model: Any, tokenizer: Any = None) -> Self:
+        """Serve a model: with its tokenizer, and no more tokens than it reads.
+
+        Args:
+            model: A backbone, or any Hugging Face causal LM.
+            tokenizer: The model's tokenizer; a backbone has its own.
+
+        Returns:
+            The data module itself.
 
         Raises:
-            ConfigurationError: If there is none, it cannot serve, or the trainer would put its own sampler
-                in place of this module's.
+            ConfigurationError: If a bare model comes without a tokenizer.
+        """
+        subject = subject_of(model, tokenizer)
+        self.tokenizer, self.context_length = subject.tokenizer, subject.max_length
+        return self
+
+    def take_tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer of the model that is served; without one, serve the trainer's.
+
+        Raises:
+            UnboundDataError: If there is no model.
+            ConfigurationError: If the tokenizer cannot serve, or the trainer would put its own sampler in place of
+                this module's.
         """
         self._refuse_distributed_sampler()
         if self.tokenizer is None:
             model = self._attached_model()
             if model is None:
-                raise ConfigurationError(
-                    f"{type(self).__name__} has no tokenizer: set `datamodule.tokenizer = lm.tokenizer` before "
-                    "setup(), or use it with a Trainer and a module that holds its backbone as `lm` or `backbone`."
-                )
-            self.tokenizer, self.context_length = model.tokenizer, self.context_length or model.max_length
+                raise UnboundDataError(type(self).__name__)
+            self.bind(model)
+        assert self.tokenizer is not None  # bind has set it
         check_tokenizer(self.tokenizer)
         return self.tokenizer
-
-    def known_context_length(self) -> int | None:
-        """How many tokens the model can read, where the model or the tokenizer says; after ``take_tokenizer``."""
-        if self.context_length is None and self.tokenizer is not None:
-            limit = self.tokenizer.model_max_length
-            self.context_length = int(limit) if limit < UNLIMITED else None
-        return self.context_length
-
-    def take_context_length(self) -> int:
-        """Return how many tokens the model can read; after :meth:`take_tokenizer`.
-
-        Raises:
-            ConfigurationError: If neither the model nor the tokenizer says.
-        """
-        limit = self.known_context_length()
-        if limit is None:
-            raise ConfigurationError(
-                "the tokenizer does not say how many tokens the model can read: "
-                "set `datamodule.context_length = lm.max_length` before setup()."
-            )
-        return limit
 
     def check_fits(self, setting: str, tokens: int) -> None:
         """Refuse sequences longer than the model can read; after :meth:`take_tokenizer`.
 
         Raises:
-            SettingError: If the model's limit is known and smaller.
+            SettingError: If the model's limit is smaller.
         """
-        limit = self.known_context_length()
-        if limit is not None and tokens > limit:
-            raise SettingError(setting, tokens, f"at most {limit}, the tokens that the model can read")
+        if tokens > self.context_length:
+            raise SettingError(setting, tokens, f"at most {self.context_length}, the tokens that the model can read")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move the tensors of a batch; items are frozen and stay (Lightning's own way would write to them)."""
-        if not isinstance(batch, ScoringBatch | DocumentBatch):
+        """Move the tensors of documents; items have none and stay (Lightning's own way would write to them)."""
+        if isinstance(batch, ItemBatch):
+            return batch
+        if not isinstance(batch, DocumentBatch):
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
-        moved: dict[str, Any] = {}
-        for field in dataclasses.fields(batch):
-            value = getattr(batch, field.name)
-            if isinstance(value, Tensor):
-                moved[field.name] = value.to(device)
-        return dataclasses.replace(batch, **moved)
+        tensors = {field.name: getattr(batch, field.name).to(device) for field in dataclasses.fields(batch)}
+        return dataclasses.replace(batch, **tensors)
 
     def _attached_model(self) -> Any:
         """The backbone of the trainer's module, or None."""

@@ -17,13 +17,13 @@ from semprune.evaluation.metrics.accuracy import acc_norm, accuracy, chosen
 from semprune.evaluation.metrics.calibration import calibrated_accuracy, expected_calibration_error
 from semprune.evaluation.metrics.confusion import class_f1, f1, macro_f1
 from semprune.evaluation.metrics.correlation import spearman
-from semprune.evaluation.metrics.ranking import auroc, binary_auroc, label_log_odds
+from semprune.statistics.auroc import auroc, binary_auroc, label_log_odds
 from semprune.statistics.weighting import Array
 
 __all__ = [
     "METRICS",
+    "ChoiceScores",
     "Metric",
-    "Outcomes",
     "acc_norm",
     "accuracy",
     "auroc",
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-class Outcomes(NamedTuple):
+class ChoiceScores(NamedTuple):
     """Scored items of one data set and prompt.
 
     Attributes:
@@ -103,31 +103,31 @@ def metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def _scores(name: str, outcomes: Outcomes) -> Float[np.ndarray, "items choices"]:
+def _scores(name: str, items: ChoiceScores) -> Float[np.ndarray, "items choices"]:
     """Scores as the metric wants them, checked."""
     chosen_metric = metric(name)
-    if chosen_metric.fixed_labels and not np.isfinite(outcomes.scores).all():
+    if chosen_metric.fixed_labels and not np.isfinite(items.scores).all():
         raise MetricUndefinedError(name, "items have different numbers of choices, or a score is not finite")
-    return outcomes.scores / outcomes.lengths if chosen_metric.per_character else outcomes.scores
+    return items.scores / items.lengths if chosen_metric.per_character else items.scores
 
 
-def _right(name: str, outcomes: Outcomes) -> Array:
+def _right(name: str, items: ChoiceScores) -> Array:
     """What the metric compares with: labels, or grades."""
     if not metric(name).graded:
-        return outcomes.labels
-    if outcomes.grades is None or not np.isfinite(outcomes.grades).all():
+        return items.labels
+    if items.grades is None or not np.isfinite(items.grades).all():
         raise MetricUndefinedError(name, "the items carry no grades; it needs a `threshold` label rule")
-    return outcomes.grades
+    return items.grades
 
 
 def measure(
-    name: str, outcomes: Outcomes, weights: Float[np.ndarray, "*resamples items"] | None = None
+    name: str, items: ChoiceScores, weights: Float[np.ndarray, "*resamples items"] | None = None
 ) -> Float[np.ndarray, "*resamples"]:
     """Value of a registered metric.
 
     Args:
         name: A key of :data:`METRICS`.
-        outcomes: Scored items.
+        items: Scored items of one data set and prompt.
         weights: Multiplicities of bootstrap resamples; None counts each item once.
 
     Returns:
@@ -138,24 +138,24 @@ def measure(
         MetricUndefinedError: If the metric needs a fixed label set and the items have none.
 
     Example:
-        >>> items = Outcomes(np.array([[-4.0, -6.0]]), np.array([1]), np.array([[2, 6]]))
+        >>> items = ChoiceScores(np.array([[-4.0, -6.0]]), np.array([1]), np.array([[2, 6]]))
         >>> float(measure("acc_norm", items)), float(measure("accuracy", items))
         (1.0, 0.0)
     """
-    values: Array = metric(name).function(_scores(name, outcomes), _right(name, outcomes), weights)
+    values: Array = metric(name).function(_scores(name, items), _right(name, items), weights)
     return values
 
 
-def right_choices(name: str, outcomes: Outcomes) -> Bool[np.ndarray, " items"]:
+def right_choices(name: str, items: ChoiceScores) -> Bool[np.ndarray, " items"]:
     """Which items are right, for a metric that counts them.
 
     Args:
         name: ``accuracy`` or ``acc_norm``.
-        outcomes: Scored items.
+        items: Scored items of one data set and prompt.
 
     Returns:
         True where the best choice is the label.
     """
-    best: Int[np.ndarray, " items"] = chosen(_scores(name, outcomes))
-    right: Array = best == outcomes.labels
+    best: Int[np.ndarray, " items"] = chosen(_scores(name, items))
+    right: Array = best == items.labels
     return right

@@ -14,7 +14,7 @@ from pyarrow import ArrowException
 from semprune.backbones import fingerprint_model
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import CorruptArtefactError
-from semprune.evaluation.engine.engine import ENGINE_VERSION
+from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
 from semprune.io.files import write_parquet
 
 UNRELATED = ("_name_or_path", "transformers_version", "architectures")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from torch import distributed
 
+from semprune.data.batches.batching import EncodedItem
 from semprune.evaluation.engine.causal_lm import CausalLM
-from semprune.evaluation.engine.engine import Engine
-from semprune.evaluation.engine.loglikelihood import score_batch
-from semprune.evaluation.predictions.predictions import Prediction, predict, prediction_table
-from semprune.types import ScoringBatch
+from semprune.evaluation.engine.request_scorer import Engine
+from semprune.evaluation.predictions.prediction import Prediction, prediction_table
+from semprune.evaluation.predictions.score_items import score_items
 
 
 class Scorer:
-    """Scores batches of any mixture of data sets and keeps each item's prediction.
+    """Scores items of any mixture of data sets and keeps each item's prediction.
 
     Under DDP every rank updates with its own batches; :meth:`predictions` gathers them, drops items that a
     distributed sampler repeated, and sorts, so that the table is the same at any world size.
@@ -33,15 +35,15 @@ class Scorer:
         """Return the number of predictions on this rank, repeats included."""
         return len(self._predictions)
 
-    def update(self, model: CausalLM, batch: ScoringBatch) -> list[Prediction]:
-        """Score a batch and keep its predictions.
+    def update(self, model: CausalLM, items: Sequence[EncodedItem]) -> list[Prediction]:
+        """Score items and keep their predictions.
 
         Args:
-            model: Any causal LM with a head.
-            batch: Items with all of their requests.
+            model: Any causal LM with a head; it is not asked where there are no items.
+            items: Encoded items.
 
         Returns:
-            The predictions of the batch's items, in their order.
+            The predictions, in the order of the items.
 
         Raises:
             NonFiniteError: If the model gives NaN or infinite log-probabilities.
@@ -49,11 +51,7 @@ class Scorer:
         """
         if self._engine is None or self._engine.model is not model:
             self._engine = Engine(model, padding=0)
-        logprobs, _ = score_batch(model, batch, engine=self._engine)
-        scores: list[list[float]] = [[] for _ in batch.items]
-        for item, logprob in zip(batch.item.tolist(), logprobs.tolist(), strict=True):
-            scores[item].append(logprob)
-        made = [predict(item, tuple(values)) for item, values in zip(batch.items, scores, strict=True)]
+        made = score_items(self._engine, items)
         self._predictions.extend(made)
         return made
 

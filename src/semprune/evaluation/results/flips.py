@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from semprune.artefacts import TABLES
 from semprune.errors import UnpairedPredictionsError
 from semprune.evaluation.results.comparison import compare
 from semprune.statistics.weighting import weighted_mean
 
-_KEYS = ["dataset", "prompt", "item_id"]
+_KEYS = list(TABLES["predictions"].keys)
 FLIP_COLUMNS = (
     "dataset",
     "prompt",
@@ -36,7 +37,7 @@ def flips(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         dense: The dense model's predictions, with the columns of
-            :class:`semprune.evaluation.predictions.predictions.Prediction`.
+            :class:`semprune.evaluation.predictions.prediction.Prediction`.
         pruned: The pruned model's, of the same items.
 
     Returns:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from semprune.backbones.families import families
 from semprune.errors import ConfigurationError, CorruptArtefactError
-from semprune.pruning.masks.bits import hash_masks, pack_bits, unpack_bits
-from semprune.pruning.masks.held import HeldWeights, masks_of_zeros
-from semprune.pruning.masks.stored import load_masks
+from semprune.io.bits import hash_masks
+from semprune.pruning.masks.codec import UNREADABLE, decode_masks, encode_masks
+from semprune.pruning.masks.file import load_masks
+from semprune.pruning.masks.hold import HeldWeights, masks_of_zeros
 
 
 class HoldMasks(Callback):
@@ -66,11 +67,8 @@ class HoldMasks(Callback):
         """Return the masks, packed into bits; empty before the first fit."""
         if self._masks is None:
             return {}
-        return {
-            "shapes": {name: list(mask.shape) for name, mask in self._masks.items()},
-            "bits": {name: pack_bits(mask) for name, mask in self._masks.items()},
-            "mask_hash": hash_masks(self._masks),
-        }
+        header, bits = encode_masks(self._masks)
+        return {"shapes": header["shapes"], "bits": bits, "mask_hash": header["mask_hash"]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the masks of a checkpoint.
@@ -82,10 +80,8 @@ class HoldMasks(Callback):
         if not state_dict:
             return
         try:
-            masks = {name: unpack_bits(state_dict["bits"][name], tuple(s)) for name, s in state_dict["shapes"].items()}
-            if hash_masks(masks) != state_dict["mask_hash"]:
-                raise ValueError("its masks do not have the hash that was stored with them")
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            masks = decode_masks(state_dict, state_dict["bits"])
+        except UNREADABLE as error:
             raise CorruptArtefactError("the checkpoint's held masks", repr(error), "Start without it.") from error
         if self._masks is not None and hash_masks(self._masks) != state_dict["mask_hash"]:
             raise ConfigurationError(

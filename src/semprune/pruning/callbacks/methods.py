@@ -1,4 +1,4 @@
-"""One pruning callback per method, and the one that holds masks, under the short names of configurations.
+"""One pruning callback per method, under the short names of configurations, and the one that holds masks.
 
 What all that prune take:
 
@@ -14,172 +14,101 @@ and those that look at data:
 
 - statistics: sequential (earlier blocks already pruned, as published) or dense (one pass over the dense model).
 - batch_size: calibration sequences per forward; also the unit that is shared out over ranks.
+
+The classes are made of the methods that are found when this module is imported, each under its method's label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from inspect import Parameter, Signature
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from semprune.pruning.callbacks.base import PruningCallback
 from semprune.pruning.callbacks.hold import HoldMasks
+from semprune.pruning.callbacks.pruning import PruningCallback
+from semprune.pruning.method import Method
+from semprune.pruning.methods import methods
+from semprune.pruning.selection.allocation import OWL
 
-__all__ = ["CALLBACKS", "RIA", "HoldMasks", "Magnitude", "PruningCallback", "SparseGPT", "Wanda"]
-
-
-class Magnitude(PruningCallback):
-    """Prunes the smallest weights of each matrix; looks at no data, unless the allocation does.
-
-    Args:
-        sparsity: Share of each matrix's weights to set to zero; see the module for this and what follows.
-        selection: exact or reference.
-        pattern: N:M instead of a sparsity.
-        allocation: uniform or owl.
-        owl_multiple: From which multiple of the mean score OWL counts outliers.
-        owl_spread: Half the span of OWL's sparsities.
-
-    Raises:
-        SparsityRangeError: The sparsity is outside [0, 1).
-        SettingError: Another setting has a value it cannot have.
-    """
-
-    def __init__(
-        self,
-        sparsity: float | None = None,
-        selection: str = "exact",
-        pattern: str | int | None = None,
-        allocation: str = "uniform",
-        owl_multiple: float = 5.0,
-        owl_spread: float = 0.08,
-    ) -> None:
-        """Check the settings; nothing is pruned yet."""
-        options = _owl(allocation, owl_multiple, owl_spread)
-        super().__init__("magnitude", sparsity, selection, pattern=pattern, allocation=allocation, **options)
-
-
-class Wanda(PruningCallback):
-    """Prunes, in each output row, the smallest products of weight and input norm.
-
-    Args:
-        sparsity: Share of each row's weights to set to zero; see the module for this and what follows.
-        selection: exact or reference.
-        statistics: sequential or dense.
-        batch_size: Calibration sequences per forward.
-        pattern: N:M instead of a sparsity.
-        allocation: uniform or owl.
-        owl_multiple: From which multiple of the mean score OWL counts outliers.
-        owl_spread: Half the span of OWL's sparsities.
-
-    Raises:
-        SparsityRangeError: The sparsity is outside [0, 1).
-        SettingError: Another setting has a value it cannot have.
-    """
-
-    def __init__(
-        self,
-        sparsity: float | None = None,
-        selection: str = "exact",
-        statistics: str = "sequential",
-        batch_size: int = 8,
-        pattern: str | int | None = None,
-        allocation: str = "uniform",
-        owl_multiple: float = 5.0,
-        owl_spread: float = 0.08,
-    ) -> None:
-        """Check the settings; nothing is pruned yet."""
-        options = _owl(allocation, owl_multiple, owl_spread)
-        super().__init__("wanda", sparsity, selection, statistics, batch_size, pattern, allocation, **options)
-
-
-class RIA(PruningCallback):
-    """Prunes weights by their share of their row and column, times a power of the input norm.
-
-    Args:
-        sparsity: Share of each matrix's weights to set to zero; see the module for this and what follows.
-        selection: exact or reference.
-        statistics: sequential or dense.
-        batch_size: Calibration sequences per forward.
-        pattern: N:M instead of a sparsity.
-        allocation: uniform or owl.
-        owl_multiple: From which multiple of the mean score OWL counts outliers.
-        owl_spread: Half the span of OWL's sparsities.
-        exponent: Power of the input norm; 0.5 as published.
-        group: matrix (as published) or row: which weights compete where there is no pattern.
-        permutation: none, snake or assignment: the order of columns in which a pattern holds.
-
-    Raises:
-        SparsityRangeError: The sparsity is outside [0, 1).
-        SettingError: Another setting has a value it cannot have.
-    """
-
-    def __init__(
-        self,
-        sparsity: float | None = None,
-        selection: str = "exact",
-        statistics: str = "sequential",
-        batch_size: int = 8,
-        pattern: str | int | None = None,
-        allocation: str = "uniform",
-        owl_multiple: float = 5.0,
-        owl_spread: float = 0.08,
-        exponent: float = 0.5,
-        group: str = "matrix",
-        permutation: str = "none",
-    ) -> None:
-        """Check the settings; nothing is pruned yet."""
-        options = {"exponent": exponent, "group": group, "permutation": permutation}
-        options |= _owl(allocation, owl_multiple, owl_spread)
-        super().__init__("ria", sparsity, selection, statistics, batch_size, pattern, allocation, **options)
-
-
-class SparseGPT(PruningCallback):
-    """Prunes the weights that cost least to lose and lets the others make up for them.
-
-    The weights that stay change too. A checkpoint holds its masks as a record; the weights are computed again, so a
-    loaded run needs its calibration.
-
-    Args:
-        sparsity: Share of each matrix's weights to set to zero; see the module for this and what follows.
-        selection: exact or reference.
-        statistics: sequential or dense.
-        batch_size: Calibration sequences per forward.
-        pattern: N:M instead of a sparsity.
-        allocation: uniform or owl.
-        owl_multiple: From which multiple of the mean score OWL counts outliers.
-        owl_spread: Half the span of OWL's sparsities.
-        damping: Share of the second moments' mean diagonal that is added to the diagonal; 0.01 as published.
-        block: Columns that are chosen together; 128 as published.
-
-    Raises:
-        SparsityRangeError: The sparsity is outside [0, 1).
-        SettingError: Another setting has a value it cannot have.
-    """
-
-    def __init__(
-        self,
-        sparsity: float | None = None,
-        selection: str = "exact",
-        statistics: str = "sequential",
-        batch_size: int = 8,
-        pattern: str | int | None = None,
-        allocation: str = "uniform",
-        owl_multiple: float = 5.0,
-        owl_spread: float = 0.08,
-        damping: float = 0.01,
-        block: int = 128,
-    ) -> None:
-        """Check the settings; nothing is pruned yet."""
-        options = {"damping": damping, "block": block} | _owl(allocation, owl_multiple, owl_spread)
-        super().__init__("sparsegpt", sparsity, selection, statistics, batch_size, pattern, allocation, **options)
-
-
-def _owl(allocation: str, multiple: float, spread: float) -> dict[str, Any]:
-    return {"owl_multiple": multiple, "owl_spread": spread} if allocation == "owl" else {}
-
-
-CALLBACKS: dict[str, Callable[..., PruningCallback]] = {
-    "magnitude": Magnitude,
-    "ria": RIA,
-    "sparsegpt": SparseGPT,
-    "wanda": Wanda,
+OF_DATA = ("statistics", "batch_size")
+"""Settings that a method does not have that looks at no data."""
+ABOUT = {
+    "sparsity": "Share of each {group}'s weights to set to zero; see the module for this and what follows.",
+    "selection": "exact or reference.",
+    "statistics": "sequential or dense.",
+    "batch_size": "Calibration sequences per forward.",
+    "pattern": "N:M instead of a sparsity.",
+    "allocation": "uniform or owl.",
+    "owl_multiple": "From which multiple of the mean score OWL counts outliers.",
+    "owl_spread": "Half the span of OWL's sparsities.",
 }
+DOCSTRING = """{about}
+{changes}
+Args:
+{arguments}
+
+Raises:
+    SparsityRangeError: The sparsity is outside [0, 1).
+    SettingError: Another setting has a value it cannot have.
+"""
+CHANGES = """
+The weights that stay change too. A checkpoint holds its masks as a record; the weights are computed again, so a
+loaded run needs its calibration.
+"""
+
+
+def callback_class(method: Method) -> type[PruningCallback]:
+    """Return the callback of a method: :class:`PruningCallback` with the method's own settings, types and help.
+
+    Example:
+        >>> from semprune.pruning.methods import find_method
+        >>> inspect.signature(callback_class(find_method("magnitude"))).parameters["selection"]
+        <Parameter "selection: str = 'exact'">
+    """
+    described = list(_parameters(method))
+    parameters = [parameter for parameter, _ in described]
+    signature = Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *parameters], return_annotation=None)
+
+    def __init__(self: PruningCallback, *given: Any, **named: Any) -> None:  # becomes the method
+        bound = signature.bind(self, *given, **named)
+        bound.apply_defaults()
+        uniform = bound.arguments["allocation"] != "owl"
+        left_out = {"self", *(name for name in bound.arguments if uniform and name.startswith("owl_"))}
+        settings = {name: value for name, value in bound.arguments.items() if name not in left_out}
+        PruningCallback.__init__(self, method.name, **settings)
+
+    __init__.__doc__ = "Check the settings; nothing is pruned yet."
+    __init__.__signature__ = signature  # type: ignore[attr-defined]  # what help and configurations read
+    __init__.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": None}
+    text = DOCSTRING.format(
+        about=method.about,
+        changes=CHANGES if method.changes_weights else "",
+        arguments="\n".join(f"    {parameter.name}: {about}" for parameter, about in described),
+    )
+    return type(method.label, (PruningCallback,), {"__init__": __init__, "__doc__": text, "__module__": __name__})
+
+
+def _parameters(method: Method) -> Iterator[tuple[Parameter, str]]:
+    """Every setting of a method's callback, with what it is."""
+    for name, given in inspect.signature(PruningCallback, eval_str=True).parameters.items():
+        if name in ABOUT and (method.needs_statistics or name not in OF_DATA):
+            yield _parameter(name, given.annotation, given.default), ABOUT[name].format(group=method.group)
+    for field in dataclasses.fields(OWL):
+        name = f"owl_{field.name}"
+        yield _parameter(name, get_type_hints(OWL)[field.name], field.default), ABOUT[name]
+    hints = get_type_hints(type(method))
+    for name, field in method.option_fields().items():
+        yield _parameter(name, hints[name], field.default), field.metadata["about"]
+
+
+def _parameter(name: str, kind: Any, default: Any) -> Parameter:
+    """A parameter; of literals the kind alone, so that a wrong one is refused in the method's own words."""
+    annotation = type(get_args(kind)[0]) if get_origin(kind) is Literal else kind
+    return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+
+
+CALLBACKS = {name: callback_class(method) for name, method in methods().items()}
+globals().update({each.__name__: each for each in CALLBACKS.values()})
+__all__ = ["CALLBACKS", "HoldMasks", "PruningCallback", *(each.__name__ for each in CALLBACKS.values())]

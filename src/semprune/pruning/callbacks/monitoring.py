@@ -9,7 +9,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 
-from semprune.pruning.masks.report import PruneReport
+from semprune.pruning.report import PruneReport
 from semprune.types import PrunableMatrix
 
 

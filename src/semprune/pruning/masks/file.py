@@ -1,27 +1,53 @@
-"""``masks.safetensors`` matrix by matrix: made from the parts of a run, and read without all masks in memory."""
+"""``masks.safetensors``: masks bit-packed with a header; written and read at once, or matrix by matrix."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from semprune.errors import CorruptArtefactError
-from semprune.io.tensor_files import storage_order, stream_safetensors
-from semprune.pruning.masks.bits import unpack_bits
-from semprune.pruning.masks.stored import HEADER, REMEDY
+from semprune.io.bits import Bits, hash_bits, unpack_bits
+from semprune.io.tensor_files import storage_order, stream_safetensors, write_safetensors
+from semprune.pruning.masks.codec import UNREADABLE, check_hash, describe_masks, shapes_in
+from semprune.pruning.masks.stored import StoredMasks, unpack_masks
 from semprune.types import Fingerprint
 
-Bits = UInt8[Tensor, " bytes"]
+HEADER = "semprune.masks.1"
+REMEDY = "Prune again to write a new one."
+
+
+def save_masks(path: Path, stored: StoredMasks) -> Path:
+    """Write masks bit-packed, through a temporary file that is renamed when it is complete.
+
+    The same masks and settings give the same bytes.
+
+    Returns:
+        ``path``.
+    """
+    header, bits = stored.pack()
+    write_safetensors(path, bits, _metadata(header))
+    return path
+
+
+def load_masks(path: Path) -> StoredMasks:
+    """Read masks and check them against the hash in the file.
+
+    Raises:
+        CorruptArtefactError: The file is missing, cut short, not a file of masks, or its masks are not those it was
+            written with.
+    """
+    with _opened(path) as file:
+        header = _header(path, file)
+        return unpack_masks(header, {name: file.get_tensor(name) for name in shapes_in(header)})
 
 
 class MaskFile:
@@ -44,38 +70,17 @@ class MaskFile:
     def __init__(self, path: Path) -> None:
         """Read the header, and check the masks against their hash."""
         self.path = path
-        with self._opened() as file:
-            metadata = file.metadata() or {}
-            if HEADER not in metadata:
-                raise CorruptArtefactError(path, "it is not a file of masks", REMEDY)
-            self.header: dict[str, Any] = json.loads(metadata[HEADER])
-            self.shapes = {name: tuple(shape) for name, shape in self.header["shapes"].items()}
+        with _opened(path) as file:
+            self.header = _header(path, file)
+            self.shapes = shapes_in(self.header)
             self.fingerprint = Fingerprint(**self.header["fingerprint"])
-            stored = hash_bits((name, shape, file.get_tensor(name)) for name, shape in sorted(self.shapes.items()))
-            if stored != self.header["mask_hash"]:
-                raise ValueError("its masks do not have the hash that was stored with them")
+            stored = ((name, shape, file.get_tensor(name)) for name, shape in sorted(self.shapes.items()))
+            check_hash(self.header, hash_bits(stored))
 
     def read(self, name: str) -> Bool[Tensor, "rows columns"]:
         """Return a matrix's mask: True where a weight is kept."""
-        with self._opened() as file:
+        with _opened(self.path) as file:
             return unpack_bits(file.get_tensor(name), self.shapes[name])
-
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        try:
-            with safe_open(self.path, framework="pt", backend="pread") as file:
-                yield file
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise CorruptArtefactError(self.path, str(error), REMEDY) from error
-
-
-def hash_bits(entries: Iterable[tuple[str, tuple[int, ...], Bits]]) -> str:
-    """Return the sha256 that ``hash_masks`` gives, from packed masks in the order of their names."""
-    digest = hashlib.sha256()
-    for name, shape, bits in entries:
-        digest.update(f"{name}|{shape}|".encode())
-        digest.update(bits.numpy().data)
-    return digest.hexdigest()
 
 
 def write_mask_file(
@@ -93,8 +98,28 @@ def write_mask_file(
         The masks' hash.
     """
     mask_hash = hash_bits((name, shape, read(name)) for name, shape in sorted(shapes.items()))
-    whole = {**header, "shapes": {name: list(shape) for name, shape in shapes.items()}, "mask_hash": mask_hash}
     layout = {name: (torch.uint8, (-(-prod(shape) // 8),)) for name, shape in shapes.items()}
     bits = ((name, read(name)) for name in storage_order(layout))
-    stream_safetensors(path, layout, bits, {HEADER: json.dumps(whole, sort_keys=True)})
+    stream_safetensors(path, layout, bits, _metadata({**header, **describe_masks(shapes, mask_hash)}))
     return mask_hash
+
+
+def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
+    return {HEADER: json.dumps(header, sort_keys=True)}  # one entry: safetensors writes several in random order
+
+
+def _header(path: Path, file: Any) -> dict[str, Any]:
+    metadata = file.metadata() or {}
+    if HEADER not in metadata:
+        raise CorruptArtefactError(path, "it is not a file of masks", REMEDY)
+    header: dict[str, Any] = json.loads(metadata[HEADER])
+    return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt", backend="pread") as file:
+            yield file
+    except (OSError, SafetensorError, *UNREADABLE) as error:
+        raise CorruptArtefactError(path, str(error), REMEDY) from error

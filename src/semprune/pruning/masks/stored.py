@@ -1,26 +1,24 @@
-"""Masks with their origin, as ``masks.safetensors`` and as part of a checkpoint: bits and a header of plain values."""
+"""Masks with their origin: what a file of masks and a pruning callback's checkpoint hold."""
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int, UInt8
-from safetensors import SafetensorError, safe_open
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from semprune.errors import CorruptArtefactError
-from semprune.io.tensor_files import write_safetensors
-from semprune.pruning.masks.bits import hash_masks, pack_bits, unpack_bits
-from semprune.pruning.masks.report import PruneReport
+from semprune.errors import BackboneMismatchError, CorruptArtefactError
+from semprune.io.bits import Bits
+from semprune.pruning.calibration import hash_calibration
+from semprune.pruning.masks.codec import UNREADABLE, decode_masks, encode_masks
+from semprune.pruning.report import PruneReport
 from semprune.types import Fingerprint
 
-HEADER = "semprune.masks.1"
-REMEDY = "Prune again to write a new one."
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,81 +47,71 @@ class StoredMasks:
     @classmethod
     def of(cls, report: PruneReport, fingerprint: Fingerprint) -> StoredMasks:
         """Return what a pruning of these weights leaves to be stored."""
-        return cls(
-            report.masks,
-            fingerprint,
-            report.method,
-            report.settings,
-            report.calibration,
-            report.orders,
-            report.patterned,
-        )
+        origin = (fingerprint, report.method, report.settings, report.calibration)
+        return cls(report.masks, *origin, report.orders, report.patterned)
 
-    def pack(self) -> tuple[dict[str, Any], dict[str, UInt8[Tensor, " bytes"]]]:
+    def pack(self) -> tuple[dict[str, Any], dict[str, Bits]]:
         """Return the header (plain values) and the bits of each mask.
 
         Orders and measured patterns are in the header only where there are any, so that masks without them keep the
         bytes they always had.
         """
+        entries, bits = encode_masks(self.masks)
         header = {
             "fingerprint": asdict(self.fingerprint),
             "method": self.method,
             "settings": dict(self.settings),
             "calibration": self.calibration,
-            "shapes": {name: list(mask.shape) for name, mask in self.masks.items()},
-            "mask_hash": hash_masks(self.masks),
+            **entries,
         }
         if self.orders:
             header["orders"] = {name: order.tolist() for name, order in self.orders.items()}
         if self.patterned:
             header["patterned"] = dict(self.patterned)
-        return header, {name: pack_bits(mask) for name, mask in self.masks.items()}
+        return header, bits
+
+    def state(self) -> dict[str, Any]:
+        """Return a checkpoint's entry."""
+        header, bits = self.pack()
+        return {"header": header, "bits": bits}
+
+    def serve(self, fingerprint: Fingerprint, calibration: Int[Tensor, "sequences tokens"] | None) -> bool:
+        """Whether these masks are those that a run would compute.
+
+        Args:
+            fingerprint: Weights of the run.
+            calibration: Its calibration sequences; where it offers none, these masks serve instead.
+
+        Raises:
+            BackboneMismatchError: The masks were computed from other weights.
+        """
+        if self.fingerprint != fingerprint:
+            raise BackboneMismatchError("the checkpoint's masks", str(fingerprint), str(self.fingerprint))
+        if calibration is not None and hash_calibration(calibration) != self.calibration:
+            logger.warning("the checkpoint's masks were made with another calibration than this run's: pruning anew")
+            return False
+        return True
 
 
-def unpack_masks(header: Mapping[str, Any], bits: Mapping[str, UInt8[Tensor, " bytes"]]) -> StoredMasks:
+def unpack_masks(header: Mapping[str, Any], bits: Mapping[str, Bits]) -> StoredMasks:
     """Return masks from what :meth:`StoredMasks.pack` gave.
 
     Raises:
-        KeyError: An entry is missing.
-        ValueError: A mask has the wrong size, or the masks do not have the hash that was stored with them.
-        TypeError: An entry is of another kind.
+        KeyError, ValueError, TypeError, AttributeError: As :func:`semprune.pruning.masks.codec.decode_masks`.
     """
-    masks = {name: unpack_bits(bits[name], tuple(shape)) for name, shape in header["shapes"].items()}
-    if hash_masks(masks) != header["mask_hash"]:
-        raise ValueError("its masks do not have the hash that was stored with them")
-    fingerprint = Fingerprint(**header["fingerprint"])
+    masks = decode_masks(header, bits)
     orders = {name: torch.tensor(order) for name, order in header.get("orders", {}).items()}
-    origin = (fingerprint, header["method"], header["settings"], header["calibration"])
+    origin = (Fingerprint(**header["fingerprint"]), header["method"], header["settings"], header["calibration"])
     return StoredMasks(masks, *origin, orders, header.get("patterned", {}))
 
 
-def save_masks(path: Path, stored: StoredMasks) -> Path:
-    """Write masks bit-packed, through a temporary file that is renamed when it is complete.
-
-    The same masks and settings give the same bytes.
-
-    Returns:
-        ``path``.
-    """
-    header, bits = stored.pack()
-    # one entry, since safetensors writes several in random order
-    write_safetensors(path, bits, {HEADER: json.dumps(header, sort_keys=True)})
-    return path
-
-
-def load_masks(path: Path) -> StoredMasks:
-    """Read masks and check them against the hash in the file.
+def masks_of_state(state: Mapping[str, Any]) -> StoredMasks:
+    """Return the masks of a checkpoint's entry.
 
     Raises:
-        CorruptArtefactError: The file is missing, cut short, not a file of masks, or its masks are not those it was
-            written with.
+        CorruptArtefactError: It is not what :meth:`StoredMasks.state` gave, or its masks are damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if HEADER not in metadata:
-                raise CorruptArtefactError(path, "it is not a file of masks", REMEDY)
-            bits = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # safe_open is no mapping
-        return unpack_masks(json.loads(metadata[HEADER]), bits)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise CorruptArtefactError(path, str(error), REMEDY) from error
+        return unpack_masks(state["header"], state["bits"])
+    except UNREADABLE as error:
+        raise CorruptArtefactError("the checkpoint's masks", repr(error), "Prune again, without it.") from error

@@ -1,33 +1,49 @@
-"""Pruning methods: one file each, found by being here; a file defines ``METHOD``."""
+"""Pruning methods: one file each, found by being here, and those that other distributions offer.
+
+A file here defines ``METHOD``. A distribution of one's own has an entry point of the group ``semprune.methods`` for
+each of its methods, which names such an object (``mypackage.mymethod:METHOD``).
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import pkgutil
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
 
-from semprune.errors import UnknownMethodError
-from semprune.pruning.method import Method
+from semprune.errors import ForeignMethodError, UnknownMethodError
+from semprune.errors.base import first_line
+from semprune.pruning.method import NEEDS, Method
+
+GROUP: Final = "semprune.methods"
 
 
 @functools.cache
 def methods() -> dict[str, Method]:
-    """Return every method in this folder by name, in the order of the names.
+    """Return every method by name, in the order of the names.
+
+    Raises:
+        ForeignMethodError: An entry point is no method, or has the name or the label of another one.
 
     Example:
         >>> {"magnitude", "wanda"} <= set(methods())
         True
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    found: list[Method] = [importlib.import_module(f"{__name__}.{name}").METHOD for name in names]
-    return {method.name: method for method in found}
+    found = {method.name: method for method in _shipped()}
+    for point in entry_points(group=GROUP):
+        method = _foreign(point, found)
+        found[method.name] = method
+    return dict(sorted(found.items()))
 
 
 def find_method(name: str) -> Method:
     """Return a method by its name.
 
     Raises:
-        UnknownMethodError: No file defines it.
+        UnknownMethodError: There is none of that name.
+        ForeignMethodError: As :func:`methods`.
 
     Example:
         >>> find_method("magnitude").needs_statistics
@@ -36,3 +52,43 @@ def find_method(name: str) -> Method:
     if name not in methods():
         raise UnknownMethodError(name, methods())
     return methods()[name]
+
+
+def method_labels() -> dict[str, str]:
+    """Return the name for readers of every method, the simplest first: those that read little and have few options.
+
+    Example:
+        >>> list(method_labels().items())[:2]
+        [('magnitude', 'Magnitude'), ('wanda', 'Wanda')]
+    """
+
+    def simplicity(method: Method) -> tuple[int, int, str]:
+        return NEEDS.index(method.needs), len(method.options()), method.name
+
+    return {method.name: method.label for method in sorted(methods().values(), key=simplicity)}
+
+
+def _shipped() -> Iterator[Method]:
+    for module in pkgutil.iter_modules(__path__):
+        yield importlib.import_module(f"{__name__}.{module.name}").METHOD
+
+
+def _foreign(point: EntryPoint, found: dict[str, Method]) -> Method:
+    """Load what an entry point names, and see that it can stand beside the methods found before."""
+    try:
+        method = point.load()
+    except Exception as error:  # whatever another distribution's code raises
+        raise _refused(point, f"cannot be loaded ({type(error).__name__}: {first_line(error)})") from error
+    if not isinstance(method, Method):
+        raise _refused(point, f"is no Method but {type(method).__name__}")
+    if not method.label.isidentifier():
+        raise _refused(point, f"has the label {method.label!r}, which cannot name a class")
+    for other in found.values():
+        if method.name == other.name or method.label.lower() == other.label.lower():
+            raise _refused(point, f"is called {method.name!r} ({method.label}), as another method is")
+    return method
+
+
+def _refused(point: EntryPoint, fault: str) -> ForeignMethodError:
+    distribution = "an unknown distribution" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+    return ForeignMethodError(point.value, distribution, fault)

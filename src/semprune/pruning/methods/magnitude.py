@@ -28,4 +28,11 @@ def magnitude_score(weight: Float[Tensor, "out in"], stats: LayerStats | None = 
     return weight.abs()
 
 
-METHOD = ScoredMethod("magnitude", group="matrix", needs="nothing", score=magnitude_score)
+METHOD = ScoredMethod(
+    "magnitude",
+    label="Magnitude",
+    about="Prunes the smallest weights of each matrix; looks at no data, unless the allocation does.",
+    group="matrix",
+    needs="nothing",
+    score=magnitude_score,
+)

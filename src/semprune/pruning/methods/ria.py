@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from semprune.errors import SettingError
-from semprune.pruning.method import Decision, Method, Needs
+from semprune.pruning.method import Decision, Method, Needs, option
 from semprune.pruning.selection.channel_order import assigned_order, snake_order
-from semprune.pruning.selection.keep import Group, Keep
+from semprune.pruning.selection.keep import Keep
 from semprune.pruning.selection.pattern import Pattern
 from semprune.types import LayerStats
 
@@ -62,12 +62,17 @@ class RIA(Method):
             masks are those of the published code up to equal sums.
     """
 
-    exponent: float = 0.5
-    group: Group = "matrix"
-    permutation: Literal["none", "snake", "assignment"] = "none"
+    exponent: float = option(0.5, "Power of the input norm; 0.5 as published.")
+    group: Literal["matrix", "row"] = option(
+        "matrix", "matrix (as published) or row: which weights compete where there is no pattern."
+    )
+    permutation: Literal["none", "snake", "assignment"] = option(
+        "none", "none, snake or assignment: the order of columns in which a pattern holds."
+    )
     name: str = "ria"
+    label: str = "RIA"
+    about: str = "Prunes weights by their share of their row and column, times a power of the input norm."
     needs: Needs = "squares"
-    option_names: ClassVar[tuple[str, ...]] = ("exponent", "group", "permutation")
 
     def __post_init__(self) -> None:
         """Check the options.

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.errors import SettingError
-from semprune.pruning.method import Decision, Method, Needs
+from semprune.pruning.method import Decision, Method, Needs, option
 from semprune.pruning.selection.keep import Keep
 from semprune.pruning.weights.brain_surgeon import Choice, inverse_factor, sweep
 from semprune.types import LayerStats
@@ -35,12 +35,15 @@ class SparseGPT(Method):
         block: Columns that are chosen together; 128 as published.
     """
 
-    damping: float = 0.01
-    block: int = 128
+    damping: float = option(
+        0.01, "Share of the second moments' mean diagonal that is added to the diagonal; 0.01 as published."
+    )
+    block: int = option(128, "Columns that are chosen together; 128 as published.")
     name: str = "sparsegpt"
+    label: str = "SparseGPT"
+    about: str = "Prunes the weights that cost least to lose and lets the others make up for them."
     needs: Needs = "second_moments"
     changes_weights: ClassVar[bool] = True
-    option_names: ClassVar[tuple[str, ...]] = ("damping", "block")
 
     def __post_init__(self) -> None:
         """Check the options.

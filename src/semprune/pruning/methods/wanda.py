@@ -36,4 +36,11 @@ def wanda_score(weight: Float[Tensor, "out in"], stats: LayerStats | None) -> Fl
     return weight.abs() * squares.sqrt()
 
 
-METHOD = ScoredMethod("wanda", group="row", needs="squares", score=wanda_score)
+METHOD = ScoredMethod(
+    "wanda",
+    label="Wanda",
+    about="Prunes, in each output row, the smallest products of weight and input norm.",
+    group="row",
+    needs="squares",
+    score=wanda_score,
+)

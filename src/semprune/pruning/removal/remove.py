@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import calibrating
 from semprune.errors import NeuronRemovalError, SettingError
+from semprune.io.bits import hash_masks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.in_memory.blockwise import Blocks, BlockwiseRun, checked_blocks, vocabulary
-from semprune.pruning.masks.bits import hash_masks
+from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.removal.block_neurons import BlockNeurons
 from semprune.pruning.selection.keep import check_sparsity, pruned_count, select_lowest
-from semprune.pruning.settings import PruneSettings, check_settings
+from semprune.pruning.settings import PruneSettings, check_pass
 from semprune.pruning.statistics.gathering import Gatherer
 from semprune.pruning.statistics.sharing import require_equal_masks
 
@@ -52,8 +52,8 @@ def remove_neurons(
     sparsity: float,
     multiple_of: int = 1,
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
-    statistics: str = "sequential",
-    batch_size: int = 8,
+    statistics: str = PruneSettings.statistics,
+    batch_size: int = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
 ) -> RemovalReport:
@@ -70,7 +70,7 @@ def remove_neurons(
         input_ids: Calibration sequences.
         sparsity: Share of each block's neurons to remove, in [0, 1).
         multiple_of: The width that stays is rounded up to a multiple of this, which hardware may want.
-        attention_mask: As in :func:`semprune.pruning.in_memory.prune.prune_model`, like all that follows.
+        attention_mask: As in :func:`semprune.pruning.in_memory.prune_model.prune_model`, like all that follows.
         statistics: ``sequential`` or ``dense``.
         batch_size: Sequences per forward.
         token_weights: Weights of the tokens.
@@ -78,10 +78,10 @@ def remove_neurons(
 
     Raises:
         NeuronRemovalError: The model is not built so that its MLPs can shrink; nothing is changed.
-        SempruneError: As :func:`semprune.pruning.in_memory.prune.prune_model` raises.
+        SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
     """
     settings = PruneSettings(check_sparsity(sparsity), "exact", statistics, batch_size)
-    check_settings("wanda", settings)
+    check_pass(settings)
     if multiple_of < 1:
         raise SettingError("multiple_of", multiple_of, "at least 1")
     blocks = checked_blocks(model, settings)
@@ -108,7 +108,7 @@ def _remove(
     tokens: CalibrationTokens,
     distributed: bool,
 ) -> dict[int, Tensor]:
-    run = BlockwiseRun.start(model, tokens, settings, distributed=distributed)
+    run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
     gatherer = Gatherer("squares", settings.selection, run.sequences, shared=run.shared)
     sequential = settings.statistics == "sequential"
     kept: dict[int, Tensor] = {}

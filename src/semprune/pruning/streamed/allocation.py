@@ -12,9 +12,9 @@ from semprune.pruning.methods.wanda import wanda_score
 from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsities
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.gathering import Gatherer
-from semprune.pruning.streamed.inputs import StreamedInputs
-from semprune.pruning.streamed.memory import return_free_memory
-from semprune.pruning.streamed.output import OutputFolder
+from semprune.pruning.streamed.hidden_states import StreamedInputs
+from semprune.pruning.streamed.memory_estimate import return_free_memory
+from semprune.pruning.streamed.output_folder import OutputFolder
 from semprune.pruning.weights.linear import check_finite, prunable_linears
 
 
@@ -23,7 +23,7 @@ def streamed_allocation(
 ) -> dict[int, float]:
     """Return the sparsity of each block; taken from the work folder where an earlier call of the run left it.
 
-    Source: arXiv 2310.05175, as :func:`semprune.pruning.in_memory.collected.allocate`.
+    Source: arXiv 2310.05175, as :func:`semprune.pruning.in_memory.dense_statistics.allocate`.
 
     Raises:
         SettingError: A block's sparsity would be outside [0, 1).

@@ -42,7 +42,7 @@ class CalibrationConfig:
     sequences: int = 64
     length: int = 512
     seed: int = 0
-    batch_size: int = 8
+    batch_size: int = PruneSettings.batch_size
 
 
 @dataclass
@@ -70,9 +70,9 @@ class PruneConfig:
     method: str = "wanda"
     sparsity: float | None = None
     pattern: str | int | None = None
-    selection: str = "exact"
-    statistics: str = "sequential"
-    allocation: str = "uniform"
+    selection: str = PruneSettings.selection
+    statistics: str = PruneSettings.statistics
+    allocation: str = PruneSettings.allocation
     options: dict[str, Any] = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     masks_only: bool = False

@@ -13,15 +13,15 @@ from semprune.data import CalibrationDataModule
 from semprune.errors import BackboneMismatchError, MasksOnlyError, SettingError
 from semprune.io.provenance import versions
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.in_memory.blockwise import vocabulary
+from semprune.pruning.in_memory.calibration_pass import vocabulary
 from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings, check_settings, refuse_changed_weights
 from semprune.pruning.streamed.allocation import streamed_allocation
 from semprune.pruning.streamed.config import PruneConfig
-from semprune.pruning.streamed.inputs import StreamedInputs
-from semprune.pruning.streamed.output import OutputFolder
-from semprune.pruning.streamed.steps import BlockSteps, Calibrated, StoredMaskSteps, WithoutCalibration
+from semprune.pruning.streamed.hidden_states import StreamedInputs
+from semprune.pruning.streamed.output_folder import OutputFolder
+from semprune.pruning.streamed.pruners import CalibratedPruner, DataFreePruner, StoredMaskPruner, StreamedPruner
 from semprune.pruning.weights.linear import prunable_linears
 
 
@@ -70,10 +70,10 @@ class PrunePlan:
             "versions": versions(),
         }
 
-    def steps(self, output: OutputFolder) -> BlockSteps:
+    def pruner(self, output: OutputFolder) -> StreamedPruner:
         """Return how the blocks are pruned."""
         if self.masks is not None:
-            return StoredMaskSteps(self.masks)
+            return StoredMaskPruner(self.masks)
         assert self.method is not None
         assert self.settings is not None
         method, settings = self.method, self.settings
@@ -89,8 +89,8 @@ class PrunePlan:
             return StreamedInputs(self.streamed, self.tokens, settings, output.work, block)
 
         if not method.needs_statistics:
-            return WithoutCalibration(method, settings, allocate)
-        return Calibrated(method, settings, allocate, inputs)
+            return DataFreePruner(method, settings, allocate)
+        return CalibratedPruner(method, settings, allocate, inputs)
 
 
 def plan_pruning(config: PruneConfig) -> PrunePlan:
@@ -138,7 +138,6 @@ def _calibration(config: PruneConfig) -> CalibrationDataModule:
 
 
 def _read_tokens(calibration: CalibrationDataModule, streamed: StreamedModel) -> CalibrationTokens:
-    calibration.tokenizer = load_tokenizer(streamed.source.name, streamed.source.folder)
-    calibration.context_length = getattr(streamed.model.config, "max_position_embeddings", None)
+    calibration.bind(streamed.model, load_tokenizer(streamed.source.name, streamed.source.folder))
     calibration.prepare_data()
     return check_calibration(calibration.calibration_input_ids(), None, None, vocabulary(streamed.model))

@@ -148,10 +148,10 @@ def _sweep_block(columns: Tensor, corner: Tensor, choice: Choice, stop: int) -> 
 
 
 def _sweep_step(
-    columns: Tensor, corner: Tensor, choice: Choice, outcome: tuple[Tensor, Tensor], step: tuple[int, int]
+    columns: Tensor, corner: Tensor, choice: Choice, gone_and_errors: tuple[Tensor, Tensor], step: tuple[int, int]
 ) -> None:
     """Prune some columns of a block, each before the next; those right of them are left as they are."""
-    (gone, errors), (first, last) = outcome, step
+    (gone, errors), (first, last) = gone_and_errors, step
     pivots, product = corner.diagonal().unbind(0), torch.empty_like(columns[first:last])
     for index in range(first, last):
         if choice.run and index % choice.run == 0:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from semprune.report.run.schema import records
+from semprune.artefacts import DRAW, SETTING, UNSTRUCTURED, records
 
 FAMILIES = {
     "sentiment": "Sentiment",
@@ -17,16 +17,51 @@ FAMILIES = {
     "topic": "Topic",
     "language_modelling": "Language modelling",
 }
-METHODS = {"magnitude": "Magnitude", "wanda": "Wanda", "ria": "RIA", "sparsegpt": "SparseGPT"}
-DRAW_COLUMNS = ("calibration", "calibration_sequences", "calibration_length", "seed")
-SETTING_COLUMNS = ("backbone", "method", "pattern", "sparsity", *DRAW_COLUMNS)
+_UNRECORDED = {"magnitude": "Magnitude", "wanda": "Wanda", "ria": "RIA", "sparsegpt": "SparseGPT"}
+"""Labels of the methods there were before runs recorded them; no method is added here."""
+SETTING_COLUMNS = ("backbone", *SETTING)
 HUES = 6
 SHAPES = 6
-_THEN_BY = ("sparsity", "pattern", *DRAW_COLUMNS)
+_THEN_BY = ("sparsity", "pattern", *DRAW)
 _NAMED = {
     "backbone": "{}", "calibration": "{}", "calibration_sequences": "{} sequences", "calibration_length": "{} tokens",
     "seed": "seed {}",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MethodLabels:
+    """What a run's pruning methods are called in front of a reader; a method that is not known keeps its name.
+
+    Attributes:
+        labels: Label of each method by its name, in the order of every table.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=lambda: _UNRECORDED)
+
+    @classmethod
+    def recorded(cls, provenance: Mapping[str, Any]) -> MethodLabels:
+        """Take them from a run's provenance, which lists them; a run from before that has the shipped ones.
+
+        Raises:
+            KeyError, TypeError: The entry is not as a run writes it.
+
+        Example:
+            >>> MethodLabels.recorded({"methods": [{"name": "own", "label": "Own"}]}).label("own")
+            'Own'
+        """
+        if "methods" not in provenance:
+            return cls()
+        return cls({entry["name"]: entry["label"] for entry in provenance["methods"]})
+
+    def label(self, method: str) -> str:
+        """Name of a method for readers."""
+        return self.labels.get(method, method)
+
+    def rank(self, method: str) -> tuple[int, str]:
+        """Sort key: the labelled methods in their order, then the others by name."""
+        known = list(self.labels)
+        return (known.index(method) if method in known else len(known), method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +106,7 @@ def amount_label(pattern: str, sparsity: float) -> str:
         >>> amount_label("unstructured", 0.5), amount_label("2:4", 0.5)
         ('50 %', '2:4')
     """
-    return f"{sparsity * 100:g} %" if pattern in ("", "unstructured") else pattern
+    return f"{sparsity * 100:g} %" if pattern in ("", UNSTRUCTURED) else pattern
 
 
 def varying_columns(results: pd.DataFrame) -> frozenset[str]:
@@ -79,19 +114,19 @@ def varying_columns(results: pd.DataFrame) -> frozenset[str]:
     pruned = results[results["method"] != "dense"]
     calibrated = pruned[pruned["calibration"] != ""]
     counts = {"backbone": results["backbone"].nunique(), "seed": pruned["seed"].nunique()}
-    counts |= {column: calibrated[column].nunique() for column in DRAW_COLUMNS if column != "seed"}
+    counts |= {column: calibrated[column].nunique() for column in DRAW if column != "seed"}
     return frozenset(column for column, count in counts.items() if count > 1)
 
 
-def setting_labels(frame: pd.DataFrame, varying: Iterable[str]) -> list[str]:
+def setting_labels(frame: pd.DataFrame, varying: Iterable[str], methods: MethodLabels) -> list[str]:
     """Label of each row's setting; ``dense`` for the dense model (with its backbone where that varies)."""
     varying = [column for column in _NAMED if column in set(varying)]
-    return [_label(row, varying) for row in records(frame)]
+    return [_label(row, varying, methods) for row in records(frame)]
 
 
-def _label(row: dict[str, Any], varying: list[str]) -> str:
+def _label(row: dict[str, Any], varying: list[str], methods: MethodLabels) -> str:
     method: str = row["method"]
-    parts = ["dense" if method == "dense" else METHODS.get(method, method)]
+    parts = ["dense" if method == "dense" else methods.label(method)]
     if method != "dense":
         parts[0] += f" {amount_label(row['pattern'], row['sparsity'])}"
     drawn = row.get("calibration", "") != ""
@@ -103,26 +138,22 @@ def _label(row: dict[str, Any], varying: list[str]) -> str:
     return " · ".join(parts)
 
 
-def settings_of(results: pd.DataFrame) -> tuple[Setting, ...]:
+def settings_of(results: pd.DataFrame, labels: MethodLabels) -> tuple[Setting, ...]:
     """The run's pruned settings: known methods first, then by sparsity, pattern, calibration set and seed."""
     pruned = results[results["method"] != "dense"]
     rows = records(pruned[["setting", *SETTING_COLUMNS]].drop_duplicates("setting"))
-    rows.sort(key=lambda row: (row["backbone"], _method_rank(row["method"]), *(row[name] for name in _THEN_BY)))
-    methods = list(dict.fromkeys(row["method"] for row in rows))
+    rows.sort(key=lambda row: (row["backbone"], labels.rank(row["method"]), *(row[name] for name in _THEN_BY)))
+    methods = [row["method"] for row in rows]
+    hues = {method: hue % HUES for hue, method in enumerate(dict.fromkeys(methods))}
     return tuple(
-        Setting(row["setting"], _phrase(row), row["method"], shape % SHAPES, methods.index(row["method"]) % HUES)
-        for shape, row in enumerate(rows)
+        Setting(row["setting"], _phrase(row, labels), method, shape % SHAPES, hues[method])
+        for shape, (method, row) in enumerate(zip(methods, rows, strict=True))
     )
 
 
-def _method_rank(method: str) -> tuple[int, str]:
-    known = list(METHODS)
-    return (known.index(method) if method in known else len(known), method)
-
-
-def _phrase(row: dict[str, Any]) -> str:
+def _phrase(row: dict[str, Any], labels: MethodLabels) -> str:
     amount = amount_label(row["pattern"], row["sparsity"])
     how = f"At {amount} sparsity" if amount.endswith("%") else f"With the {amount} pattern"
     extras = row["setting"].split(" · ")[1:]
-    method = "magnitude pruning" if row["method"] == "magnitude" else METHODS.get(row["method"], row["method"])
+    method = "magnitude pruning" if row["method"] == "magnitude" else labels.label(row["method"])
     return f"{how} {method}" + (f" ({', '.join(extras)})" if extras else "")

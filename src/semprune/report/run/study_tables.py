@@ -20,7 +20,8 @@ from semprune.analysis import (
     variance_shares,
 )
 from semprune.analysis.calibration import calibrated_only
-from semprune.analysis.drops import CELL, DROP_METRICS, EVERYTHING, stated_once
+from semprune.analysis.drops import DROP_METRICS, EVERYTHING
+from semprune.artefacts import CELL, stated_once
 from semprune.report.run.labels import family_rank
 
 SIZES = ("calibration_sequences", "calibration_length")
@@ -59,8 +60,7 @@ def size_table(drops: Drops) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["target", "metric", *SIZES, "drop", "low", "high", "models"])
 
 
-ANALYSED = ("results", "predictions", "sparsity", "semantic_loss", "task_concepts", "calibration")
-Frames = Mapping[str, pd.DataFrame | None]
+Frames = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def study_tables(frames: Frames) -> StudyTables | None:
     """Analyse a run's tables.
 
     Args:
-        frames: The run's tables by name, as far as it has them: those of :data:`ANALYSED`.
+        frames: The run's tables by name, as far as it has them.
 
     Returns:
         The tables, of the data sets with predictions; None for a run without any, with fewer than two calibration sets
@@ -111,7 +111,7 @@ def study_tables(frames: Frames) -> StudyTables | None:
     Raises:
         UnpairedPredictionsError: A model was measured on other items than the dense one.
     """
-    results, predictions = frames["results"], frames["predictions"]
+    results, predictions = frames.get("results"), frames.get("predictions")
     if results is None or predictions is None or results["backbone"].nunique() > 1:
         return None
     if not _has_choice(results):
@@ -161,11 +161,10 @@ def _in_usual_order(drops: Drops) -> Drops:
     return Drops(drops.cells, tuple(datasets), drops.metric)
 
 
-def _usable(frames: Frames) -> dict[str, pd.DataFrame | None]:
+def _usable(frames: Frames) -> Frames:
     """Without a sparsity table that older runs wrote: it neither names the backbone nor weighs what was removed."""
-    sparsity = frames["sparsity"]
-    old = sparsity is not None and not {"backbone", "mass_lost"} <= set(sparsity.columns)
-    return {**frames, "sparsity": None} if old else dict(frames)
+    old = "sparsity" in frames and not {"backbone", "mass_lost"} <= set(frames["sparsity"].columns)
+    return {name: table for name, table in frames.items() if not (old and name == "sparsity")}
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from semprune.report.run.load import RunArtefacts
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.metrics import METRICS
 from semprune.report.run.study_tables import StudyTables
 from semprune.report.sections.calibration_heat import HeatChoice, drop_heatmaps
 from semprune.report.sections.prediction import PredictionView, prediction_views
-from semprune.report.tables.study import (
+from semprune.report.sections.section import Section
+from semprune.report.tables.calibration import (
     own_prompts_text,
     ranking_text,
     shares_text,
@@ -17,7 +19,7 @@ from semprune.report.tables.study import (
     spread_text,
     target_label,
 )
-from semprune.report.tables.text import TextTable
+from semprune.report.tables.text_table import TextTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +110,11 @@ def _left_out(study: StudyTables) -> str:
         f"{rest} of {study.measured} calibrated models are in no comparison of calibration sets: their method, amount, "
         "size and seed were not measured with every set."
     )
+
+
+def _view(run: RunArtefacts, _: RunArtefacts) -> dict[str, Any] | None:
+    section = calibration_section(run)
+    return None if section is None else {"calibration": section}
+
+
+SECTION = Section("calibration", "Calibration", _view)

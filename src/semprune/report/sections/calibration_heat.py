@@ -12,13 +12,12 @@ import pandas as pd
 
 from semprune.analysis import Drops
 from semprune.analysis.calibration import calibrations
-from semprune.report.charts.heatmap import STEPS, colour_step
-from semprune.report.run.labels import METHODS, amount_label, family_label
-from semprune.report.run.load import RunArtefacts
+from semprune.report.charts.heatmap import STEPS, Square, colour_step
+from semprune.report.run.artefacts import RunArtefacts
+from semprune.report.run.labels import MethodLabels, amount_label, family_label
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.run.study_tables import StudyTables
 from semprune.report.sections.drill_down import Behind, Filter, chosen
-from semprune.report.sections.layers import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class DropView:
     label: str
     families: list[tuple[str, int]]
     columns: list[str]
-    rows: list[tuple[str, list[Cell]]]
+    rows: list[tuple[str, list[Square]]]
     limit: float
 
 
@@ -54,7 +53,7 @@ class HeatChoice:
 def drop_heatmaps(run: RunArtefacts, study: StudyTables) -> HeatChoice:
     """One view per method × amount × metric; colours are comparable between the methods of one amount and metric."""
     first = next(iter(study.drops.values())).cells
-    methods, amounts = _methods(first), _amounts(first)
+    methods, amounts = _methods(first, run.methods), _amounts(first)
     behind = Behind(run, study)
     views = []
     for (row, (method, only)), (column, (amount, pruned)) in _product(methods, amounts):
@@ -76,9 +75,8 @@ def _product(methods: dict[str, Filter], amounts: dict[str, Filter]) -> Iterator
     return ((row, column) for row in enumerate(methods.items()) for column in enumerate(amounts.items()))
 
 
-def _methods(cells: pd.DataFrame) -> dict[str, Filter]:
-    names = sorted(set(cells["method"]), key=lambda name: ([*METHODS, name].index(name), name))
-    each = {METHODS.get(name, name): {"method": name} for name in names}
+def _methods(cells: pd.DataFrame, labels: MethodLabels) -> dict[str, Filter]:
+    each = {labels.label(name): {"method": name} for name in sorted(set(cells["method"]), key=labels.rank)}
     return {"Mean of methods": {}, **each} if len(each) > 1 else each
 
 
@@ -114,6 +112,6 @@ def _view(key: str, label: str, metric: Metric, drops: Drops, wanted: Filter, li
             parts = [f"95 % interval {metric.interval(*estimate.interval)}, n = {one.drops.shape[1]}"]
             parts += behind.flips(one.name, wanted | {"calibration": name}) + behind.lost(wanted, name)
             step = colour_step(estimate.value, limit, diverging=True)
-            cells.append(Cell(step, metric.number(estimate.value), "; ".join(parts)))
+            cells.append(Square(step, metric.number(estimate.value), "; ".join(parts)))
         rows.append((name, cells))
     return DropView(key, label, families, [one.name for one in datasets], rows, limit * metric.scale)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.charts.dots import Axis, Chart, ChartRow, linear_axis, log_axis, mark, plot_height
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import p_value, percent
-from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
+from semprune.report.sections.section import Section
 
 SELECTIONS = {
     "dense": ("Nothing", "the dense model"),
@@ -97,3 +98,6 @@ def _row(row: dict[str, Any], metric: Metric, axis: Axis) -> ChartRow:
 def _excess(row: dict[str, Any], metric: Metric) -> str:
     ends = metric.interval(row["excess_low"], row["excess_high"])
     return f"{metric.number(row['excess'])} {ends}, p {p_value(row['excess_p'])}"
+
+
+SECTION = Section("causal", "Causal check", lambda run, _: {"checks": causal_checks(run)})

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semprune.analysis.drops import CELL, DatasetDrops, Weights, stated_once
+from semprune.analysis.drops import DatasetDrops, Weights
+from semprune.artefacts import CELL, records, stated_once
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import listed, number, percent
-from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
 from semprune.report.run.study_tables import StudyTables
-from semprune.report.sections.meanings import overall_loss
+from semprune.report.tables.semantic_loss import overall_loss
 
 EXAMPLES = 2
 Filter = dict[str, Any]

@@ -6,22 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from semprune.report.charts.heatmap import STEPS, colour_step
+from semprune.artefacts import records
+from semprune.report.charts.heatmap import STEPS, Square, colour_step
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import number, small
-from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
-from semprune.report.sections.meanings import concept_labels
+from semprune.report.sections.section import Section
+from semprune.report.tables.semantic_loss import concept_labels
 
 _PATTERN = "Single layers carry no interval: read the pattern, not one square."
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One square: its colour class, its value, and what else the tooltip says."""
-
-    step: str
-    text: str
-    more: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +36,7 @@ class Heatmap:
     about: str
     measure: str
     layers: list[int]
-    rows: list[tuple[str, list[Cell]]]
+    rows: list[tuple[str, list[Square]]]
     legend: list[str]
     ends: tuple[str, str]
 
@@ -83,7 +75,7 @@ def _by_depth(frame: pd.DataFrame, value: str) -> list[str]:
 def _strength_view(frame: pd.DataFrame, order: list[str]) -> Heatmap:
     limit = float(frame["strength"].max())
     cells = {
-        (row["label"], row["layer"]): Cell(
+        (row["label"], row["layer"]): Square(
             colour_step(row["strength"], limit, diverging=False),
             small(row["strength"]),
             f"{row['discoveries']} neurons",
@@ -105,7 +97,7 @@ def _strength_view(frame: pd.DataFrame, order: list[str]) -> Heatmap:
 
 def _excess_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, limit: float) -> Heatmap:
     cells = {
-        (row["label"], row["layer"]): Cell(
+        (row["label"], row["layer"]): Square(
             colour_step(100 * row["xsl"], limit, diverging=True),
             number(100 * row["xsl"]),
             f"loss {number(100 * row['sl'])}, matched neurons {number(100 * row['sl_random'])}",
@@ -128,7 +120,7 @@ def _excess_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, 
 
 def _loss_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, limit: float) -> Heatmap:
     cells = {
-        (row["label"], row["layer"]): Cell(
+        (row["label"], row["layer"]): Square(
             colour_step(100 * row["sl"], limit, diverging=False), number(100 * row["sl"]), ""
         )
         for row in records(frame)
@@ -150,7 +142,10 @@ def _layers(frame: pd.DataFrame) -> list[int]:
     return sorted(int(layer) for layer in set(frame["layer"]))
 
 
-def _grid(cells: dict[tuple[str, int], Cell], order: list[str], layers: list[int]) -> list[tuple[str, list[Cell]]]:
-    absent = Cell("none", "", "no neurons of this concept here")
+def _grid(cells: dict[tuple[str, int], Square], order: list[str], layers: list[int]) -> list[tuple[str, list[Square]]]:
+    absent = Square("none", "", "no neurons of this concept here")
     known = {label for label, _ in cells}
     return [(label, [cells.get((label, layer), absent) for layer in layers]) for label in order if label in known]
+
+
+SECTION = Section("layers", "Layers", lambda _, shown: {"heatmaps": heatmaps(shown)})

@@ -7,12 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, lanes, linear_axis, plot_height
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import interval, number, small
-from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
+from semprune.report.sections.section import Section
+from semprune.report.tables.further_losses import causal_text, readout_text
+from semprune.report.tables.semantic_loss import EXCESS, concept_labels, overall_loss
 
-_EXCESS = ("xsl", "xsl_low", "xsl_high")
 CAPTION = (
     "Excess semantic loss per concept with its 95 % interval over documents, largest first. It is the share of the "
     "concept's association that its neurons lose when the model is pruned, minus what equally active neurons "
@@ -21,33 +23,17 @@ CAPTION = (
 )
 
 
-def concept_labels(frame: pd.DataFrame) -> list[str]:
-    """Name of each row's concept, with its level where a concept is held at both token and sequence level."""
-    levels = frame.groupby("concept")["level"].transform("nunique")
-    triples = zip(frame["concept"], frame["level"], levels, strict=True)
-    return [f"{concept} ({level})" if count > 1 else str(concept) for concept, level, count in triples]
-
-
-def overall_loss(run: RunArtefacts) -> pd.DataFrame:
-    """Semantic loss over all layers per pruned setting, with a ``label`` per concept; empty without the artefact."""
-    if run.semantic_loss is None:
-        return pd.DataFrame(columns=["label", "setting", *_EXCESS])
-    loss = run.semantic_loss
-    loss = loss[(loss["layer"] == -1) & (loss["method"] != "dense")]
-    return loss.assign(label=concept_labels(loss)).reset_index(drop=True)
-
-
 def loss_chart(run: RunArtefacts) -> Chart | None:
     """Excess loss per concept, a lane per setting, sorted by the hardest-hit setting; None without the artefact."""
     loss = overall_loss(run)
     if loss.empty:
         return None
-    axis = linear_axis(100 * loss[list(_EXCESS)].to_numpy().ravel())
+    axis = linear_axis(100 * loss[list(EXCESS)].to_numpy().ravel())
     wide = len(run.settings) <= MOST_COLUMNS
     rows = []
     for label in _hardest_first(loss):
         found = {row["setting"]: row for row in records(loss[loss["label"] == label])}
-        points = {name: tuple(100 * row[part] for part in _EXCESS) for name, row in found.items()}
+        points = {name: tuple(100 * row[part] for part in EXCESS) for name, row in found.items()}
         texts = [_excess_text(found.get(setting.label)) for setting in run.settings] if wide else []
         rows.append(ChartRow(label, "", lanes(axis, run.settings, points), texts))
     return Chart(
@@ -126,3 +112,16 @@ def concept_quality(run: RunArtefacts) -> list[ConceptQuality]:
         )
         for row in records(frame.loc[lift.sort_values(ascending=False, kind="stable").index])
     ]
+
+
+def _view(run: RunArtefacts, shown: RunArtefacts) -> dict[str, Any]:
+    further = {"readout-loss": readout_text(shown), "causal-loss": causal_text(shown)}
+    return {
+        "loss": loss_chart(shown),
+        "loss_rows": loss_details(shown),
+        "further": [(key, table) for key, table in further.items() if table],
+        "quality": concept_quality(run),
+    }
+
+
+SECTION = Section("meanings", "Meanings", _view)

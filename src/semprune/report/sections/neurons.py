@@ -7,12 +7,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from semprune.artefacts import records
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import number, percent, share_bar, small
 from semprune.report.run.labels import Setting
-from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
-from semprune.report.sections.meanings import concept_labels
+from semprune.report.sections.section import Section
 from semprune.report.sections.words import ConceptWords, concept_words
+from semprune.report.tables.semantic_loss import concept_labels
 
 CONTEXTS = 5  # per neuron
 CONTEXT_LENGTH = 60  # characters kept on each side of the token
@@ -182,3 +183,6 @@ def _activation(row: dict[str, Any], setting: Setting) -> Activation:
         kept_in=percent(row["kept_in"]),
         kept_out=percent(row["kept_out"]),
     )
+
+
+SECTION = Section("neurons", "Neurons", lambda _, shown: {"concepts": concept_cards(shown)})

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from semprune.artefacts import records
 from semprune.report.charts.dots import Axis, Chart, ChartRow, linear_axis, mark, plot_height
 from semprune.report.run.formats import interval, number
 from semprune.report.run.labels import HUES, SHAPES, family_label
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.schema import records
 from semprune.report.run.study_tables import StudyTables
-from semprune.report.tables.study import prediction_text, predictor_label, target_label
-from semprune.report.tables.text import TextTable
+from semprune.report.tables.calibration import prediction_text, predictor_label, target_label
+from semprune.report.tables.text_table import TextTable
 
 HEIGHT = 300  # of the scatter plot, pixels
 KINDS = {"pruning": 0, "calibration": 1, "semantic loss": 2}  # hue of each

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import MISSING, duration, memory, number, percent
-from semprune.report.run.load import RunArtefacts
+from semprune.report.sections.section import Section
 
 _SHA256 = re.compile("[0-9a-f]{64}")  # shortened on the page; provenance.json has all digits
 _TITLES = {
@@ -28,7 +29,7 @@ def provenance_groups(run: RunArtefacts) -> list[tuple[str, list[tuple[str, str]
     Returns:
         Pairs of title and rows.
     """
-    content = dict(run.provenance or {})
+    content = {key: value for key, value in (run.provenance or {}).items() if key != "methods"}  # names, no cause
     groups = []
     run_rows = [
         (name, _value(key, content.pop(key)))
@@ -91,3 +92,6 @@ def _sparsity(run: RunArtefacts) -> list[tuple[str, str]]:
             spread = low if low == high else f"{low} to {high}"
             rows.append((setting.label, f"{spread} of the weights in each of {number(len(measured), 0)} matrices"))
     return rows
+
+
+SECTION = Section("provenance", "Provenance", lambda _, shown: {"provenance": provenance_groups(shown)})

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from semprune.artefacts import records
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import share_bar, small
 from semprune.report.run.labels import Setting
-from semprune.report.run.load import RunArtefacts
-from semprune.report.run.schema import records
 
 WORDS = 8  # of each concept: the most frequent ones; the artefact holds more
 

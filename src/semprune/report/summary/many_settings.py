@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from semprune.artefacts import records
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import listed
 from semprune.report.run.labels import family_label
-from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.schema import records
-from semprune.report.sections.meanings import overall_loss
-from semprune.report.tables.findings import Finding
+from semprune.report.summary.finding import Finding
 from semprune.report.tables.headline import headline_table
+from semprune.report.tables.semantic_loss import overall_loss
 
 MOST_CONCEPTS = 3
 

@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
-from semprune.report.run.labels import family_label
-from semprune.report.run.load import RunArtefacts
-from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.schema import records
-from semprune.report.tables.findings import Finding
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.tables.headline import PARTS, headline_table
-from semprune.statistics.means import mean_with_interval
+from semprune.statistics.intervals import difference_with_interval, mean_with_interval
 
 CONTRAST_METRICS = ("accuracy", "calibrated_accuracy", "auroc")
 """Accuracy, which a shifted preference for an answer word moves, and two that it does not move."""
-
-_Estimate = tuple[float, float, float]
-
-
-def difference_with_interval(one: _Estimate, other: _Estimate) -> _Estimate:
-    r"""Difference of two independent estimates, with an interval recovered from their own.
-
-    .. math:: d - \sqrt{(a - l_a)^2 + (u_b - b)^2},\quad d + \sqrt{(u_a - a)^2 + (b - l_b)^2},\quad d = a - b
-
-    Source: Zou and Donner (2008), as :func:`semprune.statistics.means.mean_with_interval`.
-
-    Args:
-        one: Estimate a with the lower and upper end of its interval.
-        other: Estimate b, likewise.
-
-    Returns:
-        Difference, lower and upper end.
-
-    Example:
-        >>> difference_with_interval((8.0, 5.0, 11.0), (2.0, -2.0, 6.0))
-        (6.0, 1.0, 11.0)
-    """
-    (a, a_low, a_high), (b, b_low, b_high) = one, other
-    return a - b, a - b - math.hypot(a - a_low, b_high - b), a - b + math.hypot(a_high - a, b - b_low)
 
 
 def contrast_table(run: RunArtefacts) -> pd.DataFrame:
@@ -76,30 +46,3 @@ def _contrast(metric: str, setting: str, family: str, per_dataset: pd.DataFrame)
     difference, low, high = difference_with_interval(mean, rest)
     verdict = "most" if low > 0 else "least" if high < 0 else "unclear"
     return metric, setting, family, len(own), len(others), mean[0], rest[0], difference, low, high, verdict
-
-
-def hardest_hit(run: RunArtefacts) -> list[Finding]:
-    """Per metric: which family drops most under each setting, and whether clearly more than the others together.
-
-    Intervals are not corrected for the choice of the largest of several families.
-    """
-    found = []
-    for name, table in contrast_table(run).groupby("metric", sort=False):
-        metric = METRICS[str(name)]
-        label = metric.label if metric.label.isupper() else metric.label.lower()
-        first = table.sort_values("damage", ascending=False, kind="stable").groupby("setting", sort=False).head(1)
-        families = first.groupby("family", sort=False)
-        text = "; ".join(_suffers(metric, str(family), rows, len(first)) for family, rows in families)
-        clear = (first["verdict"] == "most").any()
-        found.append(Finding(f"Hit hardest by {label}:", f"{text}.", "worse" if clear else "unclear"))
-    return found
-
-
-def _suffers(metric: Metric, family: str, rows: pd.DataFrame, settings: int) -> str:
-    top = records(rows.sort_values("difference", ascending=False, kind="stable"))[0]
-    clear = int((rows["verdict"] == "most").sum())
-    return (
-        f"{family_label(family).lower()} under {len(rows)} of {settings} settings, clearly under {clear} (with "
-        f"{top['setting']} {metric.number(top['difference'])} points more than all others' mean "
-        f"{metric.interval(top['difference_low'], top['difference_high'])})"
-    )

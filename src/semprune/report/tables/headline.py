@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from semprune.artefacts import TABLES
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.labels import family_rank
-from semprune.report.run.load import RunArtefacts
 from semprune.report.run.metrics import HEADLINE_PREFERENCE, METRICS
-from semprune.statistics.means import mean_with_interval
-from semprune.statistics.multiple_tests import holm
+from semprune.statistics.intervals import mean_with_interval
+from semprune.statistics.significance import holm
 
-_CELL = ["dataset", "prompt", "metric"]
+_MEASURED = ["backbone", *TABLES["results"].keys]
 PARTS = ("damage", "damage_low", "damage_high")
 VERDICTS = {"worse": "▼", "better": "▲", "unclear": ""}
 
@@ -52,7 +53,7 @@ def headline_table(run: RunArtefacts, metric: str | None = None) -> pd.DataFrame
         results = results[keep]
     else:
         results = results[results["metric"] == metric]
-    table = results[results["method"] != "dense"].merge(_dense_intervals(results), how="left", on=["backbone", *_CELL])
+    table = results[results["method"] != "dense"].merge(_dense_intervals(results), how="left", on=_MEASURED)
     sign = np.where([METRICS[name].higher_is_better for name in table["metric"]], -1.0, 1.0)
     ends = sign * table["difference_low"], sign * table["difference_high"]
     table["damage"] = sign * table["difference"]
@@ -65,9 +66,9 @@ def headline_table(run: RunArtefacts, metric: str | None = None) -> pd.DataFrame
 
 
 def _dense_intervals(results: pd.DataFrame) -> pd.DataFrame:
-    dense = results[results["method"] == "dense"].drop_duplicates(["backbone", *_CELL])
+    dense = results[results["method"] == "dense"].drop_duplicates(_MEASURED)
     renamed = dense.rename(columns={"low": "dense_low", "high": "dense_high"})
-    return renamed[["backbone", *_CELL, "dense_low", "dense_high"]]
+    return renamed[[*_MEASURED, "dense_low", "dense_high"]]
 
 
 def _verdicts(table: pd.DataFrame) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from semprune.report.run.load import RunArtefacts
+from semprune.artefacts import records
+from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.metrics import METRICS
-from semprune.report.run.schema import records
 from semprune.report.tables.headline import headline_table
-from semprune.report.tables.text import TextTable
+from semprune.report.tables.text_table import TextTable
 
 
 def prompt_table(run: RunArtefacts) -> pd.DataFrame:

@@ -12,13 +12,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from semprune.artefacts import DRAW, Cell
 from semprune.backbones.sentence_encoder import embed_texts
 from semprune.data.batches.encoding import padding_token
 from semprune.io.tensor_files import write_safetensors
 from semprune.pruning import dense_statistics
 from semprune.study.calibration import measures
 from semprune.study.cell.bench import Bench
-from semprune.study.config.cells import Cell, pruned_cells
+from semprune.study.config.grid import pruned_cells
 from semprune.study.store.addresses import Addresses, content_hash
 
 ITEMS = 60
@@ -63,7 +64,7 @@ def calibration_table(bench: Bench, addresses: Addresses) -> pd.DataFrame:
     for cell in draws.values():
         module = bench.data.calibration(cell.draw)
         own = describe(bench, addresses, module.calibration_input_ids().tolist())
-        keys = {"backbone": str(bench.lm.fingerprint)} | _columns(cell) | {"token_hash": module.token_hash}
+        keys = {"backbone": str(bench.lm.fingerprint)} | _draw(cell) | {"token_hash": module.token_hash}
         rows += [keys | {"dataset": "", "measure": name, "value": value} for name, value in _diversity(bench, own)]
         for dataset, other in described.items():
             rows += [keys | {"dataset": dataset, "measure": m, "value": value} for m, value in likeness(own, other)]
@@ -80,6 +81,10 @@ def _diversity(bench: Bench, own: Description) -> Iterator[tuple[str, float]]:
     yield "activation_coverage", own.directions
 
 
+def _draw(cell: Cell) -> dict[str, Any]:
+    return {name: value for name, value in cell.columns.items() if name in DRAW}
+
+
 def likeness(own: Description, other: Description) -> Iterator[tuple[str, float]]:
     """How much calibration sequences are like a data set's items, by name of the measure."""
     if len(own.embeddings):
@@ -89,19 +94,9 @@ def likeness(own: Description, other: Description) -> Iterator[tuple[str, float]
     yield "bigram_coverage", measures.ngram_coverage(own.tokens, other.tokens, 2)
 
 
-def _columns(cell: Cell) -> dict[str, Any]:
-    names = ("calibration", "seed", "calibration_sequences", "calibration_length")
-    return {name: cell.columns[name] for name in names}
-
-
 def first_requests(bench: Bench, dataset: str) -> list[list[int]]:
     """The first request of a data set's items."""
-    encoded = bench.data.datasets[dataset]
-    starts, place = [], 0
-    for item in encoded.items:
-        starts.append(place)
-        place += len(item.requests)
-    return [list(encoded.requests[start].input_ids) for start in starts[:ITEMS]]
+    return [list(item.requests[0].input_ids) for item in bench.data.datasets[dataset][:ITEMS]]
 
 
 def describe(bench: Bench, addresses: Addresses, tokens: list[list[int]]) -> Description:

@@ -10,20 +10,20 @@ from functools import cached_property
 import pandas as pd
 import torch
 
+from semprune.artefacts import Cell
 from semprune.attribution import Association, NeuronSemanticAttribution, TestPass
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.attribution.neurons.watch import card_rows, neuron_table
 from semprune.backbones import Backbone
 from semprune.data.batches.encoding import padding_token
-from semprune.evaluation.engine.engine import Engine
-from semprune.evaluation.engine.loglikelihood import score_encoded
-from semprune.evaluation.predictions.predictions import predict, prediction_table
+from semprune.evaluation.engine.request_scorer import Engine
+from semprune.evaluation.predictions.prediction import prediction_table
+from semprune.evaluation.predictions.score_items import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
-from semprune.pruning.in_memory.mass import masses_lost
+from semprune.pruning.in_memory.wanda_mass import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import Draw, StudyData
-from semprune.study.config.cells import Cell
 from semprune.study.config.schema import StudyConfig
 
 
@@ -118,11 +118,8 @@ class Bench:
 
     def score(self, dataset: str) -> pd.DataFrame:
         """Predictions of one data set, by the model as it is now."""
-        encoded = self.data.datasets[dataset]
         engine = Engine(self.lm.model, padding_token(self.lm.tokenizer), self.config.token_budget)
-        scores = iter(score for score, _ in score_encoded(engine, encoded.requests))
-        made = [predict(item, tuple(next(scores) for _ in item.requests)) for item in encoded.items]
-        return prediction_table(made)
+        return prediction_table(score_items(engine, self.data.datasets[dataset]))
 
     def _prune(self, cell: Cell) -> PruneReport:
         if not cell.calibration:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pandas as pd
 from torch import Tensor
@@ -14,14 +13,7 @@ from semprune.attribution.neurons.word_activations import word_means
 from semprune.attribution.semantic_loss.further_losses import further_losses
 from semprune.backbones import Backbone
 from semprune.pruning import PruneReport
-from semprune.study.config.cells import Cell
 from semprune.types import DocumentBatch
-
-
-def with_columns(table: pd.DataFrame, cell: Cell, backbone: str) -> pd.DataFrame:
-    """Put the backbone and the cell's columns first."""
-    keys: dict[str, Any] = {"backbone": backbone, **cell.columns}
-    return pd.DataFrame(keys, index=table.index).join(table)
 
 
 def loss_table(
@@ -47,13 +39,12 @@ def further_tables(
     return further_losses(module.lm, module.learner, module.association(), module.labeller, batches, changed, losses)
 
 
-def sparsity_table(report: PruneReport, lm: Backbone, cell: Cell) -> pd.DataFrame:
+def sparsity_table(report: PruneReport, lm: Backbone) -> pd.DataFrame:
     """Measured sparsity of every matrix."""
-    rows = [
+    return pd.DataFrame([
         {"matrix": matrix.name, "layer": matrix.layer, "role": matrix.role, "measured": report.sparsity[matrix.name]}
         for matrix in lm.matrices
-    ]
-    return with_columns(pd.DataFrame(rows), cell, str(lm.fingerprint))
+    ])  # fmt: skip
 
 
 def evidence_table(outcome: TestPass, association: Association) -> pd.DataFrame:

@@ -14,21 +14,20 @@ from typing import Any
 import pandas as pd
 import torch
 
+from semprune.artefacts import DENSE, Cell
 from semprune.attribution import TestPass
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
-from semprune.evaluation import perplexity, summarise, summarise_perplexity
+from semprune.evaluation import perplexity, summarise
+from semprune.evaluation.results.summarise import summarise_perplexity
 from semprune.io.files import write_json, write_parquet
 from semprune.pruning import PruneReport, find_method
 from semprune.study.cell import measure
 from semprune.study.cell.bench import Bench
-from semprune.study.config.cells import Cell
 from semprune.study.fit import context_table
 from semprune.study.store import store
 from semprune.study.store.addresses import Addresses
-
-DENSE = Cell("dense")
 
 
 @dataclass
@@ -120,7 +119,7 @@ class Measurement:
         if nll is not None:
             self._write_text(nll)
         if report is not None and not (self.folder / "sparsity.parquet").is_file():
-            table = measure.sparsity_table(report, self.lm, self.cell)
+            table = measure.sparsity_table(report, self.lm)
             table["mass_lost"] = table["matrix"].map(self.bench.masses_lost(report))
             write_parquet(self.folder / "sparsity.parquet", table)
         if outcome is not None:

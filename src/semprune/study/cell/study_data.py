@@ -9,26 +9,18 @@ from functools import cached_property
 from jaxtyping import Int
 from torch import Tensor
 
+from semprune.artefacts import Cell
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
-from semprune.data import CalibrationDataModule, DocumentDataModule, hash_items, load_items
-from semprune.data.batches.batching import encode_item
-from semprune.data.batches.encoding import EncodedRequest
-from semprune.study.config.cells import Cell
+from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
+from semprune.data.batches.batching import EncodedItem, encode_item
+from semprune.data.hashes import hash_items
 from semprune.study.config.schema import StudyConfig
 from semprune.study.fit import fit_documents
 from semprune.types import DocumentBatch, Item
 
 Draw = tuple[str, int, int, int]
 """Calibration set, sequences, length, seed."""
-
-
-@dataclass(frozen=True)
-class EncodedDataset:
-    """The items of one data set with all their requests as tokens."""
-
-    items: tuple[Item, ...]
-    requests: tuple[EncodedRequest, ...]
 
 
 @dataclass
@@ -64,20 +56,19 @@ class StudyData:
         return self.calibration((text.calibration, text.sequences, text.length, 0)).calibration_input_ids()
 
     @cached_property
-    def datasets(self) -> dict[str, EncodedDataset]:
+    def datasets(self) -> dict[str, list[EncodedItem]]:
         """Encoded items of every data set."""
         return {name: self._encode(self._asked(name)) for name in self.config.datasets}
 
     @property
     def items_hash(self) -> str:
         """SHA-256 of all items."""
-        return hash_items(item for encoded in self.datasets.values() for item in encoded.items)
+        return hash_items(encoded.item for dataset in self.datasets.values() for encoded in dataset)
 
     def calibration(self, draw: Draw) -> CalibrationDataModule:
         """Calibration sequences; ask for those that the model writes itself while it is dense."""
         if draw not in self._calibrations:
-            module = CalibrationDataModule(*draw)
-            module.tokenizer, module.context_length = self.lm.tokenizer, self.lm.max_length
+            module = CalibrationDataModule(*draw).bind(self.lm)
             module.writer = lambda sequences, length, seed: own_text(self.lm, sequences, length, seed)
             self._calibrations[draw] = module
         return self._calibrations[draw]
@@ -100,6 +91,5 @@ class StudyData:
             name, limit=config.limit, prompt=config.prompt, shots=config.shots, chat=config.chat, tokenizer=tokenizer
         )
 
-    def _encode(self, items: Sequence[Item]) -> EncodedDataset:
-        encoded = [encode_item(self.lm.tokenizer, item, self.lm.max_length) for item in items]
-        return EncodedDataset(tuple(items), tuple(request for item in encoded for request in item.requests))
+    def _encode(self, items: Sequence[Item]) -> list[EncodedItem]:
+        return [encode_item(self.lm.tokenizer, item, self.lm.max_length) for item in items]

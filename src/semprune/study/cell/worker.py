@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,12 +13,13 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from semprune.artefacts import DENSE, Cell
 from semprune.backbones import Backbone
 from semprune.io.files import write_json
 from semprune.study.cell.bench import Bench, to_device
-from semprune.study.cell.measurement import DENSE, Measurement
+from semprune.study.cell.measurement import Measurement
 from semprune.study.cell.study_data import StudyData
-from semprune.study.config.cells import Cell, in_groups, pruned_cells
+from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig
 from semprune.study.fit import check_causally, fitted_module
 from semprune.study.store import store
@@ -159,12 +160,6 @@ class Worker:
     def _lock(self, cell: Cell) -> Path:
         folder = self.addresses.cell(cell)
         return folder.with_name(f"{folder.name}.lock")  # with_suffix would cut at the point in the sparsity
-
-
-def all_cells(config: StudyConfig) -> Iterator[Cell]:
-    """The dense model, then every pruned one."""
-    yield DENSE
-    yield from pruned_cells(config)
 
 
 def _now() -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from semprune.pruning.settings import PruneSettings
+
 
 @dataclass
 class BackboneConfig:
@@ -142,7 +144,7 @@ class StudyConfig:
     calibrations: list[str] = field(default_factory=lambda: ["c4"])
     calibration_sequences: int | list[int] = 32
     calibration_length: int | list[int] = 256
-    statistics: str = "sequential"
+    statistics: str = PruneSettings.statistics
     seeds: list[int] = field(default_factory=lambda: [0])
     datasets: list[str] = field(
         default_factory=lambda: ["sst2", "movie_reviews", "amazon_reviews", "mrpc", "piqa", "bbc_news"]

@@ -9,10 +9,11 @@ from functools import lru_cache
 import torch
 from rich.console import Console
 
+from semprune.artefacts import Cell
 from semprune.backbones import Backbone, load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.study.cell.worker import Worker
-from semprune.study.config.cells import Cell, in_groups, pruned_cells
+from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig
 
 

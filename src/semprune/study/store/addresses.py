@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from semprune.artefacts import Cell
 from semprune.backbones import Backbone
-from semprune.data import calibration_spec, dataset_spec, hash_declaration
+from semprune.data import calibration_spec, dataset_spec
 from semprune.data.calibration.mixtures import parse_mixture
+from semprune.data.hashes import hash_declaration
 from semprune.data.prompts.render import find_prompts
-from semprune.evaluation.engine.engine import ENGINE_VERSION
-from semprune.study.config.cells import Cell
+from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
 from semprune.study.config.schema import StudyConfig
 
 LAYOUT = 4

@@ -15,18 +15,17 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from semprune.artefacts import Cell
 from semprune.attribution import TestPass
 from semprune.attribution.fit.learner import AttributionLearner
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
 from semprune.errors import CorruptArtefactError
 from semprune.io.tensor_files import write_safetensors
-from semprune.study.config.cells import Cell
 from semprune.study.store.addresses import Addresses
 
 DONE = "cell.json"
 MEANING = "meaning.json"
-LOSS_TABLES = ("readout_loss", "causal_loss", "causal_neurons")
 
 
 def is_done(addresses: Addresses, cell: Cell) -> bool:

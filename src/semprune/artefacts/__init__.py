@@ -1,0 +1,23 @@
+"""The tables of a run folder: what they hold, said once for whoever writes and whoever reads them; needs no torch."""
+
+from semprune.artefacts.cell import CELL, DENSE, DRAW, SETTING, UNSTRUCTURED, Cell, with_cell
+from semprune.artefacts.files import RERUN, read_provenance, read_table, records, write_table
+from semprune.artefacts.tables import TABLES, RunTable, stated_once
+
+__all__ = [
+    "CELL",
+    "DENSE",
+    "DRAW",
+    "RERUN",
+    "SETTING",
+    "TABLES",
+    "UNSTRUCTURED",
+    "Cell",
+    "RunTable",
+    "read_provenance",
+    "read_table",
+    "records",
+    "stated_once",
+    "with_cell",
+    "write_table",
+]

@@ -1,0 +1,190 @@
+"""Collect once, prune many: dense statistics of a whole model, from which several prunings are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from semprune.backbones.blocks.runner import calibrating
+from semprune.errors import SettingError
+from semprune.io.ranks import distributed as several_ranks
+from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
+from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
+from semprune.pruning.method import NEEDS, Needs
+from semprune.pruning.methods import find_method
+from semprune.pruning.methods.wanda import wanda_score
+from semprune.pruning.report import PruneReport
+from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsities
+from semprune.pruning.selection.keep import check_selection
+from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
+from semprune.pruning.statistics.gathering import Gatherer
+from semprune.pruning.statistics.sharing import require_equal_masks
+from semprune.types import LayerStats
+
+
+def collect(
+    model: nn.Module,
+    blocks: Blocks,
+    tokens: CalibrationTokens,
+    settings: PruneSettings,
+    needs: Needs,
+    *,
+    distributed: bool,
+) -> dict[str, LayerStats]:
+    """Return dense statistics of all matrices, by module name; inside ``calibrating``."""
+    run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
+    gatherer = Gatherer(needs, settings.selection, run.sequences, shared=run.shared)
+    found: dict[str, LayerStats] = {}
+    for index, linears in blocks.items():
+        found |= gatherer.gather(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks))
+    return found
+
+
+def allocate(blocks: Blocks, stats: Mapping[str, LayerStats], sparsity: float, owl: OWL) -> dict[int, float]:
+    """Return the sparsity of each block by OWL, from dense statistics.
+
+    Raises:
+        SettingError: A block's sparsity would be outside [0, 1).
+    """
+    shares, sizes = [], []
+    for linears in blocks.values():
+        scores = (wanda_score(linear.weight, stats[linear.name]) for linear in linears)
+        shares.append(outlier_share(scores, owl.multiple))
+        sizes.append(sum(linear.weight.numel() for linear in linears))
+    return dict(zip(blocks, owl_sparsities(shares, sizes, sparsity, owl.spread), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedStatistics:
+    """Dense statistics of a model's matrices.
+
+    Attributes:
+        layers: Statistics of each matrix's inputs, by module name; matrices that read one tensor share them.
+        needs: Which statistics they hold.
+        selection: Which selection they are for.
+        batch_size: Sequences per forward.
+        calibration: sha256 of the calibration's token ids.
+    """
+
+    layers: Mapping[str, LayerStats]
+    needs: Needs
+    selection: str
+    batch_size: int
+    calibration: str
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that the statistics take."""
+        tensors = {}
+        for stats in self.layers.values():
+            for tensor in (stats.sum_squares, stats.mean_squares, stats.second_moments):
+                if tensor is not None:
+                    tensors[id(tensor)] = tensor.nbytes
+        return sum(tensors.values())
+
+
+def dense_statistics(
+    model: nn.Module,
+    input_ids: Int[Tensor, "sequences tokens"],
+    *,
+    methods: Iterable[str],
+    attention_mask: Int[Tensor, "sequences tokens"] | None = None,
+    selection: str = PruneSettings.selection,
+    batch_size: int = PruneSettings.batch_size,
+    token_weights: Float[Tensor, "sequences tokens"] | None = None,
+    distributed: bool = False,
+) -> CollectedStatistics:
+    """Run a dense model once and return what some methods need to know of it; nothing is changed.
+
+    Second moments (SparseGPT) take 4 · in² bytes for each distinct input of every block, all at once: about 0.4 GB for
+    SmolLM2-135M, 22 GB for a 7B model. Source: equations.md.
+
+    Args:
+        model: A Hugging Face causal language model of a known family.
+        input_ids: Calibration sequences.
+        methods: Names of the methods that are to prune from the statistics.
+        attention_mask: As in :func:`semprune.pruning.in_memory.prune_model.prune_model`, like all that follows.
+        selection: ``exact`` or ``reference``.
+        batch_size: Sequences per forward.
+        token_weights: Weights of the tokens.
+        distributed: Whether every rank makes this call with the same sequences.
+
+    Raises:
+        SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
+    """
+    needs: Needs = max((find_method(method).needs for method in methods), key=NEEDS.index, default="nothing")
+    settings = PruneSettings(0.0, check_selection(selection), "dense", batch_size)
+    check_token_weights(settings, token_weights)
+    blocks = checked_blocks(model, settings)
+    tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
+    layers = {}
+    if needs != "nothing":
+        with calibrating(model):
+            layers = collect(model, blocks, tokens, settings, needs, distributed=distributed)
+    return CollectedStatistics(layers, needs, selection, batch_size, hash_calibration(tokens.input_ids, tokens.tau))
+
+
+def prune_from(
+    model: nn.Module,
+    statistics: CollectedStatistics,
+    *,
+    method: str,
+    sparsity: float | None = None,
+    pattern: str | None = None,
+    allocation: str = PruneSettings.allocation,
+    distributed: bool = False,
+    **options: Any,
+) -> PruneReport:
+    """Prune a model in place from statistics that were collected from it while it was dense.
+
+    The result is that of ``prune_model(…, statistics="dense")``. To prune again, put the dense weights back first:
+    :class:`semprune.pruning.weights.linear.WeightCopy` takes a copy and writes it back.
+
+    Args:
+        model: The model of :func:`dense_statistics`, dense again.
+        statistics: What it returned.
+        method: Name of a method that the statistics are enough for.
+        sparsity: As in :func:`semprune.pruning.in_memory.prune_model.prune_model`, like all that follows.
+        pattern: ``N:M`` instead.
+        allocation: ``uniform`` or ``owl``.
+        distributed: Whether every rank makes this call; masks are compared then.
+        options: Options of the method and of the allocation.
+
+    Raises:
+        SettingError: The statistics do not hold what the method reads, or are those of another model.
+        SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
+    """
+    settings = PruneSettings(
+        sparsity, statistics.selection, "dense", statistics.batch_size, pattern, options, allocation
+    )
+    found = check_settings(method, settings)
+    blocks = checked_blocks(model, settings)
+    _check_enough(statistics, settings.needs(found), blocks, method)
+    shares = None
+    if settings.owl is not None and sparsity is not None:
+        shares = allocate(blocks, statistics.layers, sparsity, settings.owl)
+    pruned = PrunedBlocks()
+    with calibrating(model):
+        pruner = BlockPruner(found, settings, allocation=shares)
+        for linears in blocks.values():
+            pruned.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))
+    calibration = statistics.calibration if settings.needs(found) != "nothing" else None
+    report = pruned.report(method, settings.relevant(found), calibration)
+    if distributed and several_ranks():
+        require_equal_masks(report.mask_hash, next(model.parameters()).device)
+    return report
+
+
+def _check_enough(statistics: CollectedStatistics, needs: Needs, blocks: Blocks, method: str) -> None:
+    if NEEDS.index(needs) > NEEDS.index(statistics.needs):
+        raise SettingError("statistics", statistics.needs, f"collected with {method} among `methods`: it reads {needs}")
+    for linears in blocks.values():
+        for linear in linears:
+            stats = statistics.layers.get(linear.name)
+            if needs != "nothing" and (stats is None or stats.sum_squares.shape[0] != linear.weight.shape[1]):
+                raise SettingError("statistics", "none that fit", f"collected from this model, with {linear.name}")

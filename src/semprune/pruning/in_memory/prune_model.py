@@ -1,0 +1,110 @@
+"""Prunes a causal language model in place."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from semprune.backbones.blocks.runner import calibrating
+from semprune.io.ranks import distributed as several_ranks
+from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
+from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
+from semprune.pruning.in_memory.dense_statistics import allocate, collect
+from semprune.pruning.method import Method
+from semprune.pruning.report import PruneReport
+from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
+from semprune.pruning.statistics.sharing import require_equal_masks
+
+logger = logging.getLogger(__name__)
+
+
+def prune_model(
+    model: nn.Module,
+    input_ids: Int[Tensor, "sequences tokens"] | None,
+    *,
+    method: str,
+    sparsity: float | None = None,
+    pattern: str | None = None,
+    attention_mask: Int[Tensor, "sequences tokens"] | None = None,
+    selection: str = PruneSettings.selection,
+    statistics: str = PruneSettings.statistics,
+    allocation: str = PruneSettings.allocation,
+    batch_size: int = PruneSettings.batch_size,
+    token_weights: Float[Tensor, "sequences tokens"] | None = None,
+    distributed: bool = False,
+    **options: Any,
+) -> PruneReport:
+    """Prune every linear of the decoder blocks in place; embeddings, head, norms and biases stay as they are.
+
+    Settings, weights and calibration sequences are checked before anything is changed. Activations can only be
+    checked on the way: where they turn out not finite, earlier blocks are pruned already. Source: equations.md.
+
+    Args:
+        model: A Hugging Face causal language model of a known family.
+        input_ids: Calibration sequences; None for a method that looks at no data (magnitude).
+        method: Name of a method in :mod:`semprune.pruning.methods`.
+        sparsity: Share of each matrix's weights to set to zero. Either this or ``pattern``.
+        pattern: ``N:M`` keeps N weights of each M consecutive inputs of an output: 2:4 keeps two of four.
+        attention_mask: 1 for tokens, 0 for padding on either side; padding never counts. None: no padding.
+        selection: ``exact`` or ``reference``, see :class:`~semprune.pruning.settings.PruneSettings`.
+        statistics: ``sequential`` or ``dense``, and
+        allocation: ``uniform`` or ``owl``, see the same.
+        batch_size: Sequences per forward.
+        token_weights: Weights of the tokens in the statistics, 1 everywhere where None. Source: equations.md G1.
+        distributed: Every rank of the default process group makes this call with the same sequences and gets the
+            same masks; each runs its share of the batches (all of them with ``reference`` selection).
+        options: Options of the method, which its file describes, and of the allocation.
+
+    Raises:
+        UnknownMethodError: There is no such method.
+        SparsityRangeError: The sparsity is outside [0, 1).
+        SettingError: Another argument has a value it cannot have, or a matrix's inputs are not whole runs of M.
+        EmptyCalibrationError: The method looks at data and there is no token.
+        NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
+        SempruneError: The model is of no known family, second moments have no inverse, ranks disagree.
+    """
+    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation)
+    found = check_settings(method, settings)
+    check_token_weights(settings, token_weights)
+    blocks = checked_blocks(model, settings)
+    tokens = calibration = None
+    if settings.needs(found) != "nothing":
+        tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
+        calibration = hash_calibration(tokens.input_ids, tokens.tau)
+    with calibrating(model):
+        pruned = _prune_blocks(model, blocks, found, settings, tokens, distributed)
+    report = pruned.report(method, settings.relevant(found), calibration)
+    if distributed and several_ranks():
+        require_equal_masks(report.mask_hash, next(model.parameters()).device)
+    return report
+
+
+def _prune_blocks(
+    model: nn.Module,
+    blocks: Blocks,
+    method: Method,
+    settings: PruneSettings,
+    tokens: CalibrationTokens | None,
+    distributed: bool,
+) -> PrunedBlocks:
+    pruned = PrunedBlocks()
+    allocation = None
+    if settings.owl is not None:
+        assert tokens is not None
+        dense = collect(model, blocks, tokens, settings, "squares", distributed=distributed)
+        allocation = allocate(blocks, dense, settings.keep.sparsity, settings.owl)
+    if tokens is None or not method.needs_statistics:
+        pruner = BlockPruner(method, settings, allocation=allocation)
+        for linears in blocks.values():
+            pruned.add(pruner.decide(linears, {}))
+        return pruned
+    run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
+    pruner = BlockPruner(method, settings, run.sequences, shared=run.shared, allocation=allocation)
+    for index, linears in blocks.items():
+        pruned.add(pruner.prune(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks)))
+        logger.info("pruned block %d of %d", index + 1, len(blocks))
+    return pruned

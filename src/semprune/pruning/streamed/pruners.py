@@ -1,0 +1,134 @@
+"""How the blocks of a streamed model are pruned, one after the other: with calibration, without, or by stored masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
+from semprune.pruning.masks.file import MaskFile
+from semprune.pruning.method import Method
+from semprune.pruning.settings import PruneSettings
+from semprune.pruning.streamed.hidden_states import StreamedInputs
+from semprune.pruning.weights.linear import PrunableLinear
+
+Allocate = Callable[[], Mapping[int, float] | None]
+"""Gives the sparsity of each block, or None where all have the settings' own."""
+
+
+class StreamedPruner(Protocol):
+    """Prunes one open block after the other."""
+
+    def start(self, block: int) -> None:
+        """Make ready for a block; those before it are finished."""
+
+    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
+        """Prune an open block in place."""
+
+    def settle(self, block: int) -> None:
+        """Put on the disk what the next block needs."""
+
+    def drop(self, block: int) -> None:
+        """Forget what only a finished block needed."""
+
+
+class _PrunerWithoutState:
+    """Carries nothing from one block to the next."""
+
+    def start(self, block: int) -> None:
+        """Nothing is needed."""
+
+    def settle(self, block: int) -> None:
+        """Nothing is carried."""
+
+    def drop(self, block: int) -> None:
+        """Nothing was kept."""
+
+
+class DataFreePruner(_PrunerWithoutState):
+    """A method that looks at no data.
+
+    Args:
+        method: The method.
+        settings: How to prune.
+        allocate: Gives the sparsity of each block.
+    """
+
+    def __init__(self, method: Method, settings: PruneSettings, allocate: Allocate) -> None:
+        """Nothing is pruned yet."""
+        self._method, self._settings, self._allocate = method, settings, allocate
+        self._pruner: BlockPruner
+
+    def start(self, block: int) -> None:
+        """Share out the sparsity."""
+        self._pruner = BlockPruner(self._method, self._settings, allocation=self._allocate())
+
+    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
+        """Prune from the weights alone."""
+        return self._pruner.decide(linears, {})
+
+
+class StoredMaskPruner(_PrunerWithoutState):
+    """Masks that were computed before.
+
+    Args:
+        masks: The masks, of the same weights.
+    """
+
+    def __init__(self, masks: MaskFile) -> None:
+        """Nothing is pruned yet."""
+        self._masks = masks
+
+    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
+        """Set to zero what the masks do not keep."""
+        pruned = PrunedBlocks()
+        for linear in linears:
+            mask = self._masks.read(linear.name)
+            linear.keep(mask)
+            pruned.masks[linear.name] = mask
+            pruned.sparsity[linear.name] = linear.measured_sparsity()
+        return pruned
+
+
+class CalibratedPruner:
+    """A method that looks at what each matrix reads; hidden states are kept on the disk.
+
+    Args:
+        method: The method.
+        settings: How to prune.
+        allocate: Gives the sparsity of each block.
+        inputs: Makes the calibration sequences ready for a block.
+    """
+
+    def __init__(
+        self, method: Method, settings: PruneSettings, allocate: Allocate, inputs: Callable[[int], StreamedInputs]
+    ) -> None:
+        """Nothing is run yet."""
+        self._method, self._settings, self._allocate, self._make_inputs = method, settings, allocate, inputs
+        self._pruner: BlockPruner
+        self._inputs: StreamedInputs
+
+    def start(self, block: int) -> None:
+        """Share out the sparsity, and make the first block's inputs or take up those of a later one.
+
+        Raises:
+            CaptureError: The model's forward did not call each block exactly once.
+            CorruptArtefactError: The inputs that a killed run left are damaged.
+        """
+        allocation = self._allocate()
+        self._inputs = self._make_inputs(block)
+        sequences = self._inputs.tokens.input_ids.shape[0]
+        self._pruner = BlockPruner(self._method, self._settings, sequences, allocation=allocation)
+
+    def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
+        """Prune from the block's inputs, and write the next block's."""
+        advance = not self._inputs.is_last(block)
+        return self._pruner.prune(self._inputs.runner, block, linears, self._inputs.tokens.tau, advance=advance)
+
+    def settle(self, block: int) -> None:
+        """Put the next block's inputs on the disk."""
+        self._inputs.settle(block)
+
+    def drop(self, block: int) -> None:
+        """Delete the inputs of a finished block."""
+        self._inputs.drop(block)

@@ -24,10 +24,10 @@ from semprune.evaluation import perplexity
 from semprune.evaluation.engine.packing import PackedBatch, pack, plan_batches, score_packed
 from semprune.evaluation.engine.prefix_tree import grow_trees
 from semprune.evaluation.engine.tree_attention import reads_trees
-from semprune.study.cell.worker import Worker
 from semprune.study.config.grid import pruned_cells
 from semprune.study.config.schema import BackboneConfig, FitConfig, StudyConfig, TextConfig
 from semprune.study.store import store
+from semprune.study.worker import Worker
 
 
 def study_of(path: Path, folder: Path, arguments: argparse.Namespace) -> StudyConfig:

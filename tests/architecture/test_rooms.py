@@ -59,7 +59,7 @@ ORDER: dict[str, str] = {
     " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
     "statistics": "weighting bootstrap significance intervals auroc average_precision",
-    "study": "config store fit cell merge calibration progress dry_run single_run engines run",
+    "study": "config store cell fit merge calibration progress provenance worker dry_run trainer_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 

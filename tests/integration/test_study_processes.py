@@ -16,7 +16,7 @@ import pytest
 from tests.integration.small_study import run, write_cache, write_study
 
 from semprune.study import StudyConfig
-from semprune.study.cell import bench
+from semprune.study.cell import shared
 from semprune.study.config.grid import pruned_cells
 
 ROOT = Path(__file__).parents[2]
@@ -165,14 +165,14 @@ def test_an_engine_gives_the_same_rows(folder: Path, undisturbed: Path, engine, 
 
 
 def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(folder: Path, capsys, monkeypatch) -> None:
-    whole = bench.prune_from
+    whole = shared.prune_from
 
     def failing(model, statistics, *, method, **settings):
         if method == "ria" and settings["sparsity"] == 0.5:
             raise RuntimeError("no luck")
         return whole(model, statistics, method=method, **settings)
 
-    monkeypatch.setattr(bench, "prune_from", failing)
+    monkeypatch.setattr(shared, "prune_from", failing)
     config = write_study(folder, folder / "failing", **GRID | {"seeds": [0], "calibrations": ["c4"]})
     assert run(folder, ["study", "--config", str(config)]) == 2
     said = capsys.readouterr()

@@ -3,7 +3,7 @@
 from semprune.study.config.schema import StudyConfig
 from semprune.study.dry_run import plan_study
 from semprune.study.run import failed_cells, run_study
-from semprune.study.single_run import PairedTrainer, further_tables, write_fit, write_test
+from semprune.study.trainer_run import PairedTrainer, further_tables, write_fit, write_test
 
 __all__ = [
     "PairedTrainer",

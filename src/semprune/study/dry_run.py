@@ -19,11 +19,11 @@ from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.io.provenance import peak_memory_bytes
 from semprune.pruning import dense_statistics, find_method, prune_from
 from semprune.pruning.weights.linear import WeightCopy
-from semprune.study.cell.worker import Worker
 from semprune.study.config.checks import check
 from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.store import store
+from semprune.study.worker import Worker
 
 PROBE_SECONDS = 5.0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightning
 import pandas as pd
@@ -15,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from semprune.artefacts import write_table
-from semprune.attribution import Association, NeuronSemanticAttribution, TestPass, causal_check
+from semprune.attribution import Association, NeuronSemanticAttribution, causal_check
 from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.monitoring import layer_strength
@@ -158,21 +157,3 @@ def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame,
     write_table(run, "concepts", concept_table(module))
     write_table(run, "layer_concept", layer_table(association))
     write_table(run, "neurons", cards)
-
-
-def context_table(outcome: TestPass, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:
-    """The tokens that excite each watched neuron most, in their context."""
-    rows, names = [], association.neurons
-    watch = outcome.watch
-    assert watch is not None  # the dense pass watches
-    for slot, row in enumerate(watch.rows):
-        scale = float(association.rms[row]) or 1.0
-        for rank, (place, value) in enumerate(watch.exciting(slot), 1):
-            before, token, after = watch.around(place)
-            document = documents[int(watch.document[place])]
-            rows.append({
-                "neuron": names[row], "rank": rank, "before": lm.tokenizer.decode(before),
-                "token": lm.tokenizer.decode([token]), "after": lm.tokenizer.decode(after),
-                "dataset": document.dataset, "document_id": document.document_id, "activation": value / scale,
-            })  # fmt: skip
-    return pd.DataFrame(rows)

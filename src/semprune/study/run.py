@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -12,13 +11,10 @@ from rich.console import Console
 from semprune.artefacts import TABLES, write_table
 from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
-from semprune.data import dataset_spec
-from semprune.io.files import write_json, write_parquet
+from semprune.io.files import write_parquet
 from semprune.io.provenance import RunClock
-from semprune.pruning import method_labels
 from semprune.study.calibration.table import calibration_table
 from semprune.study.calibration.task_concepts import task_concepts
-from semprune.study.cell.worker import Worker
 from semprune.study.config.checks import check
 from semprune.study.config.grid import all_cells, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
@@ -26,8 +22,10 @@ from semprune.study.engines import run_engine
 from semprune.study.fit import describe_association
 from semprune.study.merge import MERGED, merge
 from semprune.study.progress import Progress
+from semprune.study.provenance import write_provenance
 from semprune.study.store import store
 from semprune.study.store.store import claim
+from semprune.study.worker import Worker
 
 FAILURES = "failures.parquet"
 
@@ -75,15 +73,15 @@ def _run_one(config: StudyConfig, console: Console) -> Path:
     console.print(f"backbone {lm.fingerprint}, {str(lm.dtype).removeprefix('torch.')}")
     worker = Worker(config, lm, console)
     worker.data.read_all(list(pruned_cells(config)))
-    bench = worker.bench
-    describe_association(bench.module, bench.cards, run)
+    shared = worker.shared
+    describe_association(shared.module, shared.cards, run)
     causal = worker.causal()
     console.print("dense model")
     worker.dense()
     worker.told = Progress(console, worker.addresses, len(list(pruned_cells(config))), run)
     run_engine(config, worker)
     with claim(worker.addresses.store / "texts.lock", wait=True):  # what one process describes, others read
-        table, own = calibration_table(bench, worker.addresses), task_concepts(bench, worker.addresses)
+        table, own = calibration_table(shared, worker.addresses), task_concepts(shared, worker.addresses)
     write_table(run, "task_concepts", own)
     if len(table):
         write_table(run, "calibration", table)
@@ -106,16 +104,8 @@ def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) 
         (run / FAILURES).unlink(missing_ok=True)
     about = {cell: store.read_json(addresses.cell(cell) / store.DONE) for cell in cells}
     tokens = {"-".join(map(str, cell.draw)): found["tokens"] for cell, found in about.items() if "tokens" in found}
-    write_json(run / "provenance.json", _provenance(worker, tokens, clock))
-
-
-def _provenance(worker: Worker, tokens: dict[str, str], clock: RunClock) -> dict[str, Any]:
-    config, lm = worker.config, worker.lm
-    return clock.record() | {
-        "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
-        "data": {"items": worker.data.items_hash, "documents": worker.data.documents.data_hash},
-        "calibration": tokens,
-        "settings": asdict(config),
-        "licences": {name: str(dataset_spec(name).licence) for name in config.datasets},
-        "methods": [{"name": name, "label": label} for name, label in method_labels().items()],
-    }
+    data = worker.data
+    write_provenance(
+        run, clock, lm, items=data.items_hash, documents=data.documents.data_hash, calibration=tokens,
+        settings=asdict(config), datasets=config.datasets,
+    )  # fmt: skip

@@ -24,7 +24,7 @@ import dataclasses
 import inspect
 from collections.abc import Iterator
 from inspect import Parameter, Signature
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from semprune.pruning.callbacks.hold import HoldMasks
 from semprune.pruning.callbacks.pruning import PruningCallback
@@ -107,6 +107,12 @@ def _parameter(name: str, kind: Any, default: Any) -> Parameter:
     """A parameter; of literals the kind alone, so that a wrong one is refused in the method's own words."""
     annotation = type(get_args(kind)[0]) if get_origin(kind) is Literal else kind
     return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Let type checkers, which see no class that is made below, import them by their labels."""
 
 
 CALLBACKS = {name: callback_class(method) for name, method in methods().items()}

@@ -77,22 +77,13 @@ class CollectedStatistics:
     batch_size: int
     calibration: str
 
-    @property
-    def memory_bytes(self) -> int:
-        """Memory that the statistics take."""
-        tensors = {}
-        for stats in self.layers.values():
-            for tensor in (stats.sum_squares, stats.mean_squares, stats.second_moments):
-                if tensor is not None:
-                    tensors[id(tensor)] = tensor.nbytes
-        return sum(tensors.values())
-
 
 def dense_statistics(
     model: nn.Module,
     input_ids: Int[Tensor, "sequences tokens"],
     *,
-    methods: Iterable[str],
+    methods: Iterable[str] = (),
+    needs: Needs = "nothing",
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
     selection: str = PruneSettings.selection,
     batch_size: int = PruneSettings.batch_size,
@@ -108,6 +99,7 @@ def dense_statistics(
         model: A Hugging Face causal language model of a known family.
         input_ids: Calibration sequences.
         methods: Names of the methods that are to prune from the statistics.
+        needs: Statistics that are to be there whatever the methods read: ``squares`` or ``second_moments``.
         attention_mask: As in :func:`semprune.pruning.in_memory.prune_model.prune_model`, like all that follows.
         selection: ``exact`` or ``reference``.
         batch_size: Sequences per forward.
@@ -117,7 +109,7 @@ def dense_statistics(
     Raises:
         SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
     """
-    needs: Needs = max((find_method(method).needs for method in methods), key=NEEDS.index, default="nothing")
+    needs = max((needs, *(find_method(method).needs for method in methods)), key=NEEDS.index)
     settings = PruneSettings(0.0, check_selection(selection), "dense", batch_size)
     check_token_weights(settings, token_weights)
     blocks = checked_blocks(model, settings)

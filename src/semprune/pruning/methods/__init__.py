@@ -7,10 +7,13 @@ each of its methods, which names such an object (``mypackage.mymethod:METHOD``).
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Final
 
 from semprune.errors import ForeignMethodError, UnknownMethodError
@@ -66,6 +69,29 @@ def method_labels() -> dict[str, str]:
         return NEEDS.index(method.needs), len(method.options()), method.name
 
     return {method.name: method.label for method in sorted(methods().values(), key=simplicity)}
+
+
+@functools.cache
+def source_hash(name: str) -> str | None:
+    """Return the sha256 of the file that a method of another distribution stands in; None for one of semprune's own.
+
+    Results that are stored carry it: a method that was changed is computed anew. Of semprune's own methods the versions
+    of what is stored tell.
+
+    Raises:
+        UnknownMethodError, ForeignMethodError: As :func:`find_method`.
+
+    Example:
+        >>> source_hash("wanda") is None
+        True
+    """
+    method = find_method(name)
+    for point in entry_points(group=GROUP):
+        if point.load() == method:
+            spec = importlib.util.find_spec(point.module)
+            file = None if spec is None else spec.origin
+            return hashlib.sha256(Path(file).read_bytes() if file else point.value.encode()).hexdigest()
+    return None
 
 
 def _shipped() -> Iterator[Method]:

@@ -16,6 +16,7 @@ from semprune.pruning.calibration import CalibrationTokens, check_calibration, h
 from semprune.pruning.in_memory.calibration_pass import vocabulary
 from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.method import Method
+from semprune.pruning.methods import source_hash
 from semprune.pruning.settings import PruneSettings, check_settings, refuse_changed_weights
 from semprune.pruning.streamed.allocation import streamed_allocation
 from semprune.pruning.streamed.config import PruneConfig
@@ -61,6 +62,7 @@ class PrunePlan:
     def identity(self) -> dict[str, Any]:
         """Return everything that the bytes of the result depend on."""
         header = self.header()
+        source = None if self.method is None else source_hash(self.method.name)
         return {
             **{key: header[key] for key in ("fingerprint", "method", "settings", "calibration")},
             "dtype": str(self.streamed.dtype).removeprefix("torch."),
@@ -68,6 +70,7 @@ class PrunePlan:
             "masks": None if self.masks is None else self.masks.header["mask_hash"],
             "masks_only": self.masks_only,
             "versions": versions(),
+            **({} if source is None else {"method_source": source}),
         }
 
     def pruner(self, output: OutputFolder) -> StreamedPruner:

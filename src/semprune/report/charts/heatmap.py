@@ -39,3 +39,16 @@ def colour_step(value: float, limit: float, *, diverging: bool) -> str:
         return f"q{round(max(share, 0.0) * STEPS)}"
     step = round(share * (STEPS // 2))
     return "z" if step == 0 else f"{'p' if step > 0 else 'n'}{abs(step)}"
+
+
+def colour_steps(*, diverging: bool) -> list[str]:
+    """All classes of :func:`colour_step` but ``none``, from the lowest value to the highest.
+
+    Example:
+        >>> colour_steps(diverging=True)[::5]
+        ['n5', 'z', 'p5']
+    """
+    if not diverging:
+        return [f"q{step}" for step in range(STEPS + 1)]
+    half = range(1, STEPS // 2 + 1)
+    return [*(f"n{step}" for step in reversed(half)), "z", *(f"p{step}" for step in half)]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from semprune.analysis import Drops
 from semprune.analysis.calibration import calibrations
-from semprune.report.charts.heatmap import STEPS, Square, colour_step
+from semprune.report.charts.heatmap import Square, colour_step, colour_steps
 from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.labels import MethodLabels, amount_label, family_label
 from semprune.report.run.metrics import METRICS, Metric
@@ -61,14 +61,12 @@ def drop_heatmaps(run: RunArtefacts, study: StudyTables) -> HeatChoice:
             key, label = f"drops-{row}-{column}-{name}", f"{method}, {amount}, {METRICS[name].label}"
             limit = _limit(drops, pruned, list(methods.values()))
             views.append(_view(key, label, METRICS[name], drops, only | pruned, limit, behind))
-    half = STEPS // 2
-    legend = [f"n{step}" for step in range(half, 0, -1)] + ["z"] + [f"p{step}" for step in range(1, half + 1)]
     selects = [
         ("Method", [(f"drops-{place}", name) for place, name in enumerate(methods)]),
         ("Amount", [(str(place), name) for place, name in enumerate(amounts)]),
         ("Metric", [(name, METRICS[name].label) for name in study.drops]),
     ]
-    return HeatChoice(views, selects, legend)
+    return HeatChoice(views, selects, colour_steps(diverging=True))
 
 
 def _product(methods: dict[str, Filter], amounts: dict[str, Filter]) -> Iterator[tuple[Any, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from semprune.artefacts import records
-from semprune.report.charts.heatmap import STEPS, Square, colour_step
+from semprune.report.charts.heatmap import Square, colour_step, colour_steps
 from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import number, small
 from semprune.report.sections.section import Section
@@ -90,7 +90,7 @@ def _strength_view(frame: pd.DataFrame, order: list[str]) -> Heatmap:
         measure="association strength",
         layers=_layers(frame),
         rows=_grid(cells, order, _layers(frame)),
-        legend=[f"q{step}" for step in range(STEPS + 1)],
+        legend=colour_steps(diverging=False),
         ends=("0", small(limit)),
     )
 
@@ -104,7 +104,6 @@ def _excess_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, 
         )
         for row in records(frame)
     }
-    half = STEPS // 2
     return Heatmap(
         key=key,
         label=f"Loss: {setting}",
@@ -113,7 +112,7 @@ def _excess_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, 
         measure="excess semantic loss",
         layers=_layers(frame),
         rows=_grid(cells, order, _layers(frame)),
-        legend=[f"n{step}" for step in range(half, 0, -1)] + ["z"] + [f"p{step}" for step in range(1, half + 1)],
+        legend=colour_steps(diverging=True),
         ends=(number(-limit), number(limit)),
     )
 
@@ -133,7 +132,7 @@ def _loss_view(frame: pd.DataFrame, order: list[str], key: str, setting: str, li
         measure="semantic loss",
         layers=_layers(frame),
         rows=_grid(cells, order, _layers(frame)),
-        legend=[f"q{step}" for step in range(STEPS + 1)],
+        legend=colour_steps(diverging=False),
         ends=("0", number(limit)),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from semprune.artefacts import records
+from semprune.artefacts import SETTING, records
 from semprune.report.charts.dots import Axis, Chart, ChartRow, linear_axis, mark, plot_height
 from semprune.report.run.formats import interval, number
 from semprune.report.run.labels import HUES, SHAPES, family_label
@@ -124,8 +124,8 @@ def _scatter(study: StudyTables) -> Scatter | None:
     models = study.models[metric]
     if "xsl" not in models or not models["xsl"].notna().any():
         return None
-    keys = ["family", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length"]
-    means = models.dropna(subset=["xsl"]).groupby([*keys, "seed"], sort=False)[["xsl", "drop"]].mean().reset_index()
+    keys = ["family", *SETTING]
+    means = models.dropna(subset=["xsl"]).groupby(keys, sort=False)[["xsl", "drop"]].mean().reset_index()
     across, up = linear_axis(100 * means["xsl"], ticks=5), linear_axis(100 * means["drop"], ticks=5)
     families = list(dict.fromkeys(means["family"]))
     legend = [Key(family_label(name), k % SHAPES, k % HUES) for k, name in enumerate(families)]

@@ -93,7 +93,7 @@ def _ordered(table: pd.DataFrame, run: RunArtefacts) -> pd.DataFrame:
 
 
 def family_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean damage per family × setting, with an interval that combines the data sets' own (see `inference`).
+    """Mean damage per family × setting, with an interval that combines the data sets' own (MOVER).
 
     Several prompts of one data set share its items, so they enter as one data set (means of value and of both ends).
     Language modelling is left out: perplexities are not averaged.

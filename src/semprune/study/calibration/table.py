@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from torch import Tensor
 
 from semprune.artefacts import DRAW, Cell
 from semprune.backbones.sentence_encoder import embed_texts
+from semprune.data.batches.batching import pad
 from semprune.data.batches.encoding import padding_token
 from semprune.io.tensor_files import write_safetensors
 from semprune.pruning import dense_statistics
 from semprune.study.calibration import measures
-from semprune.study.cell.bench import Bench
+from semprune.study.cell.shared import SharedInputs
 from semprune.study.config.grid import pruned_cells
 from semprune.study.store.addresses import Addresses, content_hash
 
@@ -45,11 +46,11 @@ class Description:
     directions: float
 
 
-def calibration_table(bench: Bench, addresses: Addresses) -> pd.DataFrame:
+def calibration_table(shared: SharedInputs, addresses: Addresses) -> pd.DataFrame:
     """Diversity of each of a study's calibration sets, and its likeness to each data set.
 
     Args:
-        bench: Model, dense, and data.
+        shared: Model, dense, and data.
         addresses: Where descriptions are kept.
 
     Returns:
@@ -58,23 +59,23 @@ def calibration_table(bench: Bench, addresses: Addresses) -> pd.DataFrame:
         ``activation_coverage``. Of likeness: ``minilm_cosine``, ``concept_divergence`` (Jensen-Shannon: small is
         alike), ``input_norm_correlation``, ``bigram_coverage``. MiniLM's are left out without a ``sentence_encoder``.
     """
-    described = {name: describe(bench, addresses, first_requests(bench, name)) for name in bench.config.datasets}
+    described = {name: describe(shared, addresses, first_requests(shared, name)) for name in shared.config.datasets}
     rows: list[dict[str, Any]] = []
-    draws = {cell.draw: cell for cell in pruned_cells(bench.config) if cell.calibration}
+    draws = {cell.draw: cell for cell in pruned_cells(shared.config) if cell.calibration}
     for cell in draws.values():
-        module = bench.data.calibration(cell.draw)
-        own = describe(bench, addresses, module.calibration_input_ids().tolist())
-        keys = {"backbone": str(bench.lm.fingerprint)} | _draw(cell) | {"token_hash": module.token_hash}
-        rows += [keys | {"dataset": "", "measure": name, "value": value} for name, value in _diversity(bench, own)]
+        module = shared.data.calibration(cell.draw)
+        own = describe(shared, addresses, module.calibration_input_ids().tolist())
+        keys = {"backbone": str(shared.lm.fingerprint)} | _draw(cell) | {"token_hash": module.token_hash}
+        rows += [keys | {"dataset": "", "measure": name, "value": value} for name, value in _diversity(shared, own)]
         for dataset, other in described.items():
             rows += [keys | {"dataset": dataset, "measure": m, "value": value} for m, value in likeness(own, other)]
     return pd.DataFrame(rows)
 
 
-def _diversity(bench: Bench, own: Description) -> Iterator[tuple[str, float]]:
+def _diversity(shared: SharedInputs, own: Description) -> Iterator[tuple[str, float]]:
     if len(own.embeddings):
         yield "minilm_dispersion", measures.dispersion(own.embeddings)
-    yield "vocabulary_coverage", measures.vocabulary_coverage(own.tokens, len(bench.lm.tokenizer))
+    yield "vocabulary_coverage", measures.vocabulary_coverage(own.tokens, len(shared.lm.tokenizer))
     yield "distinct_2", measures.distinct_ngrams(own.tokens, 2)
     yield "distinct_3", measures.distinct_ngrams(own.tokens, 3)
     yield "concept_coverage", measures.concept_coverage(own.concepts)
@@ -94,30 +95,30 @@ def likeness(own: Description, other: Description) -> Iterator[tuple[str, float]
     yield "bigram_coverage", measures.ngram_coverage(own.tokens, other.tokens, 2)
 
 
-def first_requests(bench: Bench, dataset: str) -> list[list[int]]:
+def first_requests(shared: SharedInputs, dataset: str) -> list[list[int]]:
     """The first request of a data set's items."""
-    return [list(item.requests[0].input_ids) for item in bench.data.datasets[dataset][:ITEMS]]
+    return [list(item.requests[0].input_ids) for item in shared.data.datasets[dataset][:ITEMS]]
 
 
-def describe(bench: Bench, addresses: Addresses, tokens: list[list[int]]) -> Description:
+def describe(shared: SharedInputs, addresses: Addresses, tokens: list[list[int]]) -> Description:
     """Describe sequences, or read what was said of them before.
 
     Raises:
         SempruneError: As :func:`semprune.pruning.dense_statistics` raises.
     """
-    encoder = bench.config.sentence_encoder
-    names = [concept.name for concept in bench.module.labeller.concepts]
+    encoder = shared.config.sentence_encoder
+    names = [concept.name for concept in shared.module.labeller.concepts]
     path = addresses.store / "texts" / f"{content_hash([*addresses.backbone, tokens, encoder, names])}.safetensors"
     if not path.is_file():
-        write_safetensors(path, _measured(bench, tokens, encoder), {})
+        write_safetensors(path, _measured(shared, tokens, encoder), {})
     return _read(path, tokens)
 
 
-def _measured(bench: Bench, tokens: list[list[int]], encoder: str | None) -> dict[str, Tensor]:
-    lm = bench.lm
-    ids, mask = _padded(tokens, padding_token(lm.tokenizer))
+def _measured(shared: SharedInputs, tokens: list[list[int]], encoder: str | None) -> dict[str, Tensor]:
+    lm = shared.lm
+    ids, mask = pad(tokens, padding_token(lm.tokenizer))
     ids, mask = ids.to(lm.device), mask.to(lm.device)
-    collected = dense_statistics(lm.model, ids, methods=["sparsegpt"], attention_mask=mask)
+    collected = dense_statistics(lm.model, ids, needs="second_moments", attention_mask=mask)
     found, ratios = {}, {}
     for name, stats in collected.layers.items():
         found[f"norms.{name}"] = (stats.sum_squares / stats.tokens).sqrt().cpu()
@@ -126,7 +127,7 @@ def _measured(bench: Bench, tokens: list[list[int]], encoder: str | None) -> dic
         if id(moments) not in ratios:  # matrices that read one tensor share it
             ratios[id(moments)] = measures.participation_ratio(moments) / len(moments)
     found["directions"] = torch.tensor(sum(ratios.values()) / len(ratios), dtype=torch.float64)
-    found["concepts"] = bench.module.labeller(ids, mask).sum((0, 1)).cpu()
+    found["concepts"] = shared.module.labeller(ids, mask).sum((0, 1)).cpu()
     if encoder is not None:
         found["embeddings"] = embed_texts(lm.tokenizer.batch_decode(tokens), encoder)
     return {name: tensor.contiguous() for name, tensor in found.items()}
@@ -137,12 +138,3 @@ def _read(path: Path, tokens: list[list[int]]) -> Description:
     norms = {name.removeprefix("norms."): tensor for name, tensor in stored.items() if name.startswith("norms.")}
     embeddings = stored.get("embeddings", torch.zeros(0, 1))
     return Description(tokens, embeddings, stored["concepts"], norms, float(stored["directions"]))
-
-
-def _padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
-    longest = max(map(len, rows))
-    ids = torch.full((len(rows), longest), padding)
-    mask = torch.zeros(len(rows), longest, dtype=torch.long)
-    for k, row in enumerate(rows):
-        ids[k, : len(row)], mask[k, : len(row)] = torch.tensor(row), 1
-    return ids, mask

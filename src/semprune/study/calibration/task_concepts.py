@@ -8,13 +8,13 @@ import pandas as pd
 
 from semprune.data import dataset_spec
 from semprune.study.calibration.table import describe, first_requests
-from semprune.study.cell.bench import Bench
+from semprune.study.cell.shared import SharedInputs
 from semprune.study.store.addresses import Addresses
 
 COLUMNS = ["dataset", "concept", "level", "weight", "source"]
 
 
-def task_concepts(bench: Bench, addresses: Addresses) -> pd.DataFrame:
+def task_concepts(shared: SharedInputs, addresses: Addresses) -> pd.DataFrame:
     """Each data set's own concepts, with weights that sum to 1.
 
     Where the association knows what the labels of a data set's family mean, these concepts alone, each alike: token
@@ -25,15 +25,15 @@ def task_concepts(bench: Bench, addresses: Addresses) -> pd.DataFrame:
         Columns dataset, concept, level, weight, source (``labels`` or ``texts``).
     """
     rows = []
-    for dataset in bench.config.datasets:
+    for dataset in shared.config.datasets:
         family = dataset_spec(dataset).family
-        weights, source = label_concepts(family, bench.association.concepts, bench.config.fit.datasets), "labels"
+        weights, source = label_concepts(family, shared.association.concepts, shared.config.fit.datasets), "labels"
         if not weights:
             source = "texts"
-            shown = describe(bench, addresses, first_requests(bench, dataset)).concepts.tolist()
-            names = [concept.name for concept in bench.module.labeller.concepts]
+            shown = describe(shared, addresses, first_requests(shared, dataset)).concepts.tolist()
+            names = [concept.name for concept in shared.module.labeller.concepts]
             weights = {name: float(count) for name, count in zip(names, shown, strict=True) if count}
-        rows += list(_rows(dataset, weights, dict(_levels(bench)), source))
+        rows += list(_rows(dataset, weights, dict(_levels(shared)), source))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -48,8 +48,8 @@ def label_concepts(family: str, concepts: Sequence[str], fitted: Sequence[str]) 
     return {concept: 1.0 for concept in concepts if concept.rpartition(".")[0] in prefixes}
 
 
-def _levels(bench: Bench) -> Iterator[tuple[str, str]]:
-    return zip(bench.association.concepts, bench.association.levels, strict=True)
+def _levels(shared: SharedInputs) -> Iterator[tuple[str, str]]:
+    return zip(shared.association.concepts, shared.association.levels, strict=True)
 
 
 def _rows(dataset: str, weights: dict[str, float], levels: dict[str, str], source: str) -> Iterator[tuple[object, ...]]:

@@ -1,105 +1,199 @@
-"""What a pass over a model says, turned into the tables of the run folder."""
+"""Measures one cell: prunes once, scores what is missing of it, and writes it part by part, the marker last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from torch import Tensor
+import torch
 
-from semprune.attribution import Association, NeuronSemanticAttribution, TestPass
-from semprune.attribution.association.neurons import NeuronIndex
-from semprune.attribution.neurons.word_activations import word_means
-from semprune.attribution.semantic_loss.further_losses import further_losses
+from semprune.artefacts import DENSE, Cell
+from semprune.attribution import TestPass
+from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
-from semprune.pruning import PruneReport
-from semprune.types import DocumentBatch
+from semprune.data import dataset_spec
+from semprune.evaluation import perplexity, summarise
+from semprune.evaluation.results.summarise import summarise_perplexity
+from semprune.io.files import write_json, write_parquet
+from semprune.pruning import PruneReport, find_method
+from semprune.study.cell.shared import SharedInputs
+from semprune.study.cell.tables import (
+    activation_table,
+    context_table,
+    evidence_table,
+    further_loss_tables,
+    kept_shares,
+    loss_table,
+    sparsity_table,
+    word_activation_table,
+    word_table,
+)
+from semprune.study.store import store
+from semprune.study.store.addresses import Addresses
 
 
-def loss_table(
-    outcome: TestPass, dense: TestPass, association: Association, report: PruneReport, lm: Backbone
-) -> pd.DataFrame:
-    """Semantic loss by activations, and by weights alone in the columns ``wsl``, ``wsl_low`` and ``wsl_high``."""
-    loss = outcome.semantic_loss(dense, association)
-    by_weights = dense.weights_only_loss(lm, association, outcome.weights or report.masks)
-    if loss.empty or by_weights.empty:
-        return loss
-    return loss.merge(by_weights.drop(columns="n_tokens"), on=["concept", "level", "layer"], how="left")
+@dataclass
+class CellMeasurement:
+    """One cell being measured.
 
+    Attributes:
+        shared: What all cells share.
+        addresses: Where results go.
+        cell: The cell.
+        seconds: Wall-clock seconds of each stage so far.
+    """
 
-def further_tables(
-    module: NeuronSemanticAttribution,
-    batches: Iterable[DocumentBatch],
-    changed: Mapping[str, Tensor],
-    losses: list[str],
-) -> dict[str, pd.DataFrame]:
-    """Further losses of a pruning over held-out documents; the model is dense before and after."""
-    if not losses or module.learner is None:
-        return {}
-    return further_losses(module.lm, module.learner, module.association(), module.labeller, batches, changed, losses)
+    shared: SharedInputs
+    addresses: Addresses
+    cell: Cell
+    seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """The cell's folder."""
+        return self.addresses.cell(self.cell)
 
-def sparsity_table(report: PruneReport, lm: Backbone) -> pd.DataFrame:
-    """Measured sparsity of every matrix."""
-    return pd.DataFrame([
-        {"matrix": matrix.name, "layer": matrix.layer, "role": matrix.role, "measured": report.sparsity[matrix.name]}
-        for matrix in lm.matrices
-    ])  # fmt: skip
+    @property
+    def lm(self) -> Backbone:
+        """The model."""
+        return self.shared.lm
 
+    def run(self) -> None:
+        """Measure what is missing; the marker comes last.
 
-def evidence_table(outcome: TestPass, association: Association) -> pd.DataFrame:
-    """Mean raw activation of each watched neuron over each concept's evidence."""
-    if outcome.watch is None:
-        return pd.DataFrame(columns=["neuron", "concept", "mean"])
-    means, names = outcome.watch.evidence_means(), association.neurons
-    return pd.DataFrame(
-        [
-            {"neuron": names[row], "concept": concept, "mean": float(means[c, slot])}
-            for slot, row in enumerate(outcome.watch.rows)
-            for c, concept in enumerate(association.concepts)
-        ]
-    )
+        Raises:
+            SempruneError: Of the kind of what went wrong; parts that were written stay.
+        """
+        missing, outcome = store.missing_parts(self.addresses, self.cell), None
+        if self.cell.calibration and self.shared.config.statistics == "dense":
+            with self._timed("statistics"):
+                self.shared.statistics(self.cell)
+        with self._pruned() as report:
+            predictions, nll = self._forwards(missing)
+            if "meaning" in missing:
+                with self._timed("documents"):
+                    outcome = self._read_documents(report)
+        with self._timed("tables"):
+            self._write(predictions, nll, outcome, report)
+        about = store.read_json(self.folder / store.DONE)
+        write_json(self.folder / store.DONE, about | self._about(report))
 
+    @contextmanager
+    def _pruned(self) -> Iterator[PruneReport | None]:
+        with ExitStack() as stack:
+            with self._timed("prune"):
+                report = stack.enter_context(self.shared.pruned(self.cell))
+            yield report
 
-def word_table(outcome: TestPass, association: Association, cards: pd.DataFrame, lm: Backbone) -> pd.DataFrame:
-    """Mean raw activation of each card's neuron at every word of its concept."""
-    if outcome.watch is None:
-        return pd.DataFrame(columns=["concept", "word", "neuron", "n", "mean"])
-    names, by_concept = association.neurons, cards.groupby("concept", sort=False)["neuron"]
-    shown = {str(concept): association.rows(own).tolist() for concept, own in by_concept}
-    words = [c for c, level in zip(association.concepts, association.levels, strict=True) if level == "token"]
-    table = word_means(outcome.watch, shown, words, lambda ids: str(lm.tokenizer.decode(ids)))
-    table["neuron"] = [names[row] for row in table.pop("row")]
-    return table
+    def _forwards(self, missing: list[str]) -> tuple[dict[str, pd.DataFrame], torch.Tensor | None]:
+        predictions, nll = {}, None
+        with torch.inference_mode():
+            with self._timed("items"):
+                for name in self.shared.config.datasets:
+                    if name in missing:
+                        predictions[name] = self.shared.score(name)
+            if "text" in missing:
+                with self._timed("text"):
+                    _, nll = perplexity(self.lm.model, self.shared.data.text.to(self.lm.device))
+        return predictions, nll
 
+    def _read_documents(self, report: PruneReport | None) -> TestPass:
+        shared = self.shared
+        with torch.inference_mode():
+            norms = ConceptNorms(self.lm, len(shared.association.concepts)) if report is None else None
+            outcome = TestPass(shared.learner, shared.watched, norms)
+            for seen in shared.observed:
+                outcome.add_documents(self.lm, seen)
+            outcome.finish()
+        if report is not None and find_method(self.cell.method).changes_weights:
+            outcome.keep_weights(self.lm)
+        return outcome
 
-def word_activation_table(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
-    """Dense and pruned mean activation of each concept's neurons at each of its words."""
-    both = dense.rename(columns={"mean": "dense"}).merge(pruned, on=["concept", "word", "neuron", "n"])
-    return both.rename(columns={"mean": "pruned"})[["concept", "word", "neuron", "n", "dense", "pruned"]]
+    def _write(
+        self,
+        predictions: dict[str, pd.DataFrame],
+        nll: torch.Tensor | None,
+        outcome: TestPass | None,
+        report: PruneReport | None,
+    ) -> None:
+        for name, table in predictions.items():
+            self._write_items(name, table)
+        if nll is not None:
+            self._write_text(nll)
+        if report is not None and not (self.folder / "sparsity.parquet").is_file():
+            table = sparsity_table(report, self.lm)
+            table["mass_lost"] = table["matrix"].map(self.shared.masses_lost(report))
+            write_parquet(self.folder / "sparsity.parquet", table)
+        if outcome is not None:
+            folder = self.folder / self.addresses.meaning
+            tables = self._dense_tables(outcome, folder) if report is None else self._pruned_tables(outcome, report)
+            for name, table in tables.items():
+                write_parquet(folder / f"{name}.parquet", table)
+            write_json(folder / store.MEANING, {"association": self.addresses.fit.name})
 
+    def _write_items(self, name: str, predictions: pd.DataFrame) -> None:
+        file, spec, dense = self.addresses.items(name), dataset_spec(name), None
+        if self.cell != DENSE:
+            dense = store.read_table(self.addresses.cell(DENSE) / f"predictions-{file}.parquet")
+        results = summarise(predictions, dense, families={name: spec.family}, metrics={name: spec.metrics})
+        write_parquet(self.folder / f"predictions-{file}.parquet", predictions)
+        write_parquet(self.folder / f"results-{file}.parquet", results)
 
-def activation_table(
-    dense: pd.DataFrame, pruned: pd.DataFrame, cards: pd.DataFrame, kept: dict[str, tuple[float, float]]
-) -> pd.DataFrame:
-    """Dense and pruned mean activation of every card's neuron on its concept, and how much of its weights is kept."""
-    both = cards[["neuron", "concept"]].merge(dense, on=["neuron", "concept"]).rename(columns={"mean": "dense"})
-    both = both.merge(pruned, on=["neuron", "concept"]).rename(columns={"mean": "pruned"})
-    both["kept_in"] = [kept[neuron][0] for neuron in both["neuron"]]
-    both["kept_out"] = [kept[neuron][1] for neuron in both["neuron"]]
-    return both
+    def _write_text(self, nll: torch.Tensor) -> None:
+        file, dense = self.addresses.text, None
+        if self.cell != DENSE:
+            stored = store.read_table(self.addresses.cell(DENSE) / f"nll-{file}.parquet")
+            dense = torch.tensor(stored["nll"].to_numpy())
+        write_parquet(self.folder / f"nll-{file}.parquet", pd.DataFrame({"nll": nll.tolist()}))
+        table = summarise_perplexity(nll, dense, dataset=self.shared.config.text.calibration)
+        write_parquet(self.folder / f"{file}.parquet", table)
 
+    def _dense_tables(self, outcome: TestPass, folder: Path) -> dict[str, pd.DataFrame]:
+        shared = self.shared
+        store.save_outcome(folder, outcome)
+        return {
+            "contexts": context_table(outcome, shared.association, self.lm, shared.data.documents.val_documents),
+            "evidence": evidence_table(outcome, shared.association),
+            "words": word_table(outcome, shared.association, shared.cards, self.lm),
+        }
 
-def kept_shares(report: PruneReport, lm: Backbone, neurons: list[str]) -> dict[str, tuple[float, float]]:
-    """Share of each neuron's input weights (its rows of gate and up) and output weights (column of down) kept."""
-    roles: dict[tuple[int, str], Tensor] = {}
-    for matrix in lm.matrices:
-        mask = report.masks[matrix.name]
-        roles[matrix.layer, matrix.role] = mask.T if matrix.transposed else mask
-    out, index = {}, NeuronIndex(lm.sites)
-    for name in neurons:
-        site, number = index.place(name)
-        layer = site.layer
-        inputs = [roles[layer, role][number].float().mean() for role in ("gate", "up") if (layer, role) in roles]
-        out[name] = (float(sum(inputs)) / len(inputs), float(roles[layer, "down"][:, number].float().mean()))
-    return out
+    def _pruned_tables(self, outcome: TestPass, report: PruneReport) -> dict[str, pd.DataFrame]:
+        shared, lm, association = self.shared, self.lm, self.shared.association
+        folder = self.addresses.cell(DENSE) / self.addresses.meaning
+        evidence = evidence_table(outcome, association)
+        kept = kept_shares(report, lm, shared.cards["neuron"].unique().tolist())
+        words = word_table(outcome, association, shared.cards, lm)
+        return {
+            "semantic_loss": loss_table(outcome, self._dense_outcome(folder), association, report, lm),
+            "neuron_activations": activation_table(
+                store.read_table(folder / "evidence.parquet"), evidence, shared.cards, kept
+            ),
+            "word_activations": word_activation_table(store.read_table(folder / "words.parquet"), words),
+        } | further_loss_tables(
+            shared.module, shared.data.held_out, outcome.weights or report.masks, shared.config.losses
+        )
+
+    def _dense_outcome(self, folder: Path) -> TestPass:
+        return self.shared.dense_outcome(lambda: store.load_outcome(folder, self.shared.learner, self.lm))
+
+    def _about(self, report: PruneReport | None) -> dict[str, Any]:
+        about: dict[str, Any] = {"seconds": self.seconds | {"total": sum(self.seconds.values())}}
+        about |= {"cell": self.cell.columns, "process": f"{platform.node()}:{os.getpid()}"}
+        if report is not None:
+            about["masks"] = report.mask_hash
+        if self.cell.calibration:
+            about["tokens"] = self.shared.data.calibration(self.cell.draw).token_hash
+        return about
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started

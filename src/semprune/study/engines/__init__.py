@@ -1,10 +1,10 @@
 """What runs the cells of a study: this process, several here, Ray tasks, or SLURM jobs; all on one store."""
 
-from semprune.study.cell.worker import Worker
 from semprune.study.config.schema import StudyConfig
 from semprune.study.engines.local import run_local
 from semprune.study.engines.ray_tasks import run_on_ray
 from semprune.study.engines.slurm import run_on_slurm
+from semprune.study.worker import Worker
 
 __all__ = ["run_engine"]
 

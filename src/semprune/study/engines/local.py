@@ -12,9 +12,9 @@ from rich.console import Console
 from semprune.artefacts import Cell
 from semprune.backbones import Backbone, load_backbone
 from semprune.backbones.hardware import fast_fp32
-from semprune.study.cell.worker import Worker
 from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig
+from semprune.study.worker import Worker
 
 
 @fast_fp32()  # as in the process that asks for it

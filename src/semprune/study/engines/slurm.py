@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from semprune.errors import ConfigurationError
-from semprune.study.cell.worker import Worker
 from semprune.study.config.schema import StudyConfig
 from semprune.study.engines.local import open_groups, work_at
+from semprune.study.worker import Worker
 
 
 def run_on_slurm(config: StudyConfig, worker: Worker) -> None:

@@ -18,6 +18,7 @@ from semprune.data.calibration.mixtures import parse_mixture
 from semprune.data.hashes import hash_declaration
 from semprune.data.prompts.render import find_prompts
 from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
+from semprune.pruning.methods import source_hash
 from semprune.study.config.schema import StudyConfig
 
 LAYOUT = 4
@@ -79,6 +80,8 @@ class Addresses:
         content: list[object] = [LAYOUT, *self.backbone, asdict(cell)]
         if cell.calibration:
             content += [self.config.statistics, declared(cell.calibration)]
+        if cell.method != "dense" and (source := source_hash(cell.method)) is not None:
+            content.append(source)
         return self.store / "cells" / f"{cell.label}-{content_hash(content)}"
 
     def items(self, dataset: str) -> str:

@@ -47,8 +47,25 @@ def test_only_what_the_methods_read_is_kept(llama, input_ids):
     moments = dense_statistics(llama, input_ids, methods=["wanda", "sparsegpt"])
 
     # per block: the inputs of q k v, o, gate up (16 wide) and down (24 wide), fp32
-    assert squares.memory_bytes == 2 * 4 * (3 * 16 + 24)
-    assert moments.memory_bytes == squares.memory_bytes + 2 * 4 * (3 * 16 * 16 + 24 * 24)
+    assert memory_bytes(squares) == 2 * 4 * (3 * 16 + 24)
+    assert memory_bytes(moments) == memory_bytes(squares) + 2 * 4 * (3 * 16 * 16 + 24 * 24)
+
+
+def memory_bytes(statistics):
+    """Memory of the distinct tensors."""
+    kept = {
+        id(tensor): tensor.nbytes
+        for stats in statistics.layers.values()
+        for tensor in (stats.sum_squares, stats.mean_squares, stats.second_moments)
+        if tensor is not None
+    }
+    return sum(kept.values())
+
+
+def test_statistics_are_asked_for_by_a_method_or_by_their_name(llama, input_ids):
+    assert dense_statistics(llama, input_ids, needs="squares").needs == "squares"
+    assert dense_statistics(llama, input_ids, methods=["magnitude"]).layers == {}
+    assert dense_statistics(llama, input_ids, methods=["wanda"], needs="second_moments").needs == "second_moments"
 
 
 def test_statistics_that_hold_too_little_are_refused(llama, input_ids):

@@ -1,8 +1,10 @@
 """Methods by themselves: tensors in, tensors out."""
 
 import dataclasses
+import hashlib
 import inspect
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -168,7 +170,7 @@ def test_labels_are_in_the_order_of_what_methods_read_and_ask():
 class Point:
     """An entry point of another distribution."""
 
-    value, group = "own:METHOD", "semprune.methods"
+    value, module = "own:METHOD", "semprune.types"
     dist = SimpleNamespace(name="own-pruning", version="1.2")
 
     def __init__(self, found):
@@ -200,6 +202,17 @@ def test_a_method_of_another_distribution_stands_beside_the_others(monkeypatch):
     own = dataclasses.replace(find_method("wanda"), name="own", label="Own")
     monkeypatch.setattr(import_module("semprune.pruning.methods"), "entry_points", lambda group: [Point(own)])
     assert list(methods.__wrapped__()) == ["magnitude", "own", "ria", "sparsegpt", "wanda"]
+
+
+def test_the_source_of_a_method_of_another_distribution_is_known(monkeypatch):
+    own = dataclasses.replace(find_method("wanda"), name="own", label="Own")
+    package = import_module("semprune.pruning.methods")
+    monkeypatch.setattr(package, "entry_points", lambda group: [Point(own)])
+    monkeypatch.setattr(package, "find_method", {"own": own, "wanda": find_method("wanda")}.__getitem__)
+    source = Path(import_module(Point.module).__file__).read_bytes()
+
+    assert package.source_hash.__wrapped__("own") == hashlib.sha256(source).hexdigest()
+    assert package.source_hash.__wrapped__("wanda") is None
 
 
 def test_an_unknown_method_is_refused():

@@ -16,8 +16,8 @@ from rich.console import Console
 from semprune.artefacts import DENSE, Cell
 from semprune.backbones import Backbone
 from semprune.io.files import write_json
-from semprune.study.cell.bench import Bench, to_device
-from semprune.study.cell.measurement import Measurement
+from semprune.study.cell.measure import CellMeasurement
+from semprune.study.cell.shared import SharedInputs, to_device
 from semprune.study.cell.study_data import StudyData
 from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig
@@ -63,19 +63,19 @@ class Worker:
         return StudyData(self.config, self.lm)
 
     @cached_property
-    def bench(self) -> Bench:
+    def shared(self) -> SharedInputs:
         """What all cells share; fitted by the first process that asks for it, others wait."""
         folder = self.addresses.fit
         with claim(folder.with_suffix(".fit.lock"), wait=True):
             module = fitted_module(self.config, self.lm, folder, Path(self.config.output))
         to_device(self.lm, module)
-        return Bench(self.config, self.lm, module, self.data)
+        return SharedInputs(self.config, self.lm, module, self.data)
 
     def causal(self) -> Path | None:
         """The causal check's table, made by the first process that asks for it."""
         folder = self.addresses.fit
         with claim(folder.with_suffix(".causal.lock"), wait=True):
-            return check_causally(self.config, self.lm, self.bench.association, self.data.text, folder, self.console)
+            return check_causally(self.config, self.lm, self.shared.association, self.data.text, folder, self.console)
 
     def dense(self) -> None:
         """Measure the dense model first: everything is compared with it.
@@ -85,7 +85,7 @@ class Worker:
         """
         with claim(self._lock(DENSE), wait=True):
             if not store.is_done(self.addresses, DENSE):
-                Measurement(self.bench, self.addresses, DENSE).run()
+                CellMeasurement(self.shared, self.addresses, DENSE).run()
 
     def work(self, chosen: list[int] | None = None) -> None:
         """Measure cells until every one is finished or has failed.
@@ -139,7 +139,7 @@ class Worker:
         """Measure a cell, whoever else may; what goes wrong is recorded in its folder."""
         failed = self.addresses.cell(cell) / FAILED
         try:
-            Measurement(self.bench, self.addresses, cell).run()
+            CellMeasurement(self.shared, self.addresses, cell).run()
         except Exception as error:  # whatever it is: recorded, and the rest goes on
             what = f"{type(error).__name__}: {error}"
             write_json(failed, {"error": what, "at": _now(), "traceback": traceback.format_exc()})

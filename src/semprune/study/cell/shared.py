@@ -28,7 +28,7 @@ from semprune.study.config.schema import StudyConfig
 
 
 @dataclass
-class Bench:
+class SharedInputs:
     """A loaded backbone with everything that is the same for all of a study's cells.
 
     Attributes:
@@ -77,7 +77,7 @@ class Bench:
     @cached_property
     def yardstick(self) -> CollectedStatistics:
         """Norms of the dense model's inputs on the held-out text, which the masks of all cells are weighed with."""
-        return dense_statistics(self.lm.model, self.data.text.to(self.lm.device), methods=["wanda"])
+        return dense_statistics(self.lm.model, self.data.text.to(self.lm.device), needs="squares")
 
     def masses_lost(self, report: PruneReport) -> dict[str, float]:
         """Share of the Wanda mass on the held-out text that a pruning removes of each matrix."""
@@ -95,7 +95,7 @@ class Bench:
     @cached_property
     def learner(self) -> AttributionLearner:
         """The fitted learner."""
-        assert self.module.learner is not None  # a bench is made of a fitted module
+        assert self.module.learner is not None  # they are made of a fitted module
         return self.module.learner
 
     def dense_outcome(self, read: Callable[[], TestPass]) -> TestPass:

@@ -13,15 +13,13 @@ import pandas as pd
 
 from semprune.artefacts import DENSE, UNSTRUCTURED, Cell, with_cell, write_table
 from semprune.attribution import NeuronSemanticAttribution
-from semprune.data import dataset_spec
 from semprune.errors import ConfigurationError
-from semprune.io.files import write_json
 from semprune.io.provenance import RunClock
-from semprune.pruning import method_labels
 from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.pruning.selection.pattern import Pattern
-from semprune.study.cell import measure
+from semprune.study.cell.tables import further_loss_tables, loss_table, sparsity_table
 from semprune.study.fit import concept_table, layer_table
+from semprune.study.provenance import write_provenance
 
 
 class PairedTrainer(lightning.Trainer):
@@ -76,7 +74,7 @@ def further_tables(module: NeuronSemanticAttribution, trainer: PairedTrainer) ->
             held_out = data.documents.val_dataloader()
             batches = (module.transfer_batch_to_device(batch, module.lm.device, 0) for batch in held_out)
             changed = module.outcomes[pruner.report.method].weights or pruner.report.masks
-            tables = measure.further_tables(module, batches, changed, module.losses)
+            tables = further_loss_tables(module, batches, changed, module.losses)
             cell, backbone = _cell(pruner, trainer), str(module.lm.fingerprint)
             return {name: with_cell(table, cell, backbone) for name, table in tables.items()}
     return {}
@@ -111,29 +109,22 @@ def write_test(
             cell, outcome = _cell(pruner, trainer), module.outcomes[pruner.name]
             tables["results"].append(with_cell(outcome.results(dense), cell, backbone))
             tables["predictions"].append(with_cell(outcome.predictions, cell, backbone))
-            tables["sparsity"] = [with_cell(measure.sparsity_table(pruner.report, module.lm), cell, backbone)]
+            tables["sparsity"] = [with_cell(sparsity_table(pruner.report, module.lm), cell, backbone)]
             if module.learner is not None:
-                loss = measure.loss_table(outcome, dense, module.association(), pruner.report, module.lm)
+                loss = loss_table(outcome, dense, module.association(), pruner.report, module.lm)
                 if len(loss):
                     tables["semantic_loss"] = [with_cell(loss, cell, backbone)]
     tables |= {name: [table] for name, table in (further or {}).items()}
     for name, parts in tables.items():
         write_table(folder, name, pd.concat(parts, ignore_index=True))
-    write_json(folder / "provenance.json", clock.record() | _about(module, trainer))
-    return folder
-
-
-def _about(module: NeuronSemanticAttribution, trainer: PairedTrainer) -> dict[str, Any]:
     data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
-    lm, calibration = module.lm, data.calibration
-    return {
-        "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
-        "data": {"items": data.data_hash, "documents": data.documents.data_hash if data.documents else None},
-        "calibration": {calibration.name: calibration.token_hash} if calibration else {},
-        "settings": dict(module.hparams),
-        "licences": {name: str(dataset_spec(name).licence) for name in data.datasets},
-        "methods": [{"name": name, "label": label} for name, label in method_labels().items()],
-    }
+    draw = data.calibration
+    write_provenance(
+        folder, clock, module.lm, items=data.data_hash,
+        documents=data.documents.data_hash if data.documents else None,
+        calibration={draw.name: draw.token_hash} if draw else {}, settings=module.hparams, datasets=data.datasets,
+    )  # fmt: skip
+    return folder
 
 
 def _cell(pruner: PruningCallback, trainer: PairedTrainer) -> Cell:

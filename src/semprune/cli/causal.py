@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution import Association, causal_check, load_association
+from semprune.attribution.ablation.causal import check_names
 from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
@@ -165,8 +166,9 @@ def asked_rankings(config: CausalCommandConfig) -> list[str]:
     """Names of the further rankings, without those of items where there are none.
 
     Raises:
-        SettingError: There is no such ranking.
+        SettingError: There is no such ranking, or a row of every check has its name.
     """
+    check_names(config.rankings)
     found = [find_ranking(name) for name in dict.fromkeys(config.rankings)]
     return [ranking.name for ranking in found if config.gradient_items or ranking.needs != "items"]
 

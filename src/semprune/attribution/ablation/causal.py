@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from semprune.attribution.ablation.neuron_sets import Draw, mean_replacements, selections, top_neurons
+from semprune.attribution.ablation.neuron_sets import OWN_SETS, Draw, mean_replacements, selections, top_neurons
 from semprune.attribution.ablation.runs import CausalRun, measured
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import require_held_out
@@ -118,12 +118,22 @@ def _check(association: Association, shares: Sequence[float], rankings: Mapping[
     for share in shares:
         if not 0 < share < 1:
             raise SettingError("share", share, "in (0, 1): a share of all neurons")
-    reserved = {"dense", *selections(association, torch.zeros(0, dtype=torch.long), 1)}
+    check_names(rankings)
     for name, ranking in rankings.items():
-        if name in reserved:
-            raise SettingError("rankings", name, f"named otherwise than {', '.join(sorted(reserved))}")
         if ranking.shape != association.rms.shape or not torch.isfinite(ranking).all():
             raise SettingError("rankings", name, f"one finite number for each of the {len(association.rms)} neurons")
+
+
+def check_names(rankings: Iterable[str]) -> None:
+    """Refuse names of rankings that a causal check's own rows have.
+
+    Raises:
+        SettingError: One is taken.
+    """
+    reserved = {"dense", *OWN_SETS}
+    for name in rankings:
+        if name in reserved:
+            raise SettingError("rankings", name, f"named otherwise than {', '.join(sorted(reserved))}")
 
 
 def _rows(runs: dict[str, list[CausalRun]], seed: int) -> list[dict[str, object]]:

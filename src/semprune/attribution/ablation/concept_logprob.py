@@ -1,4 +1,4 @@
-"""Log-probability that a model gives to a concept's words in running text (an outcome of equations.md S7)."""
+"""Log-probability that a model gives to a concept's words in running text (equations.md S7)."""
 
 from __future__ import annotations
 

@@ -136,6 +136,8 @@ def global_neurons(association: Association, k: int) -> Int[Tensor, " k"]:
 
 
 Draw = Callable[[torch.Generator], Tensor]
+OWN_SETS = ("association", "matched_random", "random", "mean_activation", "global")
+"""Sets that every causal check has; no further ranking may be called so."""
 
 
 def selections(
@@ -157,10 +159,11 @@ def selections(
         name: (lambda _, ranking=ranking: ranking.topk(k).indices, 1)  # type: ignore[misc]  # bound per name
         for name, ranking in (rankings or {}).items()
     }
-    return by_ranking | {
-        "association": (lambda _: chosen, 1),
-        "matched_random": (lambda generator: matched_random(association, chosen, generator), draws),
-        "random": (lambda generator: random_neurons(association, k, generator), draws),
-        "mean_activation": (lambda _: largest_mean_activation(association, k), 1),
-        "global": (lambda _: global_neurons(association, k), 1),
-    }
+    own: tuple[tuple[Draw, int], ...] = (
+        (lambda _: chosen, 1),
+        (lambda generator: matched_random(association, chosen, generator), draws),
+        (lambda generator: random_neurons(association, k, generator), draws),
+        (lambda _: largest_mean_activation(association, k), 1),
+        (lambda _: global_neurons(association, k), 1),
+    )
+    return by_ranking | dict(zip(OWN_SETS, own, strict=True))

@@ -1,1 +1,1 @@
-"""Gradients of outcomes with respect to neurons."""
+"""Gradients of objectives with respect to neurons."""

@@ -1,4 +1,4 @@
-"""Causal semantic loss (equations.md L3): what the neurons' change at a concept's tokens does to the outcome."""
+"""Causal semantic loss (equations.md L3): what the neurons' change at a concept's tokens does to the objective."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from semprune.types import DocumentBatch, NeuronSite
 
 
 class CausalLoss:
-    r"""First-order change of an outcome through the neurons, per concept token, streamed over documents.
+    r"""First-order change of an objective through the neurons, per concept token, streamed over documents.
 
     .. math:: D_{jc} = E_{t \in c}\, \frac{\partial \ell}{\partial h_{tj}} (h'_{tj} - h_{tj}),
               \quad L3_c = \Big|\sum_j D_{jc}\Big|
@@ -71,7 +71,7 @@ class CausalLoss:
             evidence: Which tokens are whose; see :func:`semprune.attribution.neurons.watch.token_evidence`.
 
         Raises:
-            NonFiniteError: The outcome is NaN or infinite.
+            NonFiniteError: The objective is NaN or infinite.
         """
         sites = self._association.sites
         dense = activation_gradients(self._lm, sites, lambda: self._objective(self._lm, batch))
@@ -96,7 +96,7 @@ class CausalLoss:
 
     @property
     def by_neuron(self) -> Float[Tensor, "neurons concepts"]:
-        """`D`: change of the outcome through each neuron per concept token, nats; NaN without tokens."""
+        """`D`: change of the objective through each neuron per concept token, nats; NaN without tokens."""
         return (self.change / self.tokens.sum(0)).cpu()
 
     def table(self) -> pd.DataFrame:

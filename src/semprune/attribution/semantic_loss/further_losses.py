@@ -66,7 +66,7 @@ def further_losses(
         SettingError: A loss is unknown.
         BackboneMismatchError: The association is another backbone's.
         ConfigurationError: Too few documents to refit a readout.
-        NonFiniteError: The outcome is NaN or infinite.
+        NonFiniteError: The objective is NaN or infinite.
     """
     check_losses(losses)
     pruned = PrunedWeights(lm, changed)
@@ -91,7 +91,7 @@ def further_losses(
 
 
 def neuron_changes(loss: CausalLoss, association: Association, most: int = NEURONS_KEPT) -> pd.DataFrame:
-    """The neurons through which a pruning changes the outcome most at each concept's tokens."""
+    """The neurons through which a pruning changes the objective most at each concept's tokens."""
     names, layer, by_neuron = association.neurons, association.layer.tolist(), loss.by_neuron
     rows = []
     for c, concept in enumerate(association.concepts):

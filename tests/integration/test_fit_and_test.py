@@ -15,7 +15,7 @@ from tests.integration.tiny import LABELS, TEXTS, TinyData, add_targets_wide, ti
 from semprune.attribution import load_association
 from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.learner import forward_sites
-from semprune.data import DocumentDataModule, EvaluationDataModule
+from semprune.data import DocumentDataModule, DocumentSettings, EvaluationDataModule
 from semprune.data.rows.splits import is_validation
 from semprune.errors import (
     BackboneMismatchError,
@@ -205,24 +205,18 @@ def reviews(monkeypatch):
     monkeypatch.setattr("semprune.data.modules.evaluation.fetch", lambda *_: None)
 
 
-def of_model(data, lm):
-    data.tokenizer, data.context_length = lm.tokenizer, 64
-    return data
-
-
 def test_documents_that_were_fitted_are_never_read_as_held_out(reviews, lm, tmp_path, caplog):
     module, trainer = tiny_module(lm), tiny_trainer(tmp_path, max_epochs=2)
-    fitting = of_model(DocumentDataModule(["movie_reviews"], None, 32, 7, validation_share=0.1), lm)
+    fitting = DocumentDataModule(["movie_reviews"], None, 32, 7, validation_share=0.1).bind(lm)
     trainer.fit(module, datamodule=fitting)
     trainer.save_checkpoint(tmp_path / "fit.ckpt")
     module.association().save(tmp_path / "association.safetensors")
 
     def test(share: float, path: str = "fit.ckpt") -> None:
-        data = EvaluationDataModule(
-            ["movie_reviews"], calibration=None, documents=["movie_reviews"], document_length=32, validation_share=share
-        )
+        documents = DocumentSettings(["movie_reviews"], max_length=32, validation_share=share)
+        data = EvaluationDataModule(["movie_reviews"], calibration=None, documents=documents)
         trainer, path = tiny_trainer(tmp_path), str(tmp_path / path)
-        trainer.test(tiny_module(lm), of_model(data, lm), ckpt_path=path, weights_only=True, verbose=False)
+        trainer.test(tiny_module(lm), data.bind(lm), ckpt_path=path, weights_only=True, verbose=False)
 
     names = {document.document_id for document in fitting.train_documents}
     wider = [document for document in fitting.train_documents if is_validation(document, 0.5)]

@@ -15,7 +15,7 @@ from tests.integration.tiny import LABELS, TEXTS, TinyData, add_targets_wide, ti
 from semprune.attribution import load_association
 from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.learner import forward_sites
-from semprune.data import DocumentDataModule, EvaluationDataModule
+from semprune.data import DocumentDataModule, DocumentSettings, EvaluationDataModule
 from semprune.data.rows.splits import is_validation
 from semprune.data.settings import DocumentSettings
 from semprune.errors import (

@@ -5,7 +5,8 @@ import pytest
 
 from semprune.artefacts import CELL, DENSE, DRAW, SETTING, TABLES, Cell, read_table, stated_once, with_cell, write_table
 from semprune.errors import CorruptArtefactError
-from semprune.evaluation import MEASUREMENT_COLUMNS, PREDICTION_COLUMNS
+from semprune.evaluation.predictions.prediction import PREDICTION_COLUMNS
+from semprune.evaluation.results.summarise import MEASUREMENT_COLUMNS
 
 WANDA = Cell("wanda", 0.5, "c4", 1, sequences=4, length=16)
 VALUES = {"text": "a", "integer": 1, "number": 0.5, "numbers": [0.5, 1.0], "flag": True}

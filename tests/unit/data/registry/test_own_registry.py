@@ -12,10 +12,10 @@ from semprune.data import (
     calibration_spec,
     dataset_names,
     dataset_spec,
-    hash_declaration,
     load_documents,
     load_items,
 )
+from semprune.data.hashes import hash_declaration
 from semprune.data.rows.sources import read_text
 from semprune.errors import ConfigurationError, DatasetSchemaError, UnknownDatasetError
 

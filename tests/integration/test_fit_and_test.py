@@ -17,7 +17,6 @@ from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.learner import forward_sites
 from semprune.data import DocumentDataModule, DocumentSettings, EvaluationDataModule
 from semprune.data.rows.splits import is_validation
-from semprune.data.settings import DocumentSettings
 from semprune.errors import (
     BackboneMismatchError,
     ConfigurationError,

@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 import semprune
-from semprune.attribution.neurons.explain import facets, neuron_row, read_text
-from semprune.attribution.neurons.logit_lens import written_tokens
+from semprune.attribution import text_evidence, written_tokens
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--run", type=Path, default=Path("runs/quickstart"), help="of a study or a fit")
@@ -18,15 +17,12 @@ lm = semprune.load_backbone(str(association.settings["backbone"]))
 association.require(lm.fingerprint)  # an association means something for the weights it was fitted on only
 
 name = association.top(arguments.concept, 1)[0]
-row = neuron_row(association, name)
+row = association.index.row(name)
 print(f"{name}, strongest of {arguments.concept}: {association.class_names()[row]}")
-print(facets(association, row).to_string(index=False))
+print(semprune.explain(association, lm, neuron=name).to_string(index=False))
+print(written_tokens(lm, *association.index.place(name), 5).to_string(index=False))
 
-site_name, index = name.rsplit("/", 1)
-site = next(site for site in association.sites if site.name == site_name)
-print(written_tokens(lm, site, int(index), 5).to_string(index=False))
-
-reading = read_text(lm, association, arguments.text, (row,))
-for token, evidence, activation in zip(reading.tokens, reading.evidence, reading.neurons[:, 0], strict=True):
+found = text_evidence(lm, association, arguments.text, (row,))
+for token, evidence, activation in zip(found.tokens, found.evidence, found.neurons[:, 0], strict=True):
     strongest = int(evidence.argmax())
     print(f"{token!r:12} {activation:8.2f}  {association.concepts[strongest]} {evidence[strongest]:.2f}")

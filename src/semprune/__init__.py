@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
-    from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, load_association
+    from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, explain, load_association
     from semprune.backbones import Backbone, load_backbone
     from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
     from semprune.evaluation import evaluate, loglikelihood
@@ -39,6 +39,7 @@ _HOMES = {
     "Wanda": "semprune.pruning.callbacks.methods",
     "causal_check": "semprune.attribution",
     "evaluate": "semprune.evaluation",
+    "explain": "semprune.attribution",
     "load_association": "semprune.attribution",
     "load_backbone": "semprune.backbones",
     "load_masks": "semprune.pruning",
@@ -61,6 +62,7 @@ __all__ = [
     "Wanda",
     "causal_check",
     "evaluate",
+    "explain",
     "load_association",
     "load_backbone",
     "load_masks",

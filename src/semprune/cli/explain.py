@@ -13,7 +13,7 @@ from rich.text import Text
 from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.association.rankings import DEFAULT_RANKING, RANKINGS
-from semprune.attribution.neurons.explain import TextEvidence, facets, text_evidence
+from semprune.attribution.neurons.explain import TextEvidence, facets, strongest_neurons, text_evidence
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser
@@ -105,21 +105,11 @@ def about_concept(
     association: Association, lm: Backbone, run: Path, concept: str, ranking: str = DEFAULT_RANKING
 ) -> list[RenderableType]:
     """A concept's first neurons with what they write, their contexts, and what pruning took of the concept."""
-    names, ranked = association.top(concept, TOP, ranking), association.ranking(concept, ranking)
-    if not names:
+    neurons = strongest_neurons(association, lm, concept, ranking, TOP).rename(columns={"specificity": "ρ"})
+    if neurons.empty:
         return [Text(f"{concept}: no neuron is a discovery")]
-    classes, rows = association.class_names(), []
-    for name in names:
-        row = association.index.row(name)
-        own = facets(association, row).set_index("concept").loc[concept]
-        writes = written_tokens(lm, *association.index.place(name), 4)["promoted"]
-        rows.append({
-            "neuron": name, "class": classes[row], ranking: float(ranked[row]), "effect": own["effect"],
-            "t": own["t"], "q": own["q"], "ρ": own["specificity"],
-            "writes": " ".join(repr(str(token)) for token in writes),
-        })  # fmt: skip
-    found = int(association.gate[:, association.column(concept)].sum())
-    parts: list[RenderableType] = [_frame(pd.DataFrame(rows), f"{concept}: {found} discoveries, the strongest")]
+    names, found = list(neurons["neuron"]), int(association.gate[:, association.column(concept)].sum())
+    parts: list[RenderableType] = [_frame(neurons, f"{concept}: {found} discoveries, the strongest")]
     parts += _contexts(read_table(run, "contexts"), names)
     loss = read_table(run, "semantic_loss")
     if loss is not None and (loss["concept"] == concept).any():

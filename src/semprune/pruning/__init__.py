@@ -11,17 +11,18 @@ from semprune.pruning.in_memory.wanda_mass import mass_lost, masses_lost
 from semprune.pruning.masks.apply import apply_mask_file, apply_masks
 from semprune.pruning.masks.file import load_masks, save_masks
 from semprune.pruning.masks.stored import StoredMasks
-from semprune.pruning.method import Decision, Method, ScoredMethod
+from semprune.pruning.method import Decision, Method, Needs, ScoredMethod, option
 from semprune.pruning.methods import find_method, method_labels, methods
 from semprune.pruning.removal.remove import RemovalReport, remove_neurons
 from semprune.pruning.report import PruneReport
-from semprune.pruning.selection.keep import pruned_count, select_exact, select_reference
+from semprune.pruning.selection.keep import keeper, pruned_count, select_exact, select_reference
 from semprune.pruning.statistics.squares import SquareSums, running_mean_squares, token_squares
 
 __all__ = [
     "CollectedStatistics",
     "Decision",
     "Method",
+    "Needs",
     "PruneReport",
     "RemovalReport",
     "ScoredMethod",
@@ -32,11 +33,13 @@ __all__ = [
     "dense_statistics",
     "find_method",
     "hash_masks",
+    "keeper",
     "load_masks",
     "mass_lost",
     "masses_lost",
     "method_labels",
     "methods",
+    "option",
     "prune_from",
     "prune_model",
     "pruned_count",

@@ -10,13 +10,75 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
+from semprune.attribution.association.rankings import DEFAULT_RANKING
+from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture
 from semprune.data.batches.encoding import encode
-from semprune.errors import SettingError
+from semprune.errors import ConfigurationError, SettingError
 from semprune.types import NeuronSite
 
 EVIDENCE_NEURONS = 20  # neurons whose mean says how much of a concept a token shows
+
+
+def explain(
+    association: Association,
+    lm: Backbone,
+    *,
+    neuron: str | None = None,
+    concept: str | None = None,
+    text: str | None = None,
+    by: str = DEFAULT_RANKING,
+    most: int = 10,
+) -> pd.DataFrame:
+    """Say what a neuron, a concept or a text means to an association; one of the three.
+
+    Args:
+        association: Which neuron carries which concept.
+        lm: Its backbone.
+        neuron: A neuron, as in ``layers.15.mlp/219``: the concepts it stands for, see :func:`facets`.
+        concept: A concept: its first neurons, see :func:`strongest_neurons`.
+        text: A text: one row per token, with the evidence of each concept as a column, see :func:`text_evidence`.
+        by: The ranking of a concept's neurons.
+        most: Neurons of a concept.
+
+    Raises:
+        ConfigurationError: None or several of the three are given.
+        UnknownNeuronError: There is no such neuron.
+        UnknownConceptError: There is no such concept.
+        BackboneMismatchError: The association is another backbone's.
+    """
+    if sum(each is not None for each in (neuron, concept, text)) != 1:
+        raise ConfigurationError("say what to explain, one of neuron, concept and text")
+    association.require(lm.fingerprint)
+    if neuron is not None:
+        return facets(association, association.index.row(neuron))
+    if concept is not None:
+        return strongest_neurons(association, lm, concept, by, most)
+    found = text_evidence(lm, association, str(text))
+    evidence = pd.DataFrame(found.evidence.numpy(), columns=list(association.concepts))
+    evidence.insert(0, "token", found.tokens)
+    return evidence
+
+
+def strongest_neurons(
+    association: Association, lm: Backbone, concept: str, by: str = DEFAULT_RANKING, most: int = 10
+) -> pd.DataFrame:
+    """A concept's first neurons by a ranking, and the tokens that each promotes.
+
+    Returns:
+        Columns neuron, class, the ranking's name, effect, t, q, specificity, writes; no rows without discoveries.
+    """
+    ranked, classes, rows = association.ranking(concept, by), association.class_names(), []
+    for name in association.top(concept, most, by):
+        row = association.index.row(name)
+        own = facets(association, row).set_index("concept").loc[concept]
+        writes = written_tokens(lm, *association.index.place(name), 4)["promoted"]
+        rows.append({
+            "neuron": name, "class": classes[row], by: float(ranked[row]), "effect": own["effect"], "t": own["t"],
+            "q": own["q"], "specificity": own["specificity"], "writes": " ".join(repr(str(token)) for token in writes),
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=["neuron", "class", by, "effect", "t", "q", "specificity", "writes"])
 
 
 def facets(association: Association, row: int) -> pd.DataFrame:
@@ -78,12 +140,9 @@ def text_evidence(lm: Backbone, association: Association, text: str, rows: tuple
     evidence = torch.zeros(len(ids), len(association.concepts))
     wanted = torch.zeros(len(ids), len(rows))
     deviation = (association.rms.square() - association.mean.square()).clamp(min=0).sqrt()
-    starts: dict[str, int] = {}
-    for site in association.sites:
-        starts[site.name] = sum(each.width for each in association.sites[: len(starts)])
 
     def take(site: NeuronSite, activations: Tensor) -> None:
-        where = slice(starts[site.name], starts[site.name] + site.width)
+        where = association.index.where(site)
         away = activations[0].float().cpu() - association.mean[where]
         z = torch.where(deviation[where] > 0, away / deviation[where].clamp(min=1e-30), 0).clamp(-CLIP, CLIP)
         evidence.add_(z @ weights[where])

@@ -23,7 +23,7 @@ def test_a_public_name_is_there_and_says_what_it_is(name):
 
 
 def test_a_name_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(AttributeError, match="no attribute 'prune'; it has .*prune_model"):
+    with pytest.raises(AttributeError, match=r"no attribute 'prune'; it has .*prune_model"):
         semprune.prune  # noqa: B018
 
 

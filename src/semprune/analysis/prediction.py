@@ -170,15 +170,15 @@ def _correlated(
     ]
     count = len(both[0])
     drawn = rng.integers(0, count, (resamples, count))
-    resampled = [_mean_spearman(both[0][draw], both[1][draw]) for draw in drawn]
+    ranks = (rankdata(values[drawn], axis=1) for values in both)  # of all resamples at once: a call costs much
+    resampled = [_mean_spearman(*pair) for pair in zip(*ranks, strict=True)]
     low, high = np.nanquantile(resampled, [0.025, 0.975]) if count > 2 else (float("nan"), float("nan"))
-    return _mean_spearman(*both), float(low), float(high), count
+    return _mean_spearman(*(rankdata(values, axis=0) for values in both)), float(low), float(high), count
 
 
 def _mean_spearman(first: Float[np.ndarray, "cells datasets"], second: Float[np.ndarray, "cells datasets"]) -> float:
-    """Mean over data sets of the rank correlation; NaN where a column never varies."""
-    ranks = [rankdata(each, axis=0) for each in (first, second)]
-    centred = [each - each.mean(0) for each in ranks]
+    """Mean over data sets of the correlation of ranks; NaN where a column never varies."""
+    centred = [each - each.mean(0) for each in (first, second)]
     norms = np.sqrt(np.square(centred[0]).sum(0) * np.square(centred[1]).sum(0))
     with np.errstate(invalid="ignore"):
         values = (centred[0] * centred[1]).sum(0) / norms

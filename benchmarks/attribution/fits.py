@@ -8,8 +8,7 @@ import torch
 from benchmarks.attribution.corpus import Corpus, labeller_of
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.controls.control_task import control_labeller
-from semprune.attribution.controls.negative_control import random_weights
+from semprune.attribution.controls.control_task import control_labeller, random_weights
 from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.fit.learner import AttributionLearner, Labeller

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -97,19 +97,6 @@ class LayerStats:
     sequences: int
     mean_squares: Float[Tensor, " in"] | None = None
     second_moments: Float[Tensor, "in in"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """Which weights of one matrix are kept, in the weight's stored orientation."""
-
-    name: str
-    kept: Bool[Tensor, "rows columns"]
-
-    @property
-    def sparsity(self) -> float:
-        """Measured share of weights that are zeroed."""
-        return 1.0 - self.kept.sum().item() / self.kept.numel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
 ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
     "artefacts": "cell tables files",
-    "assets": "catalogue cache download extract manifest ensure status",
+    "assets": "catalogue extract cache download ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
     " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading streamed own_text"
@@ -59,7 +59,7 @@ ORDER: dict[str, str] = {
     " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
     "statistics": "weighting bootstrap significance intervals auroc average_precision",
-    "study": "config store fit cell merge calibration progress provenance worker dry_run trainer_run engines run",
+    "study": "config store fit cell run_folder calibration progress worker dry_run trainer_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 
@@ -223,7 +223,7 @@ def test_no_folder_holds_more_than_one_can_take_in(sources):
         ("semprune.data.a", "from semprune.backbones.b import c", "semprune.backbones.b"),
         ("semprune.pruning.a", "def f():\n    import semprune.evaluation.b", "semprune.evaluation.b"),
         ("semprune.errors", "if TYPE_CHECKING:\n    from semprune import types", "semprune.types"),
-        ("semprune.report.a", "from semprune.types import Mask", "semprune.types"),
+        ("semprune.report.a", "from semprune.types import Item", "semprune.types"),
         ("semprune.study.a", "from semprune import load_backbone", "semprune"),
     ],
 )

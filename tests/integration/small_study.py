@@ -12,7 +12,7 @@ import yaml
 from tests.integration.tiny import tiny_backbone
 
 from semprune.assets import assets
-from semprune.assets.manifest import asset_folder, write_manifest
+from semprune.assets.cache import asset_folder, write_manifest
 from semprune.cli.__main__ import main
 
 OPINIONS = {

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from semprune.assets.cache import writable_folder
+from semprune.assets.cache import asset_folder, is_whole, writable_folder, write_manifest
 from semprune.assets.catalogue import Asset, find_asset
 from semprune.assets.download import download
 from semprune.assets.extract import extract
-from semprune.assets.manifest import asset_folder, is_whole, write_manifest
 from semprune.errors import AssetDiskFullError, AssetLicenceError
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from semprune.assets.cache import MANIFEST, asset_folder, is_whole, read_manifest
 from semprune.assets.catalogue import Asset, find_asset
 from semprune.assets.download import sha256_of
-from semprune.assets.manifest import MANIFEST, asset_folder, is_whole, read_manifest
 from semprune.errors import AssetChecksumError, AssetMemberMissingError, CorruptArtefactError
 
 

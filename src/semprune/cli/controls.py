@@ -11,9 +11,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from semprune.attribution.controls.control_task import control_task
+from semprune.attribution.controls.control_task import control_task, random_weight_control
 from semprune.attribution.controls.list_sensitivity import list_sensitivity
-from semprune.attribution.controls.negative_control import random_weight_control
 from semprune.attribution.controls.permutation import permutation_null
 from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association

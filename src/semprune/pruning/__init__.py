@@ -5,9 +5,14 @@ which takes longer than all the rest.
 """
 
 from semprune.io.bits import hash_masks
-from semprune.pruning.in_memory.dense_statistics import CollectedStatistics, dense_statistics, prune_from
+from semprune.pruning.in_memory.dense_statistics import (
+    CollectedStatistics,
+    dense_statistics,
+    mass_lost,
+    masses_lost,
+    prune_from,
+)
 from semprune.pruning.in_memory.prune_model import prune_model
-from semprune.pruning.in_memory.wanda_mass import mass_lost, masses_lost
 from semprune.pruning.masks.apply import apply_mask_file, apply_masks
 from semprune.pruning.masks.file import load_masks, save_masks
 from semprune.pruning.masks.stored import StoredMasks

@@ -23,9 +23,9 @@ from semprune.report.tables.calibration import (
     spread_text,
 )
 from semprune.report.tables.contrasts import contrast_table
-from semprune.report.tables.further_losses import causal_text, readout_text
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
 from semprune.report.tables.prompts import prompt_table, prompts_text
+from semprune.report.tables.semantic_loss import causal_text, readout_text
 from semprune.report.tables.text_table import TextTable, files_of
 
 

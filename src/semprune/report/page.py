@@ -13,9 +13,8 @@ from markupsafe import Markup
 
 from semprune.artefacts import TABLES
 from semprune.io.files import atomic
-from semprune.report.run.artefacts import RunArtefacts, loaded
+from semprune.report.run.artefacts import RunArtefacts, is_crowded, loaded, pooled
 from semprune.report.run.formats import listed
-from semprune.report.run.pooled import is_crowded, pooled
 from semprune.report.sections import calibration, causal, layers, meanings, neurons, provenance, tasks
 from semprune.report.sections.section import Section
 from semprune.report.summary import findings

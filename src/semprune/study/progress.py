@@ -10,7 +10,7 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from semprune.artefacts import Cell
-from semprune.study.merge import cell_results
+from semprune.study.run_folder import cell_results
 from semprune.study.store.addresses import Addresses
 
 HEADLINES = {"accuracy": "accuracy", "auroc": "AUROC", "perplexity": "perplexity"}

@@ -20,9 +20,8 @@ from semprune.study.config.grid import all_cells, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
 from semprune.study.fit import describe_association
-from semprune.study.merge import MERGED, merge
 from semprune.study.progress import Progress
-from semprune.study.provenance import write_provenance
+from semprune.study.run_folder import MERGED, merge, write_provenance
 from semprune.study.store import store
 from semprune.study.store.store import claim
 from semprune.study.worker import Worker

@@ -19,7 +19,7 @@ from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.pruning.selection.pattern import Pattern
 from semprune.study.cell.tables import further_loss_tables, loss_table, sparsity_table
 from semprune.study.fit import concept_table, layer_table
-from semprune.study.provenance import write_provenance
+from semprune.study.run_folder import write_provenance
 
 
 class PairedTrainer(lightning.Trainer):

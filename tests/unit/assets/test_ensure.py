@@ -9,8 +9,8 @@ import pytest
 
 from semprune.assets import ensure as module
 from semprune.assets import status
+from semprune.assets.cache import asset_folder
 from semprune.assets.ensure import install
-from semprune.assets.manifest import asset_folder
 from semprune.assets.status import asset_status, verify
 from semprune.errors import (
     AssetChecksumError,

@@ -1,6 +1,5 @@
 """The registry: one YAML per data set (in this folder) and per calibration set (in ``calibration``)."""
 
-from semprune.data.registry.calibration_schema import CalibrationSpec, TextFileSource, TextHubSource
 from semprune.data.registry.catalogue import (
     calibration_names,
     calibration_spec,
@@ -10,8 +9,19 @@ from semprune.data.registry.catalogue import (
     read_calibration_yaml,
     read_dataset_yaml,
 )
-from semprune.data.registry.schema import Counts, DatasetSpec, DocumentRule, DropRule, LabelRule, Prompt
-from semprune.data.registry.source_schema import HubSource, OfflineSource
+from semprune.data.registry.schema import (
+    CalibrationSpec,
+    Counts,
+    DatasetSpec,
+    DocumentRule,
+    DropRule,
+    HubSource,
+    LabelRule,
+    OfflineSource,
+    Prompt,
+    TextFileSource,
+    TextHubSource,
+)
 
 __all__ = [
     "CalibrationSpec",

@@ -15,10 +15,9 @@ from typing import Final
 
 import yaml
 
-from semprune.data.registry.calibration_schema import CalibrationSpec
 from semprune.data.registry.parse import Spec, parse
 from semprune.data.registry.rules import check_calibration, check_dataset
-from semprune.data.registry.schema import DatasetSpec
+from semprune.data.registry.schema import CalibrationSpec, DatasetSpec
 from semprune.errors import ConfigurationError, DatasetSchemaError, UnknownCalibrationError, UnknownDatasetError
 
 OWN_FOLDER: Final = "SEMPRUNE_REGISTRY"

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 
 from jinja2 import TemplateError
 
-from semprune.data.registry.calibration_schema import CalibrationSpec
 from semprune.data.registry.derive import expression_columns
-from semprune.data.registry.schema import DatasetSpec, DropRule, LabelRule, Prompt
-from semprune.data.registry.source_schema import OfflineSource
+from semprune.data.registry.schema import CalibrationSpec, DatasetSpec, DropRule, LabelRule, OfflineSource, Prompt
 from semprune.errors import DatasetSchemaError
 
 

@@ -1,4 +1,4 @@
-"""What a data set's YAML may say: frozen dataclasses, one field per key."""
+"""What the YAML of a data set or a calibration set may say: frozen dataclasses, one field per key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,60 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from semprune.data.registry.source_schema import HubSource, OfflineSource
+FileFormat = Literal["arrow", "tsv", "csv", "lines", "folders"]
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """Where the hub keeps the rows.
+
+    Attributes:
+        path: ``organisation/name``, a local folder, or ``json``, ``csv``, ``parquet`` with ``data_files``.
+        split: Split that is evaluated; ``train+test`` joins two.
+        config: Configuration of the hub data set.
+        fit_split: Split for fitting, where the evaluated split reserves no documents for it.
+        revision: Branch or commit; ``refs/convert/parquet`` where the hub has only a loading script.
+        rename: Hub column -> the name that this registry uses.
+        data_files: Path or pattern of the files, on the hub or local; relative to the working directory there.
+    """
+
+    path: str
+    split: str
+    config: str | None = None
+    fit_split: str | None = None
+    revision: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    data_files: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineSource:
+    """Where an offline package keeps the rows.
+
+    Attributes:
+        asset: Name of the asset.
+        files: Path or glob pattern inside the asset's folder.
+        format: ``arrow`` (stream files), ``tsv`` (header, no quoting), ``csv`` (header, quoted), ``lines`` (one row
+            per line, columns are the named groups of ``pattern``), or ``folders`` (one text per file, its folder is
+            its label; columns ``text``, ``label``, ``id``).
+        encoding: Encoding of text files.
+        encoding_exceptions: Path ending -> encoding, for single files that differ from the rest.
+        rename: Column in the file -> the name that this registry uses.
+        fit_files: Path or pattern of the split for fitting, where the evaluated one reserves no documents for it.
+        header: Columns of a tsv or csv file that has no header line; what a row has beyond them is left out.
+        pattern: Regular expression of a whole line, for ``lines``.
+    """
+
+    asset: str
+    files: str
+    format: FileFormat
+    encoding: str = "utf-8"
+    encoding_exceptions: Mapping[str, str] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    fit_files: str | None = None
+    header: tuple[str, ...] = ()
+    pattern: str | None = None
+
 
 Family = Literal["sentiment", "similarity", "reasoning", "topic"]
 
@@ -156,3 +209,55 @@ class DatasetSpec:
     shots_within: str | None = None
     exclude_overlap: tuple[str, ...] = ()
     max_words: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TextHubSource:
+    """Where the hub keeps a calibration text: the first ``rows`` rows of one column, streamed.
+
+    Your own text file: ``path: text``, ``data_files: FILE``, ``split: train``, ``column: text``; a line is a row.
+    """
+
+    path: str
+    split: str
+    column: str
+    rows: int
+    config: str | None = None
+    data_files: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextFileSource:
+    """Where an offline package keeps a calibration text."""
+
+    asset: str
+    file: str
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSpec:
+    """One calibration set, as its YAML declares it: a text of its own, or made of something else.
+
+    Attributes:
+        name: Unique name, that of the file.
+        about: One line for lists.
+        licence: Licence, or that it is not stated.
+        hub: Source on the hub.
+        offline: Source in an offline package.
+        strip: Regular expressions that are removed from the text.
+        documents: Data sets whose reserved texts make the text.
+        prompts: Data sets whose reserved examples make it, each as its first prompt with the right answer.
+        made: ``random_tokens`` (drawn evenly from the vocabulary) or ``generated`` (written by the pruned model's dense
+            self); None for a text.
+    """
+
+    name: str
+    about: str
+    licence: str
+    hub: TextHubSource | None = None
+    offline: TextFileSource | None = None
+    strip: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    made: Literal["random_tokens", "generated"] | None = None

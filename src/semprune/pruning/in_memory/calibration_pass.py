@@ -14,7 +14,7 @@ from semprune.backbones.layout import decoder_layers, family_of
 from semprune.io.ranks import distributed as several_ranks
 from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.settings import PruneSettings
-from semprune.pruning.statistics.sharing import own_batches
+from semprune.pruning.statistics.gathering import own_batches
 from semprune.pruning.weights.linear import PrunableLinear, check_finite, prunable_linears
 
 Blocks = Mapping[int, Sequence[PrunableLinear]]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import calibrating
@@ -22,8 +23,8 @@ from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsities
 from semprune.pruning.selection.keep import check_selection
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
-from semprune.pruning.statistics.gathering import Gatherer
-from semprune.pruning.statistics.sharing import require_equal_masks
+from semprune.pruning.statistics.gathering import Gatherer, require_equal_masks
+from semprune.pruning.weights.linear import WeightCopy
 from semprune.types import LayerStats
 
 
@@ -180,3 +181,50 @@ def _check_enough(statistics: CollectedStatistics, needs: Needs, blocks: Blocks,
             stats = statistics.layers.get(linear.name)
             if needs != "nothing" and (stats is None or stats.sum_squares.shape[0] != linear.weight.shape[1]):
                 raise SettingError("statistics", "none that fit", f"collected from this model, with {linear.name}")
+
+
+def mass_lost(weight: Float[Tensor, "out in"], kept: Bool[Tensor, "out in"], squares: Float[Tensor, " in"]) -> float:
+    r"""Share of a matrix's Wanda scores that a mask removes.
+
+    .. math:: 1 - \frac{\sum_{ij} m_{ij} |W_{ij}| \lVert X_j\rVert_2}{\sum_{ij} |W_{ij}| \lVert X_j\rVert_2}
+
+    Source: the scores are equations.md P2's. Unlike the sparsity it tells masks of one size apart, and with one set of
+    norms it compares masks of all methods.
+
+    Args:
+        weight: Dense weight.
+        kept: The mask.
+        squares: `‖X_j‖²` of the matrix's inputs, all from the same text.
+
+    Returns:
+        From 0 to 1; NaN where the matrix saw no input.
+
+    Example:
+        >>> kept = torch.tensor([[True, False]])
+        >>> mass_lost(torch.tensor([[-2.0, 1.0]]), kept, torch.tensor([1.0, 4.0]))
+        0.5
+    """
+    scores, norms = weight.abs().float(), squares.sqrt().to(weight.device, torch.float32)
+    total = float((scores @ norms).sum(dtype=torch.float64))
+    if total == 0:
+        return float("nan")
+    return 1 - float((scores.mul_(kept.to(weight.device)) @ norms).sum(dtype=torch.float64)) / total
+
+
+def masses_lost(
+    dense: WeightCopy, masks: Mapping[str, Bool[Tensor, "rows columns"]], statistics: CollectedStatistics
+) -> dict[str, float]:
+    """:func:`mass_lost` of every matrix that a pruning has a mask for, by its name.
+
+    Args:
+        dense: Weights from before the pruning.
+        masks: Of the pruning's report, in the stored orientation.
+        statistics: Of the dense model, on the text that all compared prunings are measured with.
+    """
+    return {
+        linear.name: mass_lost(
+            linear.orient(weight), linear.orient(masks[linear.name]), statistics.layers[linear.name].sum_squares
+        )
+        for linear, weight in dense
+        if linear.name in masks
+    }

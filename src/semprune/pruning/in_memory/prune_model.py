@@ -17,7 +17,7 @@ from semprune.pruning.in_memory.dense_statistics import allocate, collect
 from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
-from semprune.pruning.statistics.sharing import require_equal_masks
+from semprune.pruning.statistics.gathering import require_equal_masks
 
 logger = logging.getLogger(__name__)
 

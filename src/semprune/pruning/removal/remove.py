@@ -18,8 +18,7 @@ from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass,
 from semprune.pruning.removal.block_neurons import BlockNeurons
 from semprune.pruning.selection.keep import check_sparsity, pruned_count, select_lowest
 from semprune.pruning.settings import PruneSettings, check_pass
-from semprune.pruning.statistics.gathering import Gatherer
-from semprune.pruning.statistics.sharing import require_equal_masks
+from semprune.pruning.statistics.gathering import Gatherer, require_equal_masks
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,7 @@ from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, lanes, li
 from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import interval, number, small
 from semprune.report.sections.section import Section
-from semprune.report.tables.further_losses import causal_text, readout_text
-from semprune.report.tables.semantic_loss import EXCESS, concept_labels, overall_loss
+from semprune.report.tables.semantic_loss import EXCESS, causal_text, concept_labels, overall_loss, readout_text
 
 CAPTION = (
     "Excess semantic loss per concept with its 95 % interval over documents, largest first. It is the share of the "

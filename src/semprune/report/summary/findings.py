@@ -7,16 +7,14 @@ from typing import Any
 import pandas as pd
 
 from semprune.artefacts import CELL, records, stated_once
-from semprune.report.run.artefacts import RunArtefacts
+from semprune.report.run.artefacts import RunArtefacts, is_crowded, pooled
 from semprune.report.run.formats import TIMES, interval, listed, number, p_value, percent
 from semprune.report.run.labels import Setting, family_label
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.run.pooled import is_crowded, pooled
 from semprune.report.sections.causal import SELECTIONS
 from semprune.report.sections.section import Section
 from semprune.report.summary.calibration import study_findings
-from semprune.report.summary.contrasts import hardest_hit
-from semprune.report.summary.finding import Finding, damage_points
+from semprune.report.summary.finding import Finding, damage_points, hardest_hit
 from semprune.report.summary.many_settings import family_ranges, meanings_shared, perplexity_range
 from semprune.report.tables.headline import family_table, headline_table
 from semprune.report.tables.semantic_loss import overall_loss

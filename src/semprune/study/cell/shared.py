@@ -21,7 +21,7 @@ from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.predictions.prediction import prediction_table
 from semprune.evaluation.predictions.score_items import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
-from semprune.pruning.in_memory.wanda_mass import masses_lost
+from semprune.pruning.in_memory.dense_statistics import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import Draw, StudyData
 from semprune.study.config.schema import StudyConfig

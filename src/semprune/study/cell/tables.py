@@ -10,7 +10,7 @@ from torch import Tensor
 
 from semprune.attribution import Association, NeuronSemanticAttribution, TestPass
 from semprune.attribution.association.neurons import NeuronIndex
-from semprune.attribution.neurons.word_activations import word_means
+from semprune.attribution.neurons.watch import word_means
 from semprune.attribution.semantic_loss.further_losses import further_losses
 from semprune.backbones import Backbone
 from semprune.pruning import PruneReport

@@ -7,8 +7,12 @@ import torch
 from tests.planted.llama import NAMES, PlantedLlama
 from tests.planted.world import World, WorldSize
 
-from semprune.attribution.controls.control_task import control_labeller, control_task
-from semprune.attribution.controls.negative_control import random_weight_control, random_weights
+from semprune.attribution.controls.control_task import (
+    control_labeller,
+    control_task,
+    random_weight_control,
+    random_weights,
+)
 from semprune.attribution.controls.permutation import PermutationNull, permutation_null
 from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.held_out.observations import Observations

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from semprune.attribution.association.neurons import NeuronIndex
-from semprune.attribution.neurons.watch import Watch
-from semprune.attribution.neurons.word_activations import WORDS, word_at, word_means
+from semprune.attribution.neurons.watch import WORDS, Watch, word_at, word_means
 from semprune.types import NeuronSite
 
 PIECES = ["The", " film", " was", " bad", "ly", " made", ",", ' "bad', '"', " un", "happy"]

@@ -7,7 +7,7 @@ import math
 import torch
 
 from semprune.pruning import dense_statistics, prune_from
-from semprune.pruning.in_memory.wanda_mass import mass_lost, masses_lost
+from semprune.pruning.in_memory.dense_statistics import mass_lost, masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 
 

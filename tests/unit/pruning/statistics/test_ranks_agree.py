@@ -12,7 +12,7 @@ from tests.models import llama
 from semprune.errors import CaptureError, MaskMismatchError, NonFiniteError
 from semprune.pruning import dense_statistics, prune_from, prune_model, remove_neurons
 from semprune.pruning.statistics.block_statistics import BlockStatistics
-from semprune.pruning.statistics.sharing import require_equal_masks
+from semprune.pruning.statistics.gathering import require_equal_masks
 from semprune.pruning.statistics.squares import SquareSums
 from semprune.pruning.weights.linear import PrunableLinear
 from semprune.types import PrunableMatrix

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from semprune.report import load_run, write_report, write_tables
-from semprune.report.tables.further_losses import causal_text, readout_text
+from semprune.report.tables.semantic_loss import causal_text, readout_text
 
 
 def test_readout_losses_are_in_points_largest_first(run_dir):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from semprune.report import load_run, write_tables
-from semprune.report.summary.contrasts import hardest_hit
+from semprune.report.summary.finding import hardest_hit
 from semprune.report.summary.findings import findings
 from semprune.report.tables.contrasts import CONTRAST_METRICS, contrast_table
 from semprune.report.tables.headline import headline_table

@@ -1,12 +1,19 @@
-"""From the store to the run folder: the tables of a study's own cells, in their order."""
+"""What a run folder holds: the tables of a study's cells, merged from the store, and what made them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from semprune.artefacts import DENSE, TABLES, Cell, RunTable, with_cell, write_table
+from semprune.backbones import Backbone
+from semprune.data import dataset_spec
+from semprune.io.files import write_json
+from semprune.io.provenance import RunClock
+from semprune.pruning import method_labels
 from semprune.study.config.grid import stated
 from semprune.study.store import store
 from semprune.study.store.addresses import Addresses
@@ -62,3 +69,37 @@ def _paths(addresses: Addresses, cell: Cell, table: RunTable) -> list[Path]:
         return []
     path = folder / table.file if table.of == "pruning" else folder / addresses.meaning / table.file
     return [] if table.asked and not path.is_file() else [path]
+
+
+def write_provenance(
+    run: Path,
+    clock: RunClock,
+    lm: Backbone,
+    *,
+    items: str,
+    documents: str | None,
+    calibration: Mapping[str, str],
+    settings: Mapping[str, Any],
+    datasets: Iterable[str],
+) -> None:
+    """Write what made a run.
+
+    Args:
+        run: Run folder.
+        clock: Started with the command.
+        lm: The model.
+        items: SHA-256 of all evaluated items.
+        documents: SHA-256 of the documents that the association is fitted to and read back from; None without any.
+        calibration: SHA-256 of the tokens of each draw of calibration sequences, by its name.
+        settings: What the run was told.
+        datasets: Evaluated data sets, whose licences are named.
+    """
+    about = {
+        "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
+        "data": {"items": items, "documents": documents},
+        "calibration": dict(calibration),
+        "settings": dict(settings),
+        "licences": {name: str(dataset_spec(name).licence) for name in datasets},
+        "methods": [{"name": name, "label": label} for name, label in method_labels().items()],
+    }
+    write_json(run / "provenance.json", clock.record() | about)

@@ -12,18 +12,22 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from semprune import load_backbone, prune_model
 from semprune.backbones import Backbone
 from semprune.data import CalibrationDataModule
 from semprune.evaluation import perplexity
-from semprune.evaluation.perplexity import perplexity_interval
+from semprune.evaluation.perplexity import perplexity_of
 from semprune.io.files import write_json
 from semprune.pruning.weights.linear import WeightCopy
+from semprune.statistics.bootstrap import Interval, bootstrap, percentile_interval
 
 REFERENCE = "wanda"
 
@@ -97,6 +101,32 @@ def over(losses: torch.Tensor, reference: list[list[float]] | None, method: str)
     difference = losses.mean(0) - torch.tensor(reference, dtype=torch.float64).mean(0)
     interval = perplexity_interval(difference)  # exp of a mean difference is a ratio
     return f"{float(difference.mean().exp()):.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def perplexity_interval(
+    nll: Float[Tensor, " sequences"],
+    *,
+    documents: Sequence[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile bootstrap interval of the perplexity over sequences.
+
+    Args:
+        nll: Mean NLL of each sequence, in nats.
+        documents: Document of each sequence where several come from one; None draws sequences.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+        level: Coverage aimed at.
+
+    Returns:
+        The interval.
+    """
+    values = nll.double().cpu().numpy()
+    units = documents or [str(index) for index in range(len(values))]
+    draws = bootstrap(lambda weights: perplexity_of(values, weights), units, resamples=resamples, seed=seed)
+    return percentile_interval(draws, level)
 
 
 if __name__ == "__main__":

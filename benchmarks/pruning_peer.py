@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.perplexity import perplexity_interval
 
 from semprune import load_backbone, prune_model
 from semprune.backbones import Backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.data import CalibrationDataModule
 from semprune.evaluation import perplexity
-from semprune.evaluation.perplexity import perplexity_interval
 from semprune.io.files import write_json
 from semprune.io.tensor_files import write_safetensors
 

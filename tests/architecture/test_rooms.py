@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
 ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
     "artefacts": "cell tables files",
-    "assets": "catalogue extract cache download ensure status",
+    "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
     " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading streamed own_text"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -84,13 +85,18 @@ class Vocabulary(Protocol):
     prefix: str | None = None
     non_commercial: bool = False
 
+    def words(self) -> Mapping[str, tuple[str, ...]]:
+        """Words of each concept by its name without the prefix; none where they are not at hand."""
+        ...
+
     def names(self) -> tuple[str, ...]:
         """Names of the concepts it offers; none where its words are not at hand."""
-        ...
+        return tuple(f"{self.prefix or ''}{name}" for name in self.words())
 
     def load(self, name: str) -> Concept:
         """The concept of one of those names."""
-        ...
+        self.require()
+        return Concept(name, self.words()[name.removeprefix(self.prefix or "")])
 
     def require(self) -> None:
         """Raise an error with its remedy where the words are not at hand; nothing to do where they always are."""

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from semprune.assets import asset_folder, ensure_asset, find_asset
+from semprune.concepts.concept import Vocabulary
 
 MINIMUM_WORDS: Final = 10
 """Fewest words of a concept of a lexicon. Ours: fewer are seldom found in a few hundred documents."""
 
 
-def member_at_hand(asset: str, member: str) -> Path | None:
-    """Path of a member of a fetched package; None where it was not fetched. Nothing is downloaded."""
-    path = asset_folder(find_asset(asset)) / member
-    return path if path.is_file() else None
+class LexiconVocabulary(Vocabulary):
+    """A vocabulary whose words are a member of an offline package.
 
-
-def require_member(asset: str, member: str) -> Path:
-    """Path of a member; the package is fetched unless its licence must be accepted first.
-
-    Raises:
-        AssetLicenceError: It is for non-commercial use and was not accepted.
-        AssetNetworkError: It could not be fetched.
+    Attributes:
+        asset: Name of the package.
+        member: Path of the member.
+        parse: Words of each category from the member's file.
     """
-    return ensure_asset(asset) / member
+
+    asset: str
+    member: str
+    parse: Callable[[Path], Mapping[str, tuple[str, ...]]]
+
+    def words(self) -> Mapping[str, tuple[str, ...]]:
+        """Words of each category; none where the package was not fetched. Nothing is downloaded."""
+        path = asset_folder(find_asset(self.asset)) / self.member
+        return self.parse(path) if path.is_file() else {}
+
+    def require(self) -> None:
+        """Fetch the package, unless its licence must be accepted first.
+
+        Raises:
+            AssetLicenceError: It is for non-commercial use and was not accepted.
+            AssetNetworkError: It could not be fetched.
+        """
+        ensure_asset(self.asset)
 
 
 def concept_slug(name: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +10,6 @@ from torch import Tensor
 from semprune.errors import NonFiniteError, SettingError
 from semprune.evaluation.engine.causal_lm import CausalLM, evaluating
 from semprune.evaluation.engine.token_logprobs import token_logprobs
-from semprune.statistics.bootstrap import Interval, bootstrap, percentile_interval
 from semprune.statistics.weighting import Array
 
 
@@ -74,29 +71,3 @@ def perplexity_of(
     """
     value: Array = np.exp(weights @ nll / weights.sum(axis=-1))
     return value
-
-
-def perplexity_interval(
-    nll: Float[Tensor, " sequences"],
-    *,
-    documents: Sequence[str] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """Percentile bootstrap interval of the perplexity over sequences.
-
-    Args:
-        nll: Mean NLL of each sequence, in nats.
-        documents: Document of each sequence where several come from one; None draws sequences.
-        resamples: Number of resamples.
-        seed: Seed of the draws.
-        level: Coverage aimed at.
-
-    Returns:
-        The interval.
-    """
-    values = nll.double().cpu().numpy()
-    units = documents or [str(index) for index in range(len(values))]
-    draws = bootstrap(lambda weights: perplexity_of(values, weights), units, resamples=resamples, seed=seed)
-    return percentile_interval(draws, level)

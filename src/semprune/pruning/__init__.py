@@ -4,14 +4,7 @@ The Lightning callbacks are in ``semprune.pruning.callbacks.methods``: whoever o
 which takes longer than all the rest.
 """
 
-from semprune.io.bits import hash_masks
-from semprune.pruning.in_memory.dense_statistics import (
-    CollectedStatistics,
-    dense_statistics,
-    mass_lost,
-    masses_lost,
-    prune_from,
-)
+from semprune.pruning.in_memory.dense_statistics import CollectedStatistics, dense_statistics, prune_from
 from semprune.pruning.in_memory.prune_model import prune_model
 from semprune.pruning.masks.apply import apply_mask_file, apply_masks
 from semprune.pruning.masks.file import load_masks, save_masks
@@ -20,8 +13,7 @@ from semprune.pruning.method import Decision, Method, Needs, ScoredMethod, optio
 from semprune.pruning.methods import find_method, method_labels, methods
 from semprune.pruning.removal.remove import RemovalReport, remove_neurons
 from semprune.pruning.report import PruneReport
-from semprune.pruning.selection.keep import keeper, pruned_count, select_exact, select_reference
-from semprune.pruning.statistics.squares import SquareSums, running_mean_squares, token_squares
+from semprune.pruning.selection.keep import keeper
 
 __all__ = [
     "CollectedStatistics",
@@ -31,27 +23,18 @@ __all__ = [
     "PruneReport",
     "RemovalReport",
     "ScoredMethod",
-    "SquareSums",
     "StoredMasks",
     "apply_mask_file",
     "apply_masks",
     "dense_statistics",
     "find_method",
-    "hash_masks",
     "keeper",
     "load_masks",
-    "mass_lost",
-    "masses_lost",
     "method_labels",
     "methods",
     "option",
     "prune_from",
     "prune_model",
-    "pruned_count",
     "remove_neurons",
-    "running_mean_squares",
     "save_masks",
-    "select_exact",
-    "select_reference",
-    "token_squares",
 ]

@@ -19,8 +19,7 @@ from semprune.analysis import (
 from semprune.analysis.drops import Estimate
 from semprune.artefacts import CELL, stated_once
 from semprune.errors import SettingError, UnpairedPredictionsError
-from semprune.evaluation.metrics import auroc
-from semprune.statistics.auroc import auroc_values
+from semprune.statistics.auroc import auroc, auroc_values
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from semprune.backbones import ablate, capture, family_of, neuron_sites
+from semprune.backbones import ablate, capture, neuron_sites
+from semprune.backbones.layout import family_of
 from semprune.errors import CaptureError, UnknownArchitectureError
 
 NEURONS = torch.tensor([2, 7, 23])

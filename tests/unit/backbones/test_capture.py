@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from semprune.backbones import capture, family_of, neuron_sites
+from semprune.backbones import capture, neuron_sites
+from semprune.backbones.layout import family_of
 from semprune.errors import CaptureError
 from semprune.types import NeuronSite
 

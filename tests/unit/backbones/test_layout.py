@@ -8,15 +8,9 @@ import transformers
 from tests.unit.backbones import tiny
 from torch import nn
 
-from semprune.backbones import (
-    capture,
-    decoder_layers,
-    describe,
-    family_of,
-    find_family,
-    neuron_sites,
-    prunable_matrices,
-)
+from semprune.backbones import capture, describe, neuron_sites
+from semprune.backbones.families import find_family
+from semprune.backbones.layout import decoder_layers, family_of, prunable_matrices
 from semprune.errors import (
     BackboneLoadError,
     RoutedNeuronsError,

@@ -8,9 +8,10 @@ from safetensors.torch import load_file, save_file
 from tests.unit.backbones import tiny
 from transformers import AutoModelForCausalLM
 
-from semprune.backbones import fingerprint_folder, load_backbone
+from semprune.backbones import load_backbone
 from semprune.backbones.loading.source import BackboneSource, find_backbone
 from semprune.backbones.streamed import StreamedModel
+from semprune.backbones.weights.fingerprint import fingerprint_folder
 from semprune.backbones.weights.stored_tensors import Checkpoint
 from semprune.errors import BackboneLoadError, SettingError
 from semprune.pruning.streamed.weights_folder import OutsideBlocks

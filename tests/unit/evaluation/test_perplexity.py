@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
+from benchmarks.perplexity import perplexity_interval
 
 from semprune.errors import NonFiniteError, SettingError
 from semprune.evaluation.engine.logits import LOGIT_ELEMENTS
-from semprune.evaluation.perplexity import perplexity, perplexity_interval
+from semprune.evaluation.perplexity import perplexity
 
 
 def sequences(count=5, length=12, seed=0):

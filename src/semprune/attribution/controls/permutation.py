@@ -111,16 +111,6 @@ class PermutationNull:
         spread = self.null.std(0)
         return torch.where(spread > 0, (self.observed - self.null.mean(0)) / spread.clamp(min=1e-12), 0)
 
-    def false_discovery_rate(self, threshold: float) -> float:
-        """Expected share of nulls among associations with |z| above a threshold.
-
-        Source: Tusher et al. (2001): mean number under permutations by the number found; 0 where nothing is found.
-        """
-        spread = self.null.std(0).clamp(min=1e-12)
-        chance = ((self.null - self.null.mean(0)) / spread).abs() > threshold
-        found = int((self.z.abs() > threshold).sum())
-        return float(chance.sum()) / len(self.null) / found if found else 0.0
-
 
 def permutation_null(
     observations: Observations,

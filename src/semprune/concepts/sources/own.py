@@ -80,6 +80,10 @@ class OwnVocabulary(Vocabulary):
     source = "ours"
     licence = "Apache-2.0"
 
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """The words of every file."""
+        return {name: self.load(name).words for name in self.names()}
+
     def names(self) -> tuple[str, ...]:
         """The names of the files."""
         found = files("semprune.concepts").joinpath("vocabularies").iterdir()

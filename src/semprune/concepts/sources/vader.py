@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
-from semprune.concepts.concept import Concept, Vocabulary
+from semprune.concepts.concept import Vocabulary
 
 MINIMUM_VALENCE: Final = 1.6
 """Smallest |mean valence| of a sentiment word.
@@ -40,15 +40,13 @@ class VaderVocabulary(Vocabulary):
     licence = "MIT"
     prefix = "sentiment."
 
-    def names(self) -> tuple[str, ...]:
-        """Both polarities."""
-        return ("sentiment.negative", "sentiment.positive")
-
-    def load(self, name: str) -> Concept:
-        """Words whose mean valence is at least :data:`MINIMUM_VALENCE` in the named direction."""
-        sign = 1 if name == "sentiment.positive" else -1
-        words = tuple(word for word, valence in read_lexicon().items() if sign * valence >= MINIMUM_VALENCE)
-        return Concept(name, words)
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """Words whose mean valence is at least :data:`MINIMUM_VALENCE` in one direction."""
+        valences = read_lexicon().items()
+        return {
+            name: tuple(word for word, valence in valences if sign * valence >= MINIMUM_VALENCE)
+            for name, sign in (("negative", -1), ("positive", 1))
+        }
 
 
 VOCABULARY = VaderVocabulary()

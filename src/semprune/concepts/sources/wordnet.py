@@ -8,10 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from semprune.concepts.concept import Concept, Vocabulary
+from semprune.concepts.concept import Vocabulary
 from semprune.errors import VocabularySchemaError
 
-_PREFIX: Final = "wordnet."
 _FILE: Final = "index.sense"
 FOLDERS: Final = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict")
 """Where WordNet's own packages put its database."""
@@ -76,18 +75,12 @@ class WordNetVocabulary(Vocabulary):
     about = "45 supersenses of nouns, verbs, adjectives and adverbs, with hundreds to thousands of words each."
     source = "WordNet 3, index.sense of an installed database"
     licence = "WordNet-3.0"
-    prefix = _PREFIX
+    prefix = "wordnet."
 
-    def names(self) -> tuple[str, ...]:
+    def words(self) -> dict[str, tuple[str, ...]]:
         """All supersenses that have words; none without a database."""
         folder = database()
-        return tuple(_PREFIX + name for name in _read(folder)) if folder is not None else ()
-
-    def load(self, name: str) -> Concept:
-        """The words of one supersense."""
-        self.require()
-        folder = database()
-        return Concept(name, _read(folder)[name.removeprefix(_PREFIX)] if folder is not None else ())
+        return _read(folder) if folder is not None else {}
 
     def require(self) -> None:
         """Ask for a database where there is none.

@@ -6,8 +6,6 @@ from semprune.data.registry.catalogue import (
     dataset_names,
     dataset_spec,
     dataset_yaml,
-    read_calibration_yaml,
-    read_dataset_yaml,
 )
 from semprune.data.registry.schema import (
     CalibrationSpec,
@@ -40,6 +38,4 @@ __all__ = [
     "dataset_names",
     "dataset_spec",
     "dataset_yaml",
-    "read_calibration_yaml",
-    "read_dataset_yaml",
 ]

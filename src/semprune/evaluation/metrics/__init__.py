@@ -13,33 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from semprune.errors import MetricUndefinedError, UnknownMetricError
-from semprune.evaluation.metrics.accuracy import acc_norm, accuracy, chosen
+from semprune.evaluation.metrics.accuracy import accuracy, chosen
 from semprune.evaluation.metrics.calibration import calibrated_accuracy, expected_calibration_error
-from semprune.evaluation.metrics.confusion import class_f1, f1, macro_f1
+from semprune.evaluation.metrics.confusion import f1, macro_f1
 from semprune.evaluation.metrics.correlation import spearman
-from semprune.statistics.auroc import auroc, binary_auroc, label_log_odds
+from semprune.statistics.auroc import auroc
 from semprune.statistics.weighting import Array
-
-__all__ = [
-    "METRICS",
-    "ChoiceScores",
-    "Metric",
-    "acc_norm",
-    "accuracy",
-    "auroc",
-    "binary_auroc",
-    "calibrated_accuracy",
-    "chosen",
-    "class_f1",
-    "expected_calibration_error",
-    "f1",
-    "label_log_odds",
-    "macro_f1",
-    "measure",
-    "metric",
-    "right_choices",
-    "spearman",
-]
 
 
 class ChoiceScores(NamedTuple):

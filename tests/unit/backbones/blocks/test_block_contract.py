@@ -6,10 +6,11 @@ import pytest
 import torch
 from tests.unit.backbones import tiny
 
-from semprune.backbones import ablate, capture, decoder_layers, family_of, neuron_sites
+from semprune.backbones import ablate, capture, neuron_sites
 from semprune.backbones.blocks.calls import replaced_forward
 from semprune.backbones.blocks.experts import routed_forward
 from semprune.backbones.blocks.runner import BlockRunner, calibrating
+from semprune.backbones.layout import decoder_layers, family_of
 from semprune.errors import CaptureError
 
 IDS = torch.randint(3, 40, (3, 8), generator=torch.Generator().manual_seed(3))

@@ -9,8 +9,9 @@ import torch
 from gguf import GGUFReader, dequantize
 
 from semprune.assets import assets, ensure_asset
-from semprune.backbones import embedded_backbones, load_backbone
+from semprune.backbones import load_backbone
 from semprune.backbones.loading import embedded as module
+from semprune.backbones.loading.embedded import embedded_backbones
 from semprune.errors import AssetDiskFullError
 
 ENTRY = embedded_backbones()["smollm2-135m"]

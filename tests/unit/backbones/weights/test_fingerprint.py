@@ -8,8 +8,9 @@ from safetensors.torch import save_file
 from tests.unit.backbones import tiny
 from transformers import AutoModelForCausalLM
 
-from semprune.backbones import fingerprint_folder, fingerprint_model
+from semprune.backbones import fingerprint_model
 from semprune.backbones.weights import fingerprint as module
+from semprune.backbones.weights.fingerprint import fingerprint_folder
 from semprune.errors import BackboneLoadError
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -5,6 +5,7 @@ import bz2
 import pytest
 
 from semprune.assets import asset_folder, ensure_asset, find_asset
+from semprune.concepts import lexicon_asset
 from semprune.concepts.registry import load_concepts, sources, vocabularies
 from semprune.concepts.sources import general_inquirer, roget, wordnet
 from semprune.errors import AssetLicenceError, UnknownConceptError, VocabularySchemaError
@@ -84,9 +85,8 @@ def package(tmp_path, monkeypatch):
     rows += [f"GOOD{chr(65 + k)}\tH4Lvd\tPositiv\tEcon@\t\tModif\t|" for k in range(11)]
     rows += ["LEAN#1\tH4\tPositiv\t\t\tNoun\t", "LEAN#2\tH4\t\tEcon@\t\tNoun\t"]
     (folder / "inqtabs.txt").write_bytes("\r\n".join(rows).encode("latin-1"))
-    for module in (roget, general_inquirer):
-        monkeypatch.setattr(module, "member_at_hand", lambda asset, member: tmp_path / member)
-        monkeypatch.setattr(module, "require_member", lambda asset, member: tmp_path / member)
+    monkeypatch.setattr(lexicon_asset, "asset_folder", lambda asset: tmp_path)
+    monkeypatch.setattr(lexicon_asset, "ensure_asset", lambda asset: tmp_path)
 
 
 @pytest.mark.usefixtures("package")

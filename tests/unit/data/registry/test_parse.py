@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from semprune.data.registry import (
-    calibration_names,
-    calibration_spec,
-    dataset_names,
-    dataset_spec,
-    read_calibration_yaml,
-    read_dataset_yaml,
-)
+from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
+from semprune.data.registry.catalogue import read_calibration_yaml, read_dataset_yaml
 from semprune.errors import DatasetSchemaError, UnknownCalibrationError, UnknownDatasetError
 
 TOY = {

@@ -14,17 +14,13 @@ from semprune.errors import MetricUndefinedError, UnknownMetricError
 from semprune.evaluation.metrics import (
     METRICS,
     ChoiceScores,
-    acc_norm,
-    accuracy,
-    auroc,
-    calibrated_accuracy,
-    chosen,
-    expected_calibration_error,
-    f1,
-    macro_f1,
     measure,
-    spearman,
 )
+from semprune.evaluation.metrics.accuracy import acc_norm, accuracy, chosen
+from semprune.evaluation.metrics.calibration import calibrated_accuracy, expected_calibration_error
+from semprune.evaluation.metrics.confusion import f1, macro_f1
+from semprune.evaluation.metrics.correlation import spearman
+from semprune.statistics.auroc import auroc
 
 
 def toy(items=60, choices=3, seed=0, ties=False):

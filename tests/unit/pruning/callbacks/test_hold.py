@@ -8,7 +8,8 @@ from tests.unit.backbones import tiny
 from torch.utils.data import DataLoader
 
 from semprune.errors import ConfigurationError, CorruptArtefactError, SettingError
-from semprune.pruning import StoredMasks, hash_masks, prune_model, save_masks
+from semprune.io.bits import hash_masks
+from semprune.pruning import StoredMasks, prune_model, save_masks
 from semprune.pruning.callbacks.methods import HoldMasks
 from semprune.pruning.masks.hold import HeldWeights, masks_of_zeros
 from semprune.pruning.weights.linear import stored_weight

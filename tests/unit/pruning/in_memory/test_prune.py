@@ -17,7 +17,8 @@ from semprune.errors import (
     UnknownArchitectureError,
     UnknownMethodError,
 )
-from semprune.pruning import hash_masks, prune_model
+from semprune.io.bits import hash_masks
+from semprune.pruning import prune_model
 
 LLAMA_ORDER = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 LLAMA_MATRICES = (*LLAMA_ORDER, "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")

@@ -5,7 +5,7 @@ import torch
 from tests.unit.backbones import tiny
 from transformers import AutoModelForCausalLM
 
-from semprune.backbones import decoder_layers, family_of, prunable_matrices
+from semprune.backbones.layout import decoder_layers, family_of, prunable_matrices
 from semprune.pruning import apply_masks, methods, prune_model
 from semprune.pruning.weights.linear import prunable_linears
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from semprune.errors import CorruptArtefactError, SettingError
-from semprune.io.bits import pack_bits, unpack_bits
-from semprune.pruning import StoredMasks, apply_masks, hash_masks, load_masks, save_masks
+from semprune.io.bits import hash_masks, pack_bits, unpack_bits
+from semprune.pruning import StoredMasks, apply_masks, load_masks, save_masks
 from semprune.pruning.masks.file import HEADER
 from semprune.types import Fingerprint
 

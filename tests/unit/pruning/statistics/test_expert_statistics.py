@@ -6,12 +6,13 @@ import pytest
 import torch
 from tests import models
 
-from semprune.backbones import family_of, prunable_matrices
+from semprune.backbones.layout import family_of, prunable_matrices
 from semprune.errors import CaptureError, SettingError, UnroutedExpertError
-from semprune.pruning import SquareSums, prune_model
+from semprune.pruning import prune_model
 from semprune.pruning.callbacks.monitoring import sparsity_figure
 from semprune.pruning.masks.apply import apply_masks
 from semprune.pruning.statistics.block_statistics import BlockStatistics
+from semprune.pruning.statistics.squares import SquareSums
 from semprune.pruning.weights.linear import prunable_linears
 
 UP, DOWN = "model.layers.0.mlp.experts.gate_up_proj.", "model.layers.0.mlp.experts.down_proj."

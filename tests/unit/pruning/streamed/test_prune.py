@@ -20,7 +20,8 @@ from semprune.errors import (
     OutputOccupiedError,
     OutputWriteError,
 )
-from semprune.pruning import StoredMasks, hash_masks, load_masks, prune_model, save_masks
+from semprune.io.bits import hash_masks
+from semprune.pruning import StoredMasks, load_masks, prune_model, save_masks
 from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.streamed.output_folder import WORK, OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tests.docs.pages import DOCS
+from tests.docs.test_reference_pages import hook
 
 from semprune.data.registry import dataset_names, dataset_spec
-from semprune.data.registry.listing import dataset_page
 
-PAGE = Path(__file__).parents[4] / "docs" / "datasets.md"
+PAGE = DOCS / "datasets.md"
+dataset_page = hook("datasets").dataset_page
 
 
 def test_the_committed_page_is_current() -> None:
-    remedy = "run `python -m semprune.data.registry.listing > docs/datasets.md`"
+    remedy = "run `python docs/hooks/datasets.py > docs/datasets.md`"
     assert PAGE.read_text("utf-8") == dataset_page(), remedy
 
 

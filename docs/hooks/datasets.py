@@ -1,4 +1,4 @@
-"""The page of data sets, from the registry alone: ``python -m semprune.data.registry.listing > docs/datasets.md``."""
+"""The page of data sets, from the registry alone: ``python docs/hooks/datasets.py > docs/datasets.md``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from semprune.data.registry import DatasetSpec, dataset_names, dataset_spec
 FAMILIES = ("sentiment", "similarity", "reasoning", "topic")
 HEAD = """# Data sets
 
-Made by `python -m semprune.data.registry.listing > docs/datasets.md` from the YAML files in
+Made by `python docs/hooks/datasets.py > docs/datasets.md` from the YAML files in
 `src/semprune/data/registry/datasets/`; a test keeps it current. The choice of data sets is ours: the paper's list of 24
 is not public. Texts are fetched when they are first used, from a package whose sha256 is pinned or from the hub, and
 are not part of this project; each licence is that of the texts' owners.

@@ -37,9 +37,7 @@ declaration = {
     "id": "id",
     "derive": {"rating": "stars - 3"},
     "labels": {"column": "rating", "sign_minimum": 1, "classes": ["negative", "positive"]},
-    "prompts": [
-        {"name": "review", "context": "Review: {text}\nSentiment:", "choices": [" negative", " positive"]},
-    ],
+    "prompts": [{"name": "review", "context": "Review: {text}\nSentiment:", "choices": [" negative", " positive"]}],
     "metrics": ["accuracy", "auroc"],
     "reserve": 0.3,  # share of documents for fitting, never evaluated
 }

@@ -53,10 +53,7 @@ def mixtral(seed: int = 0, **changes: object) -> PreTrainedModel:
 
 
 def word_tokenizer(
-    words: Sequence[str],
-    unknown: str = "<s>",
-    split: pre_tokenizers.PreTokenizer | None = None,
-    **special: object,
+    words: Sequence[str], unknown: str = "<s>", split: pre_tokenizers.PreTokenizer | None = None, **special: object
 ) -> PreTrainedTokenizerFast:
     """One token per word, its id the word's place in the list; words stand between blanks."""
     made = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=unknown))

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from semprune.attribution.ablation.neuron_sets import combined_strength, family_classes
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.rankings import COMBINATIONS, RANKINGS
+from semprune.attribution.association.score import COMBINATIONS, RANKINGS
 from semprune.attribution.fit.decoder import Decoder
 from semprune.attribution.fit.learner import AttributionLearner
-from semprune.attribution.gradients.rankings import conductance_ranking, gradient_rankings
+from semprune.attribution.gradients.rankings import gradient_rankings
 from semprune.attribution.held_out.observations import Moments, Observations, Take
+from semprune.attribution.rankings.conductance import conductance_ranking
 from semprune.attribution.rankings.lape import concentration
 from semprune.backbones import Backbone
 from semprune.data import load_items

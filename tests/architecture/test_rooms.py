@@ -244,8 +244,7 @@ def test_no_import_cycles(sources):
 
 
 @pytest.mark.parametrize(
-    ("library", "places"),
-    [("transformers", TRANSFORMERS), ("lightning", LIGHTNING), ("pytorch_lightning", set())],
+    ("library", "places"), [("transformers", TRANSFORMERS), ("lightning", LIGHTNING), ("pytorch_lightning", set())]
 )
 def test_libraries_keep_their_place(sources, library, places):
     assert library_out_of_place(sources, library, places) == []

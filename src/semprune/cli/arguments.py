@@ -147,11 +147,7 @@ def help_settings(description: str, usage: str, examples: Iterable[str]) -> dict
         examples:
           semprune report runs/quickstart
     """
-    return {
-        "usage": usage,
-        "description": description,
-        "epilog": "\n  ".join([EXAMPLES, *examples]),
-    }
+    return {"usage": usage, "description": description, "epilog": "\n  ".join([EXAMPLES, *examples])}
 
 
 def command_parser(command: str, description: str, usage: str, examples: Iterable[str]) -> Parser:

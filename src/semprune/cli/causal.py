@@ -13,7 +13,7 @@ from semprune.attribution import Association, causal_check, load_association
 from semprune.attribution.ablation.causal import check_names
 from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.ablation.specificity import causal_specificity
-from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
+from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.fit.learner import LearnerShape
 from semprune.attribution.gradients.rankings import LabelledItems
 from semprune.attribution.held_out.observations import Observations

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
-from semprune.attribution.association.rankings import DEFAULT_RANKING, RANKINGS
+from semprune.attribution.association.score import DEFAULT_RANKING, RANKINGS
 from semprune.attribution.neurons.explain import TextEvidence, facets, strongest_neurons, text_evidence
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.backbones import Backbone, load_backbone

@@ -5,11 +5,4 @@ from semprune.report.page import write_report
 from semprune.report.run.artefacts import RunArtefacts, load_run
 from semprune.report.terminal import concept_summary, terminal_table
 
-__all__ = [
-    "RunArtefacts",
-    "concept_summary",
-    "load_run",
-    "terminal_table",
-    "write_report",
-    "write_tables",
-]
+__all__ = ["RunArtefacts", "concept_summary", "load_run", "terminal_table", "write_report", "write_tables"]

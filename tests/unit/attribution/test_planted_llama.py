@@ -10,7 +10,7 @@ from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 from tests.planted.world import ranking_precision
 
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements
-from semprune.attribution.association.specificity import NEURON_CLASSES
+from semprune.attribution.association.score import NEURON_CLASSES
 from semprune.attribution.fit import learner as learner_module
 from semprune.attribution.fit.closed_form import decoder_precision, fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association

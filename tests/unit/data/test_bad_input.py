@@ -11,13 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from semprune.data import DocumentDataModule, EvaluationDataModule, load_documents, load_items
 from semprune.data.registry import dataset_spec
-from semprune.errors import (
-    ConfigurationError,
-    DatasetSchemaError,
-    PromptTooLongError,
-    SettingError,
-    UnknownPromptError,
-)
+from semprune.errors import ConfigurationError, DatasetSchemaError, PromptTooLongError, SettingError, UnknownPromptError
 
 ROW = {"sentence": "a warm film", "label": 1, "idx": 0}
 

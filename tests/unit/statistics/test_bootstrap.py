@@ -8,12 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
-from semprune.statistics.bootstrap import (
-    bootstrap,
-    bootstrap_p,
-    document_resamples,
-    percentile_interval,
-)
+from semprune.statistics.bootstrap import bootstrap, bootstrap_p, document_resamples, percentile_interval
 from semprune.statistics.significance import mcnemar
 
 

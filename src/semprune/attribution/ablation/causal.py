@@ -14,7 +14,7 @@ from semprune.attribution.ablation.neuron_sets import OWN_SETS, Draw, mean_repla
 from semprune.attribution.ablation.runs import CausalRun, measured
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import require_held_out
-from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING
+from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.errors import SettingError
@@ -59,7 +59,7 @@ def causal_check(
             top neurons are ablated too. Fit them on other items than ``items``.
         labels: Words whose log-probability in ``text`` is measured, for targets that have words.
         by: Ranking of the association, see :meth:`Association.ranking`.
-        combine: How concepts of words and of documents add up, see :mod:`semprune.attribution.association.rankings`.
+        combine: How concepts of words and of documents add up, see :mod:`semprune.attribution.association.score`.
         progress: Told the name of each selection before it runs.
 
     Returns:

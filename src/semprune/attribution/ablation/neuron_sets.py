@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.rankings import DEFAULT_COMBINATION, DEFAULT_RANKING, combine_levels
+from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING, combine_levels
 from semprune.backbones import Replacement
 from semprune.data import dataset_spec
 from semprune.errors import ConfigurationError
@@ -18,15 +18,12 @@ NEIGHBOURS = 8  # candidates on either side in the order of activation norms
 
 
 def combined_strength(
-    association: Association,
-    concepts: Sequence[str],
-    by: str = DEFAULT_RANKING,
-    combine: str = DEFAULT_COMBINATION,
+    association: Association, concepts: Sequence[str], by: str = DEFAULT_RANKING, combine: str = DEFAULT_COMBINATION
 ) -> Float[Tensor, " neurons"]:
     """Evidence of several concepts for one target: a neuron counts for carrying a meaning and for suppressing it.
 
     The |ranking| of the concepts of one level add up; see
-    :func:`semprune.attribution.association.rankings.combine_levels` for what counts where there are concepts of words
+    :func:`semprune.attribution.association.score.combine_levels` for what counts where there are concepts of words
     and of documents.
 
     Source: ours.

@@ -13,7 +13,7 @@ from torch import Tensor
 from semprune.attribution.ablation.concept_logprob import ConceptLogprobs, concept_logprobs
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, top_neurons
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.rankings import DEFAULT_RANKING
+from semprune.attribution.association.score import DEFAULT_RANKING
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.errors import ConfigurationError

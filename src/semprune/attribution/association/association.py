@@ -16,8 +16,14 @@ from torch import Tensor
 
 from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.association.neurons import NeuronIndex
-from semprune.attribution.association.rankings import DEFAULT_RANKING, Facets, rank_neurons
-from semprune.attribution.association.specificity import NEURON_CLASSES, association_score, row_specificity
+from semprune.attribution.association.score import (
+    DEFAULT_RANKING,
+    NEURON_CLASSES,
+    Facets,
+    association_score,
+    rank_neurons,
+    row_specificity,
+)
 from semprune.errors import BackboneMismatchError, CorruptArtefactError, UnknownConceptError
 from semprune.io.tensor_files import write_safetensors
 from semprune.types import Fingerprint, NeuronSite
@@ -124,7 +130,7 @@ class Association:
 
         Args:
             concept: Name of a column.
-            by: A name of :data:`semprune.attribution.association.rankings.RANKINGS`: ``strength``, ``effect``, ``t``,
+            by: A name of :data:`semprune.attribution.association.score.RANKINGS`: ``strength``, ``effect``, ``t``,
                 ``score`` or ``raw_effect``. Negative for suppressors.
 
         Raises:

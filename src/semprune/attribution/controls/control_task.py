@@ -85,13 +85,7 @@ def _type_counts(
 
 
 def control_task(
-    lm: Backbone,
-    labeller: Labeller,
-    shape: LearnerShape,
-    fit: Batches,
-    held_out: Batches,
-    *,
-    seed: int = 0,
+    lm: Backbone, labeller: Labeller, shape: LearnerShape, fit: Batches, held_out: Batches, *, seed: int = 0
 ) -> pd.DataFrame:
     """Fit and read the real concepts and their controls.
 

@@ -113,11 +113,7 @@ class PermutationNull:
 
 
 def permutation_null(
-    observations: Observations,
-    rows: Int[Tensor, " rows"] | None = None,
-    *,
-    permutations: int = 200,
-    seed: int = 0,
+    observations: Observations, rows: Int[Tensor, " rows"] | None = None, *, permutations: int = 200, seed: int = 0
 ) -> PermutationNull:
     """Permute documents, and give the t of chosen neurons under each permutation: one forward for all of them.
 

@@ -7,14 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.attribution.fit.cr3_jackknife import cluster_grams, deletion_weights, leverage_sums, satterthwaite
-from semprune.attribution.fit.encoding import (
-    EncodingSums,
-    gradient,
-    independent_t,
-    loss,
-    solve,
-    unexplained_share,
-)
+from semprune.attribution.fit.encoding import EncodingSums, gradient, independent_t, loss, solve, unexplained_share
 from semprune.attribution.fit.inference import Influence, clustered_scores
 from semprune.attribution.standardisation.site_pass import ReusedMemory
 from semprune.io.ranks import sum_over_ranks

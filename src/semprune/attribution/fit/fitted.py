@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import FittedDocuments
-from semprune.attribution.association.specificity import classify
+from semprune.attribution.association.score import classify
 from semprune.attribution.fit.encoding import independent_t
 from semprune.attribution.fit.inference import design_effect, gate
 from semprune.attribution.fit.learner import AttributionLearner

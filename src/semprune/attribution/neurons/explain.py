@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.rankings import DEFAULT_RANKING
+from semprune.attribution.association.score import DEFAULT_RANKING
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture

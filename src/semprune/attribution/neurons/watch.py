@@ -140,10 +140,7 @@ LOOK_BACK = 6  # tokens before a word's last one: no word of the vocabularies is
 
 
 def word_means(
-    watch: Watch,
-    neurons: Mapping[str, Sequence[int]],
-    concepts: Sequence[str],
-    decode: Callable[[list[int]], str],
+    watch: Watch, neurons: Mapping[str, Sequence[int]], concepts: Sequence[str], decode: Callable[[list[int]], str]
 ) -> pd.DataFrame:
     """Mean raw activation of neurons at the words of their concept.
 

@@ -1,6 +1,6 @@
 """Every way of ranking neurons, behind one interface: the association's own, and those that it is compared with.
 
-The association's are functions of its facets (``association/rankings.py``). A module in this folder is one more: its
+The association's are functions of its facets (``association/score.py``). A module in this folder is one more: its
 name is the ranking's, ``NEEDS`` says what its ``rank`` takes, and larger entries of what that gives name the neurons
 that it holds to carry a concept.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from semprune.attribution.ablation.neuron_sets import combined_columns, combined_strength
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.rankings import DEFAULT_COMBINATION, RANKINGS
+from semprune.attribution.association.score import DEFAULT_COMBINATION, RANKINGS
 from semprune.attribution.gradients.rankings import LabelledItems
 from semprune.attribution.held_out.observations import Observations
 from semprune.errors import ConfigurationError, SettingError

@@ -6,9 +6,6 @@ FAMILY = Family(
     name="cohere",
     architectures=("CohereForCausalLM", "Cohere2ForCausalLM"),
     layers="model.layers",
-    matrices=(
-        *SEPARATE_ATTENTION,
-        *GATED_MLP,
-    ),
+    matrices=(*SEPARATE_ATTENTION, *GATED_MLP),
     excluded=("self_attn.q_norm.weight", "self_attn.k_norm.weight"),
 )

@@ -6,9 +6,5 @@ FAMILY = Family(
     name="glm",
     architectures=("GlmForCausalLM", "Glm4ForCausalLM"),
     layers="model.layers",
-    matrices=(
-        *SEPARATE_ATTENTION,
-        FamilyMatrix("mlp.gate_up_proj", "gate_up"),
-        FamilyMatrix("mlp.down_proj", "down"),
-    ),
+    matrices=(*SEPARATE_ATTENTION, FamilyMatrix("mlp.gate_up_proj", "gate_up"), FamilyMatrix("mlp.down_proj", "down")),
 )

@@ -23,8 +23,5 @@ FAMILY = Family(
         "SeedOssForCausalLM",
     ),
     layers="model.layers",
-    matrices=(
-        *SEPARATE_ATTENTION,
-        *GATED_MLP,
-    ),
+    matrices=(*SEPARATE_ATTENTION, *GATED_MLP),
 )

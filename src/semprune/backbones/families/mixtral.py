@@ -10,9 +10,6 @@ FAMILY = Family(
     name="mixtral",
     architectures=("MixtralForCausalLM", "OlmoeForCausalLM"),
     layers="model.layers",
-    matrices=(
-        *SEPARATE_ATTENTION,
-        *EXPERTS,
-    ),
+    matrices=(*SEPARATE_ATTENTION, *EXPERTS),
     excluded=("mlp.gate.weight",),
 )

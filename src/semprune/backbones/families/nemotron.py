@@ -6,9 +6,5 @@ FAMILY = Family(
     name="nemotron",
     architectures=("NemotronForCausalLM",),
     layers="model.layers",
-    matrices=(
-        *SEPARATE_ATTENTION,
-        FamilyMatrix("mlp.up_proj", "up"),
-        FamilyMatrix("mlp.down_proj", "down"),
-    ),
+    matrices=(*SEPARATE_ATTENTION, FamilyMatrix("mlp.up_proj", "up"), FamilyMatrix("mlp.down_proj", "down")),
 )

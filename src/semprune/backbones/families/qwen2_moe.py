@@ -17,10 +17,5 @@ FAMILY = Family(
         *EXPERTS,
     ),
     excluded=("mlp.gate.weight", "mlp.shared_expert_gate.weight"),
-    alternatives=(
-        (
-            *SEPARATE_ATTENTION,
-            *GATED_MLP,
-        ),
-    ),
+    alternatives=((*SEPARATE_ATTENTION, *GATED_MLP),),
 )

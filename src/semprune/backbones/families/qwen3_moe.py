@@ -9,15 +9,7 @@ FAMILY = Family(
     name="qwen3_moe",
     architectures=("Qwen3MoeForCausalLM",),
     layers="model.layers",
-    matrices=(
-        *SEPARATE_ATTENTION,
-        *EXPERTS,
-    ),
+    matrices=(*SEPARATE_ATTENTION, *EXPERTS),
     excluded=("mlp.gate.weight",),
-    alternatives=(
-        (
-            *SEPARATE_ATTENTION,
-            *GATED_MLP,
-        ),
-    ),
+    alternatives=((*SEPARATE_ATTENTION, *GATED_MLP),),
 )

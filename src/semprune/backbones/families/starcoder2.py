@@ -6,9 +6,5 @@ FAMILY = Family(
     name="starcoder2",
     architectures=("Starcoder2ForCausalLM",),
     layers="model.layers",
-    matrices=(
-        *SEPARATE_ATTENTION,
-        FamilyMatrix("mlp.c_fc", "up"),
-        FamilyMatrix("mlp.c_proj", "down"),
-    ),
+    matrices=(*SEPARATE_ATTENTION, FamilyMatrix("mlp.c_fc", "up"), FamilyMatrix("mlp.c_proj", "down")),
 )

@@ -53,10 +53,7 @@ class Conversion:
         self.renamed: set[str] = set()
         self.targets = {name: self._targets(name) for name in stored}
         self._settings = LoadStateDictConfig(
-            dtype=dtype,
-            dtype_plan=model._get_dtype_plan(dtype),
-            weight_mapping=mapping,
-            device_map={"": device},
+            dtype=dtype, dtype_plan=model._get_dtype_plan(dtype), weight_mapping=mapping, device_map={"": device}
         )
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:

@@ -34,9 +34,7 @@ def words_of(text: str) -> set[str]:
 
 
 def log_odds_z(
-    inside: Float[np.ndarray, " words"],
-    outside: Float[np.ndarray, " words"],
-    prior_strength: float = PRIOR_STRENGTH,
+    inside: Float[np.ndarray, " words"], outside: Float[np.ndarray, " words"], prior_strength: float = PRIOR_STRENGTH
 ) -> Float[np.ndarray, " words"]:
     r"""Standardised difference of log-odds of each word, under an informative Dirichlet prior.
 

@@ -99,10 +99,7 @@ def _table(ends: Sequence[bytes], states: Mapping[bytes, Sequence[int]]) -> UInt
 
 
 def read_edges(
-    transitions: UInt8[Tensor, " transitions"],
-    ids: Int[Tensor, " places"],
-    state: UInt8[Tensor, " places"],
-    step: int,
+    transitions: UInt8[Tensor, " transitions"], ids: Int[Tensor, " places"], state: UInt8[Tensor, " places"], step: int
 ) -> Bool[Tensor, " places"]:
     """Read away from every place at once until each is settled.
 

@@ -148,11 +148,7 @@ class DocumentDataModule(TokenizedDataModule):
 
     def _loader(self, encoded: list[EncodedDocument], sampler: ShardedBatchSampler) -> DataLoader[DocumentBatch]:
         padding = padding_token(self.take_tokenizer())
-        return ResumableLoader(
-            encoded,
-            sampler,
-            collate_fn=lambda batch: document_batch(batch, padding),
-        )
+        return ResumableLoader(encoded, sampler, collate_fn=lambda batch: document_batch(batch, padding))
 
     def _encode(self, documents: Sequence[Document]) -> list[EncodedDocument]:
         clusters = cluster_indices(documents)

@@ -21,14 +21,7 @@ from semprune.data.prompts.chat import check_chat_template
 from semprune.data.prompts.render import find_prompts
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.sources import Source, check_source, fetch
-from semprune.data.settings import (
-    CalibrationSettings,
-    DocumentSettings,
-    at_least,
-    limit_of,
-    names_of,
-    refuse_renamed,
-)
+from semprune.data.settings import CalibrationSettings, DocumentSettings, at_least, limit_of, names_of, refuse_renamed
 from semprune.errors import CalibrationMissingError, SettingError
 from semprune.types import Item
 

@@ -152,9 +152,7 @@ def _check_texts(spec: DatasetSpec, place: int, row: Mapping[str, Any]) -> None:
     for column in spec.text:
         if not isinstance(row[column], str) or not row[column].strip():
             raise DatasetSchemaError(
-                spec.name,
-                f"row {place}: column '{column}' holds {row[column]!r}, no text",
-                "Add a `drop` rule for it.",
+                spec.name, f"row {place}: column '{column}' holds {row[column]!r}, no text", "Add a `drop` rule for it."
             )
 
 

@@ -16,14 +16,7 @@ from typing import Literal, TypeVar
 import datasets
 
 from semprune.assets import ensure_asset
-from semprune.data.registry import (
-    CalibrationSpec,
-    DatasetSpec,
-    HubSource,
-    OfflineSource,
-    TextFileSource,
-    TextHubSource,
-)
+from semprune.data.registry import CalibrationSpec, DatasetSpec, HubSource, OfflineSource, TextFileSource, TextHubSource
 from semprune.data.rows.readers import Row, read_files
 from semprune.errors import AssetNetworkError, DatasetSchemaError, DatasetUnavailableError, SettingError
 

@@ -135,10 +135,7 @@ def select_reference(score: Float[Tensor, "out in"], sparsity: float, group: Gro
     return ~pruned.scatter_(1, order[:, : int(score.shape[1] * sparsity)], True)
 
 
-SELECTIONS: dict[str, Callable[[Tensor, float, Group], Tensor]] = {
-    "exact": select_exact,
-    "reference": select_reference,
-}
+SELECTIONS: dict[str, Callable[[Tensor, float, Group], Tensor]] = {"exact": select_exact, "reference": select_reference}
 
 
 def check_selection(selection: str) -> str:

@@ -37,10 +37,7 @@ class PruneResult:
 
 
 def run_prune(
-    config: PruneConfig,
-    *,
-    say: Callable[[str], None] | None = None,
-    on_block: Callable[[int, int], None] | None = None,
+    config: PruneConfig, *, say: Callable[[str], None] | None = None, on_block: Callable[[int, int], None] | None = None
 ) -> PruneResult:
     """Prune a model block by block into a folder.
 

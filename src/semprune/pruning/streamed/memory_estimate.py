@@ -62,13 +62,7 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    streamed: StreamedModel,
-    method: Method | None,
-    *,
-    calibrated: bool,
-    batch_size: int,
-    length: int,
-    base_bytes: int,
+    streamed: StreamedModel, method: Method | None, *, calibrated: bool, batch_size: int, length: int, base_bytes: int
 ) -> MemoryEstimate:
     """Return what a streamed run needs.
 

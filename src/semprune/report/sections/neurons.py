@@ -141,9 +141,7 @@ def concept_cards(run: RunArtefacts) -> list[ConceptCards]:
 
 
 def _card(
-    row: dict[str, Any],
-    contexts: dict[str, list[Context]],
-    activations: dict[tuple[str, str], list[Activation]],
+    row: dict[str, Any], contexts: dict[str, list[Context]], activations: dict[tuple[str, str], list[Activation]]
 ) -> Card:
     return Card(
         layer=row["layer"],

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.attribution.association.specificity import NEURON_CLASSES, classify, row_specificity
+from semprune.attribution.association.score import NEURON_CLASSES, classify, row_specificity
 from semprune.attribution.fit.encoding import EncodingSums, gradient, loss, solve, unexplained_share
 from semprune.attribution.fit.inference import Influence, clustered_scores, gate
 from semprune.attribution.standardisation.site_pass import ReusedMemory

@@ -5,7 +5,7 @@ import torch
 from scipy.stats import binom, spearmanr
 from tests.planted.world import KINDS, World, WorldSize, ranking_precision
 
-from semprune.attribution.association.specificity import NEURON_CLASSES
+from semprune.attribution.association.score import NEURON_CLASSES
 from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.errors import NonFiniteError

@@ -4,11 +4,7 @@ import pytest
 import torch
 from tests.unit.attribution.worlds import CONCEPTS, WORDS, association_of, tiny_lm
 
-from semprune.attribution.neurons.explain import (
-    evidence_weights,
-    facets,
-    text_evidence,
-)
+from semprune.attribution.neurons.explain import evidence_weights, facets, text_evidence
 from semprune.attribution.neurons.logit_lens import final_norm, written_logits, written_tokens
 from semprune.errors import BackboneMismatchError, SettingError, UnknownNeuronError
 

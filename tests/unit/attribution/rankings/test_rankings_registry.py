@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 from tests.planted.world import World, WorldSize, ranking_precision
 
-from semprune.attribution.association.specificity import association_score
+from semprune.attribution.association.score import association_score
 from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.attribution.gradients.site_gradients import integrated_site_gradients, site_gradients
 from semprune.attribution.held_out.observations import Observations, next_token_log_probability

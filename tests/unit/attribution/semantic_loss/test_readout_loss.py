@@ -12,12 +12,7 @@ from tests.unit.attribution.worlds import fitted_learner, label_tokens, observed
 
 from semprune.attribution.fit.learner import forward_sites
 from semprune.attribution.held_out.readout import LevelReadout, Readout
-from semprune.attribution.semantic_loss.readout_loss import (
-    FOLDS,
-    RIDGE,
-    readout_loss,
-    refitted_scores,
-)
+from semprune.attribution.semantic_loss.readout_loss import FOLDS, RIDGE, readout_loss, refitted_scores
 from semprune.backbones import ablate
 from semprune.errors import ConfigurationError
 from semprune.statistics.average_precision import average_precision

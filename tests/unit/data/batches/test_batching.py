@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from tests.models import llama
 from transformers import PreTrainedTokenizerFast
 
-from semprune.data.batches.batching import (
-    EncodedDocument,
-    document_batch,
-    encode_item,
-    pad,
-    pad_items,
-    share_rows,
-)
+from semprune.data.batches.batching import EncodedDocument, document_batch, encode_item, pad, pad_items, share_rows
 from semprune.data.batches.encoding import encode_request
 from semprune.data.batches.sampling import within_budget
 from semprune.types import Item
@@ -94,10 +87,7 @@ def test_documents_are_padded_on_the_right() -> None:
 
 
 @settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(1, 5), st.integers(1, 40)), min_size=1, max_size=40),
-    st.integers(1, 200),
-)
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 40)), min_size=1, max_size=40), st.integers(1, 200))
 def test_batches_stay_within_the_budget_and_hold_each_item_once(things: list[tuple[int, int]], budget: int) -> None:
     rows, lengths = [rows for rows, _ in things], [length for _, length in things]
     batches = within_budget(rows, lengths, budget)(0)

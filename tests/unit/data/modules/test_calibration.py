@@ -13,11 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from semprune.data import CalibrationDataModule, EvaluationDataModule
 from semprune.data.calibration.windows import draw_windows, hash_tokens
-from semprune.errors import (
-    ConfigurationError,
-    EmptyCalibrationError,
-    SettingError,
-)
+from semprune.errors import ConfigurationError, EmptyCalibrationError, SettingError
 
 
 def test_windows_do_not_overlap_and_more_sequences_only_add() -> None:

@@ -14,10 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from semprune.data import DocumentDataModule, load_documents
 from semprune.data.modules.documents import is_validation
-from semprune.errors import (
-    ConfigurationError,
-    DatasetSchemaError,
-)
+from semprune.errors import ConfigurationError, DatasetSchemaError
 from semprune.types import Document
 
 SETS = ["movie_reviews", "bbc_news"]

@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from semprune.data import (
-    calibration_names,
-    calibration_spec,
-    dataset_names,
-    dataset_spec,
-    load_documents,
-    load_items,
-)
+from semprune.data import calibration_names, calibration_spec, dataset_names, dataset_spec, load_documents, load_items
 from semprune.data.hashes import hash_declaration
 from semprune.data.rows.sources import read_text
 from semprune.errors import ConfigurationError, DatasetSchemaError, UnknownDatasetError

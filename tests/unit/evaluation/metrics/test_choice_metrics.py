@@ -11,11 +11,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from semprune.errors import MetricUndefinedError, UnknownMetricError
-from semprune.evaluation.metrics import (
-    METRICS,
-    ChoiceScores,
-    measure,
-)
+from semprune.evaluation.metrics import METRICS, ChoiceScores, measure
 from semprune.evaluation.metrics.accuracy import acc_norm, accuracy, chosen
 from semprune.evaluation.metrics.calibration import calibrated_accuracy, expected_calibration_error
 from semprune.evaluation.metrics.confusion import f1, macro_f1

@@ -15,10 +15,7 @@ from semprune.pruning.masks.file import HEADER
 from semprune.types import Fingerprint
 
 FINGERPRINT = Fingerprint("LlamaForCausalLM", "r1", "ab" * 32)
-MASKS = {
-    "b": torch.tensor([[True, False, True], [False, False, True]]),
-    "a": torch.arange(40).reshape(4, 10) % 3 == 0,
-}
+MASKS = {"b": torch.tensor([[True, False, True], [False, False, True]]), "a": torch.arange(40).reshape(4, 10) % 3 == 0}
 STORED = StoredMasks(MASKS, FINGERPRINT, "wanda", {"sparsity": 0.5, "selection": "exact"}, "cd" * 32)
 
 

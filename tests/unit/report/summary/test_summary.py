@@ -70,10 +70,7 @@ def test_a_fall_of_accuracy_alone_is_called_a_possible_bias(edit):
 
 @pytest.mark.parametrize(
     ("low", "verdict", "text"),
-    [
-        (0.01, "worse", "4 of 4 concepts lose clearly more"),
-        (-0.01, "unclear", "none of 4 concepts loses clearly more"),
-    ],
+    [(0.01, "worse", "4 of 4 concepts lose clearly more"), (-0.01, "unclear", "none of 4 concepts loses clearly more")],
 )
 def test_meanings_count_only_clear_excess(edit, low, verdict, text):
     run = load_run(edit("semantic_loss", lambda t: t.assign(xsl=0.02, xsl_low=low, xsl_high=0.03)))

@@ -5,7 +5,7 @@ import torch
 from tests.unit.attribution.ablation.test_causal import items_of
 from tests.unit.attribution.worlds import CONCEPTS, association_of, tiny_lm
 
-from semprune.attribution.gradients.rankings import conductance_ranking, scaled_embeddings
+from semprune.attribution.rankings.conductance import conductance_ranking, scaled_embeddings
 from semprune.backbones import capture
 from semprune.backbones.capture import site_hooks
 from semprune.errors import ConfigurationError

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.attribution.worlds import association_of, tiny_lm
 
 from semprune.attribution.ablation.neuron_sets import combined_strength, top_neurons
-from semprune.attribution.association.rankings import (
+from semprune.attribution.association.score import (
     COMBINATIONS,
     DEFAULT_RANKING,
     RANKINGS,

@@ -1,5 +1,4 @@
 """The association score (equations.md S4) and what else ranks neurons for a concept; how rankings add up."""
-(equations.md S4)."""
 
 from __future__ import annotations
 

@@ -77,14 +77,15 @@ def scores() -> Iterator[str]:
 
 
 def association() -> Iterator[str]:
-    """One line for the tensors of a small fit."""
+    """One line for each tensor of a small fit."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["fit", "--config", "configs/fit.yaml", "--data.init_args.limit", "60"]
         arguments += ["--trainer.logger.init_args.save_dir", folder]
         subprocess.run([sys.executable, "-m", "semprune.cli", *arguments], check=True, stdout=subprocess.DEVNULL)
         (path,) = Path(folder).rglob("association.safetensors")
         with safe_open(path, "pt") as file:
-            yield f"association {_digest((name, file.get_tensor(name)) for name in file.keys())}"  # noqa: SIM118
+            for name in sorted(file.keys()):
+                yield f"association {name} {_digest(iter([(name, file.get_tensor(name))]))}"
 
 
 def main() -> None:

@@ -106,12 +106,12 @@ def write_test(
     }
     for pruner in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
         if isinstance(pruner, PruningCallback) and pruner.report is not None:
-            cell, outcome = _cell(pruner, trainer), module.outcomes[pruner.name]
-            tables["results"].append(with_cell(outcome.results(dense), cell, backbone))
-            tables["predictions"].append(with_cell(outcome.predictions, cell, backbone))
+            cell, test_pass = _cell(pruner, trainer), module.outcomes[pruner.name]
+            tables["results"].append(with_cell(test_pass.results(dense), cell, backbone))
+            tables["predictions"].append(with_cell(test_pass.predictions, cell, backbone))
             tables["sparsity"] = [with_cell(sparsity_table(pruner.report, module.lm), cell, backbone)]
             if module.learner is not None:
-                loss = loss_table(outcome, dense, module.association(), pruner.report, module.lm)
+                loss = loss_table(test_pass, dense, module.association(), pruner.report, module.lm)
                 if len(loss):
                     tables["semantic_loss"] = [with_cell(loss, cell, backbone)]
     tables |= {name: [table] for name, table in (further or {}).items()}

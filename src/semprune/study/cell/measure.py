@@ -71,7 +71,7 @@ class CellMeasurement:
         Raises:
             SempruneError: Of the kind of what went wrong; parts that were written stay.
         """
-        missing, outcome = store.missing_parts(self.addresses, self.cell), None
+        missing, test_pass = store.missing_parts(self.addresses, self.cell), None
         if self.cell.calibration and self.shared.config.statistics == "dense":
             with self._timed("statistics"):
                 self.shared.statistics(self.cell)
@@ -79,9 +79,9 @@ class CellMeasurement:
             predictions, nll = self._forwards(missing)
             if "meaning" in missing:
                 with self._timed("documents"):
-                    outcome = self._read_documents(report)
+                    test_pass = self._read_documents(report)
         with self._timed("tables"):
-            self._write(predictions, nll, outcome, report)
+            self._write(predictions, nll, test_pass, report)
         about = store.read_json(self.folder / store.DONE)
         write_json(self.folder / store.DONE, about | self._about(report))
 
@@ -108,19 +108,19 @@ class CellMeasurement:
         shared = self.shared
         with torch.inference_mode():
             norms = ConceptNorms(self.lm, len(shared.association.concepts)) if report is None else None
-            outcome = TestPass(shared.learner, shared.watched, norms)
+            test_pass = TestPass(shared.learner, shared.watched, norms)
             for seen in shared.observed:
-                outcome.add_documents(self.lm, seen)
-            outcome.finish()
+                test_pass.add_documents(self.lm, seen)
+            test_pass.finish()
         if report is not None and find_method(self.cell.method).changes_weights:
-            outcome.keep_weights(self.lm)
-        return outcome
+            test_pass.keep_weights(self.lm)
+        return test_pass
 
     def _write(
         self,
         predictions: dict[str, pd.DataFrame],
         nll: torch.Tensor | None,
-        outcome: TestPass | None,
+        test_pass: TestPass | None,
         report: PruneReport | None,
     ) -> None:
         for name, table in predictions.items():
@@ -131,9 +131,9 @@ class CellMeasurement:
             table = sparsity_table(report, self.lm)
             table["mass_lost"] = table["matrix"].map(self.shared.masses_lost(report))
             write_parquet(self.folder / "sparsity.parquet", table)
-        if outcome is not None:
+        if test_pass is not None:
             folder = self.folder / self.addresses.meaning
-            tables = self._dense_tables(outcome, folder) if report is None else self._pruned_tables(outcome, report)
+            tables = self._dense_tables(test_pass, folder) if report is None else self._pruned_tables(test_pass, report)
             for name, table in tables.items():
                 write_parquet(folder / f"{name}.parquet", table)
             write_json(folder / store.MEANING, {"association": self.addresses.fit.name})
@@ -155,33 +155,33 @@ class CellMeasurement:
         table = summarise_perplexity(nll, dense, dataset=self.shared.config.text.calibration)
         write_parquet(self.folder / f"{file}.parquet", table)
 
-    def _dense_tables(self, outcome: TestPass, folder: Path) -> dict[str, pd.DataFrame]:
+    def _dense_tables(self, test_pass: TestPass, folder: Path) -> dict[str, pd.DataFrame]:
         shared = self.shared
-        store.save_outcome(folder, outcome)
+        store.save_test_pass(folder, test_pass)
         return {
-            "contexts": context_table(outcome, shared.association, self.lm, shared.data.documents.val_documents),
-            "evidence": evidence_table(outcome, shared.association),
-            "words": word_table(outcome, shared.association, shared.cards, self.lm),
+            "contexts": context_table(test_pass, shared.association, self.lm, shared.data.documents.val_documents),
+            "evidence": evidence_table(test_pass, shared.association),
+            "words": word_table(test_pass, shared.association, shared.cards, self.lm),
         }
 
-    def _pruned_tables(self, outcome: TestPass, report: PruneReport) -> dict[str, pd.DataFrame]:
+    def _pruned_tables(self, test_pass: TestPass, report: PruneReport) -> dict[str, pd.DataFrame]:
         shared, lm, association = self.shared, self.lm, self.shared.association
         folder = self.addresses.cell(DENSE) / self.addresses.meaning
-        evidence = evidence_table(outcome, association)
+        evidence = evidence_table(test_pass, association)
         kept = kept_shares(report, lm, shared.cards["neuron"].unique().tolist())
-        words = word_table(outcome, association, shared.cards, lm)
+        words = word_table(test_pass, association, shared.cards, lm)
         return {
-            "semantic_loss": loss_table(outcome, self._dense_outcome(folder), association, report, lm),
+            "semantic_loss": loss_table(test_pass, self._dense_pass(folder), association, report, lm),
             "neuron_activations": activation_table(
                 store.read_table(folder / "evidence.parquet"), evidence, shared.cards, kept
             ),
             "word_activations": word_activation_table(store.read_table(folder / "words.parquet"), words),
         } | further_loss_tables(
-            shared.module, shared.data.held_out, outcome.weights or report.masks, shared.config.losses
+            shared.module, shared.data.held_out, test_pass.weights or report.masks, shared.config.losses
         )
 
-    def _dense_outcome(self, folder: Path) -> TestPass:
-        return self.shared.dense_outcome(lambda: store.load_outcome(folder, self.shared.learner, self.lm))
+    def _dense_pass(self, folder: Path) -> TestPass:
+        return self.shared.dense_pass(lambda: store.load_test_pass(folder, self.shared.learner, self.lm))
 
     def _about(self, report: PruneReport | None) -> dict[str, Any]:
         about: dict[str, Any] = {"seconds": self.seconds | {"total": sum(self.seconds.values())}}

@@ -98,7 +98,7 @@ class SharedInputs:
         assert self.module.learner is not None  # they are made of a fitted module
         return self.module.learner
 
-    def dense_outcome(self, read: Callable[[], TestPass]) -> TestPass:
+    def dense_pass(self, read: Callable[[], TestPass]) -> TestPass:
         """The dense pass over documents, read once."""
         if self._dense is None:
             self._dense = read()

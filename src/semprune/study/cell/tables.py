@@ -18,11 +18,11 @@ from semprune.types import DocumentBatch
 
 
 def loss_table(
-    outcome: TestPass, dense: TestPass, association: Association, report: PruneReport, lm: Backbone
+    test_pass: TestPass, dense: TestPass, association: Association, report: PruneReport, lm: Backbone
 ) -> pd.DataFrame:
     """Semantic loss by activations, and by weights alone in the columns ``wsl``, ``wsl_low`` and ``wsl_high``."""
-    loss = outcome.semantic_loss(dense, association)
-    by_weights = dense.weights_only_loss(lm, association, outcome.weights or report.masks)
+    loss = test_pass.semantic_loss(dense, association)
+    by_weights = dense.weights_only_loss(lm, association, test_pass.weights or report.masks)
     if loss.empty or by_weights.empty:
         return loss
     return loss.merge(by_weights.drop(columns="n_tokens"), on=["concept", "level", "layer"], how="left")
@@ -48,28 +48,28 @@ def sparsity_table(report: PruneReport, lm: Backbone) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def evidence_table(outcome: TestPass, association: Association) -> pd.DataFrame:
+def evidence_table(test_pass: TestPass, association: Association) -> pd.DataFrame:
     """Mean raw activation of each watched neuron over each concept's evidence."""
-    if outcome.watch is None:
+    if test_pass.watch is None:
         return pd.DataFrame(columns=["neuron", "concept", "mean"])
-    means, names = outcome.watch.evidence_means(), association.neurons
+    means, names = test_pass.watch.evidence_means(), association.neurons
     return pd.DataFrame(
         [
             {"neuron": names[row], "concept": concept, "mean": float(means[c, slot])}
-            for slot, row in enumerate(outcome.watch.rows)
+            for slot, row in enumerate(test_pass.watch.rows)
             for c, concept in enumerate(association.concepts)
         ]
     )
 
 
-def word_table(outcome: TestPass, association: Association, cards: pd.DataFrame, lm: Backbone) -> pd.DataFrame:
+def word_table(test_pass: TestPass, association: Association, cards: pd.DataFrame, lm: Backbone) -> pd.DataFrame:
     """Mean raw activation of each card's neuron at every word of its concept."""
-    if outcome.watch is None:
+    if test_pass.watch is None:
         return pd.DataFrame(columns=["concept", "word", "neuron", "n", "mean"])
     names, by_concept = association.neurons, cards.groupby("concept", sort=False)["neuron"]
     shown = {str(concept): association.rows(own).tolist() for concept, own in by_concept}
     words = [c for c, level in zip(association.concepts, association.levels, strict=True) if level == "token"]
-    table = word_means(outcome.watch, shown, words, lambda ids: str(lm.tokenizer.decode(ids)))
+    table = word_means(test_pass.watch, shown, words, lambda ids: str(lm.tokenizer.decode(ids)))
     table["neuron"] = [names[row] for row in table.pop("row")]
     return table
 
@@ -106,10 +106,10 @@ def kept_shares(report: PruneReport, lm: Backbone, neurons: list[str]) -> dict[s
     return out
 
 
-def context_table(outcome: TestPass, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:
+def context_table(test_pass: TestPass, association: Association, lm: Backbone, documents: Any) -> pd.DataFrame:
     """The tokens that excite each watched neuron most, in their context."""
     rows, names = [], association.neurons
-    watch = outcome.watch
+    watch = test_pass.watch
     assert watch is not None  # the dense pass watches
     for slot, row in enumerate(watch.rows):
         scale = float(association.rms[row]) or 1.0

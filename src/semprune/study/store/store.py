@@ -41,33 +41,33 @@ def missing_parts(addresses: Addresses, cell: Cell) -> list[str]:
     return [part for part, path in files.items() if not ((folder / DONE).is_file() and path.is_file())]
 
 
-def save_outcome(folder: Path, outcome: TestPass) -> None:
+def save_test_pass(folder: Path, test_pass: TestPass) -> None:
     """Keep the dense pass over documents, which every later cell is compared with."""
-    tensors = {} if outcome.held_out is None else outcome.held_out.tensors()
-    if outcome.norms is not None:
-        tensors |= {"norms.squares": outcome.norms.squares, "norms.tokens": outcome.norms.tokens}
+    tensors = {} if test_pass.held_out is None else test_pass.held_out.tensors()
+    if test_pass.norms is not None:
+        tensors |= {"norms.squares": test_pass.norms.squares, "norms.tokens": test_pass.norms.tokens}
     write_safetensors(folder / "dense.safetensors", tensors, {})
 
 
-def load_outcome(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestPass:
+def load_test_pass(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestPass:
     """Read the dense pass over documents back.
 
     Raises:
         CorruptArtefactError: A file is damaged.
     """
-    outcome = TestPass(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
+    test_pass = TestPass(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
     remedy = f"Delete {folder} and run the same command again: that cell is then computed anew."
     try:
         tensors = load_file(folder / "dense.safetensors")
-        if outcome.held_out is not None:
+        if test_pass.held_out is not None:
             with torch.no_grad():
-                outcome.held_out.load(tensors)
-        if outcome.norms is not None:
-            outcome.norms.squares.copy_(tensors["norms.squares"])
-            outcome.norms.tokens.copy_(tensors["norms.tokens"])
+                test_pass.held_out.load(tensors)
+        if test_pass.norms is not None:
+            test_pass.norms.squares.copy_(tensors["norms.squares"])
+            test_pass.norms.tokens.copy_(tensors["norms.tokens"])
     except (OSError, SafetensorError, KeyError, ValueError, pa.ArrowException) as error:
         raise CorruptArtefactError(folder, str(error), remedy) from error
-    return outcome
+    return test_pass
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from semprune.attribution.association.fitted_documents import FittedDocuments, r
 from semprune.attribution.fit.checkpoint import StoredFit, gather_streaming, require_state, share_out_streaming
 from semprune.attribution.fit.fitted import agreement, fitted_association
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
-from semprune.attribution.fit.learning import learning_step, remaining, set_rates
+from semprune.attribution.fit.learning_step import learning_step, remaining, set_rates
 from semprune.attribution.fit.preparation import prepare
 from semprune.attribution.held_out.precision import HeldOutPrecision
 from semprune.attribution.monitoring import concept_examples, log_association, log_curves

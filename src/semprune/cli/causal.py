@@ -24,8 +24,8 @@ from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, calibration_spec, dataset_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
+from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig, TextConfig
-from semprune.study.fit import fit_documents
 from semprune.types import Item
 
 SURE = 0.05

@@ -24,8 +24,8 @@ from semprune.concepts import Concept, TokenLabeller, load_concepts
 from semprune.data import dataset_spec
 from semprune.errors import SettingError
 from semprune.io.files import write_parquet
+from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig
-from semprune.study.fit import fit_documents
 
 
 @dataclass

@@ -9,9 +9,9 @@ import pandas as pd
 
 from semprune.artefacts import records
 from semprune.io.files import atomic
-from semprune.report.run.artefacts import RunArtefacts, loaded
 from semprune.report.run.formats import p_value
 from semprune.report.run.labels import family_label
+from semprune.report.run.load_run import RunArtefacts, loaded
 from semprune.report.run.metrics import METRICS
 from semprune.report.tables.calibration import (
     own_prompts_text,
@@ -111,13 +111,13 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     sets has more, see :func:`semprune.report.export.study_files`.
 
     Args:
-        run_dir: A run folder, or what :func:`semprune.report.run.artefacts.load_run` read of one.
+        run_dir: A run folder, or what :func:`semprune.report.run.load_run.load_run` read of one.
 
     Returns:
         The paths.
 
     Raises:
-        CorruptArtefactError: As :func:`semprune.report.run.artefacts.load_run`.
+        CorruptArtefactError: As :func:`semprune.report.run.load_run.load_run`.
     """
     run = loaded(run_dir)
     headline = headline_table(run)

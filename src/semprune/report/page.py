@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from semprune.artefacts import TABLES
 from semprune.io.files import atomic
-from semprune.report.run.artefacts import RunArtefacts, is_crowded, loaded, pooled
 from semprune.report.run.formats import listed
+from semprune.report.run.load_run import RunArtefacts, is_crowded, loaded, pooled
 from semprune.report.sections import calibration, causal, layers, meanings, neurons, provenance, tasks
 from semprune.report.sections.section import Section
 from semprune.report.summary import findings
@@ -36,7 +36,7 @@ def write_report(run_dir: Path | RunArtefacts) -> Path:
     """Write ``report.html`` in a run folder, atomically.
 
     Args:
-        run_dir: A run folder, or what :func:`semprune.report.run.artefacts.load_run` read of one; see there for what it
+        run_dir: A run folder, or what :func:`semprune.report.run.load_run.load_run` read of one; see there for what it
             must hold.
 
     Returns:

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from semprune.artefacts import records
-from semprune.report.run.artefacts import RunArtefacts, is_crowded, pooled
 from semprune.report.run.formats import TIMES, number
+from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.tables.headline import VERDICTS, family_table, headline_table, item_labels
 

@@ -13,13 +13,13 @@ from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.io.files import write_parquet
 from semprune.io.provenance import RunClock
+from semprune.study.association import describe_association
 from semprune.study.calibration.table import calibration_table
 from semprune.study.calibration.task_concepts import task_concepts
 from semprune.study.config.checks import check
 from semprune.study.config.grid import all_cells, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
-from semprune.study.fit import describe_association
 from semprune.study.progress import Progress
 from semprune.study.run_folder import MERGED, merge, write_provenance
 from semprune.study.store import store

@@ -17,8 +17,8 @@ from semprune.errors import ConfigurationError
 from semprune.io.provenance import RunClock
 from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.pruning.selection.pattern import Pattern
+from semprune.study.association import concept_table, layer_table
 from semprune.study.cell.tables import further_loss_tables, loss_table, sparsity_table
-from semprune.study.fit import concept_table, layer_table
 from semprune.study.run_folder import write_provenance
 
 

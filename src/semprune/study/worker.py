@@ -16,12 +16,12 @@ from rich.console import Console
 from semprune.artefacts import DENSE, Cell
 from semprune.backbones import Backbone
 from semprune.io.files import write_json
+from semprune.study.association import check_causally, fitted_module
 from semprune.study.cell.measure import CellMeasurement
 from semprune.study.cell.shared import SharedInputs, to_device
 from semprune.study.cell.study_data import StudyData
 from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig
-from semprune.study.fit import check_causally, fitted_module
 from semprune.study.store import store
 from semprune.study.store.addresses import Addresses
 from semprune.study.store.store import claim

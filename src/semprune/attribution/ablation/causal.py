@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from semprune.attribution.ablation.measurements import CausalRun, measured
 from semprune.attribution.ablation.neuron_sets import OWN_SETS, Draw, mean_replacements, selections, top_neurons
-from semprune.attribution.ablation.runs import CausalRun, measured
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING

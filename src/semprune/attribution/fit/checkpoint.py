@@ -14,7 +14,7 @@ from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError
 from semprune.errors.base import first_line
-from semprune.io.ranks import distributed, max_over_ranks, rank, sum_over_ranks
+from semprune.io.distributed import distributed, max_over_ranks, rank, sum_over_ranks
 from semprune.types import Fingerprint
 
 REMEDY = "Pass a checkpoint that `semprune fit` wrote; where a run was cut off, fit again."

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from semprune.errors import ConceptWithoutEvidenceError
-from semprune.io.ranks import sum_over_ranks
+from semprune.io.distributed import sum_over_ranks
 from semprune.types import DocumentBatch
 
 

@@ -10,7 +10,7 @@ from semprune.attribution.fit.cr3_jackknife import cluster_grams, deletion_weigh
 from semprune.attribution.fit.encoding import EncodingSums, gradient, independent_t, loss, solve, unexplained_share
 from semprune.attribution.fit.inference import Influence, clustered_scores
 from semprune.attribution.standardisation.site_pass import ReusedMemory
-from semprune.io.ranks import sum_over_ranks
+from semprune.io.distributed import sum_over_ranks
 
 
 class Encoder(nn.Module):

@@ -13,7 +13,7 @@ from semprune.attribution.fit.design import valid_tokens
 from semprune.attribution.fit.learner import AttributionLearner, Labeller, forward_sites
 from semprune.backbones import Backbone
 from semprune.errors import ConfigurationError
-from semprune.io.ranks import gather_rows, sum_over_ranks
+from semprune.io.distributed import gather_rows, sum_over_ranks
 from semprune.types import DocumentBatch, NeuronSite
 
 

@@ -13,7 +13,7 @@ from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.attribution.held_out.sums import LEVELS
 from semprune.attribution.neurons.max_activating import MaxActivatingTokens
 from semprune.backbones import Backbone
-from semprune.io.ranks import gather_rows
+from semprune.io.distributed import gather_rows
 
 SINGLE_NEURONS = 5  # the best single neuron is sought among a concept's five surest ones
 SHOWN_NEURONS = 3  # of each concept, with the tokens that excite them

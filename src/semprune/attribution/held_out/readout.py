@@ -16,7 +16,7 @@ from torch import Tensor
 from semprune.attribution.fit.decoder import Decoder, Selection
 from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch, pooled
 from semprune.backbones import Backbone, capture
-from semprune.io.ranks import gather_rows
+from semprune.io.distributed import gather_rows
 from semprune.types import NeuronSite
 
 

@@ -13,7 +13,7 @@ from semprune.attribution.fit.encoding import EncodingSums, solve
 from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch, forward_sites, pooled
 from semprune.attribution.neurons.watch import Watch
 from semprune.backbones import Backbone
-from semprune.io.ranks import sum_over_ranks
+from semprune.io.distributed import sum_over_ranks
 from semprune.types import NeuronSite
 
 BLOCKS = 20  # delete-a-group jackknife: the usual number of groups

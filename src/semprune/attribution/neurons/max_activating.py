@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from semprune.io.ranks import gather_rows
+from semprune.io.distributed import gather_rows
 
 MOST = 5
 AROUND = 6  # tokens shown on either side

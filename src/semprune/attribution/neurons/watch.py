@@ -14,7 +14,7 @@ from torch import Tensor
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.fit.learner import LabelledBatch
-from semprune.io.ranks import gather_rows
+from semprune.io.distributed import gather_rows
 from semprune.types import NeuronSite
 
 

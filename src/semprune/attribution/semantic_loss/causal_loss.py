@@ -17,7 +17,7 @@ from semprune.attribution.gradients.site_gradients import activation_gradients
 from semprune.attribution.held_out.sums import BLOCKS
 from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.backbones import Backbone
-from semprune.io.ranks import sum_over_ranks
+from semprune.io.distributed import sum_over_ranks
 from semprune.statistics.intervals import jackknife_interval
 from semprune.types import DocumentBatch, NeuronSite
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from semprune.backbones import Backbone
 from semprune.errors import CaptureError
-from semprune.io.ranks import sum_over_ranks
+from semprune.io.distributed import sum_over_ranks
 from semprune.pruning.weights.linear import stored_weight
 from semprune.types import PrunableMatrix
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.standardisation.site_pass import ReusedMemory, SitePass, site_pass, standardise
 from semprune.errors import NonFiniteError
-from semprune.io.ranks import max_over_ranks, sum_over_ranks
+from semprune.io.distributed import max_over_ranks, sum_over_ranks
 from semprune.types import NeuronSite
 
 MAD_TO_SIGMA = 1.4826  # of a normal distribution

@@ -1,4 +1,4 @@
-"""The registry: one YAML per data set (in this folder) and per calibration set (in ``calibration``)."""
+"""The registry: one YAML per data set (in ``datasets``) and per calibration set (in ``calibration``)."""
 
 from semprune.data.registry.catalogue import (
     calibration_names,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import BlockRunner, split_batches
 from semprune.backbones.layout import decoder_layers, family_of
-from semprune.io.ranks import distributed as several_ranks
+from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.gathering import own_batches

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import calibrating
 from semprune.errors import SettingError
-from semprune.io.ranks import distributed as several_ranks
+from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary

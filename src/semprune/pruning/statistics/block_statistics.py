@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from semprune.backbones.blocks.calls import replaced_forward
 from semprune.backbones.blocks.experts import ObserveExpert, routed_forward
 from semprune.errors import CaptureError, NonFiniteError, UnroutedExpertError
-from semprune.io.ranks import gather_rows
+from semprune.io.distributed import gather_rows
 from semprune.pruning.statistics.squares import Accumulator
 from semprune.pruning.weights.linear import PrunableLinear
 from semprune.types import LayerStats

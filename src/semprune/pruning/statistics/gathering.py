@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import MaskMismatchError
-from semprune.io.ranks import gather_rows, rank, sum_over_ranks
+from semprune.io.distributed import gather_rows, rank, sum_over_ranks
 from semprune.pruning.method import Needs
 from semprune.pruning.statistics.block_statistics import BlockStatistics
 from semprune.pruning.statistics.second_moments import RunningSecondMoments, SecondMoments

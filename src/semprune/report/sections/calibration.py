@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from semprune.report.run.artefacts import RunArtefacts
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS
 from semprune.report.run.study_tables import StudyTables
 from semprune.report.sections.calibration_heat import HeatChoice, drop_heatmaps

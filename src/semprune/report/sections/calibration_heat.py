@@ -13,8 +13,8 @@ import pandas as pd
 from semprune.analysis import Drops
 from semprune.analysis.calibration import calibrations
 from semprune.report.charts.heatmap import Square, colour_step, colour_steps
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.labels import MethodLabels, amount_label, family_label
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.run.study_tables import StudyTables
 from semprune.report.sections.drill_down import Behind, Filter, chosen

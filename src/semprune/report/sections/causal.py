@@ -9,8 +9,8 @@ import pandas as pd
 
 from semprune.artefacts import records
 from semprune.report.charts.dots import Axis, Chart, ChartRow, linear_axis, log_axis, mark, plot_height
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import p_value, percent
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.sections.section import Section
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from semprune.analysis.drops import DatasetDrops, Weights
 from semprune.artefacts import CELL, records, stated_once
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import listed, number, percent
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.study_tables import StudyTables
 from semprune.report.tables.semantic_loss import overall_loss
 

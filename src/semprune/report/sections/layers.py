@@ -8,8 +8,8 @@ import pandas as pd
 
 from semprune.artefacts import records
 from semprune.report.charts.heatmap import Square, colour_step, colour_steps
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import number, small
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.sections.section import Section
 from semprune.report.tables.semantic_loss import concept_labels
 

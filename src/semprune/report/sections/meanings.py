@@ -9,8 +9,8 @@ import pandas as pd
 
 from semprune.artefacts import records
 from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, lanes, linear_axis, plot_height
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import interval, number, small
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.sections.section import Section
 from semprune.report.tables.semantic_loss import EXCESS, causal_text, concept_labels, overall_loss, readout_text
 

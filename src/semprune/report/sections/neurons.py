@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from semprune.artefacts import records
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import number, percent, share_bar, small
 from semprune.report.run.labels import Setting
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.sections.section import Section
 from semprune.report.sections.words import ConceptWords, concept_words
 from semprune.report.tables.semantic_loss import concept_labels

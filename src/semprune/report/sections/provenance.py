@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import MISSING, duration, memory, number, percent
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.sections.section import Section
 
 _SHA256 = re.compile("[0-9a-f]{64}")  # shortened on the page; provenance.json has all digits

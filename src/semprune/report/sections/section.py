@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from semprune.report.run.artefacts import RunArtefacts
+from semprune.report.run.load_run import RunArtefacts
 
 View = Callable[[RunArtefacts, RunArtefacts], dict[str, Any] | None]
 """From a run, and its means per method and amount where it is crowded (else itself): the template's variables."""

@@ -10,9 +10,9 @@ import pandas as pd
 
 from semprune.artefacts import records
 from semprune.report.charts.dots import MOST_COLUMNS, Axis, Chart, ChartRow, Mark, lanes, linear_axis, mark, plot_height
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import TIMES, number, p_value
 from semprune.report.run.labels import Setting, family_label
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.sections.section import Section
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels

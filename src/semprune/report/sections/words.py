@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from semprune.artefacts import records
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import share_bar, small
 from semprune.report.run.labels import Setting
+from semprune.report.run.load_run import RunArtefacts
 
 WORDS = 8  # of each concept: the most frequent ones; the artefact holds more
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from semprune.analysis.drops import EVERYTHING
 from semprune.artefacts import records
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import interval, listed, number
 from semprune.report.run.labels import family_label
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.run.study_tables import StudyTables
 from semprune.report.summary.finding import Finding

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from semprune.artefacts import records
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.labels import family_label
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.tables.contrasts import contrast_table
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from semprune.artefacts import CELL, records, stated_once
-from semprune.report.run.artefacts import RunArtefacts, is_crowded, pooled
 from semprune.report.run.formats import TIMES, interval, listed, number, p_value, percent
 from semprune.report.run.labels import Setting, family_label
+from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.sections.causal import SELECTIONS
 from semprune.report.sections.section import Section

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from semprune.artefacts import records
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import listed
 from semprune.report.run.labels import family_label
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS
 from semprune.report.summary.finding import Finding
 from semprune.report.tables.headline import headline_table

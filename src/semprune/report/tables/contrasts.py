@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from semprune.report.run.artefacts import RunArtefacts
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.tables.headline import PARTS, headline_table
 from semprune.statistics.intervals import difference_with_interval, mean_with_interval
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from semprune.artefacts import TABLES
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.labels import family_rank
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import HEADLINE_PREFERENCE, METRICS
 from semprune.statistics.intervals import mean_with_interval
 from semprune.statistics.significance import holm

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from semprune.artefacts import records
-from semprune.report.run.artefacts import RunArtefacts
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS
 from semprune.report.tables.headline import headline_table
 from semprune.report.tables.text_table import TextTable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from semprune.artefacts import records
-from semprune.report.run.artefacts import RunArtefacts
 from semprune.report.run.formats import interval, number, small
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.tables.text_table import TextTable
 
 EXCESS = ("xsl", "xsl_low", "xsl_high")

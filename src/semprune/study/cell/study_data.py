@@ -15,8 +15,8 @@ from semprune.backbones.own_text import own_text
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.batches.batching import EncodedItem, encode_item
 from semprune.data.hashes import hash_items
+from semprune.study.association import fit_documents
 from semprune.study.config.schema import StudyConfig
-from semprune.study.fit import fit_documents
 from semprune.types import DocumentBatch, Item
 
 Draw = tuple[str, int, int, int]

@@ -1,4 +1,4 @@
-"""What a study computes of a cell: passes over a model, turned into tables."""
+"""What passes over a model say, as the tables of a cell."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from semprune.report import load_run, terminal_table, write_report
-from semprune.report.run.artefacts import is_crowded, pooled
+from semprune.report.run.load_run import is_crowded, pooled
 
 
 @pytest.fixture

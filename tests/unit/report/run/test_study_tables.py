@@ -281,7 +281,7 @@ def test_files_hold_the_tables(run):
 
 def test_the_page_and_the_tables_share_one_analysis(run, monkeypatch):
     first = run.study
-    monkeypatch.setattr("semprune.report.run.artefacts.study_tables", lambda frames: pytest.fail("analysed again"))
+    monkeypatch.setattr("semprune.report.run.load_run.study_tables", lambda frames: pytest.fail("analysed again"))
     write_report(run)
     write_tables(run)
     assert run.study is first

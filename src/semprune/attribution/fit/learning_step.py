@@ -12,7 +12,7 @@ from semprune.attribution.fit.batch_statistics import BatchStatistics
 from semprune.attribution.fit.decoder import Decoder, Selection
 from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.backbones import Backbone
-from semprune.io.ranks import sum_over_ranks
+from semprune.io.distributed import sum_over_ranks
 
 
 def learning_step(

@@ -1,7 +1,7 @@
 """The data sets and calibration sets there are: one YAML each, found by looking.
 
-They are in ``datasets`` and ``calibration`` here, and in the folder that the environment variable ``SEMPRUNE_REGISTRY`` names: your
-own data sets in it, your own calibration sets in ``calibration`` below it.
+They are in ``datasets`` and ``calibration`` here, and in the folder that the environment variable ``SEMPRUNE_REGISTRY``
+names: your own data sets in it, your own calibration sets in ``calibration`` below it.
 """
 
 from __future__ import annotations

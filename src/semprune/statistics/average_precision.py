@@ -28,6 +28,8 @@ def average_precision(
         >>> average_precision(scores, targets, np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]])).round(4).tolist()
         [0.8333, 1.0]
     """
+    if not len(scores):
+        return np.full(len(weights), np.nan)
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     found = np.cumsum(weights[:, order] * targets[order], axis=1)[:, ends]

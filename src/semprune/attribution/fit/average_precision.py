@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.classification import binary_average_precision
 from torchmetrics.utilities import dim_zero_cat
+
+from semprune.statistics.average_precision import average_precision
 
 
 class ConceptAveragePrecision(Metric):
@@ -47,18 +49,8 @@ class ConceptAveragePrecision(Metric):
     @staticmethod
     def _column(scores: Tensor, targets: Tensor) -> Tensor:
         known = targets >= 0
-        if not (targets == 1).any():
-            return scores.new_tensor(float("nan"))
-        # logits outside [0, 1] would be passed through a sigmoid, which keeps the order but merges the far tails
-        order = scores[known].argsort().argsort().float() / known.sum()
-        return binary_average_precision(_shared_ranks(scores[known], order), targets[known])
-
-
-def _shared_ranks(scores: Tensor, order: Tensor) -> Tensor:
-    """Give equal scores the rank of the first of them, so that ties stay ties."""
-    values, inverse = scores.unique(sorted=True, return_inverse=True)
-    first = torch.full((len(values),), 2.0, device=scores.device).scatter_reduce(0, inverse, order, "amin")
-    return first[inverse]
+        own, right = scores[known].cpu().numpy(), targets[known].cpu().numpy()
+        return scores.new_tensor(average_precision(own, right, np.ones((1, len(own))))[0])
 
 
 POINTS = 127  # TensorBoard's own number

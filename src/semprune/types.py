@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -67,15 +67,41 @@ class PrunableMatrix:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Which weights an artefact was made with; independent of the dtype they are loaded in."""
+    """Which model an artefact was made with; independent of the dtype it is loaded in.
+
+    Attributes:
+        architecture: Class name of the model.
+        revision: Commit, release, ``local`` or ``memory``.
+        weights_sha256: Hash of the stored tensors.
+        configuration_sha256: Hash of what else decides what the model computes: configuration, tokenizer, generation
+            settings. Empty in artefacts of a version that did not keep it.
+    """
 
     architecture: str
     revision: str
     weights_sha256: str
+    configuration_sha256: str = ""
 
     def __str__(self) -> str:
-        """Architecture, revision and the first 12 digits of the weights' hash."""
-        return f"{self.architecture}@{self.revision}:{self.weights_sha256[:12]}"
+        """Architecture, revision, 12 digits of the weights' hash, 6 of the configuration's where it is known.
+
+        Example:
+            >>> str(Fingerprint("Llama", "main", "0123456789abcdef", "fedcba9876543210"))
+            'Llama@main:0123456789ab-fedcba'
+        """
+        configuration = f"-{self.configuration_sha256[:6]}" if self.configuration_sha256 else ""
+        return f"{self.architecture}@{self.revision}:{self.weights_sha256[:12]}{configuration}"
+
+    def fits(self, other: Fingerprint) -> bool:
+        """Whether both are of one model; a configuration that one of them does not know is not compared.
+
+        Example:
+            >>> old, new, other = (Fingerprint("L", "r", "w", configuration) for configuration in ("", "a", "b"))
+            >>> new.fits(old), old.fits(other), new.fits(other)
+            (True, True, False)
+        """
+        known = {mark.configuration_sha256 for mark in (self, other)} - {""}
+        return len(known) < 2 and replace(self, configuration_sha256="") == replace(other, configuration_sha256="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,12 +54,13 @@ ORDER: dict[str, str] = {
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
-    "io": "bits files tensor_files provenance distributed",
+    "io": "seals bits files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
     "statistics": "weighting bootstrap significance intervals auroc average_precision",
-    "study": "config store association cell run_folder calibration progress worker dry_run trainer_run engines run",
+    "study": "config store checkpoints association cell run_folder calibration progress worker dry_run trainer_run"
+    " engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 

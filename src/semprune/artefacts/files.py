@@ -14,6 +14,7 @@ from semprune.artefacts.tables import TABLES
 from semprune.errors import CorruptArtefactError
 from semprune.errors.base import first_line
 from semprune.io.files import write_parquet
+from semprune.io.seals import check_parquet
 
 RERUN = "Run `semprune study` into this folder again: finished cells are reused, missing artefacts are written."
 
@@ -42,9 +43,10 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
+        check_parquet(path)
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise CorruptArtefactError(path, f"not a parquet file ({first_line(error)})", RERUN) from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise CorruptArtefactError(path, f"not a parquet file, or damaged ({first_line(error)})", RERUN) from error
     newer = {column: kind for column, kind in declared.newer.items() if column in table.column_names}
     schema = declared.columns | newer
     faults = [fault for column, kind in schema.items() if (fault := column_fault(table, column, kind))]

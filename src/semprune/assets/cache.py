@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 import platformdirs
 
 from semprune.assets.catalogue import Asset
+from semprune.assets.download import sha256_of
 from semprune.assets.extract import Member
 from semprune.errors import AssetChecksumError, AssetMemberMissingError, CorruptArtefactError, SettingError
+from semprune.io.known_hashes import known_hash
 
 CACHE_VARIABLE = "SEMPRUNE_CACHE"
 
@@ -105,17 +108,42 @@ def read_manifest(asset: Asset, folder: Path) -> list[Member]:
 
 
 def is_whole(asset: Asset, folder: Path) -> bool:
-    """Return whether the folder is there, by names and sizes only.
+    """Return whether the folder is there, with every member as it was extracted.
+
+    That a member has its hash is remembered for as long as none of the asset's files can have changed.
 
     Raises:
         AssetMemberMissingError: The folder is there, but a member is gone or cut short.
         CorruptArtefactError: The record cannot be read.
-        AssetChecksumError: The members came from another archive than the pinned one.
+        AssetChecksumError: A member is not what was extracted, or came from another archive than the pinned one.
     """
     if not (folder / MANIFEST).is_file():
         return False
-    for member in read_manifest(asset, folder):
+    members = read_manifest(asset, folder)
+    for member in members:
         path = folder / member.path
         if not path.is_file() or path.stat().st_size != member.size_bytes:
             raise AssetMemberMissingError(asset.name, member.path)
-    return True
+
+    def check() -> str:
+        check_members(asset, folder, members)
+        return "whole"
+
+    files = [folder / MANIFEST, *(folder / member.path for member in members)]
+    return known_hash(cache_folder() / "fingerprints", f"asset/{asset.sha256}", files, check) == "whole"
+
+
+def check_members(asset: Asset, folder: Path, members: Iterable[Member]) -> None:
+    """Hash members and compare with what was extracted.
+
+    Raises:
+        AssetMemberMissingError: One is gone.
+        AssetChecksumError: One is not what was extracted.
+    """
+    for member in members:
+        path = folder / member.path
+        if not path.is_file():
+            raise AssetMemberMissingError(asset.name, member.path)
+        got = sha256_of(path)
+        if got != member.sha256:
+            raise AssetChecksumError(asset.name, member.sha256, got, path)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from semprune.assets.cache import MANIFEST, asset_folder, is_whole, read_manifest
+from semprune.assets.cache import MANIFEST, asset_folder, check_members, is_whole, read_manifest
 from semprune.assets.catalogue import Asset, find_asset
-from semprune.assets.download import sha256_of
 from semprune.errors import AssetChecksumError, AssetMemberMissingError, CorruptArtefactError
 
 
@@ -19,7 +18,7 @@ class AssetStatus:
     Attributes:
         asset: The catalogue's entry.
         folder: Where its members are, or would be.
-        state: ``absent``; ``present``; ``damaged`` where a member is gone or has another size.
+        state: ``absent``; ``present``; ``damaged`` where a member is gone or is not what was extracted.
         size_bytes: Size of the extracted members, 0 where absent.
     """
 
@@ -46,17 +45,11 @@ def verify(asset: Asset) -> None:
     folder = asset_folder(asset)
     if not (folder / MANIFEST).is_file():
         raise AssetMemberMissingError(asset.name, MANIFEST)
-    for member in read_manifest(asset, folder):
-        path = folder / member.path
-        if not path.is_file():
-            raise AssetMemberMissingError(asset.name, member.path)
-        got = sha256_of(path)
-        if got != member.sha256:
-            raise AssetChecksumError(asset.name, member.sha256, got, path)
+    check_members(asset, folder, read_manifest(asset, folder))
 
 
 def asset_status(name: str) -> AssetStatus:
-    """Say what the cache holds of an asset, by names and sizes only (:func:`verify_asset` hashes)."""
+    """Say what the cache holds of an asset."""
     asset = find_asset(name)
     folder = asset_folder(asset)
     if not (folder / MANIFEST).is_file():

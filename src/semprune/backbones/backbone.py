@@ -82,5 +82,6 @@ def describe(
     """
     family = family_of(model)
     matrices = prunable_matrices(model, family)
+    mark = fingerprint or fingerprint_model(model, tokenizer=tokenizer)
     model.eval().requires_grad_(False)  # a model built from a configuration starts in training mode
-    return Backbone(name, model, tokenizer, family, matrices, fingerprint or fingerprint_model(model))
+    return Backbone(name, model, tokenizer, family, matrices, mark)

@@ -8,14 +8,14 @@ import inspect
 import torch
 from filelock import FileLock
 from jaxtyping import Int
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import DynamicCache
 
 from semprune.assets.cache import cache_folder
 from semprune.backbones.backbone import Backbone
-from semprune.errors import SettingError
-from semprune.io.tensor_files import write_safetensors
+from semprune.errors import CorruptArtefactError, SettingError
+from semprune.io.tensor_files import read_sealed, write_sealed
 
 TOGETHER = 8
 """Sequences that are written side by side; part of what names a text, since rounding depends on it."""
@@ -83,12 +83,15 @@ def _cache_name(lm: Backbone) -> str:
 
 
 def _kept(lm: Backbone, length: int, seed: int, group: int) -> Int[Tensor, "group length"]:
-    content = [str(lm.fingerprint), lm.fingerprint.weights_sha256, str(lm.dtype), lm.device.type, length, seed, group]
+    content = [lm.fingerprint, str(lm.dtype), lm.device.type, length, seed, group]
     name = hashlib.sha256("\0".join(map(str, content)).encode()).hexdigest()[:16]
     path = cache_folder() / "own_text" / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # another process may be writing it
         if not path.is_file():
             draws = int.from_bytes(hashlib.sha256(f"own text/{seed}/{group}".encode()).digest()[:7], "big")
-            write_safetensors(path, {"input_ids": write_text(lm, TOGETHER, length, draws)}, {})
-    return load_file(path)["input_ids"]
+            write_sealed(path, {"input_ids": write_text(lm, TOGETHER, length, draws)})
+    try:
+        return read_sealed(path)[1]["input_ids"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CorruptArtefactError(path, str(error), "Delete it: the text is then written again.") from error

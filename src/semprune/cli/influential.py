@@ -82,11 +82,12 @@ def influential(arguments: list[str]) -> None:
     known = [(document.text, document.label) for document in data.train_documents if document.label is not None]
     table = Table("concept", "words", title=f"influential words of {config.dataset}")
     source = f"influential words of {config.dataset}, {len(known)} fitting documents"
-    for label in config.labels or spec.labels.classes:
-        found = class_concepts(config, lm, [text for text, _ in known], [own for _, own in known], label)
-        write_concepts(found, Path(config.output), source=source, licence=str(spec.licence))
-        for concept in found:
-            table.add_row(concept.name, ", ".join(concept.words))
+    texts, labels = [text for text, _ in known], [own for _, own in known]
+    classes = config.labels or spec.labels.classes
+    found = [concept for label in classes for concept in class_concepts(config, lm, texts, labels, label)]
+    write_concepts(found, Path(config.output), source=source, licence=str(spec.licence))
+    for concept in found:
+        table.add_row(concept.name, ", ".join(concept.words))
     Console().print(table)
     Console().print(f"concepts: {config.output.rstrip('/')}/", soft_wrap=True)
 

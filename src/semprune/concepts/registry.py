@@ -85,11 +85,12 @@ def load_concepts(names: Sequence[str]) -> tuple[Concept, ...]:
             folders of such files, with a slash at the end; ``default`` stands for :data:`DEFAULT_CONCEPTS`.
 
     Returns:
-        One concept per distinct name; empty for no names.
+        One concept per distinct name; empty for no names. No two of them have one name.
 
     Raises:
         UnknownConceptError: If a name is neither a concept, a file nor ``default``.
-        VocabularySchemaError: If a file is missing or does not hold a concept.
+        VocabularySchemaError: If a file is missing or does not hold a concept, or its concept has the name of another
+            one, asked for or not: what is measured of both could not be told apart.
         AssetLicenceError: If the concept is in a package whose non-commercial licence was not accepted.
         SettingError: If a bare string is passed for the list.
 
@@ -100,7 +101,14 @@ def load_concepts(names: Sequence[str]) -> tuple[Concept, ...]:
     if isinstance(names, str):
         raise SettingError("concepts", names, f"a list of names, for example [{names}]")
     wanted = dict.fromkeys(full for name in names for full in _expanded(name))
-    return tuple(_load(name) for name in wanted)
+    concepts = {name: _load(name) for name in wanted}
+    source: dict[str, str] = {}
+    for asked, concept in concepts.items():
+        if source.setdefault(concept.name, asked) != asked:
+            raise VocabularySchemaError(
+                concept.name, f"both {source[concept.name]} and {asked} are called so", "Rename one of them."
+            )
+    return tuple(concepts.values())
 
 
 def _expanded(name: str) -> tuple[str, ...]:
@@ -117,7 +125,11 @@ def _expanded(name: str) -> tuple[str, ...]:
 
 def _load(name: str) -> Concept:
     if name.endswith(FILE_SUFFIX):
-        return read_vocabulary(Path(name))
+        own = read_vocabulary(Path(name))
+        if own.name in vocabularies():
+            detail = f"{name} has the name of a concept that semprune offers"
+            raise VocabularySchemaError(own.name, detail, "Rename the file, and `name` in it.")
+        return own
     if name not in vocabularies():
         for vocabulary in sources().values():
             if vocabulary.prefix is not None and name.startswith(vocabulary.prefix):

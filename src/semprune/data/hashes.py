@@ -37,6 +37,20 @@ def hash_documents(documents: Iterable[Document]) -> str:
     return digest.hexdigest()
 
 
+def hash_contents(things: Iterable[object]) -> str:
+    """SHA-256 over all that frozen dataclasses (items, documents, concepts) hold, in hex: what was read.
+
+    Example:
+        >>> one, other = (Document("films", "1", "fine", label) for label in ("good", "bad"))
+        >>> hash_contents([one]) == hash_contents([one]), hash_contents([one]) == hash_contents([other])
+        (True, False)
+    """
+    digest = hashlib.sha256()
+    for thing in things:
+        digest.update(f"{thing!r}\n".encode())
+    return digest.hexdigest()
+
+
 def hash_declaration(name: str) -> str:
     """SHA-256 of a data set's YAML, in hex: its sources, splits, rules, prompts and metrics.
 

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import json
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from semprune.io.seals import HOLE, PARQUET_KEY, check_parquet, seal_parquet
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends well, and vanishes when it does not.
+    """A temporary file that becomes ``path`` when the block ends well, and vanishes when it does not.
 
-    What a killed process left beside ``path`` vanishes too; each process has a temporary of its own.
+    What a killed process left beside ``path`` vanishes too. Each temporary has a random name and is locked by whoever
+    writes it: the system frees a dead writer's lock, whatever its number, its container or its machine. So write into
+    the file, and put no other one in its place. Where the file system has no locks, left-overs stay.
 
     Example:
         >>> import tempfile
@@ -29,32 +37,62 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        if not _is_running(int(left.name.split(".")[-2])):
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        _remove_unless_written(left)
+    temporary, owner = _own_temporary(path)
     try:
         yield temporary
         with temporary.open("rb") as written:
+            assert os.path.samestat(os.fstat(written.fileno()), os.fstat(owner.fileno())), "another file in its place"
             os.fsync(written.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        owner.close()
 
 
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
+def _own_temporary(path: Path) -> tuple[Path, IO[bytes]]:
+    """Make an empty file that is locked as long as the handle that comes with it is open."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        owner = temporary.open("xb")
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(owner, fcntl.LOCK_EX)
+        if os.fstat(owner.fileno()).st_nlink:
+            return temporary, owner
+        owner.close()  # another process took it for a left-over before it was locked
+
+
+def _remove_unless_written(left: Path) -> None:
+    with suppress(OSError), left.open("r+b") as file:  # gone, another user's, being written, or no locks here
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        left.unlink()
 
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
-    """Write a table without an index."""
+    """Write a table without an index, with a hash of the file in its footer."""
+    content = pa.Table.from_pandas(table, preserve_index=False)
     with atomic(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        with pq.ParquetWriter(temporary, content.schema) as writer:
+            writer.write_table(content)
+            writer.add_key_value_metadata({PARQUET_KEY.decode(): HOLE.decode()})
+        seal_parquet(temporary)
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a table and check it against the hash in the file.
+
+    Raises:
+        OSError, ValueError, pyarrow.ArrowException: It cannot be read, or is not what was written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_parquet(Path(folder) / "x.parquet", pd.DataFrame({"a": [1, 2]}))
+        ...     read_parquet(Path(folder) / "x.parquet")["a"].tolist()
+        [1, 2]
+    """
+    check_parquet(path)
+    return pd.read_parquet(path)
 
 
 def write_text(path: Path, text: str) -> None:

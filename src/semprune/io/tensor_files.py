@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from math import prod
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor
 
 from semprune.io.files import atomic
+from semprune.io.seals import ALTERED, check_seal, seal
 
 CODES = {
     torch.float64: "F64",
@@ -30,9 +32,75 @@ CODES = {
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write tensors with a header of strings."""
-    with atomic(path) as temporary:
-        save_file({name: tensor.detach().cpu() for name, tensor in tensors.items()}, temporary, dict(header))
+    """Write tensors with a header of strings.
+
+    Not by the library's ``save_file``: it puts a file of its own in the place, which others may not read.
+    """
+    layout = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+    stream_safetensors(path, layout, ((name, tensors[name]) for name in storage_order(layout)), header)
+
+
+SEALED = "semprune.sealed.1"
+"""The header's entry of sealed files that have no name of their own for it."""
+TENSORS = "tensors"
+"""The entry of a sealed header that holds the hash of the tensors."""
+
+
+def write_sealed(
+    path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any] | None = None, *, kind: str = SEALED
+) -> None:
+    """Write tensors with a header of plain values and a hash of both, which :func:`read_sealed` compares.
+
+    Args:
+        path: The file.
+        tensors: The tensors.
+        header: Plain values to store with them.
+        kind: Entry of the file's metadata that holds the header.
+    """
+    sealed = seal({**(header or {}), TENSORS: hash_tensors(tensors)})
+    # one entry: safetensors writes several in an order that differs from process to process
+    write_safetensors(path, tensors, {kind: json.dumps(sealed, sort_keys=True)})
+
+
+def read_sealed(path: Path, *, kind: str = SEALED) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read header and tensors of a file of one kind, and check them against the hash in it.
+
+    A header of a time before there were hashes is taken as it is, with a line in the log.
+
+    Raises:
+        OSError, safetensors.SafetensorError: It is missing, or no file of tensors.
+        ValueError: It is of another kind, or not what was written.
+    """
+    with safe_open(path, framework="pt") as stored:
+        metadata = stored.metadata() or {}
+        if kind not in metadata:
+            raise ValueError(f"it holds no {kind!r}")
+        header: dict[str, Any] = json.loads(metadata[kind])
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  # safe_open is no mapping
+    check_seal(header, path)
+    if TENSORS in header and header[TENSORS] != hash_tensors(tensors):
+        raise ValueError(ALTERED)
+    return header, tensors
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 over names, shapes, number formats and values, in the order of the names.
+
+    Example:
+        >>> one, other = {"a": torch.tensor([1.0])}, {"a": torch.tensor([2.0])}
+        >>> hash_tensors(one) == hash_tensors(dict(one)), hash_tensors(one) == hash_tensors(other)
+        (True, False)
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        add_tensor(digest, name, tensors[name])
+    return digest.hexdigest()
+
+
+def add_tensor(digest: hashlib._Hash, name: str, value: Tensor) -> None:
+    """Add a tensor's name, shape, number format and values to a hash."""
+    digest.update(f"{name}|{tuple(value.shape)}|{value.dtype}|".encode())
+    digest.update(tensor_bytes(value))
 
 
 def stream_safetensors(
@@ -43,7 +111,7 @@ def stream_safetensors(
 ) -> None:
     """Write tensors with one of them in memory at a time.
 
-    Where all have one number format, the bytes are those of :func:`write_safetensors`.
+    Where all have one number format, the bytes are those that the library's ``save_file`` writes.
 
     Args:
         path: The file.

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 
 import lightning
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from semprune.artefacts import write_table
 from semprune.attribution import Association, NeuronSemanticAttribution, causal_check
 from semprune.attribution.ablation.neuron_sets import family_classes
-from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.monitoring import layer_strength
 from semprune.backbones import Backbone
 from semprune.data import DocumentDataModule, load_items
-from semprune.errors import CorruptArtefactError
+from semprune.data.calibration.windows import hash_tokens
+from semprune.data.hashes import hash_contents
 from semprune.io.files import write_json, write_parquet
+from semprune.study.checkpoints import COMPLETE, AtomicCheckpointIO, interrupted_fit, keeping_the_last, restore
 from semprune.study.config.schema import FitConfig, StudyConfig
 from semprune.study.store.addresses import content_hash
-
-CHECKPOINT = "fit.ckpt"
-KEPT_EVERY = timedelta(minutes=2)  # at most so much of a fit is done again after a kill
 
 
 def fit_documents(fit: FitConfig, lm: Backbone) -> DocumentDataModule:
@@ -42,46 +38,26 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
         lm: Its model.
         folder: Where the fit is kept, named by everything that it depends on.
         run: Run folder, for the logs.
+
+    Raises:
+        CorruptArtefactError: What was fitted before is damaged.
     """
     module = NeuronSemanticAttribution(config.backbone.name, config.backbone.dtype, config.fit.concepts)
     module.lm = lm
-    if (folder / CHECKPOINT).is_file():
-        _restore(module, folder / CHECKPOINT)
+    if (folder / COMPLETE).is_file():
+        restore(module, folder / COMPLETE)
         return module
+    partial = interrupted_fit(folder)
     trainer = lightning.Trainer(
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
         use_distributed_sampler=False, enable_model_summary=False,
         logger=TensorBoardLogger(run / "lightning_logs", name="fit", version=""),
-        callbacks=_keeping_the_last(folder),
+        callbacks=keeping_the_last(folder), plugins=[AtomicCheckpointIO()],
     )  # fmt: skip
-    partial = folder / "last.ckpt"
-    trainer.fit(
-        module,
-        datamodule=fit_documents(config.fit, lm),
-        ckpt_path=str(partial) if partial.is_file() else None,
-        weights_only=True,
-    )
+    trainer.fit(module, datamodule=fit_documents(config.fit, lm), ckpt_path=partial, weights_only=True)
     write_json(folder / "metrics.json", module.precision | {"closed_form_spearman": module.agreement()})
-    trainer.save_checkpoint(folder / "part.ckpt", weights_only=True)
-    (folder / "part.ckpt").replace(folder / CHECKPOINT)  # its presence says that the fit is complete
+    trainer.save_checkpoint(folder / COMPLETE, weights_only=True)
     return module
-
-
-def _keeping_the_last(folder: Path) -> list[lightning.Callback]:
-    """One checkpoint, overwritten after each epoch's validation, whose precisions it holds, and every few minutes."""
-    epochs = ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=False, enable_version_counter=False)
-    minutes = ModelCheckpoint(folder, filename="last", train_time_interval=KEPT_EVERY, enable_version_counter=False)
-    return [epochs, minutes]
-
-
-def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
-    remedy = f"Delete {path.parent} and run the same command again: the association is then fitted anew."
-    checkpoint = read_checkpoint(path, remedy)
-    module.on_load_checkpoint(checkpoint)
-    try:
-        module.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise CorruptArtefactError(path, str(error).splitlines()[0], remedy) from error
 
 
 def check_causally(
@@ -103,9 +79,10 @@ def check_causally(
     causal = config.causal
     if causal is None:
         return None
-    path = folder / f"causal-{content_hash([asdict(causal), asdict(config.text), config.token_budget])}.parquet"
+    items = load_items(causal.dataset, limit=causal.limit)
+    read = [hash_tokens(text), hash_contents(items)]
+    path = folder / f"causal-{content_hash([asdict(causal), *read, config.token_budget])}.parquet"
     if not path.is_file():
-        items = load_items(causal.dataset, limit=causal.limit)
         concepts = family_classes(association, causal.family)
         table = causal_check(
             lm, association, concepts, items, text, target=causal.family,

@@ -11,6 +11,9 @@ from rich.console import Console
 from semprune.artefacts import TABLES, write_table
 from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
+from semprune.backbones.loading.source import find_backbone
+from semprune.backbones.weights.fingerprint import fingerprint_folder
+from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.io.provenance import RunClock
 from semprune.study.association import describe_association
@@ -51,6 +54,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     run = Path(config.output)
     if not config.backbones:
         return _run_one(config, console)
+    _require_different(one_backbone_each(config))
     runs = [_run_one(one, console) for one in one_backbone_each(config)]
     for name in (*(table.name for table in MERGED), "calibration", "task_concepts", "failures"):
         tables = [store.read_table(path) for one in runs if (path := one / f"{name}.parquet").is_file()]
@@ -63,6 +67,23 @@ def failed_cells(run: Path) -> pd.DataFrame:
     """Cells of a run that failed, with their errors; empty where all are there."""
     path = run / FAILURES
     return store.read_table(path) if path.is_file() else pd.DataFrame(columns=["method", "error"])
+
+
+def _require_different(configs: list[StudyConfig]) -> None:
+    """Refuse backbones that are one model under two names: their rows could not be told apart.
+
+    Raises:
+        ConfigurationError: There are such.
+    """
+    names: dict[str, str] = {}
+    for config in configs:
+        source = find_backbone(config.backbone.name)
+        mark = str(fingerprint_folder(source.folder, source.architecture, source.revision))
+        other = names.setdefault(mark, source.name)
+        if other != source.name:
+            raise ConfigurationError(
+                f"backbones {other} and {source.name} are one model, {mark}. Leave one of them out."
+            )
 
 
 def _run_one(config: StudyConfig, console: Console) -> Path:

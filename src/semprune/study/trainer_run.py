@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 import pandas as pd
+from lightning.fabric.plugins import TorchCheckpointIO
 
 from semprune.artefacts import DENSE, UNSTRUCTURED, Cell, with_cell, write_table
 from semprune.attribution import NeuronSemanticAttribution
@@ -19,19 +20,23 @@ from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.pruning.selection.pattern import Pattern
 from semprune.study.association import concept_table, layer_table
 from semprune.study.cell.tables import further_loss_tables, loss_table, sparsity_table
+from semprune.study.checkpoints import AtomicCheckpointIO
 from semprune.study.run_folder import write_provenance
 
 
 class PairedTrainer(lightning.Trainer):
-    """Lightning's Trainer with two differences.
+    """Lightning's Trainer with three differences.
 
-    ``test`` runs once with pruning callbacks suspended and, where there is one, again with it; and
-    ``use_distributed_sampler`` is False, since semprune's data modules share out each batch themselves.
+    ``test`` runs once with pruning callbacks suspended and, where there is one, again with it;
+    ``use_distributed_sampler`` is False, since semprune's data modules share out each batch themselves; and local
+    checkpoints are whole or not there, on whatever file system.
     """
 
     def __init__(self, *args: Any, use_distributed_sampler: bool = False, **kwargs: Any) -> None:
         """Take Lightning's own arguments."""
         super().__init__(*args, use_distributed_sampler=use_distributed_sampler, **kwargs)
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:  # none was chosen
+            self.strategy.checkpoint_io = AtomicCheckpointIO()
 
     def test(self, model: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Test the dense model, then the pruned one, on the same items and documents.

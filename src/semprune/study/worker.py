@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -42,20 +43,20 @@ class Worker:
         lm: Its model, loaded.
         console: Where progress goes.
         told: Hears of every cell that is finished, whoever measured it.
-        started: When the run started; failures from before are tried again.
+        run: Names the run, whose processes share it; cells that failed in other runs are tried again.
     """
 
     config: StudyConfig
     lm: Backbone
     console: Console
     told: Told = lambda cell, how: None
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
     _told: set[Cell] = field(default_factory=set)
 
     @cached_property
     def addresses(self) -> Addresses:
         """Where everything is."""
-        return Addresses.of(self.config, self.lm)
+        return Addresses.of(self.config, self.lm, self.data)
 
     @cached_property
     def data(self) -> StudyData:
@@ -142,7 +143,9 @@ class Worker:
             CellMeasurement(self.shared, self.addresses, cell).run()
         except Exception as error:  # whatever it is: recorded, and the rest goes on
             what = f"{type(error).__name__}: {error}"
-            write_json(failed, {"error": what, "at": _now(), "traceback": traceback.format_exc()})
+            # other runs on this store may have failed here too, and still want to say so
+            runs = [*store.read_json(failed).get("runs", []), self.run]
+            write_json(failed, {"error": what, "runs": runs, "traceback": traceback.format_exc()})
             self._tell(cell, "failed")
             return
         failed.unlink(missing_ok=True)
@@ -152,15 +155,11 @@ class Worker:
         """Whether a cell is finished, or has failed in this run."""
         return store.is_done(self.addresses, cell) or bool(self._failure(cell))
 
-    def _failure(self, cell: Cell) -> dict[str, str]:
-        """What went wrong with a cell since the run started; empty where nothing did."""
+    def _failure(self, cell: Cell) -> dict[str, Any]:
+        """What went wrong with a cell in this run, whatever clocks say; empty where nothing did."""
         about = store.read_json(self.addresses.cell(cell) / FAILED)
-        return about if about and about["at"] >= self.started else {}
+        return about if self.run in about.get("runs", []) else {}
 
     def _lock(self, cell: Cell) -> Path:
         folder = self.addresses.cell(cell)
         return folder.with_name(f"{folder.name}.lock")  # with_suffix would cut at the point in the sparsity
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from semprune.attribution.association.fitted_documents import FittedDocuments
@@ -25,7 +24,7 @@ from semprune.attribution.association.score import (
     row_specificity,
 )
 from semprune.errors import BackboneMismatchError, CorruptArtefactError, UnknownConceptError
-from semprune.io.tensor_files import write_safetensors
+from semprune.io.tensor_files import read_sealed, write_sealed
 from semprune.types import Fingerprint, NeuronSite
 
 FORMAT = "semprune.association/1"
@@ -154,11 +153,11 @@ class Association:
 
     def require(self, fingerprint: Fingerprint) -> None:
         """Raise BackboneMismatchError unless the association was made with this backbone."""
-        if self.fingerprint != fingerprint:
+        if not self.fingerprint.fits(fingerprint):
             raise BackboneMismatchError("the association", str(self.fingerprint), str(fingerprint))
 
     def save(self, path: Path) -> None:
-        """Write atomically as safetensors, with everything else in the header."""
+        """Write atomically as safetensors, with everything else and a hash of it all in the header."""
         header: dict[str, Any] = {
             "concepts": self.concepts,
             "levels": self.levels,
@@ -171,27 +170,22 @@ class Association:
             about = {name: value for name, value in vars(self.fitted).items() if name != "hashes"}
             header[_FITTED] = about | {"documents": len(self.fitted.hashes)}
             tensors[_FITTED] = self.fitted.hashes
-        # one entry: safetensors writes several in an order that differs from process to process
-        write_safetensors(path, tensors, {FORMAT: json.dumps(header, sort_keys=True)})
+        write_sealed(path, tensors, header, kind=FORMAT)
 
 
 def load_association(path: Path | str) -> Association:
     """Read an association that :meth:`Association.save` wrote.
 
     Raises:
-        CorruptArtefactError: The file is missing, damaged, or something else.
+        CorruptArtefactError: The file is missing, something else, or not what was written. One of a version that kept
+            no hash is taken as it is, with a line in the log.
     """
     remedy = "Fit again with `semprune fit`, or pass the association.safetensors that it wrote."
     try:
-        with safe_open(str(path), framework="pt") as stored:
-            metadata = stored.metadata() or {}
-            if FORMAT not in metadata:
-                raise CorruptArtefactError(path, f"it holds no {FORMAT!r}", remedy)
-            header = json.loads(metadata[FORMAT])
-            tensors = {name: stored.get_tensor(name) for name in _TENSORS}
-            fitted = _fitted(header[_FITTED], stored.get_tensor(_FITTED)) if _FITTED in header else None
+        header, tensors = read_sealed(Path(path), kind=FORMAT)
+        fitted = _fitted(header[_FITTED], tensors[_FITTED]) if _FITTED in header else None
         return Association(
-            **tensors,
+            **{name: tensors[name] for name in _TENSORS},
             concepts=tuple(header["concepts"]),
             levels=tuple(header["levels"]),
             sites=tuple(NeuronSite(**site) for site in header["sites"]),

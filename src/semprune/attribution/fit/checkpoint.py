@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from semprune.errors.base import first_line
 from semprune.io.distributed import distributed, max_over_ranks, rank, sum_over_ranks
 from semprune.types import Fingerprint
 
+UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError)
 REMEDY = "Pass a checkpoint that `semprune fit` wrote; where a run was cut off, fit again."
 
 
@@ -29,12 +33,21 @@ def read_checkpoint(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     if not path.is_file():
         raise CorruptArtefactError(path, "there is no such file", remedy)
     try:
+        _check_sums(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, *UNREADABLE) as error:
         raise CorruptArtefactError(path, first_line(error), remedy) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CorruptArtefactError(path, "it holds no state of a module", remedy)
     return checkpoint
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the parts of a checkpoint, which is a zip archive, with their check sums: torch does not."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"its part {damaged} is not what was written")
 
 
 CHECKPOINT_KEY = "semprune"
@@ -90,7 +103,7 @@ class StoredFit:
             BackboneMismatchError: It is another backbone's.
             ConfigurationError: It has another shape or other documents than the run asks for.
         """
-        if self.fingerprint != fingerprint:
+        if not self.fingerprint.fits(fingerprint):
             raise BackboneMismatchError("the checkpoint", str(self.fingerprint), str(fingerprint))
         if shape is not None and shape != self.shape:
             raise ConfigurationError(

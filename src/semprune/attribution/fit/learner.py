@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.standardisation.standardise import Standardiser
 from semprune.backbones import Backbone, capture
 from semprune.backbones.hardware import full_fp32, multiplies_bfloat16
-from semprune.errors import NonFiniteError
+from semprune.errors import ConfigurationError, NonFiniteError
 from semprune.types import DocumentBatch, NeuronSite
 
 Labeller = Callable[[Tensor, Tensor], Bool[Tensor, "documents tokens concepts"]]
@@ -33,6 +34,9 @@ class LearnerShape:
         datasets: Names of the fitting data sets.
         longest: Longest document in tokens.
         vocabulary: Size of the token vocabulary.
+
+    Raises:
+        ConfigurationError: A concept is called like a class, or like another one.
     """
 
     concepts: tuple[str, ...]
@@ -40,6 +44,15 @@ class LearnerShape:
     datasets: tuple[str, ...]
     longest: int
     vocabulary: int
+
+    def __post_init__(self) -> None:
+        """Refuse names that stand for two columns of the association."""
+        columns = Counter([*self.concepts, *self.classes])
+        if twice := [name for name, count in columns.items() if count > 1]:
+            raise ConfigurationError(
+                f"two concepts are called {twice[0]}: a class of a fitting data set has the name `data set.class`, and "
+                "a concept of your own that of its file. Rename the file, and `name` in it."
+            )
 
 
 @dataclass(slots=True)

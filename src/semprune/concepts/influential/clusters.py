@@ -13,7 +13,7 @@ from torch import Tensor
 
 from semprune.concepts.concept import Concept
 from semprune.concepts.tokens.surfaces import Tokenizer
-from semprune.errors import ConceptWithoutEvidenceError, SettingError
+from semprune.errors import ConceptWithoutEvidenceError, SettingError, VocabularySchemaError
 from semprune.io.files import atomic
 
 
@@ -110,7 +110,13 @@ def write_concepts(concepts: Sequence[Concept], folder: Path, *, source: str, li
         folder: Where to write; made if need be.
         source: Where the words come from: the data set, and how they were picked.
         licence: Of the texts that the words are from.
+
+    Raises:
+        VocabularySchemaError: Two of them have one name; nothing is written.
     """
+    names = [concept.name for concept in concepts]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise VocabularySchemaError(twice[0], "two groups of words are called so", "Ask for fewer groups or classes.")
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for concept in concepts:

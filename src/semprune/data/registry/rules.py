@@ -110,6 +110,8 @@ def _label_rules(labels: LabelRule) -> Iterator[tuple[str, str]]:
     ways = [bool(labels.values), labels.keys is not None, labels.sign_minimum is not None, labels.threshold is not None]
     if sum(ways) != 1:
         yield "labels need exactly one of `values`, `keys`, `sign_minimum`, `threshold`", "Choose one."
+    if len(set(labels.classes)) < len(labels.classes):
+        yield "two `classes` have one name", "Name each class differently."
     if labels.values and labels.classes and len(labels.values) != len(labels.classes):
         yield f"{len(labels.values)} label values for {len(labels.classes)} classes", "List one value per class."
     if labels.sign_minimum is not None and (labels.sign_minimum <= 0 or len(labels.classes) != 2):

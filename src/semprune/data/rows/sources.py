@@ -17,6 +17,7 @@ import datasets
 
 from semprune.assets import ensure_asset
 from semprune.data.registry import CalibrationSpec, DatasetSpec, HubSource, OfflineSource, TextFileSource, TextHubSource
+from semprune.data.rows.local_files import rows_cache
 from semprune.data.rows.readers import Row, read_files
 from semprune.errors import AssetNetworkError, DatasetSchemaError, DatasetUnavailableError, SettingError
 
@@ -138,7 +139,8 @@ def _hub_rows(name: str, hub: HubSource, *, fit: bool) -> list[Row]:
     split = hub.fit_split if fit else hub.split
     files = {} if hub.data_files is None else {"data_files": hub.data_files}
     try:
-        return list(datasets.load_dataset(hub.path, hub.config, split=split, revision=hub.revision, **files))
+        settings = {"split": split, "revision": hub.revision, "cache_dir": rows_cache(hub)}
+        return list(datasets.load_dataset(hub.path, hub.config, **settings, **files))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and built-in errors
         why = "all rows at hand are for evaluation, and for fitting " if fit else ""
         raise DatasetUnavailableError(

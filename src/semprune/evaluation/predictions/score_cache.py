@@ -15,7 +15,7 @@ from semprune.backbones import fingerprint_model
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import CorruptArtefactError
 from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
-from semprune.io.files import write_parquet
+from semprune.io.files import read_parquet, write_parquet
 
 UNRELATED = ("_name_or_path", "transformers_version", "architectures")
 """Parts of a model's configuration that do not change its scores."""
@@ -110,7 +110,7 @@ def _read(path: Path) -> dict[str, tuple[float, ...]]:
     if not path.is_file():
         return {}
     try:
-        table = pd.read_parquet(path)
+        table = read_parquet(path)
         return {str(key): tuple(map(float, scores)) for key, scores in zip(table["item"], table["scores"], strict=True)}
     except (OSError, ArrowException, KeyError, TypeError, ValueError) as error:
         raise CorruptArtefactError(path, str(error), "Delete it: its scores are computed again.") from error

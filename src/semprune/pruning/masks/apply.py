@@ -68,7 +68,7 @@ def apply_mask_file(lm: Backbone, path: Path) -> StoredMasks:
         MasksOnlyError: Their method also changed the weights that it kept.
     """
     stored = load_masks(path)
-    if stored.fingerprint != lm.fingerprint:
+    if not stored.fingerprint.fits(lm.fingerprint):
         raise BackboneMismatchError(str(path), str(lm.fingerprint), str(stored.fingerprint))
     refuse_changed_weights(stored.method)
     apply_masks(lm.model, stored.masks)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from semprune.errors import CorruptArtefactError
 from semprune.io.bits import Bits, hash_bits, unpack_bits
+from semprune.io.seals import check_seal, seal
 from semprune.io.tensor_files import storage_order, stream_safetensors, write_safetensors
 from semprune.pruning.masks.codec import UNREADABLE, check_hash, describe_masks, shapes_in
 from semprune.pruning.masks.stored import StoredMasks, unpack_masks
@@ -105,7 +106,7 @@ def write_mask_file(
 
 
 def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
-    return {HEADER: json.dumps(header, sort_keys=True)}  # one entry: safetensors writes several in random order
+    return {HEADER: json.dumps(seal(header), sort_keys=True)}  # one entry: safetensors writes several in random order
 
 
 def _header(path: Path, file: Any) -> dict[str, Any]:
@@ -113,6 +114,7 @@ def _header(path: Path, file: Any) -> dict[str, Any]:
     if HEADER not in metadata:
         raise CorruptArtefactError(path, "it is not a file of masks", REMEDY)
     header: dict[str, Any] = json.loads(metadata[HEADER])
+    check_seal(header, path)
     return header
 
 

@@ -85,7 +85,7 @@ class StoredMasks:
         Raises:
             BackboneMismatchError: The masks were computed from other weights.
         """
-        if self.fingerprint != fingerprint:
+        if not self.fingerprint.fits(fingerprint):
             raise BackboneMismatchError("the checkpoint's masks", str(fingerprint), str(self.fingerprint))
         if calibration is not None and hash_calibration(calibration) != self.calibration:
             logger.warning("the checkpoint's masks were made with another calibration than this run's: pruning anew")

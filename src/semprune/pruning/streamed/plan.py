@@ -124,7 +124,7 @@ def _plan_stored(config: PruneConfig, path: str) -> PrunePlan:
     masks = MaskFile(Path(path))
     refuse_changed_weights(str(masks.header["method"]))
     streamed = _open_model(config)
-    if streamed.fingerprint != masks.fingerprint:
+    if not streamed.fingerprint.fits(masks.fingerprint):
         raise BackboneMismatchError(str(path), str(streamed.fingerprint), str(masks.fingerprint))
     return PrunePlan(streamed, masks_only=False, masks=masks)
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from semprune.artefacts import DRAW, Cell
 from semprune.backbones.sentence_encoder import embed_texts
 from semprune.data.batches.batching import pad
 from semprune.data.batches.encoding import padding_token
-from semprune.io.tensor_files import write_safetensors
+from semprune.errors import CorruptArtefactError
+from semprune.io.tensor_files import read_sealed, write_sealed
 from semprune.pruning import dense_statistics
 from semprune.study.calibration import measures
 from semprune.study.cell.shared import SharedInputs
@@ -105,12 +106,13 @@ def describe(shared: SharedInputs, addresses: Addresses, tokens: list[list[int]]
 
     Raises:
         SempruneError: As :func:`semprune.pruning.dense_statistics` raises.
+        CorruptArtefactError: What was said is not what was written.
     """
     encoder = shared.config.sentence_encoder
     names = [concept.name for concept in shared.module.labeller.concepts]
     path = addresses.store / "texts" / f"{content_hash([*addresses.backbone, tokens, encoder, names])}.safetensors"
     if not path.is_file():
-        write_safetensors(path, _measured(shared, tokens, encoder), {})
+        write_sealed(path, _measured(shared, tokens, encoder))
     return _read(path, tokens)
 
 
@@ -134,7 +136,11 @@ def _measured(shared: SharedInputs, tokens: list[list[int]], encoder: str | None
 
 
 def _read(path: Path, tokens: list[list[int]]) -> Description:
-    stored = load_file(path)
+    try:
+        _, stored = read_sealed(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        remedy = "Delete it and run the same command again: it is then measured anew."
+        raise CorruptArtefactError(path, str(error), remedy) from error
     norms = {name.removeprefix("norms."): tensor for name, tensor in stored.items() if name.startswith("norms.")}
     embeddings = stored.get("embeddings", torch.zeros(0, 1))
     return Description(tokens, embeddings, stored["concepts"], norms, float(stored["directions"]))

@@ -23,8 +23,9 @@ from semprune.evaluation.predictions.score_items import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
 from semprune.pruning.in_memory.dense_statistics import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
-from semprune.study.cell.study_data import Draw, StudyData
+from semprune.study.cell.study_data import StudyData
 from semprune.study.config.schema import StudyConfig
+from semprune.study.store.addresses import Draw
 
 
 @dataclass

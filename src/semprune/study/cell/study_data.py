@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,15 +12,15 @@ from torch import Tensor
 from semprune.artefacts import Cell
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
+from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.batches.batching import EncodedItem, encode_item
-from semprune.data.hashes import hash_items
+from semprune.data.calibration.text import calibration_text
+from semprune.data.hashes import hash_contents, hash_items
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import StudyConfig
+from semprune.study.store.addresses import Draw
 from semprune.types import DocumentBatch, Item
-
-Draw = tuple[str, int, int, int]
-"""Calibration set, sequences, length, seed."""
 
 
 @dataclass
@@ -35,6 +35,7 @@ class StudyData:
     config: StudyConfig
     lm: Backbone
     _calibrations: dict[Draw, CalibrationDataModule] = field(default_factory=dict)
+    _hashes: dict[Hashable, str] = field(default_factory=dict)
 
     @cached_property
     def documents(self) -> DocumentDataModule:
@@ -59,6 +60,28 @@ class StudyData:
     def datasets(self) -> dict[str, list[EncodedItem]]:
         """Encoded items of every data set."""
         return {name: self._encode(self._asked(name)) for name in self.config.datasets}
+
+    def items(self, dataset: str) -> str:
+        """Hash of a data set's items, with the token ids that are scored."""
+        return self._hash(dataset, lambda: self.datasets[dataset])
+
+    def fitted(self) -> str:
+        """Hash of the documents that are fitted on and held out, and of the concepts."""
+        documents, names = self.documents, self.config.fit.concepts
+        return self._hash((), lambda: [documents.train_documents, documents.val_documents, load_concepts(names)])
+
+    def sequences(self, draw: Draw) -> str:
+        """Hash of calibration sequences; what a model writes itself follows from the model, and is not asked for."""
+        data = self.calibration(draw)
+        if all(spec.made != "generated" for spec, _ in data.parts):
+            data.setup()
+            return data.token_hash
+        return self._hash(draw, lambda: [calibration_text(spec) for spec, _ in data.parts if spec.made is None])
+
+    def _hash(self, key: Hashable, read: Callable[[], Iterable[object]]) -> str:
+        if key not in self._hashes:
+            self._hashes[key] = hash_contents(read())
+        return self._hashes[key]
 
     @property
     def items_hash(self) -> str:

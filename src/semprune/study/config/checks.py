@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from semprune.assets.catalogue import find_asset
 from semprune.attribution.semantic_loss.further_losses import check_losses
 from semprune.concepts import load_concepts
@@ -10,7 +12,7 @@ from semprune.data.prompts.render import find_prompts
 from semprune.data.settings import at_least
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
 from semprune.pruning.settings import PruneSettings, check_settings
-from semprune.study.config.schema import StudyConfig
+from semprune.study.config.schema import StudyConfig, one_backbone_each
 
 ENGINES = ("local", "ray", "slurm")
 
@@ -64,3 +66,11 @@ def _check_engine(config: StudyConfig) -> None:
             raise SettingError(f"engine.{field}", getattr(engine, field), f"at least {least}")
     if config.backbones and config.backbone.name in config.backbones:
         raise ConfigurationError(f"backbones names {config.backbone.name}, which is `backbone` already. Leave it out.")
+    folders: dict[Path, str] = {}
+    for one in one_backbone_each(config):
+        other = folders.setdefault(Path(one.output).resolve(), one.backbone.name)
+        if other != one.backbone.name:
+            raise ConfigurationError(
+                f"backbones {other} and {one.backbone.name} would both be written to {one.output}. "
+                "Rename one folder, or study them one after the other."
+            )

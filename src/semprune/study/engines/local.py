@@ -18,20 +18,20 @@ from semprune.study.worker import Worker
 
 
 @fast_fp32()  # as in the process that asks for it
-def work_at(config: StudyConfig, chosen: list[int] | None, started: str) -> list[tuple[Cell, str]]:
+def work_at(config: StudyConfig, chosen: list[int] | None, run: str) -> list[tuple[Cell, str]]:
     """Work at a study in a process of its own.
 
     Args:
         config: The study, of one backbone.
         chosen: Numbers of the groups of cells to work at; None for all.
-        started: When the run started.
+        run: Names the run.
 
     Returns:
         Each cell with how it went, in the order in which they were finished.
     """
     heard: list[tuple[Cell, str]] = []
     lm = _backbone(config.backbone.name, config.backbone.dtype)
-    worker = Worker(config, lm, Console(stderr=True), lambda cell, how: heard.append((cell, how)), started)
+    worker = Worker(config, lm, Console(stderr=True), lambda cell, how: heard.append((cell, how)), run)
     worker.work(chosen)
     return heard
 
@@ -61,7 +61,7 @@ def run_local(config: StudyConfig, worker: Worker) -> None:
         spawn, threads = multiprocessing.get_context("spawn"), max(1, torch.get_num_threads() // config.engine.workers)
         pool = ProcessPoolExecutor(config.engine.workers, spawn, torch.set_num_threads, (threads,))
         with pool:
-            tasks = [pool.submit(work_at, config, [number], worker.started) for number in open_groups(worker)]
+            tasks = [pool.submit(work_at, config, [number], worker.run) for number in open_groups(worker)]
             for task in as_completed(tasks):
                 if task.exception() is None:
                     worker.hear(task.result())

@@ -33,7 +33,7 @@ def run_on_ray(config: StudyConfig, worker: Worker) -> None:
         raise ConfigurationError(f"engine 'ray' found no cluster to join: {error}") from error
     try:
         task = ray.remote(num_cpus=engine.cpus, num_gpus=engine.gpus, max_retries=3)(work_at)
-        waiting = [task.remote(config, [number], worker.started) for number in open_groups(worker)]
+        waiting = [task.remote(config, [number], worker.run) for number in open_groups(worker)]
         while waiting:
             ready, waiting = ray.wait(waiting)
             for reference in ready:

@@ -35,7 +35,7 @@ def run_on_slurm(config: StudyConfig, worker: Worker) -> None:
     groups = [[number] for number in open_groups(worker)]
     if groups:
         jobs = executor.map_array(
-            work_at, [config] * len(groups), groups, [worker.started] * len(groups)
+            work_at, [config] * len(groups), groups, [worker.run] * len(groups)
         )  # fmt: skip
         for job in submitit.helpers.as_completed(jobs):
             if job.exception() is None:

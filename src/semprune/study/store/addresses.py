@@ -1,6 +1,7 @@
 """Content addresses: a name for everything that a study computes, made of all that it depends on.
 
-Nothing here reads data: texts are named by their declarations, whose packages are pinned by sha256.
+Declarations say what is read and how; what was read is hashed beside them, since a file or a page of the hub may have
+other content tomorrow under the same declaration.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from semprune.artefacts import Cell
 from semprune.backbones import Backbone
-from semprune.data import calibration_spec, dataset_spec
+from semprune.data import calibration_spec
 from semprune.data.calibration.mixtures import parse_mixture
 from semprune.data.hashes import hash_declaration
-from semprune.data.prompts.render import find_prompts
 from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
 from semprune.pruning.methods import source_hash
 from semprune.study.config.schema import StudyConfig
 
-LAYOUT = 4
+LAYOUT = 5
 """Raised whenever a fit's or a cell's figures or files may change; those of another layout are not read."""
+
+
+Draw = tuple[str, int, int, int]
+"""Calibration set, sequences, length, seed."""
 
 
 def content_hash(content: object) -> str:
@@ -40,6 +44,22 @@ def declared(calibration: str) -> list[str]:
     return [repr(calibration_spec(name)) for name, _ in parse_mixture(calibration)]
 
 
+class Contents(Protocol):
+    """Hashes of what a study reads, each of it read when its hash is first asked for."""
+
+    def items(self, dataset: str) -> str:
+        """Of a data set's items, as the model reads them."""
+        ...
+
+    def fitted(self) -> str:
+        """Of the documents that the association is fitted on and read back from, and of the concepts' words."""
+        ...
+
+    def sequences(self, draw: Draw) -> str:
+        """Of calibration sequences."""
+        ...
+
+
 @dataclass(frozen=True)
 class Addresses:
     """Where a study's parts are in its store.
@@ -47,18 +67,19 @@ class Addresses:
     Attributes:
         config: The study.
         backbone: Fingerprint and dtype of its model.
-        template: Its tokenizer's chat template, which the fingerprint of the weights does not cover.
+        contents: What is read.
     """
 
     config: StudyConfig
-    backbone: tuple[str, str, str]
-    template: str = ""
+    backbone: tuple[str, ...]
+    contents: Contents
 
     @classmethod
-    def of(cls, config: StudyConfig, lm: Backbone) -> Addresses:
+    def of(cls, config: StudyConfig, lm: Backbone, contents: Contents) -> Addresses:
         """Addresses of a study of a loaded backbone."""
-        backbone = (str(lm.fingerprint), lm.fingerprint.weights_sha256, str(lm.dtype))
-        return cls(config, backbone, str(lm.tokenizer.chat_template))
+        mark = lm.fingerprint
+        return cls(config, (mark.architecture, mark.revision, mark.weights_sha256, mark.configuration_sha256,
+                            str(lm.dtype)), contents)  # fmt: skip
 
     @property
     def store(self) -> Path:
@@ -73,13 +94,14 @@ class Addresses:
     @property
     def _fitted(self) -> str:
         config = self.config.fit
-        return content_hash([asdict(config), self._declarations(config.datasets), *self.backbone])
+        declared = self._declarations(config.datasets)
+        return content_hash([asdict(config), declared, self.contents.fitted(), *self.backbone])
 
     def cell(self, cell: Cell) -> Path:
         """Folder of one pruned model, whatever is measured of it."""
         content: list[object] = [LAYOUT, *self.backbone, asdict(cell)]
         if cell.calibration:
-            content += [self.config.statistics, declared(cell.calibration)]
+            content += [self.config.statistics, declared(cell.calibration), self.contents.sequences(cell.draw)]
         if cell.method != "dense" and (source := source_hash(cell.method)) is not None:
             content.append(source)
         return self.store / "cells" / f"{cell.label}-{content_hash(content)}"
@@ -88,28 +110,20 @@ class Addresses:
         """Name of what is measured on one data set."""
         config = self.config
         content: list[object] = [ENGINE_VERSION, config.limit, config.token_budget, *self._declarations([dataset])]
-        asked = self._asked(dataset)
-        if any(asked.values()):  # the first wording, zero-shot, is what the name says without
-            content.append(asked)
-        return f"{dataset}-{content_hash(content)}"
+        return f"{dataset}-{content_hash([*content, self.contents.items(dataset)])}"
 
     @property
     def text(self) -> str:
         """Name of the perplexity."""
         config = self.config.text
-        return f"text-{content_hash([asdict(config), declared(config.calibration)])}"
+        read = self.contents.sequences((config.calibration, config.sequences, config.length, 0))
+        return f"text-{content_hash([asdict(config), declared(config.calibration), read])}"
 
     @property
     def meaning(self) -> str:
         """Name of what is measured with the association."""
         content = [self._fitted, self.config.neurons_per_concept, *sorted(self.config.losses)]
         return f"meaning-{content_hash(content)}"
-
-    def _asked(self, dataset: str) -> dict[str, Any]:
-        config, spec = self.config, dataset_spec(dataset)
-        is_first = find_prompts(spec, config.prompt) == find_prompts(spec, None)  # by its name, or the only one of all
-        asked: dict[str, Any] = {"prompt": None if is_first else config.prompt, "shots": config.shots}
-        return asked | {"chat": config.chat and [self.template]}
 
     def _declarations(self, datasets: list[str]) -> list[str]:
         return [hash_declaration(name) for name in datasets]

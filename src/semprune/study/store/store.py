@@ -13,7 +13,6 @@ import pyarrow as pa
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from semprune.artefacts import Cell
 from semprune.attribution import TestPass
@@ -21,7 +20,8 @@ from semprune.attribution.fit.learner import AttributionLearner
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
 from semprune.errors import CorruptArtefactError
-from semprune.io.tensor_files import write_safetensors
+from semprune.io.files import read_parquet
+from semprune.io.tensor_files import read_sealed, write_sealed
 from semprune.study.store.addresses import Addresses
 
 DONE = "cell.json"
@@ -46,7 +46,7 @@ def save_test_pass(folder: Path, test_pass: TestPass) -> None:
     tensors = {} if test_pass.held_out is None else test_pass.held_out.tensors()
     if test_pass.norms is not None:
         tensors |= {"norms.squares": test_pass.norms.squares, "norms.tokens": test_pass.norms.tokens}
-    write_safetensors(folder / "dense.safetensors", tensors, {})
+    write_sealed(folder / "dense.safetensors", tensors)
 
 
 def load_test_pass(folder: Path, learner: AttributionLearner, lm: Backbone) -> TestPass:
@@ -58,7 +58,7 @@ def load_test_pass(folder: Path, learner: AttributionLearner, lm: Backbone) -> T
     test_pass = TestPass(learner, norms=ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
     remedy = f"Delete {folder} and run the same command again: that cell is then computed anew."
     try:
-        tensors = load_file(folder / "dense.safetensors")
+        _, tensors = read_sealed(folder / "dense.safetensors")
         if test_pass.held_out is not None:
             with torch.no_grad():
                 test_pass.held_out.load(tensors)
@@ -74,10 +74,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a table of a cell.
 
     Raises:
-        CorruptArtefactError: There is no such file, or it is damaged.
+        CorruptArtefactError: There is no such file, or it is not what was written.
     """
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except (OSError, pa.ArrowException, ValueError) as error:
         remedy = f"Delete {path.parent} and run the same command again: that cell is then computed anew."
         raise CorruptArtefactError(path, str(error), remedy) from error

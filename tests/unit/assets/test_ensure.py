@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from semprune.assets import cache as cache_module
 from semprune.assets import ensure as module
 from semprune.assets import status
 from semprune.assets.cache import asset_folder
@@ -20,6 +21,8 @@ from semprune.errors import (
     AssetNetworkError,
     CorruptArtefactError,
 )
+from semprune.io import known_hashes
+from semprune.io.known_hashes import SETTLED_NS
 
 
 @pytest.fixture
@@ -122,12 +125,22 @@ def test_other_system_errors_are_not_called_disk_full(toy, downloads, monkeypatc
         install(toy)
 
 
-def test_verify_finds_a_tampered_member(toy, downloads):
+def test_a_tampered_member_of_the_same_size_is_found(toy, downloads):
     member = install(toy) / "toydata/rows/b.txt"
     member.write_bytes(b"Beta\n")  # the same size: only its hash tells
-    assert install(toy).is_dir()
-    with pytest.raises(AssetChecksumError, match=r"b\.txt is [0-9a-f]{64}.*assets get toy --force"):
-        verify(toy)
+    for look in (install, verify):
+        with pytest.raises(AssetChecksumError, match=r"b\.txt is [0-9a-f]{64}.*assets get toy --force"):
+            look(toy)
+    install(toy, force=True)
+    verify(toy)
+
+
+def test_a_member_is_hashed_once_while_it_is_the_same(toy, downloads, monkeypatch):
+    folder = install(toy)
+    monkeypatch.setattr(known_hashes.time, "time_ns", lambda now=time.time_ns: now() + 2 * SETTLED_NS)
+    install(toy)
+    monkeypatch.setattr(cache_module, "sha256_of", lambda path: pytest.fail("hashed again"))
+    assert install(toy) == folder
 
 
 def test_ensure_finds_a_member_that_is_gone_or_cut_short(toy, downloads):

@@ -126,6 +126,25 @@ def test_a_file_of_ones_own_is_a_concept(tmp_path):
         load_concepts([str(tmp_path / "a.c.yaml")])
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["one/a.b.yaml", "two/a.b.yaml"], "'a.b': both .*one/a.b.yaml and .*two/a.b.yaml are called so"),
+        (["one/", "two/a.b.yaml"], "'a.b': both .* are called so"),
+        (["one/sentiment.positive.yaml"], "'sentiment.positive': .* has the name of a concept that semprune offers"),
+    ],
+)
+def test_concepts_of_two_sources_with_one_name_are_refused(tmp_path, asked, said):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.b.yaml").write_text(VALID + f"words: [{folder}]\n")
+    own_positive = VALID.replace("a.b", "sentiment.positive") + "words: [mine]\n"
+    if "sentiment" in asked[0]:
+        (tmp_path / "one/sentiment.positive.yaml").write_text(own_positive)
+    with pytest.raises(VocabularySchemaError, match=said):
+        load_concepts([f"{tmp_path}/{name}" for name in asked])
+
+
 def test_a_name_offered_twice_is_refused(monkeypatch):
     monkeypatch.setattr(own.OwnVocabulary, "names", lambda self: ("empath.war",))
     vocabularies.cache_clear()

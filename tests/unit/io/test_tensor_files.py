@@ -4,9 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from semprune.io.tensor_files import storage_order, stream_safetensors, tensor_bytes
+from semprune.io.tensor_files import read_sealed, storage_order, stream_safetensors, tensor_bytes, write_sealed
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.uint8, torch.bool, torch.float64]
 
@@ -54,3 +55,30 @@ def test_a_tensor_out_of_place_leaves_no_file(tmp_path, wrong):
     with pytest.raises(ValueError, match=r"belongs|shorter"):
         stream_safetensors(tmp_path / "file", {"a": (torch.float32, (2,))}, iter(wrong.items()), {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sealed_file_is_read_back_and_any_flipped_bit_is_found(tmp_path):
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([True, False]), "c": torch.tensor([7])}
+    write_sealed(tmp_path / "x", tensors, {"concepts": ["p", "q"]})
+    header, back = read_sealed(tmp_path / "x")
+    assert header["concepts"] == ["p", "q"]
+    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
+    content, silent = (tmp_path / "x").read_bytes(), []
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << (place % 8)
+        (tmp_path / "x").write_bytes(damaged)
+        try:
+            header, back = read_sealed(tmp_path / "x")
+        except (OSError, ValueError, SafetensorError):
+            continue
+        silent.append(place)
+        assert header["concepts"] == ["p", "q"]
+        assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
+    assert len(silent) < 20  # the name of the hash (a file without one is an old one), and blanks after the header
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    write_sealed(tmp_path / "x", {}, kind="one")
+    with pytest.raises(ValueError, match="it holds no 'other'"):
+        read_sealed(tmp_path / "x", kind="other")

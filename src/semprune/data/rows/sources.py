@@ -139,8 +139,9 @@ def _hub_rows(name: str, hub: HubSource, *, fit: bool) -> list[Row]:
     split = hub.fit_split if fit else hub.split
     files = {} if hub.data_files is None else {"data_files": hub.data_files}
     try:
-        settings = {"split": split, "revision": hub.revision, "cache_dir": rows_cache(hub)}
-        return list(datasets.load_dataset(hub.path, hub.config, **settings, **files))
+        cache = rows_cache(hub)
+        files |= {} if cache is None else {"cache_dir": cache}
+        return list(datasets.load_dataset(hub.path, hub.config, split=split, revision=hub.revision, **files))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and built-in errors
         why = "all rows at hand are for evaluation, and for fitting " if fit else ""
         raise DatasetUnavailableError(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from tests.unit.attribution.worlds import association_of, tiny_lm
 
 from semprune.attribution import load_association
+from semprune.attribution.association.association import FORMAT
 from semprune.attribution.association.fitted_documents import FittedDocuments, require_held_out
 from semprune.attribution.fit.checkpoint import StoredFit
 from semprune.attribution.fit.learner import LearnerShape
-from semprune.errors import ConfigurationError, FittedDocumentError
+from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError, FittedDocumentError
 from semprune.types import Document, Fingerprint
 
 
@@ -53,6 +57,44 @@ def test_an_association_keeps_its_documents_and_leaves_its_tensors_as_they_were(
     assert torch.equal(new.fitted.hashes, known.fitted.hashes)
     assert vars(new.fitted) | {"hashes": None} == vars(known.fitted) | {"hashes": None}
     assert torch.equal(old.matrix, new.matrix)
+
+
+def test_no_flipped_bit_of_an_association_changes_what_is_loaded(tmp_path):
+    lm = tiny_lm()
+    made = replace(association_of(lm, torch.ones(sum(site.width for site in lm.sites), 2)), fitted=fitted("a", "b"))
+    made.save(tmp_path / "x")
+    content = (tmp_path / "x").read_bytes()
+    for place in torch.randperm(len(content), generator=torch.Generator().manual_seed(0))[:300].tolist():
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << (place % 8)
+        (tmp_path / "x").write_bytes(damaged)
+        try:
+            load_association(tmp_path / "x").save(tmp_path / "y")
+        except CorruptArtefactError as error:
+            assert "Fit again" in str(error)  # noqa: PT017  # most flips are refused, the others change nothing
+        else:
+            assert (tmp_path / "y").read_bytes() == content
+
+
+def test_an_association_of_before_there_were_hashes_is_loaded(tmp_path, caplog):
+    lm = tiny_lm()
+    made = association_of(lm, torch.ones(sum(site.width for site in lm.sites), 2))
+    made.save(tmp_path / "x")
+    with safe_open(tmp_path / "x", framework="pt") as file:
+        header, tensors = json.loads(file.metadata()[FORMAT]), {name: file.get_tensor(name) for name in file.keys()}
+    del header["sha256"], header["tensors"], header["fingerprint"]["configuration_sha256"]
+    save_file(tensors, tmp_path / "x", {FORMAT: json.dumps(header)})
+    with caplog.at_level("INFO", "semprune"):
+        old = load_association(tmp_path / "x")
+    assert "cannot be verified" in caplog.text
+    old.require(lm.fingerprint)
+    with pytest.raises(BackboneMismatchError):
+        made.require(replace(lm.fingerprint, configuration_sha256="other"))
+
+
+def test_a_concept_that_is_called_like_a_class_is_refused():
+    with pytest.raises(ConfigurationError, match=r"two concepts are called films\.good: .*Rename the file"):
+        LearnerShape(("films.good", "b"), ("films.bad", "films.good"), ("films",), 8, 10)
 
 
 def test_a_fit_is_not_resumed_on_other_documents():

@@ -1,6 +1,7 @@
 """The fingerprint is a matter of the weights alone."""
 
 import os
+import time
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from semprune.backbones import fingerprint_model
 from semprune.backbones.weights import fingerprint as module
 from semprune.backbones.weights.fingerprint import fingerprint_folder
 from semprune.errors import BackboneLoadError
+from semprune.io import known_hashes
+from semprune.io.known_hashes import SETTLED_NS
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -62,14 +65,18 @@ def test_hash_by_hand():
 
 def test_hash_is_remembered_until_the_file_changes(llama, tmp_path, monkeypatch):
     llama.save_pretrained(tmp_path / "model")
+    monkeypatch.setattr(known_hashes.time, "time_ns", lambda now=time.time_ns: now() + 2 * SETTLED_NS)
     first = fingerprint_folder(tmp_path / "model", "a", "r")
     hashing = module._hash_files
     monkeypatch.setattr(module, "_hash_files", lambda *args: pytest.fail("hashed again"))
     assert fingerprint_folder(tmp_path / "model", "a", "r") == first
     monkeypatch.setattr(module, "_hash_files", hashing)
+    status = (tmp_path / "model/model.safetensors").stat()
     llama.lm_head.weight.data += 1.0
     llama.save_pretrained(tmp_path / "model")
-    os.utime(tmp_path / "model/model.safetensors", ns=(1, 1))  # a clock too coarse to tell is not what is tested
+    os.utime(tmp_path / "model/model.safetensors", ns=(status.st_atime_ns, status.st_mtime_ns))
+    changed = (tmp_path / "model/model.safetensors").stat()
+    assert (changed.st_size, changed.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
     assert fingerprint_folder(tmp_path / "model", "a", "r") != first
 
 

@@ -8,11 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semprune.concepts import Concept
 from semprune.concepts.influential.clusters import cluster_directions, embed_words, influential_concepts, write_concepts
 from semprune.concepts.influential.words import influential_words, log_odds_z, words_of
 from semprune.concepts.registry import load_concepts
 from semprune.concepts.tokens.labeller import TokenLabeller
-from semprune.errors import ConceptWithoutEvidenceError, SettingError
+from semprune.errors import ConceptWithoutEvidenceError, SettingError, VocabularySchemaError
 
 COMMON = ["the", "film", "was", "on", "and", "we", "saw", "it", "with", "them"]
 
@@ -115,3 +116,10 @@ def test_small_clusters_are_no_concepts():
     words = [("good", 9.0), ("bad", 8.0)]
     with pytest.raises(ConceptWithoutEvidenceError, match=r"influential\.good"):
         influential_concepts(words, "good", torch.eye(2), 2)
+
+
+def test_two_groups_of_one_name_are_refused_and_nothing_is_written(tmp_path):
+    twice = [Concept("influential.c_good", ("good", "fine")), Concept("influential.c_good", ("bad", "sad"))]
+    with pytest.raises(VocabularySchemaError, match="two groups of words are called so"):
+        write_concepts(twice, tmp_path / "words", source="ours", licence="CC0-1.0")
+    assert not (tmp_path / "words").exists()

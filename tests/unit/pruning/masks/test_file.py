@@ -1,12 +1,17 @@
 """Files of masks read and written matrix by matrix, against those written at once."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from semprune.errors import CorruptArtefactError
-from semprune.io.bits import pack_bits
+from semprune.io.bits import hash_masks, pack_bits
 from semprune.pruning import StoredMasks, load_masks, save_masks
-from semprune.pruning.masks.file import MaskFile, write_mask_file
+from semprune.pruning.masks.file import HEADER, MaskFile, write_mask_file
 from semprune.types import Fingerprint
 
 FINGERPRINT = Fingerprint("LlamaForCausalLM", "local", "c" * 64)
@@ -25,7 +30,8 @@ def stored():
 def test_the_bytes_are_those_of_masks_saved_at_once(tmp_path, stored):
     save_masks(tmp_path / "once", stored)
     header = {
-        "fingerprint": {"architecture": "LlamaForCausalLM", "revision": "local", "weights_sha256": "c" * 64},
+        "fingerprint": {"architecture": "LlamaForCausalLM", "revision": "local", "weights_sha256": "c" * 64,
+                        "configuration_sha256": ""},
         "method": "wanda", "settings": {"sparsity": 0.5}, "calibration": "d" * 64,
     }  # fmt: skip
     shapes = {name: tuple(mask.shape) for name, mask in reversed(MASKS.items())}
@@ -50,3 +56,18 @@ def test_damage_is_found(tmp_path, stored, reader):
             reader(path)
     with pytest.raises(CorruptArtefactError, match="Prune again"):
         reader(tmp_path / "absent")
+
+
+def test_a_changed_header_is_found_and_one_of_before_there_were_hashes_is_taken(tmp_path, stored):
+    ordered = replace(stored, orders={"layers.0.up": torch.tensor([0, 1, 2, 3, 4, 6, 5])})
+    path = save_masks(tmp_path / "masks", ordered)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"4, 6, 5]", b"4, 5, 6]"))
+    with pytest.raises(CorruptArtefactError, match="does not have the hash"):
+        load_masks(path)
+    with safe_open(save_masks(path, stored), framework="pt") as file:
+        header, bits = json.loads(file.metadata()[HEADER]), {name: file.get_tensor(name) for name in file.keys()}
+    del header["sha256"], header["fingerprint"]["configuration_sha256"]
+    save_file(bits, path, {HEADER: json.dumps(header)})
+    assert hash_masks(load_masks(path).masks) == hash_masks(MASKS)
+    assert load_masks(path).fingerprint.fits(FINGERPRINT)

@@ -94,6 +94,28 @@ def test_every_way_of_pruning_and_dtype(folder, tmp_path, method, settings, dtyp
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == dtype
 
 
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"rms_norm_eps": 0.1}),
+        ("config.json", {"hidden_act": "gelu"}),
+        ("tokenizer_config.json", {"a": 1}),
+    ],
+)
+def test_finished_blocks_of_another_configuration_are_not_gone_on_from(folder, tmp_path, file, changes):
+    def killed(finished):
+        raise KeyboardInterrupt
+
+    (folder / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(KeyboardInterrupt):
+        prune_into(tmp_path / "out", plan_of(folder), killed)
+    path = folder / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(OutputOccupiedError, match="an unfinished run with other settings \\(fingerprint: "):
+        prune_into(tmp_path / "out", plan_of(folder))
+    prune_into(tmp_path / "anew", plan_of(folder))
+
+
 def test_one_block_is_in_memory_at_a_time(folder, tmp_path):
     plan = plan_of(folder)
     seen = []

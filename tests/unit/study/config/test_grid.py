@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from semprune.artefacts import Cell
-from semprune.data.hashes import hash_declaration
 from semprune.errors import (
     ConfigurationError,
     EmptyStudyError,
@@ -20,19 +19,34 @@ from semprune.errors import (
     UnknownCalibrationError,
     UnknownPromptError,
 )
-from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
 from semprune.study.config.checks import check
 from semprune.study.config.grid import in_groups, pruned_cells, stated
 from semprune.study.config.schema import BackboneConfig, EngineConfig, StudyConfig, TextConfig, one_backbone_each
-from semprune.study.store.addresses import LAYOUT, Addresses, content_hash
+from semprune.study.store.addresses import LAYOUT, Addresses
 from semprune.study.store.store import claim
 
-BACKBONE = ("Llama@1:abc", "abcdef", "torch.float32")
+BACKBONE = ("Llama", "1", "abcdef", "c0", "torch.float32")
 WANDA = Cell("wanda", 0.5, "c4", 0, sequences=16, length=256)
 
 
+@dataclass
+class Read:
+    """Stands for what a study reads."""
+
+    content: str
+
+    def items(self, dataset: str) -> str:
+        return f"{self.content} of {dataset}"
+
+    def fitted(self) -> str:
+        return self.content
+
+    def sequences(self, draw: tuple[str, int, int, int]) -> str:
+        return f"{self.content} of {draw}"
+
+
 def addresses(**changes: object) -> Addresses:
-    return Addresses(replace(StudyConfig(store="store"), **changes), BACKBONE)
+    return Addresses(replace(StudyConfig(store="store"), **changes), BACKBONE, Read("own"))
 
 
 def test_the_grid_is_every_size_length_and_seed_once() -> None:
@@ -62,10 +76,16 @@ def test_a_cell_is_shared_by_studies_that_differ_elsewhere() -> None:
         addresses().cell(replace(WANDA, seed=1)),
         addresses().cell(replace(WANDA, length=128)),
         addresses().cell(replace(WANDA, calibration="wiki")),
-        Addresses(StudyConfig(store="store"), ("Llama@1:abc", "abcdeg", "torch.float32")).cell(WANDA),
-        Addresses(StudyConfig(store="store"), ("Llama@1:abc", "abcdef", "torch.bfloat16")).cell(WANDA),
+        *(
+            Addresses(StudyConfig(store="store"), backbone, Read("own")).cell(WANDA)
+            for backbone in (
+                ("Llama", "1", "abcdeg", "c0", "torch.float32"),
+                ("Llama", "1", "abcdef", "c1", "torch.float32"),  # the same weights, another configuration
+                ("Llama", "1", "abcdef", "c0", "torch.bfloat16"),
+            )
+        ),
     ]
-    assert len({own, *others}) == 7
+    assert len({own, *others}) == 8
 
 
 def test_each_part_depends_on_its_own_settings_only() -> None:
@@ -86,34 +106,14 @@ def test_nothing_of_another_layout_is_read() -> None:
         assert own.cell(WANDA) != before[1]
 
 
-def test_how_items_are_asked_names_them_only_where_it_is_not_the_first_wording_without_examples() -> None:
-    own = addresses()
-    content = [ENGINE_VERSION, own.config.limit, own.config.token_budget, hash_declaration("sst2")]
-    assert own.items("sst2") == f"sst2-{content_hash(content)}"  # stores of before these settings stay readable
-    changes = ({"prompt": "all"}, {"prompt": "review"}, {"shots": 2}, {"chat": True})
-    asked = [addresses(**change).items("sst2") for change in changes]
-    assert len({own.items("sst2"), *asked}) == 5
-
-
-def test_addresses_of_a_default_study_are_what_they_were_before_there_were_such_settings() -> None:
-    # Written down from a checkout without prompt, shots and chat; the declaration and the engine are held fixed.
-    with patch.multiple("semprune.study.store.addresses", ENGINE_VERSION=1, hash_declaration=lambda name: f"of {name}"):
-        for own in (addresses(), addresses(prompt=None, shots=0, chat=False)):
-            assert own.items("sst2") == "sst2-41459ba32e25"
-            assert own.items("piqa") == "piqa-c02debfbeac3"
-            assert own.meaning == "meaning-d81bd16a8d92"
-
-
-def test_the_first_prompt_by_its_name_and_the_only_one_of_all_are_measured_once() -> None:
-    own = addresses()
-    assert addresses(prompt="harness").items("sst2") == own.items("sst2")
-    assert addresses(prompt="all").items("piqa") == own.items("piqa")  # which has one wording
-
-
-def test_the_chat_template_names_what_is_asked_as_a_chat_and_nothing_else() -> None:
-    plain, chat = (replace(StudyConfig(store="store"), chat=chat) for chat in (False, True))
-    assert Addresses(chat, BACKBONE, "a").items("sst2") != Addresses(chat, BACKBONE, "b").items("sst2")
-    assert Addresses(plain, BACKBONE, "a").items("sst2") == Addresses(plain, BACKBONE, "b").items("sst2")
+def test_what_is_read_names_what_is_measured_of_it() -> None:
+    own, other = addresses(), Addresses(StudyConfig(store="store"), BACKBONE, Read("others"))
+    assert own.items("sst2") != other.items("sst2")
+    assert own.text != other.text
+    assert own.meaning != other.meaning
+    assert own.fit != other.fit
+    assert own.cell(WANDA) != other.cell(WANDA)
+    assert own.cell(Cell("magnitude", 0.5)) == other.cell(Cell("magnitude", 0.5))  # which reads nothing
 
 
 def test_a_prompt_that_a_data_set_lacks_and_negative_shots_are_refused() -> None:
@@ -155,6 +155,7 @@ def test_a_claim_is_exclusive_and_free_once_its_owner_is_dead(tmp_path: Path) ->
         ({"engine": EngineConfig("rai")}, SettingError, "one of local, ray, slurm"),
         ({"engine": EngineConfig(workers=0)}, SettingError, r"engine\.workers must be at least 1"),
         ({"backbones": ["smollm2-135m"]}, ConfigurationError, "which is `backbone` already"),
+        ({"backbones": ["my/llama", "my--llama"]}, ConfigurationError, "would both be written to runs/study/my--llama"),
     ],
 )
 def test_what_cannot_run_is_refused(changes, error, said) -> None:

@@ -105,6 +105,10 @@ class MemoryLimitError(SempruneError):
         )
 
 
+class AdapterError(SempruneError):
+    """Adapters of a kind that masks cannot be held through, or none where they are to be merged."""
+
+
 class MasksOnlyError(ConfigurationError):
     """Masks alone asked of a method that changes the weights it keeps."""
 

@@ -22,8 +22,9 @@ class HoldMasks(Callback):
     It works on the Hugging Face causal language model inside the LightningModule, with every strategy that keeps whole
     parameters on each device (one device, DDP). Its state holds the masks: a resumed fit holds the same weights.
 
-    Around the model may be PEFT's LoRA adapters: what they add to pruned weights then counts for nothing, so that
-    :func:`semprune.merge_adapters` gives after the fit what was trained.
+    Around the model may be PEFT's LoRA adapters: what they add to pruned weights then counts for nothing, also after
+    the fit, so that a merge gives what was trained, with its zeros. Adapters that were saved and are loaded elsewhere
+    are merged by :func:`semprune.merge_adapters`.
 
     Args:
         masks: A ``masks.safetensors``, also of a method that changed the kept weights; it only has to fit the model's

@@ -38,7 +38,8 @@ class HeldWeights:
     """The pruned weights of one model: set to zero, and kept there while optimizers step and LoRA adapters learn.
 
     Gradients of pruned weights are zero, so that they move no norm and no momentum; and after every step of an
-    optimizer the weights are set to zero, whatever state it brought along.
+    optimizer the weights are set to zero, whatever state it brought along. LoRA adapters around the weights are held
+    for good: released, the model would no longer be the one that was trained.
 
     Args:
         model: Holds a weight for every name, on the device where it is trained.
@@ -72,7 +73,7 @@ class HeldWeights:
         Raises:
             AdapterError: The model has adapters of another kind than plain LoRA; nothing is changed.
         """
-        self._handles += hold_adapters(self._model, self._masks)
+        hold_adapters(self._model, self._masks)
         self.hold()
         for parameter, pruned in self._pruned.items():
             if parameter.requires_grad:
@@ -81,7 +82,7 @@ class HeldWeights:
             self._handles.append(optimizer.register_step_post_hook(lambda *_: self.hold()))
 
     def release(self) -> None:
-        """Remove the hooks; the weights stay as they are."""
+        """Remove the hooks on weights and optimizers; the weights stay as they are, and adapters stay held."""
         while self._handles:
             self._handles.pop().remove()
 

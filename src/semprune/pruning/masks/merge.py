@@ -20,8 +20,8 @@ def merge_adapters(
 ) -> nn.Module:
     """Merge the adapters of a PEFT model into its weights, and keep every pruned weight at zero.
 
-    ``merge_and_unload`` alone adds B A to all weights: nothing of the sparsity is left. Where the adapters were
-    trained under :class:`~semprune.pruning.callbacks.hold.HoldMasks`, the merged model computes what was trained.
+    ``merge_and_unload`` alone adds B A to all weights of a matrix: nothing of its sparsity is left. Where the adapters
+    were trained under :class:`~semprune.pruning.callbacks.hold.HoldMasks`, the merged model computes what was trained.
 
     Args:
         model: A PEFT model (anything with ``merge_and_unload``) around a causal language model of a known family.

@@ -74,7 +74,8 @@ def zeros_are(model, masks):
 
 @pytest.mark.parametrize("architecture", TARGETS)
 @pytest.mark.parametrize("given", ["zeros", "file"])
-def test_what_is_trained_under_held_masks_is_what_the_merge_gives(architecture, given, tmp_path):
+@pytest.mark.parametrize("merge", ["peft's", "ours"])
+def test_what_is_trained_under_held_masks_is_what_the_merge_gives(architecture, given, merge, tmp_path):
     model, masks = pruned(architecture)
     stored = StoredMasks(masks, Fingerprint("a", "b", "c" * 64), "magnitude", {})
     file = str(save_masks(tmp_path / "masks.safetensors", stored)) if given == "file" else None
@@ -82,7 +83,8 @@ def test_what_is_trained_under_held_masks_is_what_the_merge_gives(architecture, 
     before = copy.deepcopy(lora.state_dict())
     fit(lora, semprune.HoldMasks(file), last)
     learned = [name for name, value in lora.state_dict().items() if not torch.equal(value, before[name])]
-    merged = semprune.merge_adapters(lora, file)
+    assert torch.equal(logits(lora.eval()), last.seen)  # also after the fit
+    merged = semprune.merge_adapters(lora, file) if merge == "ours" else lora.merge_and_unload()
 
     assert learned
     assert all("lora_" in name for name in learned)
@@ -90,8 +92,8 @@ def test_what_is_trained_under_held_masks_is_what_the_merge_gives(architecture, 
     assert torch.allclose(logits(merged), last.seen, atol=1e-4)
 
 
-def test_the_merge_alone_fills_the_zeros_and_trains_for_another_model():
-    """What the two are for: without them the adapted matrices are dense."""
+def test_without_held_masks_a_merge_fills_the_zeros():
+    """What it is for: the adapted matrices are dense."""
     model, masks = pruned()
     merged = adapted(model).merge_and_unload()
     filled = [name for name, mask in masks.items() if stored_weight(merged, name)[~mask].any()]
@@ -107,15 +109,32 @@ def test_held_adapters_change_what_the_masks_keep_and_nothing_else(architecture)
     for name, mask in masks.items():
         stored_weight(expected, name)[~mask] = 0
     dense = logits(lora)
-    handles = hold_adapters(model, masks)
+    held = hold_adapters(model, masks)
+    held = hold_adapters(model, masks)  # a second fit holds anew, not twice
 
     assert torch.allclose(logits(lora), logits(expected), atol=1e-5)
     assert not torch.allclose(logits(lora), dense, atol=1e-2)
     with lora.disable_adapter():
         assert torch.equal(logits(lora), logits(pruned(architecture)[0]))
-    while handles:
-        handles.pop().remove()
+    copied = copy.deepcopy(lora)  # reads its own adapters, not those of the original
+    copied.get_submodule("base_model.model." + next(iter(masks))).lora_B["default"].weight.data.zero_()
+    assert not torch.allclose(logits(copied), logits(lora), atol=1e-3)
+    for adapter in held:
+        adapter.release()
     assert torch.equal(logits(lora), dense)
+
+
+def test_a_masked_adapter_is_unmerged_to_the_very_weights():
+    model, masks = pruned()
+    lora = adapted(model)
+    hold_adapters(model, masks)
+    before = {name: stored_weight(model, name).clone() for name in masks}
+    lora.merge_adapter()
+    assert zeros_are(model, masks)
+    lora.unmerge_adapter()
+
+    assert all(torch.allclose(stored_weight(model, name), weight, atol=1e-6) for name, weight in before.items())
+    assert all(not stored_weight(model, name)[~mask].any() for name, mask in masks.items())
 
 
 def test_gradients_reach_the_adapter_through_kept_weights_only():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from semprune.backbones import Backbone, load_backbone
     from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
     from semprune.evaluation import evaluate, loglikelihood
-    from semprune.pruning import PruneReport, load_masks, prune_model
+    from semprune.pruning import PruneReport, load_masks, merge_adapters, prune_model
     from semprune.pruning.callbacks.methods import HoldMasks, PruningCallback
 
     Magnitude: type[PruningCallback]  # made of the methods that are found
@@ -44,6 +44,7 @@ _HOMES = {
     "load_backbone": "semprune.backbones",
     "load_masks": "semprune.pruning",
     "loglikelihood": "semprune.evaluation",
+    "merge_adapters": "semprune.pruning",
     "prune_model": "semprune.pruning",
 }
 
@@ -67,6 +68,7 @@ __all__ = [
     "load_backbone",
     "load_masks",
     "loglikelihood",
+    "merge_adapters",
     "prune_model",
 ]
 

@@ -63,6 +63,8 @@ class Family:
         alternatives: The matrices of blocks that are built otherwise, where one model mixes several kinds (dense and
             routed MLPs). A block is of the first kind whose modules it has all.
         trained_length: Tokens per sequence in training, where positions have no limit that the configuration states.
+        width_setting: What the configuration calls the number of neurons of an MLP without experts; None where it does
+            not state one.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Family:
     excluded: tuple[str, ...] = ()
     alternatives: tuple[tuple[FamilyMatrix, ...], ...] = ()
     trained_length: int | None = None
+    width_setting: str | None = "intermediate_size"
 
     def matrices_of(self, layer: nn.Module) -> tuple[FamilyMatrix, ...]:
         """Return the matrices of one decoder block, in the order of the computation."""

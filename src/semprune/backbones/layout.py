@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from semprune.backbones.families import find_family
+from semprune.backbones.families import families, find_family
 from semprune.backbones.family import Family, FamilyMatrix
-from semprune.errors import BackboneLoadError, RoutedNeuronsError, SettingError, UnprunedMatrixError
+from semprune.errors import BackboneLoadError, ConfigurationError, RoutedNeuronsError, SettingError, UnprunedMatrixError
 from semprune.types import NeuronSite, PrunableMatrix
 
 SITE_KINDS = {"mlp": ("down", "mlp"), "attention": ("o", "attn")}
@@ -24,6 +24,29 @@ def family_of(model: nn.Module) -> Family:
     return find_family(type(model).__name__)
 
 
+def language_model(module: nn.Module, user: str) -> nn.Module:
+    """Return the one causal language model of a known family that a module is or holds, also inside of wrappers.
+
+    Args:
+        module: A LightningModule, a PEFT model …
+        user: Who asks, for the error.
+
+    Raises:
+        ConfigurationError: It holds none, or several.
+    """
+    known = {name for family in families() for name in family.architectures}
+    found: dict[str, nn.Module] = {
+        path: inside for path, inside in module.named_modules() if type(inside).__name__ in known
+    }
+    if len(found) != 1:
+        raise ConfigurationError(
+            f"{user} needs the one causal language model of a known family inside {type(module).__name__}, but found "
+            f"{', '.join(found) or 'none'}. Make the Hugging Face model an attribute of the module."
+        )
+    (model,) = found.values()
+    return model
+
+
 def decoder_layers(model: nn.Module, family: Family) -> nn.ModuleList:
     """Return the decoder blocks, in order.
 
@@ -36,8 +59,13 @@ def decoder_layers(model: nn.Module, family: Family) -> nn.ModuleList:
     return layers
 
 
-def prunable_matrices(model: nn.Module, family: Family) -> tuple[PrunableMatrix, ...]:
+def prunable_matrices(model: nn.Module, family: Family, *, adapted: bool = False) -> tuple[PrunableMatrix, ...]:
     """Return every prunable linear, block by block, each expert's as one of its own.
+
+    Args:
+        model: A Hugging Face causal language model.
+        family: Its family.
+        adapted: Whether adapters (PEFT's) may lie around matrices; it is the matrix inside that is returned.
 
     Raises:
         UnprunedMatrixError: A block has a matrix (or a stack of them) that the family does not name.
@@ -49,7 +77,7 @@ def prunable_matrices(model: nn.Module, family: Family) -> tuple[PrunableMatrix,
         for matrix in matrices:
             weight = _check_weight(model, family, layer, matrix)
             found += _named(matrix, weight, f"{family.layers}.{index}.{matrix.path}", index)
-        _check_all_named(model, family, matrices, layer, index)
+        _check_all_named(model, family, matrices, layer, index, adapted=adapted)
     return tuple(found)
 
 
@@ -106,10 +134,13 @@ def _named(matrix: FamilyMatrix, weight: Tensor, module: str, layer: int) -> Ite
 
 
 def _check_all_named(
-    model: nn.Module, family: Family, matrices: Sequence[FamilyMatrix], layer: nn.Module, index: int
+    model: nn.Module, family: Family, matrices: Sequence[FamilyMatrix], layer: nn.Module, index: int, *, adapted: bool
 ) -> None:
     named = {matrix.key for matrix in matrices} | set(family.excluded)
-    unnamed = [name for name, value in layer.named_parameters() if value.ndim >= 2 and name not in named]
+    paths = {matrix.path for matrix in matrices} if adapted else set()
+    wrapped = tuple(f"{path}." for path in paths if hasattr(layer.get_submodule(path), "base_layer"))
+    given = (name for name, value in layer.named_parameters() if value.ndim >= 2)
+    unnamed = [name for name in given if name not in named and not name.startswith(wrapped)]
     if unnamed:
         raise UnprunedMatrixError(type(model).__name__, (f"{family.layers}.{index}.{name}" for name in unnamed))
 

@@ -20,6 +20,7 @@ from semprune.cli.prune import prune, prune_parser
 from semprune.cli.recommend import recommend_from, recommend_parser
 from semprune.cli.report import report, report_parser
 from semprune.cli.study import study, study_parser
+from semprune.cli.verify import verify, verify_parser
 from semprune.errors import SempruneError
 
 HELP = """usage: semprune COMMAND [options]
@@ -34,6 +35,7 @@ one step
   fit          learn the neuron x concept association
   test         score dense and pruned model on the same items; semantic loss
   prune        a pruned model as a Hugging Face folder, or its masks
+  verify       does a model still have the zeros of its masks?
 one question
   explain      what does a neuron stand for, where does a concept show?
   causal       does ablating the association's neurons hurt, and what?
@@ -53,6 +55,7 @@ with types, defaults and examples; `--print_config` prints them as YAML."""
 
 PARSERS: dict[str, Callable[[], Parser]] = {
     "prune": prune_parser,
+    "verify": verify_parser,
     "study": study_parser,
     "report": report_parser,
     "recommend": recommend_parser,
@@ -68,6 +71,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "fit": lambda arguments: run_lightning(["fit", *arguments]),
     "test": lambda arguments: run_lightning(["test", *arguments]),
     "prune": prune,
+    "verify": verify,
     "study": study,
     "report": report,
     "recommend": recommend_from,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from semprune.errors.base import ConfigurationError, SempruneError, UnknownNameError
 
@@ -102,6 +102,23 @@ class MemoryLimitError(SempruneError):
             f"this run would need about {needed_bytes / 1e9:.2f} GB of memory, most of it for {largest}; the limit is "
             f"{limit_bytes / 1e9:.2f} GB. Lower --calibration.batch_size or --calibration.length, take a smaller "
             "--backbone.dtype, or raise --memory_limit."
+        )
+
+
+class AdapterError(SempruneError):
+    """Adapters of a kind that masks cannot be held through, or none where they are to be merged."""
+
+
+class FilledZerosError(SempruneError):
+    """A model that has lost zeros of its masks."""
+
+    def __init__(self, model: str, masks: str, filled: Mapping[str, int]) -> None:
+        """Name the model and the masks, how many zeros are lost, and where most."""
+        worst = max(filled, key=lambda name: filled[name])
+        super().__init__(
+            f"{sum(filled.values()):,} weights of {model} should be zero by {masks} and are not, in {len(filled)} "
+            f"matrices, most in {worst} ({filled[worst]:,}). Merge adapters with semprune.merge_adapters, tune with "
+            "HoldMasks, or apply the masks again with semprune.pruning.apply_masks."
         )
 
 

@@ -8,6 +8,7 @@ from semprune.pruning.in_memory.dense_statistics import CollectedStatistics, den
 from semprune.pruning.in_memory.prune_model import prune_model
 from semprune.pruning.masks.apply import apply_mask_file, apply_masks
 from semprune.pruning.masks.file import load_masks, save_masks
+from semprune.pruning.masks.merge import merge_adapters
 from semprune.pruning.masks.stored import StoredMasks
 from semprune.pruning.method import Decision, Method, Needs, ScoredMethod, option
 from semprune.pruning.methods import find_method, method_labels, methods
@@ -30,6 +31,7 @@ __all__ = [
     "find_method",
     "keeper",
     "load_masks",
+    "merge_adapters",
     "method_labels",
     "methods",
     "option",

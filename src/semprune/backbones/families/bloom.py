@@ -16,4 +16,5 @@ FAMILY = Family(
         FamilyMatrix("mlp.dense_4h_to_h", "down"),
     ),
     trained_length=2048,
+    width_setting=None,
 )

@@ -12,4 +12,5 @@ FAMILY = Family(
         FamilyMatrix("mlp.dense_h_to_4h", "up"),
         FamilyMatrix("mlp.dense_4h_to_h", "down"),
     ),
+    width_setting="ffn_hidden_size",
 )

@@ -12,4 +12,5 @@ FAMILY = Family(
         FamilyMatrix("mlp.c_fc", "up", transposed=True),
         FamilyMatrix("mlp.c_proj", "down", transposed=True),
     ),
+    width_setting="n_inner",
 )

@@ -12,4 +12,5 @@ FAMILY = Family(
         FamilyMatrix("mlp.c_fc", "up"),
         FamilyMatrix("mlp.c_proj", "down"),
     ),
+    width_setting="n_inner",
 )

@@ -14,4 +14,5 @@ FAMILY = Family(
         FamilyMatrix("mlp.fc_in", "up"),
         FamilyMatrix("mlp.fc_out", "down"),
     ),
+    width_setting="n_inner",
 )

@@ -14,4 +14,5 @@ FAMILY = Family(
         FamilyMatrix("fc1", "up"),
         FamilyMatrix("fc2", "down"),
     ),
+    width_setting="ffn_dim",
 )

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
-from semprune.backbones.families import families
+from semprune.backbones.layout import language_model
 from semprune.errors import ConfigurationError, CorruptArtefactError
 from semprune.io.bits import hash_masks
 from semprune.pruning.masks.codec import UNREADABLE, decode_masks, encode_masks
@@ -21,6 +21,10 @@ class HoldMasks(Callback):
 
     It works on the Hugging Face causal language model inside the LightningModule, with every strategy that keeps whole
     parameters on each device (one device, DDP). Its state holds the masks: a resumed fit holds the same weights.
+
+    Around the model may be PEFT's LoRA adapters: what they add to pruned weights then counts for nothing, also after
+    the fit, so that a merge gives what was trained, with its zeros. Adapters that were saved and are loaded elsewhere
+    are merged by :func:`semprune.merge_adapters`.
 
     Args:
         masks: A ``masks.safetensors``, also of a method that changed the kept weights; it only has to fit the model's
@@ -42,8 +46,9 @@ class HoldMasks(Callback):
             ConfigurationError: The module holds no causal language model of a known family, or several; none of its
                 weights is zero; or the strategy's optimizer is not torch's.
             SettingError: The masks are of another model.
+            AdapterError: The model has adapters of another kind than plain LoRA.
         """
-        model = _language_model(pl_module)
+        model = language_model(pl_module, "HoldMasks")
         if self._masks is None:
             self._masks = masks_of_zeros(model)
         optimizers = list(trainer.optimizers)
@@ -94,17 +99,3 @@ class HoldMasks(Callback):
         if self._held is not None:
             self._held.release()
             self._held = None
-
-
-def _language_model(pl_module: LightningModule) -> nn.Module:
-    known = {name for family in families() for name in family.architectures}
-    found: dict[str, nn.Module] = {
-        path: module for path, module in pl_module.named_modules() if type(module).__name__ in known
-    }
-    if len(found) != 1:
-        raise ConfigurationError(
-            f"HoldMasks holds the one causal language model of a known family inside {type(pl_module).__name__}, but "
-            f"found {', '.join(found) or 'none'}. Make the Hugging Face model an attribute of the module."
-        )
-    (model,) = found.values()
-    return model

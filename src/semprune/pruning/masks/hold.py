@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from semprune.errors import ConfigurationError
+from semprune.pruning.masks.adapters import hold_adapters
 from semprune.pruning.masks.apply import check_masks
 from semprune.pruning.weights.linear import matrix_parameter, prunable_linears, writable
 
@@ -18,12 +19,12 @@ def masks_of_zeros(model: nn.Module) -> dict[str, Bool[Tensor, "rows columns"]]:
     """Return masks that keep every weight of the prunable matrices that is not zero now.
 
     Args:
-        model: A Hugging Face causal language model of a known family.
+        model: A Hugging Face causal language model of a known family; LoRA adapters around its matrices do not count.
 
     Raises:
         ConfigurationError: No weight is zero: the model is not pruned.
     """
-    linears = [linear for inside in prunable_linears(model).values() for linear in inside]
+    linears = [linear for inside in prunable_linears(model, adapted=True).values() for linear in inside]
     masks = {linear.name: (linear.stored != 0).cpu() for linear in linears}
     if all(mask.all() for mask in masks.values()):
         raise ConfigurationError(
@@ -34,10 +35,11 @@ def masks_of_zeros(model: nn.Module) -> dict[str, Bool[Tensor, "rows columns"]]:
 
 
 class HeldWeights:
-    """The pruned weights of one model: set to zero, and kept there while optimizers step.
+    """The pruned weights of one model: set to zero, and kept there while optimizers step and LoRA adapters learn.
 
     Gradients of pruned weights are zero, so that they move no norm and no momentum; and after every step of an
-    optimizer the weights are set to zero, whatever state it brought along.
+    optimizer the weights are set to zero, whatever state it brought along. LoRA adapters around the weights are held
+    for good: released, the model would no longer be the one that was trained.
 
     Args:
         model: Holds a weight for every name, on the device where it is trained.
@@ -50,6 +52,7 @@ class HeldWeights:
     def __init__(self, model: nn.Module, masks: Mapping[str, Bool[Tensor, "rows columns"]]) -> None:
         """Find the weights; nothing is changed yet. One byte per weight is kept on the weights' device."""
         check_masks(model, masks)
+        self._model, self._masks = model, masks
         self._pruned: dict[nn.Parameter, Tensor] = {}
         self._handles: list[Any] = []
         for name, mask in masks.items():
@@ -65,7 +68,12 @@ class HeldWeights:
                 weight.masked_fill_(pruned, 0)
 
     def attach(self, optimizers: Iterable[torch.optim.Optimizer]) -> None:
-        """Hold the weights now, and through every backward pass and every step, until :meth:`release`."""
+        """Hold the weights now, and through every backward pass and every step, until :meth:`release`.
+
+        Raises:
+            AdapterError: The model has adapters of another kind than plain LoRA; nothing is changed.
+        """
+        hold_adapters(self._model, self._masks)
         self.hold()
         for parameter, pruned in self._pruned.items():
             if parameter.requires_grad:
@@ -74,7 +82,7 @@ class HeldWeights:
             self._handles.append(optimizer.register_step_post_hook(lambda *_: self.hold()))
 
     def release(self) -> None:
-        """Remove the hooks; the weights stay as they are."""
+        """Remove the hooks on weights and optimizers; the weights stay as they are, and adapters stay held."""
         while self._handles:
             self._handles.pop().remove()
 

@@ -58,8 +58,9 @@ class RIA(Method):
             ``row``.
         permutation: The order of the columns in which an N:M pattern holds. ``none``: their own. ``snake``: dealt by
             summed score. ``assignment``: that, refined by linear sum assignments. With the last two, masks are mapped
-            back to the matrix's own order, in which the pattern does *not* hold; the order is reported with them. The
-            masks are those of the published code up to equal sums.
+            back to the matrix's own order, in which the pattern does *not* hold; the order is reported with them. In
+            reference selection ``snake`` is the published order bit for bit, and ``assignment`` up to how the sums that
+            the assignment compares are rounded.
     """
 
     exponent: float = option(0.5, "Power of the input norm; 0.5 as published.")
@@ -109,13 +110,13 @@ class RIA(Method):
         score = self.score(weight, stats, keep)
         if keep.pattern is None or self.permutation == "none":
             return Decision(keep(score, self.group))
-        order = self._order(score, keep.pattern)
+        order = self._order(score, keep.pattern, stable=not keep.reference)
         kept = torch.empty_like(score, dtype=torch.bool)
         kept[:, order] = keep(score[:, order], self.group)
         return Decision(kept, order=order)
 
-    def _order(self, score: Tensor, pattern: Pattern) -> Tensor:
-        order = snake_order(score, pattern)
+    def _order(self, score: Tensor, pattern: Pattern, *, stable: bool) -> Tensor:
+        order = snake_order(score, pattern, stable=stable)
         return assigned_order(score, order, pattern) if self.permutation == "assignment" else order
 
 

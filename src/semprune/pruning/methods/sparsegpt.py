@@ -88,7 +88,8 @@ class SparseGPT(Method):
             for name, weight in weights.items():
                 yield name, Decision(torch.ones_like(weight, dtype=torch.bool))
             return
-        upper, dead = inverse_factor(stats.second_moments, self.damping, next(iter(weights)))
+        first = next(iter(weights))
+        upper, dead = inverse_factor(stats.second_moments, self.damping, first, published_mean=keep.reference)
         # Those chosen exactly are swept as one matrix; as published, each by itself: products round by their size.
         for names in [[name] for name in weights] if keep.reference else [list(weights)]:
             updated = torch.cat([weights[name] for name in names]).float()

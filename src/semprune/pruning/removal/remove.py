@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import calibrating
+from semprune.backbones.layout import family_of
 from semprune.errors import NeuronRemovalError, SettingError
 from semprune.io.bits import hash_masks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
@@ -21,8 +22,6 @@ from semprune.pruning.settings import PruneSettings, check_pass
 from semprune.pruning.statistics.gathering import Gatherer, require_equal_masks
 
 logger = logging.getLogger(__name__)
-
-WIDTH_SETTINGS = ("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner")  # as configurations name the width
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def remove_neurons(
     count = min(width, -(-(width - pruned_count(sparsity, width)) // multiple_of) * multiple_of)
     with calibrating(model):
         kept = _remove(model, blocks, neurons, count, settings, tokens, distributed)
-    _state_width(model, setting, width, count)
+    _state_width(model, setting, neurons.values(), count)
     removed = before - sum(parameter.numel() for parameter in model.parameters())
     recorded = {"sparsity": sparsity, "multiple_of": multiple_of, "statistics": statistics, "batch_size": batch_size}
     return RemovalReport(recorded, kept, width, removed, hash_calibration(tokens.input_ids, tokens.tau))
@@ -136,16 +135,20 @@ def _uniform(model: nn.Module, blocks: Blocks) -> dict[int, BlockNeurons]:
 
 
 def _width_setting(model: nn.Module, width: int) -> str:
-    """Return the configuration's name for the number of neurons; a default (None) counts where it is one."""
-    for name in WIDTH_SETTINGS:
-        if getattr(model.config, name, 0) in (width, None):
-            return name
-    detail = f"its configuration does not state the number of neurons ({', '.join(WIDTH_SETTINGS)})"
+    """Return the family's name for the number of neurons, once the configuration states it (None: as its default)."""
+    name = family_of(model).width_setting
+    stated = "nothing" if name is None else getattr(model.config, name, "nothing")
+    if name is not None and stated in (width, None):
+        return name
+    wanted = "it has no setting for it" if name is None else f"{name} is {stated!r} and the blocks have {width}"
+    detail = f"its configuration does not state the number of neurons ({wanted})"
     raise NeuronRemovalError(type(model).__name__, detail)
 
 
-def _state_width(model: nn.Module, setting: str, before: int, after: int) -> None:
-    setattr(model.config, setting, after)
-    for module in model.modules():
-        if getattr(module, setting, None) == before:
-            setattr(module, setting, after)
+def _state_width(model: nn.Module, setting: str, neurons: Iterable[BlockNeurons], width: int) -> None:
+    """Let the configuration state the width, and the MLPs that keep a copy of it."""
+    setattr(model.config, setting, width)
+    for block in neurons:
+        mlp = model.get_submodule(block.down.matrix.module.rpartition(".")[0])
+        if hasattr(mlp, setting):
+            setattr(mlp, setting, width)

@@ -10,7 +10,7 @@ from torch import Tensor
 from semprune.pruning.selection.pattern import Pattern
 
 
-def snake_order(score: Float[Tensor, "out in"], pattern: Pattern) -> Int[Tensor, " in"]:
+def snake_order(score: Float[Tensor, "out in"], pattern: Pattern, *, stable: bool = True) -> Int[Tensor, " in"]:
     """Deal columns, sorted by their summed score, into M bands, every second one backwards; a run takes one of each.
 
     So no run holds only important columns, and no run only unimportant ones.
@@ -20,6 +20,7 @@ def snake_order(score: Float[Tensor, "out in"], pattern: Pattern) -> Int[Tensor,
     Args:
         score: Scores of the weights; M divides the number of columns.
         pattern: N and M.
+        stable: Whether columns of equal sums keep their order; False leaves it to torch, as the published code does.
 
     Returns:
         The columns in their new order: position i of the pattern is column ``order[i]``.
@@ -28,7 +29,7 @@ def snake_order(score: Float[Tensor, "out in"], pattern: Pattern) -> Int[Tensor,
         >>> snake_order(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), Pattern(1, 2))
         tensor([0, 3, 1, 2])
     """
-    bands = score.sum(0).sort(stable=True).indices.reshape(pattern.run, -1)  # [M, runs]
+    bands = score.sum(0).sort(stable=stable).indices.reshape(pattern.run, -1)  # [M, runs]
     bands[1::2] = bands[1::2].flip(1)
     return bands.t().reshape(-1)
 

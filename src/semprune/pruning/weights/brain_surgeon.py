@@ -58,7 +58,7 @@ class Choice:
 
 @full_fp32()
 def inverse_factor(
-    moments: Float[Tensor, "in in"], damping: float, matrix: str
+    moments: Float[Tensor, "in in"], damping: float, matrix: str, *, published_mean: bool = False
 ) -> tuple[Float[Tensor, "in in"], Bool[Tensor, " in"]]:
     r"""Return the upper Cholesky factor of the damped inverse, and which inputs are dead.
 
@@ -72,6 +72,8 @@ def inverse_factor(
         moments: H, symmetric; left as it is.
         damping: Share of the mean diagonal that is added to it.
         matrix: Name of the matrix, for the error.
+        published_mean: Round the mean of the diagonal as the published code does, which takes it of a copy. A mean over
+            the strided view sums in another order; one bit of it moves hundreds of thousands of weights downstream.
 
     Raises:
         NotPositiveDefiniteError: A Cholesky factorisation fails, or the factor is not finite.
@@ -85,7 +87,7 @@ def inverse_factor(
     diagonal = damped.diagonal()
     dead = diagonal == 0
     diagonal[dead] = 1
-    diagonal += damping * diagonal.mean()
+    diagonal += damping * (diagonal.contiguous() if published_mean else diagonal).mean()
     lower, failed = torch.linalg.cholesky_ex(damped)
     if failed:
         raise NotPositiveDefiniteError(matrix, damping)

@@ -115,15 +115,20 @@ class WeightCopy:
             linear.write(weight)
 
 
-def prunable_linears(model: nn.Module) -> dict[int, list[PrunableLinear]]:
+def prunable_linears(model: nn.Module, *, adapted: bool = False) -> dict[int, list[PrunableLinear]]:
     """Return the prunable linears of each decoder block.
+
+    Args:
+        model: A Hugging Face causal language model of a known family.
+        adapted: Whether adapters may lie around them. They are never pruned then, only held: what adapters add to a
+            weight would fill its zeros.
 
     Raises:
         UnknownArchitectureError: No family declares the model's class.
         UnprunedMatrixError: A block has a matrix that the family does not name.
     """
     blocks: dict[int, list[PrunableLinear]] = defaultdict(list)
-    for matrix in prunable_matrices(model, family_of(model)):
+    for matrix in prunable_matrices(model, family_of(model), adapted=adapted):
         blocks[matrix.layer].append(PrunableLinear(matrix, model.get_submodule(matrix.module)))
     return dict(blocks)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.golden import published
 
 from semprune.errors import SettingError
 from semprune.pruning import find_method, load_masks, prune_model, save_masks
@@ -26,26 +27,6 @@ def problem(rows=6, width=16, seed=0):
     return torch.randn(rows, width, generator=generator), LayerStats(squares, 8.0, 2, squares / 2)
 
 
-def published(weight, mean_squares, sparsity, pattern=None, per_row=False, a=0.5):
-    """The published rule, restated; N of the pattern is the number that goes."""
-    size = torch.abs(weight)
-    metric = (size / torch.sum(size, dim=0) + size / torch.sum(size, dim=1).reshape(-1, 1)) * (
-        torch.sqrt(mean_squares.reshape((1, -1)))
-    ) ** a
-    gone = torch.zeros_like(metric) == 1
-    if pattern is not None:
-        n, m = pattern
-        for start in range(0, metric.shape[1], m):
-            part = metric[:, start : start + m].float()
-            gone.scatter_(1, start + torch.topk(part, n, dim=1, largest=False)[1], True)
-    elif per_row:
-        order = torch.sort(metric, dim=-1, stable=True)[1][:, : int(metric.shape[1] * sparsity)]
-        gone.scatter_(1, order, True)
-    else:
-        gone = metric <= torch.sort(metric.flatten())[0][int(weight.numel() * sparsity)]
-    return ~gone
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("group", ["matrix", "row"])
 @pytest.mark.parametrize(("pattern", "goes"), [(None, None), ("2:4", (2, 4)), ("1:4", (3, 4))])
@@ -56,7 +37,8 @@ def test_reference_equals_the_published_rule_bit_for_bit(dtype, group, pattern, 
     weight[:, 5] = 0
     kept = ria.with_options({"group": group}).prune(weight, stats, keeper("reference", 0.5, pattern)).kept
 
-    assert torch.equal(kept, published(weight, stats.mean_squares, 0.5, goes, group == "row"))
+    metric = published.ria_metric(weight, stats.mean_squares)
+    assert torch.equal(kept, ~published.selected(metric, 0.5, goes, per_row=group == "row"))
 
 
 def test_score_by_hand():
@@ -134,20 +116,22 @@ def test_snake_by_hand():
     assert score[0, snake_order(score, Pattern(2, 4))].tolist() == [0, 3, 4, 7, 1, 2, 5, 6]
 
 
-def published_snake(score, m):
-    ranked = torch.sort(torch.sum(score, dim=0))[1]
-    index, width = torch.zeros_like(ranked), score.shape[1]
-    for band in range(1, m + 1):
-        part = ranked[int(width * (band - 1) / m) : int(width * band / m)]
-        index[band - 1 :: m] = part if band % 2 == 1 else part.flip(0)
-    return index
-
-
 @pytest.mark.parametrize("pattern", [Pattern(2, 4), Pattern(4, 8), Pattern(1, 2)])
 def test_snake_is_the_published_dealing(pattern):
     score = torch.rand(9, 48, generator=torch.Generator().manual_seed(0))
 
-    assert torch.equal(snake_order(score, pattern), published_snake(score, pattern.run))
+    assert torch.equal(snake_order(score, pattern), published.snake(score, pattern.run))
+
+
+def test_in_reference_columns_of_equal_sums_are_dealt_as_torch_sorts_them_and_else_in_their_order():
+    """256 columns of two sums: ``torch.sort`` mixes equals, and the published code takes them as it gives them."""
+    score = torch.ones(3, 256)
+    score[:, ::3] = 2
+    stable, published_order = snake_order(score, Pattern(2, 4)), snake_order(score, Pattern(2, 4), stable=False)
+
+    assert torch.equal(published_order, published.snake(score, 4))
+    ones = [column for column in range(256) if column % 3]
+    assert stable[:2].tolist() == [ones[0], ones[127]]  # bands of 64, each second one backwards
 
 
 def retained(score, order, pattern):

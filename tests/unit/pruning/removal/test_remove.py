@@ -5,9 +5,11 @@ import copy
 import pytest
 import torch
 from tests import models
+from tests.unit.backbones import tiny
 from transformers import AutoModelForCausalLM
 
 from semprune.backbones.family import Family, FamilyMatrix
+from semprune.backbones.layout import family_of
 from semprune.errors import NeuronRemovalError, NonFiniteError, SettingError, SparsityRangeError
 from semprune.pruning.removal.remove import remove_neurons
 
@@ -169,6 +171,36 @@ def test_padding_never_counts(make_llama, input_ids):
     kept = [remove_neurons(make_llama(), ids, sparsity=0.5, attention_mask=mask).kept for ids in (input_ids, other)]
 
     assert all(torch.equal(kept[0][block], kept[1][block]) for block in (0, 1))
+
+
+WIDTHS = ("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner")  # what all families together call it
+EXPERTS = {"GptOssForCausalLM", "MixtralForCausalLM", "OlmoeForCausalLM", "Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"}
+REMOVABLE = [name for name in tiny.ARCHITECTURES if name not in {*EXPERTS, "BloomForCausalLM"}]
+
+
+@pytest.mark.parametrize("architecture", REMOVABLE)
+def test_the_width_that_the_family_reads_is_changed_and_no_other_of_the_same_value(architecture, tmp_path):
+    """The configuration also has the other families' names, with the same number: those that nothing reads."""
+    model, ids = tiny.make_model(architecture), torch.randint(3, 40, (4, 8), generator=torch.Generator().manual_seed(1))
+    setting = family_of(model).width_setting
+    others = [name for name in WIDTHS if not hasattr(model.config, name)]
+    for name in others:
+        setattr(model.config, name, getattr(model.config, setting))
+    remove_neurons(model, ids, sparsity=0.25)
+    model.save_pretrained(tmp_path)
+
+    assert getattr(model.config, setting) == 18
+    assert {getattr(model.config, name) for name in others} == {24}
+    assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(tmp_path).eval(), ids), logits(model, ids))
+
+
+def test_a_family_whose_width_is_not_stated_is_refused_though_another_number_is_the_same(input_ids):
+    model = tiny.make_model("BloomForCausalLM")
+    model.config.intermediate_size = 64
+    with pytest.raises(NeuronRemovalError, match="does not state the number of neurons"):
+        remove_neurons(model, input_ids, sparsity=0.5)
+
+    assert model.config.intermediate_size == 64
 
 
 def test_a_configuration_without_a_width_is_refused(monkeypatch, input_ids):

@@ -129,7 +129,9 @@ def model_class() -> type[Any]:
         def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
             """Score whole texts, all windows together."""
             texts = [request.args[0] for request in requests]
-            own = [rolling_windows(self.tok_encode(text), self.prefix_token_id, self.max_length) for text in texts]
+            start = [self.prefix_token_id]  # its own BOS would be a second one, and be scored as text
+            tokens = [self.tok_encode(text, add_special_tokens=False) for text in texts]
+            own = [rolling_windows(each, start, self.max_length) for each in tokens]
             sums = score_windows(self.engine, own)
             for text, total in zip(texts, sums, strict=True):
                 self.cache_hook.add_partial("loglikelihood_rolling", (text,), total)

@@ -19,11 +19,11 @@ from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.monitoring import layer_strength
 from semprune.backbones import Backbone
-from semprune.data import DocumentDataModule, load_items
+from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.errors import CorruptArtefactError
 from semprune.io.files import write_json, write_parquet
 from semprune.study.config.schema import FitConfig, StudyConfig
-from semprune.study.store.addresses import content_hash
+from semprune.study.store.addresses import content_hash, windows_facts
 
 CHECKPOINT = "fit.ckpt"
 KEPT_EVERY = timedelta(minutes=2)  # at most so much of a fit is done again after a kill
@@ -85,7 +85,12 @@ def _restore(module: NeuronSemanticAttribution, path: Path) -> None:
 
 
 def check_causally(
-    config: StudyConfig, lm: Backbone, association: Association, text: torch.Tensor, folder: Path, console: Console
+    config: StudyConfig,
+    lm: Backbone,
+    association: Association,
+    text: CalibrationDataModule,
+    folder: Path,
+    console: Console,
 ) -> Path | None:
     """Make the causal check once for the same settings; not where they are null.
 
@@ -103,14 +108,16 @@ def check_causally(
     causal = config.causal
     if causal is None:
         return None
-    path = folder / f"causal-{content_hash([asdict(causal), asdict(config.text), config.token_budget])}.parquet"
+    text.setup()
+    content = [asdict(causal), windows_facts(asdict(config.text), text.prefix), config.token_budget]
+    path = folder / f"causal-{content_hash(content)}.parquet"
     if not path.is_file():
         items = load_items(causal.dataset, limit=causal.limit)
         concepts = family_classes(association, causal.family)
         table = causal_check(
-            lm, association, concepts, items, text, target=causal.family,
+            lm, association, concepts, items, text.input_ids, target=causal.family,
             share=causal.share, draws=causal.draws, token_budget=config.token_budget,
-            progress=lambda name: console.print(f"  causal check: {name}"),
+            first=text.first_predicted, progress=lambda name: console.print(f"  causal check: {name}"),
         )  # fmt: skip
         write_parquet(path, table)
     return path

@@ -11,6 +11,7 @@ from rich.console import Console
 from semprune.artefacts import TABLES, write_table
 from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
+from semprune.data.batches.special_tokens import special_tokens, spelled
 from semprune.io.files import write_parquet
 from semprune.io.provenance import RunClock
 from semprune.study.association import describe_association
@@ -103,8 +104,14 @@ def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) 
         (run / FAILURES).unlink(missing_ok=True)
     about = {cell: store.read_json(addresses.cell(cell) / store.DONE) for cell in cells}
     tokens = {"-".join(map(str, cell.draw)): found["tokens"] for cell, found in about.items() if "tokens" in found}
-    data = worker.data
+    data, tokenizer = worker.data, lm.tokenizer
+    begins = {
+        "texts": special_tokens(tokenizer).prefix,
+        "calibration": addresses.calibration_prefix,
+        "perplexity": addresses.text_prefix,
+    }
     write_provenance(
         run, clock, lm, items=data.items_hash, documents=data.documents.data_hash, calibration=tokens,
+        special_tokens={name: spelled(tokenizer, prefix) for name, prefix in begins.items()},
         settings=asdict(config), datasets=config.datasets,
     )  # fmt: skip

@@ -17,7 +17,7 @@ LETTERS = "abcdefghij "
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 12))
 def test_every_token_is_predicted_once_after_what_stands_before_it(tokens, limit):
-    windows = rolling_windows(tokens, 0, limit)
+    windows = rolling_windows(tokens, [0], limit)
     assert [token for window in windows for token in window.targets] == tokens
     done, padded = 0, [0, *tokens]
     for window in windows:

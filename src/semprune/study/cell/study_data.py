@@ -14,6 +14,7 @@ from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.batches.batching import EncodedItem, encode_item
+from semprune.data.batches.special_tokens import start_tokens
 from semprune.data.hashes import hash_items
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import StudyConfig
@@ -34,7 +35,7 @@ class StudyData:
 
     config: StudyConfig
     lm: Backbone
-    _calibrations: dict[Draw, CalibrationDataModule] = field(default_factory=dict)
+    _calibrations: dict[tuple[Draw, bool | None], CalibrationDataModule] = field(default_factory=dict)
 
     @cached_property
     def documents(self) -> DocumentDataModule:
@@ -49,11 +50,16 @@ class StudyData:
         batches = self.documents.val_dataloader()
         return [self.documents.transfer_batch_to_device(batch, self.lm.device, 0) for batch in batches]
 
-    @cached_property
+    @property
     def text(self) -> Int[Tensor, "sequences tokens"]:
         """Sequences for the perplexity."""
+        return self.text_windows.calibration_input_ids()
+
+    @property
+    def text_windows(self) -> CalibrationDataModule:
+        """The module of these sequences."""
         text = self.config.text
-        return self.calibration((text.calibration, text.sequences, text.length, 0)).calibration_input_ids()
+        return self._windows((text.calibration, text.sequences, text.length, 0), text.add_bos)
 
     @cached_property
     def datasets(self) -> dict[str, list[EncodedItem]]:
@@ -67,11 +73,7 @@ class StudyData:
 
     def calibration(self, draw: Draw) -> CalibrationDataModule:
         """Calibration sequences; ask for those that the model writes itself while it is dense."""
-        if draw not in self._calibrations:
-            module = CalibrationDataModule(*draw).bind(self.lm)
-            module.writer = lambda sequences, length, seed: own_text(self.lm, sequences, length, seed)
-            self._calibrations[draw] = module
-        return self._calibrations[draw]
+        return self._windows(draw, self.config.calibration_add_bos)
 
     def read_all(self, cells: Sequence[Cell]) -> None:
         """Read everything that some cells need: what is wrong with data shows before anything is computed.
@@ -84,6 +86,16 @@ class StudyData:
         _ = self.datasets, self.documents, self.text
         if self.config.causal is not None:
             self._encode(load_items(self.config.causal.dataset, limit=self.config.limit))
+
+    def _windows(self, draw: Draw, add_bos: bool | None) -> CalibrationDataModule:
+        key = draw, add_bos
+        if key not in self._calibrations:
+            module = CalibrationDataModule(*draw, add_bos=add_bos).bind(self.lm)
+            module.writer = lambda sequences, length, seed: own_text(
+                self.lm, sequences, length, seed, start_tokens(self.lm.tokenizer)
+            )
+            self._calibrations[key] = module
+        return self._calibrations[key]
 
     def _asked(self, name: str) -> list[Item]:
         config, tokenizer = self.config, self.lm.tokenizer

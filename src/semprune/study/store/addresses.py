@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from semprune.artefacts import Cell
 from semprune.backbones import Backbone
 from semprune.data import calibration_spec, dataset_spec
+from semprune.data.batches.special_tokens import special_tokens, window_prefix
 from semprune.data.calibration.mixtures import parse_mixture
 from semprune.data.hashes import hash_declaration
 from semprune.data.prompts.render import find_prompts
@@ -35,6 +37,17 @@ def content_hash(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def windows_facts(settings: Mapping[str, Any], prefix: tuple[int, ...]) -> dict[str, Any]:
+    """What windows of a text depend on: settings of theirs, and the special tokens that they begin with, if any.
+
+    Example:
+        >>> windows_facts({"length": 8, "add_bos": None}, ()), windows_facts({"length": 8, "add_bos": None}, (2,))
+        ({'length': 8}, {'length': 8, 'prefix': (2,)})
+    """
+    facts = {name: value for name, value in settings.items() if name != "add_bos"}  # the prefix is what it came to
+    return facts | ({"prefix": prefix} if prefix else {})
+
+
 def declared(calibration: str) -> list[str]:
     """The declarations of a calibration set or of a mixture's parts."""
     return [repr(calibration_spec(name)) for name, _ in parse_mixture(calibration)]
@@ -47,18 +60,26 @@ class Addresses:
     Attributes:
         config: The study.
         backbone: Fingerprint and dtype of its model.
-        template: Its tokenizer's chat template, which the fingerprint of the weights does not cover.
+        template: Its tokenizer's chat template, behind the special tokens that it begins texts with; the fingerprint of
+            the weights does not cover them.
+        calibration_prefix: Special tokens that calibration sequences begin with.
+        text_prefix: Special tokens that the sequences of the perplexity begin with.
     """
 
     config: StudyConfig
     backbone: tuple[str, str, str]
     template: str = ""
+    calibration_prefix: tuple[int, ...] = ()
+    text_prefix: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, config: StudyConfig, lm: Backbone) -> Addresses:
         """Addresses of a study of a loaded backbone."""
         backbone = (str(lm.fingerprint), lm.fingerprint.weights_sha256, str(lm.dtype))
-        return cls(config, backbone, str(lm.tokenizer.chat_template))
+        tokenizer = lm.tokenizer
+        template = f"{tokenizer.decode(special_tokens(tokenizer).prefix)}{tokenizer.chat_template}"
+        calibration = window_prefix(tokenizer, config.calibration_add_bos)
+        return cls(config, backbone, template, calibration, window_prefix(tokenizer, config.text.add_bos))
 
     @property
     def store(self) -> Path:
@@ -80,6 +101,7 @@ class Addresses:
         content: list[object] = [LAYOUT, *self.backbone, asdict(cell)]
         if cell.calibration:
             content += [self.config.statistics, declared(cell.calibration)]
+            content += [windows_facts({}, self.calibration_prefix)] if self.calibration_prefix else []
         if cell.method != "dense" and (source := source_hash(cell.method)) is not None:
             content.append(source)
         return self.store / "cells" / f"{cell.label}-{content_hash(content)}"
@@ -97,7 +119,7 @@ class Addresses:
     def text(self) -> str:
         """Name of the perplexity."""
         config = self.config.text
-        return f"text-{content_hash([asdict(config), declared(config.calibration)])}"
+        return f"text-{content_hash([windows_facts(asdict(config), self.text_prefix), declared(config.calibration)])}"
 
     @property
     def meaning(self) -> str:

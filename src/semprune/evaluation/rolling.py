@@ -109,13 +109,25 @@ def rolling_loglikelihood(
         OutOfMemoryError: If memory runs out and the batches cannot be smaller.
     """
     limit = max_length or context_length(model, tokenizer)
-    start, repeated = start_tokens(tokenizer), special_tokens(tokenizer).prefix
-    encoded = [encode(tokenizer, text, special=False) for text in texts]
-    own = [
-        rolling_windows(tokens[opening_length(tokenizer, tokens) :], start, limit, repeated=repeated)
-        for tokens in encoded
-    ]
+    own = text_windows(tokenizer, texts, limit, start_tokens(tokenizer))
     return score_windows(Engine(model, padding_token(tokenizer), token_budget), own)
+
+
+def text_windows(
+    tokenizer: Any, texts: Sequence[str], max_length: int, start: Sequence[int]
+) -> list[list[EncodedRequest]]:
+    """Encode whole texts as :func:`rolling_windows`.
+
+    Args:
+        tokenizer: What it begins a text with is repeated in every window, and never part of the text.
+        texts: Whole texts.
+        max_length: Tokens that the model can read.
+        start: Special tokens that the first token of a text is predicted from.
+    """
+    encoded = [encode(tokenizer, text, special=False) for text in texts]
+    bare = [tokens[opening_length(tokenizer, tokens) :] for tokens in encoded]
+    repeated = special_tokens(tokenizer).prefix
+    return [rolling_windows(tokens, start, max_length, repeated=repeated) for tokens in bare]
 
 
 def score_windows(engine: Engine, texts: Sequence[Sequence[EncodedRequest]]) -> list[float]:

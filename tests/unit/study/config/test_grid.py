@@ -6,9 +6,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
+from tests.models import byte_level_tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from semprune.artefacts import Cell
 from semprune.data.hashes import hash_declaration
@@ -102,6 +105,36 @@ def test_addresses_of_a_default_study_are_what_they_were_before_there_were_such_
             assert own.items("sst2") == "sst2-41459ba32e25"
             assert own.items("piqa") == "piqa-c02debfbeac3"
             assert own.meaning == "meaning-d81bd16a8d92"
+
+
+def test_special_tokens_of_windows_name_what_is_read_from_them() -> None:
+    plain = addresses()
+    # Written down before windows had special tokens: a tokenizer that adds none keeps its addresses.
+    assert (plain.cell(WANDA).name, plain.text) == ("wanda-0.5-c4-16x256-0-37b10b882142", "text-7f8c5157875b")
+    bos, glm = (special_tokens_of(prefix) for prefix in ((0,), (0, 1)))
+    assert len({each.cell(WANDA) for each in (plain, bos, glm)}) == 3
+    assert len({each.text for each in (plain, bos, glm)}) == 3
+    magnitude = Cell("magnitude", 0.5)  # looks at no data
+    assert plain.cell(magnitude) == bos.cell(magnitude)
+
+
+def special_tokens_of(prefix: tuple[int, ...]) -> Addresses:
+    return Addresses(StudyConfig(store="store"), BACKBONE, calibration_prefix=prefix, text_prefix=prefix)
+
+
+def test_the_choice_counts_by_what_it_comes_to() -> None:
+    around = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    fingerprint = SimpleNamespace(weights_sha256="abc")
+    plain, bos = (byte_level_tokenizer(["a"], 300, around=each) for each in (None, around))
+    for tokenizer, own in ((plain, ()), (bos, (0,))):
+        lm = SimpleNamespace(tokenizer=tokenizer, fingerprint=fingerprint, dtype="float32")
+        for asked, prefix in ((None, own), (False, ()), (True, (0,))):
+            config = StudyConfig(store="store", calibration_add_bos=asked, text=TextConfig(add_bos=asked))
+            found = Addresses.of(config, lm)  # type: ignore[arg-type]  # as far as it is asked
+            assert (found.calibration_prefix, found.text_prefix) == (prefix, prefix)
+            expected = replace(found, config=StudyConfig(store="store"))
+            assert (found.cell(WANDA), found.text) == (expected.cell(WANDA), expected.text)
+            assert found.template == ("<s>None" if own else "None")  # whose chat prompts it may begin
 
 
 def test_the_first_prompt_by_its_name_and_the_only_one_of_all_are_measured_once() -> None:

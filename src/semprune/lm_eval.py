@@ -20,10 +20,11 @@ import torch
 from semprune.backbones import Backbone, load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.data.batches.encoding import EncodedRequest, padding_token
+from semprune.data.batches.special_tokens import start_tokens
 from semprune.errors import BackboneMismatchError, ConfigurationError
 from semprune.evaluation.engine.loglikelihood import score_encoded
 from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
-from semprune.evaluation.rolling import rolling_windows, score_windows
+from semprune.evaluation.rolling import score_windows, text_windows
 from semprune.pruning.masks.apply import apply_masks
 from semprune.pruning.masks.file import load_masks
 from semprune.pruning.settings import refuse_changed_weights
@@ -129,8 +130,10 @@ def model_class() -> type[Any]:
         def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
             """Score whole texts, all windows together."""
             texts = [request.args[0] for request in requests]
-            own = [rolling_windows(self.tok_encode(text), self.prefix_token_id, self.max_length) for text in texts]
-            sums = score_windows(self.engine, own)
+            asked = self.custom_prefix_token_id
+            # not `tok_encode`: a BOS that it adds would be a second one, and be scored as text
+            start = start_tokens(self.tokenizer) if asked is None else (asked,)
+            sums = score_windows(self.engine, text_windows(self.tokenizer, texts, self.max_length, start))
             for text, total in zip(texts, sums, strict=True):
                 self.cache_hook.add_partial("loglikelihood_rolling", (text,), total)
             return sums

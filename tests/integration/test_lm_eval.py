@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 import json
@@ -184,6 +185,25 @@ def test_log_likelihoods_greedy_flags_and_rolling_windows_are_the_harnesss_own(p
     )
     for own, other in zip(theirs(short, items[:8]), theirs(cut, items[:8]), strict=True):
         assert own == [(pytest.approx(score, rel=0, abs=rounding(score)), greedy) for score, greedy in other]
+
+
+def test_whole_texts_have_one_bos_which_is_not_scored(pruned):
+    """The harness puts its own before the tokenizer's and scores the latter as text: one log-probability more."""
+    _, lm, _ = pruned
+    tokenizer = copy.deepcopy(lm.tokenizer)
+    tokenizer.add_bos_token = True
+    beginning = dataclasses.replace(lm, tokenizer=tokenizer)
+    [text] = [
+        importlib.import_module("lm_eval.api.instance").Instance("loglikelihood_rolling", {}, ("A warm film",), 0)
+    ]
+    [own] = harness(beginning, "semprune").loglikelihood_rolling([text], disable_tqdm=True)
+    [theirs] = harness(beginning).loglikelihood_rolling([text], disable_tqdm=True)
+    bos, ids = tokenizer.bos_token_id, tokenizer("A warm film")["input_ids"]
+    with torch.no_grad():
+        twice = lm.model(torch.tensor([[bos, *ids[:-1]]])).logits[0].log_softmax(-1)
+        once = lm.model(torch.tensor([ids[:-1]])).logits[0].log_softmax(-1)
+    assert theirs == pytest.approx(float(twice.gather(-1, torch.tensor(ids)[:, None]).sum()), abs=1e-3)
+    assert own == pytest.approx(float(once.gather(-1, torch.tensor(ids[1:])[:, None]).sum()), abs=1e-3)
 
 
 def test_masks_of_other_weights_and_masks_that_are_not_all_are_refused(pruned, tmp_path):

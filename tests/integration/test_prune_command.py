@@ -1,6 +1,7 @@
 """`semprune prune` from its command line to a folder that transformers loads; and what a user's mistakes look like."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,30 @@ def test_a_pruned_folder_is_the_model_pruned_in_memory_with_its_tokenizer(folder
         assert torch.equal(again(ids).logits, lm.model(ids).logits)
     assert about["sparsity"]["total"] == 0.5
     assert about["calibration"]["c4"] == about["run"]["calibration"]
+    assert about["special_tokens"] == {"calibration": "none"}
     assert about["backbone"]["fingerprint"] == str(lm.fingerprint)
     assert about["peak_memory_bytes"] > 0
     assert load_backbone(str(tmp_path / "out")).fingerprint != lm.fingerprint
+
+
+def test_calibration_begins_as_the_tokenizer_begins_texts_or_as_asked(folder, tmp_path):
+    beginning = tmp_path / "beginning"
+    shutil.copytree(folder, beginning)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_bos_token = True
+    tokenizer.save_pretrained(beginning)
+    about = {}
+    for name, place, options in (
+        ("plain", folder, ()), ("auto", beginning, ()), ("true", folder, ("--calibration.add_bos", "true")),
+        ("false", beginning, ("--calibration.add_bos", "false")),
+    ):  # fmt: skip
+        assert _prune(place, tmp_path / name, "--sparsity", 0.5, "--masks-only", *options) == 0
+        about[name] = json.loads((tmp_path / name / "provenance.json").read_text())
+    used = {name: (each["special_tokens"]["calibration"], each["calibration"]["c4"]) for name, each in about.items()}
+    assert [used[name][0] for name in ("plain", "auto", "true", "false")] == ["none", "<s>", "<s>", "none"]
+    assert used["plain"] == used["false"]
+    assert used["auto"] == used["true"]
+    assert used["plain"][1] != used["auto"][1]
 
 
 def test_masks_alone_then_applied_again(folder, tmp_path):

@@ -184,6 +184,7 @@ def test_the_test_command_writes_tables_and_a_report(folder: Path, checkpoint: P
     provenance = json.loads(results.with_name("provenance.json").read_text())
     assert provenance["backbone"]["name"] == str(folder / "model")
     assert set(provenance["calibration"]) == {"c4"}
+    assert provenance["special_tokens"] == {"texts": "none", "calibration": "none"}
 
 
 def test_a_damaged_checkpoint_is_named(folder: Path, checkpoint: Path, capsys) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Sequence
 
 import torch
 from filelock import FileLock
@@ -21,7 +22,9 @@ TOGETHER = 8
 """Sequences that are written side by side; part of what names a text, since rounding depends on it."""
 
 
-def own_text(lm: Backbone, sequences: int, length: int, seed: int) -> Int[Tensor, "sequences length"]:
+def own_text(
+    lm: Backbone, sequences: int, length: int, seed: int, start: Sequence[int]
+) -> Int[Tensor, "sequences length"]:
     """Text of a model's own, kept in the cache: written once for the same weights, dtype, length and seed.
 
     Args:
@@ -29,21 +32,25 @@ def own_text(lm: Backbone, sequences: int, length: int, seed: int) -> Int[Tensor
         sequences: Number of sequences; more only add, in whole groups of :data:`TOGETHER`.
         length: Tokens of each.
         seed: Which text.
+        start: The special tokens that a text of this model begins with; they are read, and not part of the text.
 
     Raises:
         SettingError: If the model cannot read so many tokens.
     """
     if length > lm.max_length:
         raise SettingError("calibration length", length, f"at most {lm.max_length}, the tokens that the model can read")
-    groups = [_kept(lm, length, seed, group) for group in range(-(-sequences // TOGETHER))]
+    groups = [_kept(lm, length, seed, group, tuple(start)) for group in range(-(-sequences // TOGETHER))]
     return torch.cat(groups)[:sequences]
 
 
-def write_text(lm: Backbone, sequences: int, length: int, seed: int) -> Int[Tensor, "sequences length"]:
+def write_text(
+    lm: Backbone, sequences: int, length: int, seed: int, start: Sequence[int]
+) -> Int[Tensor, "sequences length"]:
     """Sample sequences token by token at temperature 1; special tokens are never drawn.
 
-    The first token follows the BOS token, or EOS where there is none, which is not part of the text. Special tokens are
-    left out because calibration texts have none; so a text goes on where the model would have ended it.
+    The first token follows the special tokens that texts of this model begin with, often BOS, which are not part of the
+    text. Others are never drawn because calibration texts have none; so a text goes on where the model would have ended
+    it.
 
     Source: ours, after self-calibration (arXiv 2410.17170), which also writes from BOS.
 
@@ -52,19 +59,14 @@ def write_text(lm: Backbone, sequences: int, length: int, seed: int) -> Int[Tens
         sequences: Number of sequences, side by side.
         length: Tokens of each.
         seed: Of the draws.
+        start: At least one token.
 
     Returns:
         Token ids, int64, CPU.
-
-    Raises:
-        SettingError: If the tokenizer has neither BOS nor EOS.
     """
     tokenizer = lm.tokenizer
-    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    if first is None:
-        raise SettingError("calibration", "self_generated", "used with a tokenizer that has a BOS or EOS token")
     generator = torch.Generator().manual_seed(seed)
-    token, written = torch.full((sequences, 1), int(first), device=lm.device), []
+    token, written = torch.tensor([list(start)] * sequences, device=lm.device), []
     cache = {_cache_name(lm): DynamicCache(config=lm.model.config)}
     with torch.inference_mode():
         for _ in range(length):
@@ -82,15 +84,15 @@ def _cache_name(lm: Backbone) -> str:
     return "cache" if "cache" in inspect.signature(lm.model.forward).parameters else "past_key_values"
 
 
-def _kept(lm: Backbone, length: int, seed: int, group: int) -> Int[Tensor, "group length"]:
-    content = [lm.fingerprint, str(lm.dtype), lm.device.type, length, seed, group]
+def _kept(lm: Backbone, length: int, seed: int, group: int, start: tuple[int, ...]) -> Int[Tensor, "group length"]:
+    content = [lm.fingerprint, str(lm.dtype), lm.device.type, length, seed, group, start]
     name = hashlib.sha256("\0".join(map(str, content)).encode()).hexdigest()[:16]
     path = cache_folder() / "own_text" / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # another process may be writing it
         if not path.is_file():
             draws = int.from_bytes(hashlib.sha256(f"own text/{seed}/{group}".encode()).digest()[:7], "big")
-            write_sealed(path, {"input_ids": write_text(lm, TOGETHER, length, draws)})
+            write_sealed(path, {"input_ids": write_text(lm, TOGETHER, length, draws, start)})
     try:
         return read_sealed(path)[1]["input_ids"]
     except (OSError, SafetensorError, KeyError, ValueError) as error:

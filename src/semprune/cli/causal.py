@@ -111,7 +111,9 @@ def causal(arguments: list[str]) -> None:
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
     association.require(lm.fingerprint)
     console, folder = Console(stderr=True), Path(config.output or config.run)
-    text = CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
+    text = CalibrationDataModule(
+        config.text.calibration, config.text.sequences, config.text.length, add_bos=config.text.add_bos
+    )
     sequences = text.bind(lm).calibration_input_ids()
     items = load_items(config.dataset, limit=config.limit)
     target, rankings = ranked_target(config, association, concepts, lm, items), {}
@@ -120,8 +122,8 @@ def causal(arguments: list[str]) -> None:
         rankings[name] = target.ranked(name)
     table = causal_check(
         lm, association, concepts, items, sequences, target=config.target, share=config.shares, draws=config.draws,
-        seed=config.seed, token_budget=config.token_budget, rankings=rankings, labels=_labels(config.words, lm),
-        by=config.ranking, combine=config.combine,
+        seed=config.seed, token_budget=config.token_budget, first=text.first_predicted, rankings=rankings,
+        labels=_labels(config.words, lm), by=config.ranking, combine=config.combine,
         progress=lambda name: console.print(f"  {name}"),
     )  # fmt: skip
     write_parquet(folder / "causal.parquet", table)

@@ -19,12 +19,15 @@ class CalibrationSettings:
     Attributes:
         name: Calibration set (c4 is what pruning papers use), or a mixture such as c4*0.5+wiki*0.5.
         sequences: Number of sequences; 64 × 512 tokens take a minute on two cores. Papers use 128 × 2048.
-        length: Tokens of each sequence.
+        length: Tokens of each sequence, special tokens included.
+        add_bos: Whether each sequence begins with BOS; null as the tokenizer begins every text, false never, as the
+            pruning papers cut their windows, true always.
     """
 
     name: str = "c4"
     sequences: int = 64
     length: int = 512
+    add_bos: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from semprune.assets import cache_folder
 from semprune.data.batches.batching import encode_item
-from semprune.data.batches.encoding import Truncate, check_tokenizer, padding_token
+from semprune.data.batches.encoding import Truncate, padding_token
+from semprune.data.batches.special_tokens import check_tokenizer
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
 from semprune.data.subject import Subject, subject_of

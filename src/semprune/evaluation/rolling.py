@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from semprune.data.batches.encoding import EncodedRequest, encode, padding_token, prefix_token
+from semprune.data.batches.encoding import EncodedRequest, padding_token
+from semprune.data.batches.special_tokens import encode, opening_length, special_tokens, start_tokens
 from semprune.data.subject import context_length
 from semprune.errors import SettingError
 from semprune.evaluation.engine.causal_lm import CausalLM
@@ -32,30 +33,48 @@ class TextScores(NamedTuple):
     loglikelihoods: tuple[float, ...]
 
 
-def rolling_windows(tokens: Sequence[int], prefix: int, max_length: int) -> list[EncodedRequest]:
+def rolling_windows(
+    tokens: Sequence[int], start: Sequence[int], max_length: int, *, repeated: Sequence[int] = ()
+) -> list[EncodedRequest]:
     """Cut a text into requests that predict each of its tokens once.
 
-    The first window begins with ``prefix``; a later one begins with the token before it, and the last one, which may
-    be short, looks back as far as the model can read.
+    The first window begins with ``start``; a later one begins with ``repeated`` and the token before it, and the last
+    one, which may be short, looks back as far as the model can read.
 
-    Source: EleutherAI's lm-evaluation-harness (rolling windows with one token of context).
+    Source: EleutherAI's lm-evaluation-harness (rolling windows with one token of context), where nothing is repeated.
 
     Args:
-        tokens: Tokens of the text.
-        prefix: Token that the first one is predicted from.
+        tokens: Tokens of the text, without special tokens.
+        start: Special tokens that the first token is predicted from; at least one.
         max_length: Tokens that the model can read.
+        repeated: Special tokens that the model reads before every text, however it is cut.
+
+    Raises:
+        SettingError: If the special tokens leave no room for a token.
 
     Example:
-        >>> [(w.input_ids, w.targets) for w in rolling_windows([1, 2, 3, 4], 0, max_length=3)]
+        >>> [(w.input_ids, w.targets) for w in rolling_windows([1, 2, 3, 4], [0], max_length=3)]
         [((0, 1, 2), (1, 2, 3)), ((1, 2, 3), (4,))]
+        >>> [(w.input_ids, w.targets) for w in rolling_windows([1, 2, 3, 4], [0], max_length=3, repeated=[0])]
+        [((0, 1, 2), (1, 2, 3)), ((0, 2, 3), (4,))]
     """
-    padded = (prefix, *tokens)
-    windows = []
-    for first in range(0, len(tokens), max_length):
-        end = min(first + max_length, len(tokens))
-        begin = max(0, end - max_length)
-        windows.append(EncodedRequest(padded[begin:end], padded[first + 1 : end + 1], first - begin))
+    least = max(len(start), len(repeated) + 1)
+    if max_length < least:
+        raise SettingError("max_length", max_length, f"at least {least} for this tokenizer's special tokens")
+    text, windows = tuple(tokens), []
+    end = max_length + 1 - len(start)  # a window's last token is predicted and not read
+    if text:
+        windows.append(_window((*start, *text[:end]), len(text[:end])))
+    room = max_length - len(repeated)
+    for first in range(end, len(text), room):
+        last = min(first + room, len(text))
+        windows.append(_window((*repeated, *text[max(0, last - room - 1) : last]), last - first))
     return windows
+
+
+def _window(tokens: tuple[int, ...], scored: int) -> EncodedRequest:
+    """A request whose last tokens are scored."""
+    return EncodedRequest(tokens[:-1], tokens[-scored:], len(tokens) - 1 - scored)
 
 
 def rolling_loglikelihood(
@@ -67,6 +86,10 @@ def rolling_loglikelihood(
     token_budget: TokenBudget = "auto",
 ) -> list[float]:
     """Log-likelihood of whole texts, each token predicted once.
+
+    A text is read as its tokenizer begins it. These special tokens are not part of it, and every window of a long text
+    begins with them; an EOS that the tokenizer adds is not scored. Where it adds nothing before a text, the first token
+    is predicted from BOS, else EOS, and windows are those of the field's harness.
 
     Args:
         model: Any causal LM with a head; it is left as it was.
@@ -81,13 +104,30 @@ def rolling_loglikelihood(
 
     Raises:
         ConfigurationError: If the tokenizer has neither BOS nor EOS.
+        SettingError: If ``max_length`` leaves no room beside the special tokens.
         NonFiniteError: If a log-probability is NaN or infinite.
         OutOfMemoryError: If memory runs out and the batches cannot be smaller.
     """
     limit = max_length or context_length(model, tokenizer)
-    prefix = prefix_token(tokenizer)
-    own = [rolling_windows(encode(tokenizer, text), prefix, limit) if text else [] for text in texts]
+    own = text_windows(tokenizer, texts, limit, start_tokens(tokenizer))
     return score_windows(Engine(model, padding_token(tokenizer), token_budget), own)
+
+
+def text_windows(
+    tokenizer: Any, texts: Sequence[str], max_length: int, start: Sequence[int]
+) -> list[list[EncodedRequest]]:
+    """Encode whole texts as :func:`rolling_windows`.
+
+    Args:
+        tokenizer: What it begins a text with is repeated in every window, and never part of the text.
+        texts: Whole texts.
+        max_length: Tokens that the model can read.
+        start: Special tokens that the first token of a text is predicted from.
+    """
+    encoded = [encode(tokenizer, text, special=False) for text in texts]
+    bare = [tokens[opening_length(tokenizer, tokens) :] for tokens in encoded]
+    repeated = special_tokens(tokenizer).prefix
+    return [rolling_windows(tokens, start, max_length, repeated=repeated) for tokens in bare]
 
 
 def score_windows(engine: Engine, texts: Sequence[Sequence[EncodedRequest]]) -> list[float]:

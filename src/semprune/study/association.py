@@ -16,8 +16,7 @@ from semprune.attribution import Association, NeuronSemanticAttribution, causal_
 from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.monitoring import layer_strength
 from semprune.backbones import Backbone
-from semprune.data import DocumentDataModule, load_items
-from semprune.data.calibration.windows import hash_tokens
+from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.hashes import hash_contents
 from semprune.io.files import write_json, write_parquet
 from semprune.study.checkpoints import COMPLETE, AtomicCheckpointIO, interrupted_fit, keeping_the_last, restore
@@ -61,7 +60,12 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
 
 
 def check_causally(
-    config: StudyConfig, lm: Backbone, association: Association, text: torch.Tensor, folder: Path, console: Console
+    config: StudyConfig,
+    lm: Backbone,
+    association: Association,
+    text: CalibrationDataModule,
+    folder: Path,
+    console: Console,
 ) -> Path | None:
     """Make the causal check once for the same settings; not where they are null.
 
@@ -79,15 +83,16 @@ def check_causally(
     causal = config.causal
     if causal is None:
         return None
+    text.setup()
     items = load_items(causal.dataset, limit=causal.limit)
-    read = [hash_tokens(text), hash_contents(items)]
+    read = [text.token_hash, hash_contents(items)]
     path = folder / f"causal-{content_hash([asdict(causal), *read, config.token_budget])}.parquet"
     if not path.is_file():
         concepts = family_classes(association, causal.family)
         table = causal_check(
-            lm, association, concepts, items, text, target=causal.family,
+            lm, association, concepts, items, text.input_ids, target=causal.family,
             share=causal.share, draws=causal.draws, token_budget=config.token_budget,
-            progress=lambda name: console.print(f"  causal check: {name}"),
+            first=text.first_predicted, progress=lambda name: console.print(f"  causal check: {name}"),
         )  # fmt: skip
         write_parquet(path, table)
     return path

@@ -13,6 +13,7 @@ from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.backbones.loading.source import find_backbone
 from semprune.backbones.weights.fingerprint import fingerprint_folder
+from semprune.data.batches.special_tokens import special_tokens, spelled, window_prefix
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.io.provenance import RunClock
@@ -124,8 +125,14 @@ def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) 
         (run / FAILURES).unlink(missing_ok=True)
     about = {cell: store.read_json(addresses.cell(cell) / store.DONE) for cell in cells}
     tokens = {"-".join(map(str, cell.draw)): found["tokens"] for cell, found in about.items() if "tokens" in found}
-    data = worker.data
+    data, tokenizer = worker.data, lm.tokenizer
+    begins = {
+        "texts": special_tokens(tokenizer).prefix,
+        "calibration": window_prefix(tokenizer, config.calibration_add_bos),
+        "perplexity": window_prefix(tokenizer, config.text.add_bos),
+    }
     write_provenance(
         run, clock, lm, items=data.items_hash, documents=data.documents.data_hash, calibration=tokens,
+        special_tokens={name: spelled(tokenizer, prefix) for name, prefix in begins.items()},
         settings=asdict(config), datasets=config.datasets,
     )  # fmt: skip

@@ -79,6 +79,7 @@ def write_provenance(
     items: str,
     documents: str | None,
     calibration: Mapping[str, str],
+    special_tokens: Mapping[str, str],
     settings: Mapping[str, Any],
     datasets: Iterable[str],
 ) -> None:
@@ -91,6 +92,7 @@ def write_provenance(
         items: SHA-256 of all evaluated items.
         documents: SHA-256 of the documents that the association is fitted to and read back from; None without any.
         calibration: SHA-256 of the tokens of each draw of calibration sequences, by its name.
+        special_tokens: What each kind of text begins with.
         settings: What the run was told.
         datasets: Evaluated data sets, whose licences are named.
     """
@@ -98,6 +100,7 @@ def write_provenance(
         "backbone": {"name": lm.name, "fingerprint": str(lm.fingerprint), "dtype": str(lm.dtype)},
         "data": {"items": items, "documents": documents},
         "calibration": dict(calibration),
+        "special_tokens": dict(special_tokens),
         "settings": dict(settings),
         "licences": {name: str(dataset_spec(name).licence) for name in datasets},
         "methods": [{"name": name, "label": label} for name, label in method_labels().items()],

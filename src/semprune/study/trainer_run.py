@@ -14,6 +14,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from semprune.artefacts import DENSE, UNSTRUCTURED, Cell, with_cell, write_table
 from semprune.attribution import NeuronSemanticAttribution
+from semprune.data.batches.special_tokens import special_tokens, spelled
 from semprune.errors import ConfigurationError
 from semprune.io.provenance import RunClock
 from semprune.pruning.callbacks.pruning import PruningCallback
@@ -123,11 +124,14 @@ def write_test(
     for name, parts in tables.items():
         write_table(folder, name, pd.concat(parts, ignore_index=True))
     data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
-    draw = data.calibration
+    draw, tokenizer = data.calibration, module.lm.tokenizer
+    begins = {"texts": special_tokens(tokenizer).prefix} | ({"calibration": draw.prefix} if draw else {})
     write_provenance(
         folder, clock, module.lm, items=data.data_hash,
         documents=data.documents.data_hash if data.documents else None,
-        calibration={draw.name: draw.token_hash} if draw else {}, settings=module.hparams, datasets=data.datasets,
+        calibration={draw.name: draw.token_hash} if draw else {},
+        special_tokens={name: spelled(tokenizer, prefix) for name, prefix in begins.items()},
+        settings=module.hparams, datasets=data.datasets,
     )  # fmt: skip
     return folder
 

@@ -76,7 +76,8 @@ class Worker:
         """The causal check's table, made by the first process that asks for it."""
         folder = self.addresses.fit
         with claim(folder.with_suffix(".causal.lock"), wait=True):
-            return check_causally(self.config, self.lm, self.shared.association, self.data.text, folder, self.console)
+            text = self.data.text_windows
+            return check_causally(self.config, self.lm, self.shared.association, text, folder, self.console)
 
     def dense(self) -> None:
         """Measure the dense model first: everything is compared with it.

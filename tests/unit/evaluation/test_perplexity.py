@@ -29,6 +29,18 @@ def test_value_and_sequence_means_equal_the_float64_reference(model, batch_size,
     assert value == pytest.approx(math.exp(sum(expected) / len(expected)), rel=1e-5)
 
 
+def test_only_what_stands_behind_the_special_tokens_is_predicted(model, reference_logprobs):
+    ids = sequences(2, 6)
+    _, nll = perplexity(model, ids, first=2)
+    for row, value in zip(ids.tolist(), nll.tolist(), strict=True):
+        logprobs = reference_logprobs(model, row)
+        assert value == pytest.approx(-sum(logprobs[t - 1, row[t]].item() for t in (2, 3, 4, 5)) / 4, abs=1e-5)
+    assert torch.equal(perplexity(model, ids, first=1)[1], perplexity(model, ids)[1])
+    for first in (0, 6):
+        with pytest.raises(SettingError, match="first must be a position from 1 to 5"):
+            perplexity(model, ids, first=first)
+
+
 def test_bounded_chunks_give_the_same_perplexity(model, monkeypatch):
     ids = sequences()
     value, nll = perplexity(model, ids, batch_size=2)

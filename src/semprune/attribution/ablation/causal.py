@@ -36,6 +36,7 @@ def causal_check(
     draws: int = 3,
     seed: int = 0,
     token_budget: int = 4096,
+    first: int = 1,
     rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
     labels: Labeller | None = None,
     by: str = DEFAULT_RANKING,
@@ -55,6 +56,7 @@ def causal_check(
         draws: Random draws of each random control; their mean is the control.
         seed: Seed of the draws and of the bootstrap.
         token_budget: Padded tokens of a scoring batch.
+        first: Position of the first token of ``text`` that the perplexity predicts.
         rankings: Further rankings by name (``probe``, ``integrated_gradients``, …), larger is more important: their
             top neurons are ablated too. Fit them on other items than ``items``.
         labels: Words whose log-probability in ``text`` is measured, for targets that have words.
@@ -81,7 +83,7 @@ def causal_check(
     _check(association, shares, rankings or {})
     counts = {each: max(1, int(each * len(association.rms))) for each in shares}
     chosen = {each: top_neurons(association, concepts, count, by, combine) for each, count in counts.items()}
-    run = partial(CausalRun, lm, items, text, labels, token_budget)
+    run = partial(CausalRun, lm, items, text, labels, token_budget, first)
     progress("dense")
     dense = [run()]
     tables = []

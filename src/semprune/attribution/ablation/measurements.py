@@ -30,6 +30,7 @@ class CausalRun:
         text: Int[Tensor, "sequences tokens"],
         labels: Labeller | None,
         token_budget: int,
+        first: int = 1,
     ) -> None:
         """Measure.
 
@@ -39,6 +40,7 @@ class CausalRun:
             text: For the perplexity and the concept log-probability.
             labels: Words whose log-probability is measured; a token counts if it carries any of their concepts.
             token_budget: Padded tokens of a scoring batch.
+            first: Position of the first token of ``text`` that the perplexity predicts.
 
         Raises:
             NonFiniteError: The model gives NaN or infinite log-probabilities.
@@ -46,7 +48,7 @@ class CausalRun:
         predictions = predict_items(lm, items, token_budget=token_budget)
         self.scored = choice_scores(predictions)
         self.documents = predictions["document_id"].astype(str).tolist()
-        self.nll = perplexity(lm.model, text.to(lm.device))[1].double().numpy()
+        self.nll = perplexity(lm.model, text.to(lm.device), first=first)[1].double().numpy()
         self.words: ConceptLogprobs | None = None
         if labels is not None:
             self.words = concept_logprobs(lm, lambda ids, mask: labels(ids, mask).any(-1, keepdim=True), text)

@@ -14,7 +14,7 @@ from semprune.attribution.association.score import DEFAULT_RANKING
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture
-from semprune.data.batches.encoding import encode
+from semprune.data.batches.special_tokens import encode
 from semprune.errors import ConfigurationError, SettingError
 from semprune.types import NeuronSite
 

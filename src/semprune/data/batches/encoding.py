@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from semprune.data.batches.special_tokens import encode, opening_length, start_tokens
 from semprune.errors import ConfigurationError, PromptTooLongError
 
 if TYPE_CHECKING:
@@ -42,16 +43,16 @@ def encode_request(
 
     Both are encoded together with the tokenizer's default special tokens, the context is encoded alone, and
     the continuation's tokens are what is left after the context's length. Trailing blanks of the context
-    move to the continuation. An empty context becomes the BOS token, or EOS where there is none.
+    move to the continuation. An empty context becomes what the tokenizer begins texts with, else BOS, else EOS.
 
-    Source: equations.md; EleutherAI's lm-evaluation-harness.
+    Source: equations.md; EleutherAI's lm-evaluation-harness, which cuts BOS off with the beginning of a long prompt.
 
     Args:
         tokenizer: The model's tokenizer.
         context: What is given.
         continuation: What is scored, with its leading space.
         max_length: Tokens that the model can read.
-        truncate: ``left`` keeps the last ``max_length`` + 1 tokens; ``error`` refuses longer ones.
+        truncate: ``left`` cuts the beginning of the text, behind its special tokens; ``error`` refuses longer ones.
         dataset: Name for messages.
         item: Identifier for messages.
 
@@ -69,10 +70,11 @@ def encode_request(
             f"data set '{dataset}', item '{item}': the continuation {continuation!r} has no tokens of its own. "
             "Give it text that does not melt into the context's last token, for example a leading space."
         )
-    # The last token is never read, so one more than the context length fits.
-    if len(scored) > max_length or (truncate == "error" and len(tokens) - 1 > max_length):
-        raise PromptTooLongError(dataset, item, len(tokens) - 1, max_length)
-    tokens = tokens[-(max_length + 1) :]
+    if len(tokens) - 1 > max_length:  # the last token is never read, so one more than the context length fits
+        opening = opening_length(tokenizer, tokens)
+        if truncate == "error" or len(scored) > max_length + 1 - max(opening, 1):
+            raise PromptTooLongError(dataset, item, len(tokens) - 1, max_length)
+        tokens = tokens[:opening] + tokens[len(tokens) - (max_length + 1 - opening) :]
     return EncodedRequest(tuple(tokens[:-1]), tuple(scored), len(tokens) - 1 - len(scored))
 
 
@@ -81,23 +83,10 @@ def _encode_pair(tokenizer: PreTrainedTokenizerBase, context: str, continuation:
     bare = context.rstrip()
     continuation = context[len(bare) :] + continuation
     if not bare:
-        return [prefix_token(tokenizer)], encode(tokenizer, continuation, special=False)
+        return list(start_tokens(tokenizer)), encode(tokenizer, continuation, special=False)
     whole = encode(tokenizer, bare + continuation)
     given = len(encode(tokenizer, bare))
     return whole[:given], whole[given:]
-
-
-def encode(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool = True) -> list[int]:
-    """Token ids of a text.
-
-    Args:
-        tokenizer: The tokenizer.
-        text: The text.
-        special: Add the tokenizer's default special tokens.
-    """
-    # Not verbose: a text longer than the tokenizer's own limit is measured by the caller.
-    ids: list[int] = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
-    return ids
 
 
 def padding_token(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -106,29 +95,3 @@ def padding_token(tokenizer: PreTrainedTokenizerBase) -> int:
         if token is not None:
             return int(token)
     return 0
-
-
-def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that ends texts with a special token: continuations could not be cut out by length.
-
-    Raises:
-        ConfigurationError: If it does.
-    """
-    plain, special = encode(tokenizer, "a", special=False), encode(tokenizer, "a")
-    if special[len(special) - len(plain) :] != plain:
-        raise ConfigurationError(
-            f"tokenizer {type(tokenizer).__name__} adds special tokens after a text, so that the tokens of a "
-            "continuation cannot be told from them. Set add_eos_token to false on the tokenizer."
-        )
-
-
-def prefix_token(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The token that a text without a context is predicted from: BOS, or EOS where there is none.
-
-    Raises:
-        ConfigurationError: If the tokenizer has neither.
-    """
-    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
-        if token is not None:
-            return int(token)
-    raise ConfigurationError("an empty context needs a BOS or EOS token, and the tokenizer has neither. Set bos_token.")

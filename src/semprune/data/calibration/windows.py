@@ -23,7 +23,7 @@ def draw_windows(
     """Draw windows of a tokenised text that do not overlap.
 
     The text is cut into windows from its start, the tail is dropped, and the seed shuffles the windows:
-    with the same seed, more sequences only add to fewer. No special tokens are added.
+    with the same seed, more sequences only add to fewer. No special tokens are added, see :func:`behind_prefix`.
 
     Args:
         tokens: Token ids of the text.
@@ -67,6 +67,18 @@ def random_tokens(
     ordinary = np.array([token for token in range(len(tokenizer)) if token not in special])
     drawn = np.random.default_rng(seed).integers(0, len(ordinary), size=(sequences, length))
     return torch.from_numpy(ordinary[drawn])
+
+
+def behind_prefix(prefix: Sequence[int], windows: Int[Tensor, "sequences own"]) -> Int[Tensor, "sequences length"]:
+    """Put the same tokens before each window.
+
+    Example:
+        >>> behind_prefix([9], torch.tensor([[1, 2], [3, 4]]))
+        tensor([[9, 1, 2],
+                [9, 3, 4]])
+    """
+    before = torch.tensor(prefix, dtype=torch.long).expand(len(windows), -1)
+    return torch.cat([before, windows], dim=1)
 
 
 def hash_tokens(input_ids: Int[Tensor, "sequences length"]) -> str:

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from semprune.data.batches.batching import EncodedDocument, document_batch
-from semprune.data.batches.encoding import encode, padding_token
+from semprune.data.batches.encoding import padding_token
 from semprune.data.batches.sampling import Plan, ShardedBatchSampler, in_order, shuffled
+from semprune.data.batches.special_tokens import encode, window_prefix
 from semprune.data.calibration.mixtures import parse_mixture, share_sequences
 from semprune.data.calibration.text import calibration_text, fetch_calibration
-from semprune.data.calibration.windows import draw_windows, hash_tokens, random_tokens
+from semprune.data.calibration.windows import behind_prefix, draw_windows, hash_tokens, random_tokens
 from semprune.data.modules.tokenized import TokenizedDataModule
 from semprune.data.registry import CalibrationSpec, calibration_spec
 from semprune.data.rows.sources import Source, check_source
@@ -35,12 +36,14 @@ class CalibrationDataModule(TokenizedDataModule):
         writer: Gives text that the model writes itself; set it before ``setup`` where ``self_generated`` is used.
         input_ids: Token ids ``[sequences, length]``, int64; after ``setup``.
         token_hash: Their SHA-256; after ``setup``.
+        prefix: The special tokens that each sequence begins with, often BOS or none; after ``setup``.
         datasets: The calibration set's name.
         classes: None: the text has no labels.
     """
 
     input_ids: Int[Tensor, "sequences length"]
     token_hash: str
+    prefix: tuple[int, ...]
 
     def __init__(
         self,
@@ -50,16 +53,19 @@ class CalibrationDataModule(TokenizedDataModule):
         seed: int = 0,
         batch_size: int = 8,
         source: Source = "auto",
+        add_bos: bool | None = None,
     ) -> None:
         """Check the settings; nothing is read yet.
 
         Args:
             calibration: Calibration set (c4 is what pruning papers use), or a mixture such as c4*0.5+wiki*0.5.
             sequences: Number of sequences; 64 × 512 tokens take a minute on two cores. Papers use 128 × 2048.
-            length: Tokens of each sequence.
+            length: Tokens of each sequence, special tokens included.
             seed: Which sequences of the text.
             batch_size: Sequences in a batch over all ranks.
             source: auto (offline package if there is one, else hub), hub or offline.
+            add_bos: Whether each sequence begins with BOS: null as the tokenizer begins every text, which is what the
+                model was trained with; false never, as the pruning papers cut their windows; true always.
 
         Raises:
             UnknownCalibrationError: If there is no such calibration set.
@@ -78,6 +84,7 @@ class CalibrationDataModule(TokenizedDataModule):
         self.batch_size = at_least("batch_size", batch_size, 1)
         self._counts = share_sequences(shares, sequences)
         self.source = source
+        self.add_bos = add_bos
         self.datasets = (calibration,)
         self.classes: tuple[str, ...] = ()
 
@@ -91,34 +98,43 @@ class CalibrationDataModule(TokenizedDataModule):
 
         Raises:
             EmptyCalibrationError: If a text is too short.
-            SettingError: If a sequence is longer than the model can read.
+            SettingError: If a sequence is longer than the model can read, or no longer than its special tokens, or BOS
+                is asked for and there is none.
             ConfigurationError: If text of the model's own is asked for and there is no ``writer``.
         """
         if hasattr(self, "input_ids"):
             return
-        self.take_tokenizer()
+        self.prefix = window_prefix(self.take_tokenizer(), self.add_bos)
         self.check_fits("calibration length", self.length)
+        at_least("calibration length", self.length, len(self.prefix) + 1)
         drawn = [self._draw(spec, count) for (spec, _), count in zip(self.parts, self._counts, strict=True)]
-        self.input_ids = torch.cat(drawn)
+        self.input_ids = behind_prefix(self.prefix, torch.cat(drawn))
         self.token_hash = hash_tokens(self.input_ids)
 
-    def _draw(self, spec: CalibrationSpec, sequences: int) -> Int[Tensor, "sequences length"]:
+    def _draw(self, spec: CalibrationSpec, sequences: int) -> Int[Tensor, "sequences own"]:
+        length = self.length - len(self.prefix)
         if spec.made == "random_tokens":
-            return random_tokens(self.take_tokenizer(), sequences, self.length, self.seed)
+            return random_tokens(self.take_tokenizer(), sequences, length, self.seed)
         if spec.made == "generated":
             if self.writer is None:
                 raise ConfigurationError(
                     f"calibration set '{spec.name}' is written by the model itself, and nothing was set to write it. "
                     "Use it in `semprune study`, or set `datamodule.writer` before setup()."
                 )
-            return self.writer(sequences, self.length, self.seed)
+            return self.writer(sequences, length, self.seed)
         tokens = encode(self.take_tokenizer(), calibration_text(spec, self.source), special=False)
-        return draw_windows(tokens, sequences, self.length, self.seed, calibration=spec.name)
+        return draw_windows(tokens, sequences, length, self.seed, calibration=spec.name)
 
     def calibration_input_ids(self) -> Int[Tensor, "sequences length"]:
         """Token ids for pruning, the same on every rank; sets up if that was not done."""
         self.setup()
         return self.input_ids
+
+    @property
+    def first_predicted(self) -> int:
+        """Position of the first token that a perplexity predicts: what is before it is special, or has no context."""
+        self.setup()
+        return max(1, len(self.prefix))
 
     def calibration_dataloader(self) -> DataLoader[DocumentBatch]:
         """Sequences in their order."""

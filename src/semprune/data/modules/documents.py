@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from torch.utils.data import DataLoader
 
 from semprune.data.batches.batching import EncodedDocument, document_batch
-from semprune.data.batches.encoding import encode, padding_token
+from semprune.data.batches.encoding import padding_token
 from semprune.data.batches.sampling import ShardedBatchSampler, bucketed, by_length
+from semprune.data.batches.special_tokens import encode
 from semprune.data.hashes import hash_documents
 from semprune.data.load import load_documents
 from semprune.data.modules.tokenized import ResumableLoader, TokenizedDataModule

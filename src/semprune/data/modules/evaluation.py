@@ -96,7 +96,9 @@ class EvaluationDataModule(TokenizedDataModule):
         self.calibration = self.documents = None
         if calibration is not None:
             text = CalibrationSettings(calibration) if isinstance(calibration, str) else calibration
-            self.calibration = CalibrationDataModule(text.name, text.sequences, text.length, seed, source=source)
+            self.calibration = CalibrationDataModule(
+                text.name, text.sequences, text.length, seed, source=source, add_bos=text.add_bos
+            )
         if documents:
             read = DocumentSettings(documents) if isinstance(documents, list) else documents
             self.documents = DocumentDataModule(**asdict(read), seed=seed, source=source)

@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from semprune.data.batches.batching import ItemBatch
-from semprune.data.batches.encoding import check_tokenizer
 from semprune.data.batches.sampling import ShardedBatchSampler
+from semprune.data.batches.special_tokens import check_tokenizer
 from semprune.data.subject import subject_of
 from semprune.errors import ConfigurationError, SettingError, UnboundDataError
 from semprune.types import DocumentBatch

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from semprune.data.batches.encoding import encode
 from semprune.errors import ConfigurationError
 from semprune.types import Item
 
@@ -52,6 +51,4 @@ def _user_turn(tokenizer: PreTrainedTokenizerBase, context: str) -> str:
     turn: str = tokenizer.apply_chat_template(
         [{"role": "user", "content": context}], tokenize=False, add_generation_prompt=True
     )
-    # Many templates begin with BOS, which such a tokenizer adds again when the text is encoded.
-    adds_bos = tokenizer.bos_token_id is not None and encode(tokenizer, "a")[:1] == [tokenizer.bos_token_id]
-    return turn.removeprefix(tokenizer.bos_token) if adds_bos else turn
+    return turn  # with the special tokens that the template writes; encoding adds none that are there

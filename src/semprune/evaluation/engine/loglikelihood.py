@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from semprune.data.batches.encoding import EncodedRequest, check_tokenizer, encode_request, padding_token
+from semprune.data.batches.encoding import EncodedRequest, encode_request, padding_token
+from semprune.data.batches.special_tokens import check_tokenizer
 from semprune.data.subject import context_length
 from semprune.errors import NonFiniteError
 from semprune.evaluation.engine.causal_lm import CausalLM
@@ -27,7 +28,7 @@ def loglikelihood(
     .. math:: \ell_r = \sum_{k=0}^{K_r-1} \log p(y_{rk} \mid x_{\le s_r + k})
 
     Encoded as the field's harness does: see :func:`semprune.data.batches.encoding.encode_request`; contexts that are
-    too long lose their beginning. What requests share is computed once, see
+    too long lose their beginning, but not its special tokens. What requests share is computed once, see
     :class:`semprune.evaluation.engine.request_scorer.Engine`.
 
     Source: equations.md; EleutherAI's lm-evaluation-harness.
@@ -45,8 +46,8 @@ def loglikelihood(
         give exactly this continuation.
 
     Raises:
-        ConfigurationError: If a continuation has no tokens of its own, or a context is empty and the tokenizer
-            has neither BOS nor EOS.
+        ConfigurationError: If a continuation has no tokens of its own, a context is empty and the tokenizer has
+            neither BOS nor EOS, or the tokenizer ends texts with a special token.
         PromptTooLongError: If a continuation alone exceeds ``max_length``.
         NonFiniteError: If a log-probability is NaN or infinite.
         OutOfMemoryError: If memory runs out and the batches cannot be smaller.

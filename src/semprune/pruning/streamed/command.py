@@ -132,6 +132,7 @@ def _provenance(
         },
         "method": header["method"],
         "calibration": {config.calibration.name: header["calibration"]} if header["calibration"] else {},
+        "special_tokens": {} if plan.opening is None else {"calibration": plan.opening},
         "settings": asdict(config),
         "sparsity": {**_by_role(plan, by_matrix), "by_matrix": by_matrix},
         "patterned": patterned,

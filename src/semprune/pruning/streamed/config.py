@@ -33,9 +33,11 @@ class CalibrationConfig:
     Attributes:
         name: Calibration set: c4, wiki, code, technical, tiny or multilingual. Pruning papers use c4.
         sequences: Number of sequences; papers use 128.
-        length: Tokens of each; papers use 2048.
+        length: Tokens of each, special tokens included; papers use 2048.
         seed: Which sequences of the text.
         batch_size: Sequences per forward; does not change memory much below 8, and nothing else but rounding.
+        add_bos: Whether each sequence begins with BOS; null as the tokenizer begins every text, false never, as the
+            pruning papers cut their windows, true always.
     """
 
     name: str = "c4"
@@ -43,6 +45,7 @@ class CalibrationConfig:
     length: int = 512
     seed: int = 0
     batch_size: int = PruneSettings.batch_size
+    add_bos: bool | None = None
 
 
 @dataclass

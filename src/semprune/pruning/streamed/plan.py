@@ -10,6 +10,7 @@ from semprune.backbones.loading.load import load_tokenizer
 from semprune.backbones.loading.source import find_backbone
 from semprune.backbones.streamed import StreamedModel
 from semprune.data import CalibrationDataModule
+from semprune.data.batches.special_tokens import spelled
 from semprune.errors import BackboneMismatchError, MasksOnlyError, SettingError
 from semprune.io.provenance import versions
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
@@ -37,6 +38,7 @@ class PrunePlan:
         method: The method; None for stored masks.
         tokens: Calibration sequences; None where none are looked at.
         masks: Stored masks to apply; None for a method.
+        opening: Special tokens that each sequence begins with, spelled; None where none are looked at.
     """
 
     streamed: StreamedModel
@@ -45,6 +47,7 @@ class PrunePlan:
     method: Method | None = None
     tokens: CalibrationTokens | None = None
     masks: MaskFile | None = None
+    opening: str | None = None
 
     def header(self) -> dict[str, Any]:
         """Return what is stored with the masks."""
@@ -114,8 +117,10 @@ def plan_pruning(config: PruneConfig) -> PrunePlan:
     streamed = _open_model(config)
     linears = [linear for inside in prunable_linears(streamed.model).values() for linear in inside]
     settings.check_widths((linear.name, linear.weight.shape[1]) for linear in linears)
-    tokens = None if calibration is None else _read_tokens(calibration, streamed)
-    return PrunePlan(streamed, config.masks_only, settings, method, tokens)
+    if calibration is None:
+        return PrunePlan(streamed, config.masks_only, settings, method)
+    tokens, opening = _read_tokens(calibration, streamed)
+    return PrunePlan(streamed, config.masks_only, settings, method, tokens, opening=opening)
 
 
 def _plan_stored(config: PruneConfig, path: str) -> PrunePlan:
@@ -137,10 +142,15 @@ def _open_model(config: PruneConfig) -> StreamedModel:
 
 def _calibration(config: PruneConfig) -> CalibrationDataModule:
     asked = config.calibration
-    return CalibrationDataModule(asked.name, asked.sequences, asked.length, asked.seed, asked.batch_size)
+    return CalibrationDataModule(
+        asked.name, asked.sequences, asked.length, asked.seed, asked.batch_size, add_bos=asked.add_bos
+    )
 
 
-def _read_tokens(calibration: CalibrationDataModule, streamed: StreamedModel) -> CalibrationTokens:
-    calibration.bind(streamed.model, load_tokenizer(streamed.source.name, streamed.source.folder))
+def _read_tokens(calibration: CalibrationDataModule, streamed: StreamedModel) -> tuple[CalibrationTokens, str]:
+    """Read the sequences, and what each of them begins with."""
+    tokenizer = load_tokenizer(streamed.source.name, streamed.source.folder)
+    calibration.bind(streamed.model, tokenizer)
     calibration.prepare_data()
-    return check_calibration(calibration.calibration_input_ids(), None, None, vocabulary(streamed.model))
+    tokens = check_calibration(calibration.calibration_input_ids(), None, None, vocabulary(streamed.model))
+    return tokens, spelled(tokenizer, calibration.prefix)

@@ -16,6 +16,7 @@ _TITLES = {
     "settings": "Settings",
     "data": "Data sets",
     "calibration": "Calibration (hash of the tokens)",
+    "special_tokens": "Special tokens that texts begin with",
     "licences": "Licences",
 }
 

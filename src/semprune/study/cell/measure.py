@@ -101,7 +101,8 @@ class CellMeasurement:
                         predictions[name] = self.shared.score(name)
             if "text" in missing:
                 with self._timed("text"):
-                    _, nll = perplexity(self.lm.model, self.shared.data.text.to(self.lm.device))
+                    ids, first = self.shared.data.text, self.shared.data.text_windows.first_predicted
+                    _, nll = perplexity(self.lm.model, ids.to(self.lm.device), first=first)
         return predictions, nll
 
     def _read_documents(self, report: PruneReport | None) -> TestPass:

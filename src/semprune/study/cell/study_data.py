@@ -15,6 +15,7 @@ from semprune.backbones.own_text import own_text
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.batches.batching import EncodedItem, encode_item
+from semprune.data.batches.special_tokens import start_tokens, window_prefix
 from semprune.data.calibration.text import calibration_text
 from semprune.data.hashes import hash_contents, hash_items
 from semprune.study.association import fit_documents
@@ -34,7 +35,7 @@ class StudyData:
 
     config: StudyConfig
     lm: Backbone
-    _calibrations: dict[Draw, CalibrationDataModule] = field(default_factory=dict)
+    _calibrations: dict[tuple[Draw, bool | None], CalibrationDataModule] = field(default_factory=dict)
     _hashes: dict[Hashable, str] = field(default_factory=dict)
 
     @cached_property
@@ -50,11 +51,16 @@ class StudyData:
         batches = self.documents.val_dataloader()
         return [self.documents.transfer_batch_to_device(batch, self.lm.device, 0) for batch in batches]
 
-    @cached_property
+    @property
     def text(self) -> Int[Tensor, "sequences tokens"]:
         """Sequences for the perplexity."""
+        return self.text_windows.calibration_input_ids()
+
+    @property
+    def text_windows(self) -> CalibrationDataModule:
+        """The module of these sequences."""
         text = self.config.text
-        return self.calibration((text.calibration, text.sequences, text.length, 0)).calibration_input_ids()
+        return self._windows((text.calibration, text.sequences, text.length, 0), text.add_bos)
 
     @cached_property
     def datasets(self) -> dict[str, list[EncodedItem]]:
@@ -70,13 +76,15 @@ class StudyData:
         documents, names = self.documents, self.config.fit.concepts
         return self._hash((), lambda: [documents.train_documents, documents.val_documents, load_concepts(names)])
 
-    def sequences(self, draw: Draw) -> str:
+    def sequences(self, draw: Draw, add_bos: bool | None) -> str:
         """Hash of calibration sequences; what a model writes itself follows from the model, and is not asked for."""
-        data = self.calibration(draw)
+        data = self._windows(draw, add_bos)
         if all(spec.made != "generated" for spec, _ in data.parts):
             data.setup()
             return data.token_hash
-        return self._hash(draw, lambda: [calibration_text(spec) for spec, _ in data.parts if spec.made is None])
+        texts = (spec for spec, _ in data.parts if spec.made is None)
+        prefix = window_prefix(self.lm.tokenizer, add_bos)
+        return self._hash((draw, add_bos), lambda: [prefix, *map(calibration_text, texts)])
 
     def _hash(self, key: Hashable, read: Callable[[], Iterable[object]]) -> str:
         if key not in self._hashes:
@@ -90,11 +98,7 @@ class StudyData:
 
     def calibration(self, draw: Draw) -> CalibrationDataModule:
         """Calibration sequences; ask for those that the model writes itself while it is dense."""
-        if draw not in self._calibrations:
-            module = CalibrationDataModule(*draw).bind(self.lm)
-            module.writer = lambda sequences, length, seed: own_text(self.lm, sequences, length, seed)
-            self._calibrations[draw] = module
-        return self._calibrations[draw]
+        return self._windows(draw, self.config.calibration_add_bos)
 
     def read_all(self, cells: Sequence[Cell]) -> None:
         """Read everything that some cells need: what is wrong with data shows before anything is computed.
@@ -107,6 +111,16 @@ class StudyData:
         _ = self.datasets, self.documents, self.text
         if self.config.causal is not None:
             self._encode(load_items(self.config.causal.dataset, limit=self.config.limit))
+
+    def _windows(self, draw: Draw, add_bos: bool | None) -> CalibrationDataModule:
+        key = draw, add_bos
+        if key not in self._calibrations:
+            module = CalibrationDataModule(*draw, add_bos=add_bos).bind(self.lm)
+            module.writer = lambda sequences, length, seed: own_text(
+                self.lm, sequences, length, seed, start_tokens(self.lm.tokenizer)
+            )
+            self._calibrations[key] = module
+        return self._calibrations[key]
 
     def _asked(self, name: str) -> list[Item]:
         config, tokenizer = self.config, self.lm.tokenizer

@@ -69,12 +69,15 @@ class TextConfig:
     Attributes:
         calibration: Name of a calibration set that no method is calibrated on.
         sequences: Number of sequences.
-        length: Tokens of each.
+        length: Tokens of each, special tokens included.
+        add_bos: Whether each sequence begins with BOS; null as the tokenizer begins every text, false never, as the
+            pruning papers cut their windows, true always.
     """
 
     calibration: str = "wiki"
     sequences: int = 16
     length: int = 256
+    add_bos: bool | None = None
 
 
 @dataclass
@@ -113,7 +116,9 @@ class StudyConfig:
         patterns: N:M patterns, beside the sparsities: 2:4 keeps two of four.
         calibrations: Calibration sets or mixtures (c4*0.5+wiki*0.5); methods that look at no data run once.
         calibration_sequences: Number of calibration sequences, or several to compare.
-        calibration_length: Tokens of each, or several to compare.
+        calibration_length: Tokens of each, or several to compare; special tokens included.
+        calibration_add_bos: Whether each of them begins with BOS; null as the tokenizer begins every text, false never,
+            as the pruning papers cut their windows, true always.
         statistics: ``sequential`` (as published: earlier blocks are pruned already) or ``dense`` (one pass over the
             dense model serves all methods and sparsities of a calibration).
         seeds: Seeds of calibration.
@@ -144,6 +149,7 @@ class StudyConfig:
     calibrations: list[str] = field(default_factory=lambda: ["c4"])
     calibration_sequences: int | list[int] = 32
     calibration_length: int | list[int] = 256
+    calibration_add_bos: bool | None = None
     statistics: str = PruneSettings.statistics
     seeds: list[int] = field(default_factory=lambda: [0])
     datasets: list[str] = field(

@@ -55,8 +55,8 @@ class Contents(Protocol):
         """Of the documents that the association is fitted on and read back from, and of the concepts' words."""
         ...
 
-    def sequences(self, draw: Draw) -> str:
-        """Of calibration sequences."""
+    def sequences(self, draw: Draw, add_bos: bool | None) -> str:
+        """Of calibration sequences, with the special tokens that they begin with."""
         ...
 
 
@@ -101,7 +101,8 @@ class Addresses:
         """Folder of one pruned model, whatever is measured of it."""
         content: list[object] = [LAYOUT, *self.backbone, asdict(cell)]
         if cell.calibration:
-            content += [self.config.statistics, declared(cell.calibration), self.contents.sequences(cell.draw)]
+            read = self.contents.sequences(cell.draw, self.config.calibration_add_bos)
+            content += [self.config.statistics, declared(cell.calibration), read]
         if cell.method != "dense" and (source := source_hash(cell.method)) is not None:
             content.append(source)
         return self.store / "cells" / f"{cell.label}-{content_hash(content)}"
@@ -116,7 +117,7 @@ class Addresses:
     def text(self) -> str:
         """Name of the perplexity."""
         config = self.config.text
-        read = self.contents.sequences((config.calibration, config.sequences, config.length, 0))
+        read = self.contents.sequences((config.calibration, config.sequences, config.length, 0), config.add_bos)
         return f"text-{content_hash([asdict(config), declared(config.calibration), read])}"
 
     @property

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-from semprune.data.batches.encoding import EncodedRequest, check_tokenizer, encode_request, padding_token
+from semprune.data.batches.encoding import EncodedRequest, encode_request, padding_token
 from semprune.errors import ConfigurationError, PromptTooLongError
 
 TEXTS = st.text(alphabet="Review: a warm film\n is positive", max_size=40)
@@ -19,7 +18,8 @@ def reference(
 ) -> tuple[list[int], dict[int, int]]:
     """Input ids and, for each position that is read, the token that must follow.
 
-    Blanks move one at a time; the whole sequence is walked token by token, each seeing those before it.
+    Blanks move one at a time; the whole sequence is walked token by token, each seeing those before it. What is too
+    long loses its first token behind BOS, again and again.
     """
     while context and context[-1].isspace():
         continuation = context[-1] + continuation
@@ -32,8 +32,9 @@ def reference(
         scored_from = 1
     pairs = [(position - 1, whole[position]) for position in range(scored_from, len(whole))]
     inputs = whole[:-1]
+    kept = 1 if inputs[:1] == [tokenizer.bos_token_id] else 0
     while len(inputs) > max_length:
-        inputs = inputs[1:]
+        del inputs[kept]
         pairs = [(position - 1, token) for position, token in pairs]
     return inputs, dict(pairs)
 
@@ -59,8 +60,9 @@ def test_a_request_by_hand(bos_tokenizer: PreTrainedTokenizerFast) -> None:
     (a, b, c, d) = (bos_tokenizer.encode(letter, add_special_tokens=False)[0] for letter in "QZXJ")
     # "QZ" + "XJ": reads <s> Q Z X, and is asked for X after position 2 and J after position 3.
     assert encode_request(bos_tokenizer, "QZ", "XJ", 10) == EncodedRequest((bos, a, b, c), (c, d), 2)
-    # One token less than fits: the first is cut.
-    assert encode_request(bos_tokenizer, "QZ", "XJ", 3, truncate="left") == EncodedRequest((a, b, c), (c, d), 1)
+    # One token less than fits: the first of the text is cut, BOS stays.
+    assert encode_request(bos_tokenizer, "QZ", "XJ", 3, truncate="left") == EncodedRequest((bos, b, c), (c, d), 1)
+    assert encode_request(bos_tokenizer, "QZ", "XJ", 2, truncate="left") == EncodedRequest((bos, c), (c, d), 0)
     assert encode_request(bos_tokenizer, "", "XJ", 10) == EncodedRequest((bos, c), (c, d), 0)
 
 
@@ -91,21 +93,8 @@ def test_a_continuation_without_tokens_is_refused(plain_tokenizer: PreTrainedTok
         encode_request(plain_tokenizer, "Q", "", 10)
 
 
-def test_tokenizers_that_end_texts_with_a_token_are_refused(bos_tokenizer: PreTrainedTokenizerFast) -> None:
-    check_tokenizer(bos_tokenizer)
-    ending = PreTrainedTokenizerFast(tokenizer_file=None, tokenizer_object=_copy(bos_tokenizer), eos_token="</s>")
-    with pytest.raises(ConfigurationError, match="adds special tokens after a text"):
-        check_tokenizer(ending)
-
-
 def test_padding_is_the_padding_token_or_eos_or_0(plain_tokenizer: PreTrainedTokenizerFast) -> None:
     assert padding_token(plain_tokenizer) == plain_tokenizer.pad_token_id
     backend = plain_tokenizer.backend_tokenizer
     assert padding_token(PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>")) == 1
     assert padding_token(PreTrainedTokenizerFast(tokenizer_object=backend)) == 0
-
-
-def _copy(tokenizer: PreTrainedTokenizerFast) -> object:
-    backend = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
-    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return backend

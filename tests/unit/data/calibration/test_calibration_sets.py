@@ -100,7 +100,7 @@ def test_text_of_the_models_own_needs_a_writer(bos_tokenizer: Any) -> None:
     with pytest.raises(ConfigurationError, match="nothing was set to write it"):
         module.setup()
     module.writer = lambda sequences, length, seed: torch.full((sequences, length), seed)
-    assert module.calibration_input_ids().tolist() == [[3] * 8] * 2
+    assert module.calibration_input_ids().tolist() == [[bos_tokenizer.bos_token_id, *[3] * 7]] * 2
 
 
 def test_windows_of_a_mixture_are_those_that_the_set_alone_would_give() -> None:

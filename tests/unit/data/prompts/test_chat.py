@@ -51,7 +51,7 @@ def test_few_shot_examples_are_part_of_the_turn(offline: Path, plain_tokenizer: 
 def test_bos_is_there_once(offline: Path, bos_tokenizer: PreTrainedTokenizerFast) -> None:
     chat = chatting(bos_tokenizer)
     item = load_items("mrpc", chat=True, tokenizer=chat)[0]
-    assert item.requests[0][0].startswith("[user]")  # encoding adds it
+    assert item.requests[0][0].startswith("<s>[user]")  # as the template writes it
     ids = encode_request(chat, *item.requests[0], max_length=200).input_ids
     assert ids.count(chat.bos_token_id) == 1
     assert ids[0] == chat.bos_token_id

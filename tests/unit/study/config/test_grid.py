@@ -41,8 +41,8 @@ class Read:
     def fitted(self) -> str:
         return self.content
 
-    def sequences(self, draw: tuple[str, int, int, int]) -> str:
-        return f"{self.content} of {draw}"
+    def sequences(self, draw: tuple[str, int, int, int], add_bos: bool | None) -> str:
+        return f"{self.content} of {draw} {add_bos}"
 
 
 def addresses(**changes: object) -> Addresses:

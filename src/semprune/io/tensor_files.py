@@ -30,9 +30,12 @@ CODES = {
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write tensors with a header of strings."""
+    """Write tensors with a header of strings; as readable for others as any file of this process."""
     with atomic(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file({name: tensor.detach().cpu() for name, tensor in tensors.items()}, temporary, dict(header))
+        temporary.chmod(mode)  # save_file writes for its owner alone
 
 
 def stream_safetensors(

@@ -25,6 +25,7 @@ from transformers.modeling_utils import LoadStateDictConfig
 from transformers.utils import logging
 
 from semprune.errors import BackboneLoadError
+from semprune.errors.base import some_of
 
 
 class Conversion:
@@ -34,6 +35,8 @@ class Conversion:
         targets: For each stored name the parameters (or buffers) that it becomes or becomes a part of; empty where the
             model has no place for it.
         renamed: Stored names whose tensors are parameters as they are, under another name or the same.
+        without_place: Stored names that the model has no place for, in order: of more blocks than the configuration
+            has, of heads that predict several tokens, buffers that are computed …
 
     Args:
         model: The model, on the meta device.
@@ -52,9 +55,36 @@ class Conversion:
         self._places = model.state_dict()
         self.renamed: set[str] = set()
         self.targets = {name: self._targets(name) for name in stored}
+        self.without_place = sorted(name for name, targets in self.targets.items() if not targets)
         self._settings = LoadStateDictConfig(
             dtype=dtype, dtype_plan=model._get_dtype_plan(dtype), weight_mapping=mapping, device_map={"": device}
         )
+
+    def check(self, name: str, stored: Mapping[str, torch.dtype]) -> None:
+        """Refuse stored tensors of which no reader could say what the parameters are.
+
+        Args:
+            name: What to call the backbone in an error.
+            stored: Number format of each stored tensor.
+
+        Raises:
+            BackboneLoadError: A parameter is stored as integers, or twice under two names.
+        """
+        codes = [key for key in self.targets if self._holds_codes(key, stored[key])]
+        if codes:
+            detail = f"{some_of(codes)}: stored as {stored[min(codes)]}, not as floating-point numbers"
+            raise BackboneLoadError(name, f"{detail} (a quantised model?)", "Use unquantised weights.")
+        first: dict[str, str] = {}
+        for key in sorted(self.renamed):
+            for target in self.targets[key]:
+                if first.setdefault(target, key) != key:
+                    detail = f"{first[target]} and {key} are both stored for {target}"
+                    raise BackboneLoadError(name, detail, "Remove one, or save the model again with save_pretrained.")
+
+    def sources(self, stored: Iterable[str]) -> list[str]:
+        """Return the names of all stored tensors that become the same parameters as some of them."""
+        touched = {target for name in stored for target in self.targets[name]}
+        return [name for name, targets in self.targets.items() if touched.intersection(targets)]
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Put stored tensors in their places.
@@ -75,6 +105,11 @@ class Conversion:
         self._model._weight_conversions = [entry for entry in self._settings.weight_mapping if entry in used]
         reverted: dict[str, Tensor] = revert_weight_conversion(self._model, dict(parameters))
         return {name: reverted[name].contiguous() for name in sorted(reverted)}
+
+    def _holds_codes(self, stored: str, dtype: torch.dtype) -> bool:
+        """Whether a floating-point parameter is stored in another kind of numbers."""
+        targets = [self._places[target] for target in self.targets[stored]]
+        return not dtype.is_floating_point and any(target.is_floating_point() for target in targets)
 
     def _targets(self, stored: str) -> tuple[str, ...]:
         renamed, source = self._rename(stored, self._renamings, self._converters)

@@ -193,5 +193,5 @@ def test_hub_model_of_unknown_architecture_is_refused_before_its_weights(tmp_pat
 
 
 def test_only_safe_files_are_asked_for():
-    assert not any(pattern.endswith((".bin", ".py", ".pt", ".pth")) or pattern == "*" for pattern in hub.FILES)
+    assert not any(pattern.endswith((".bin", ".py", ".pt", ".pth")) or pattern == "*" for pattern in hub.BESIDE)
     assert hardware.DTYPES.keys() == {"float32", "bfloat16", "float16"}

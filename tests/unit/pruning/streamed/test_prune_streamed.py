@@ -22,7 +22,7 @@ from semprune.errors import (
 )
 from semprune.io.bits import hash_masks
 from semprune.pruning import StoredMasks, load_masks, prune_model, save_masks
-from semprune.pruning.masks.file import MaskFile
+from semprune.pruning.masks.file import MASKS, MaskFile
 from semprune.pruning.streamed.output_folder import WORK, OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan
 
@@ -59,7 +59,7 @@ def test_every_family_gives_what_pruning_in_memory_gives(architecture, variant, 
     expected = _load(folder)
     report = prune_model(expected, IDS, method="wanda", sparsity=0.5, batch_size=4)
     _same(_load(tmp_path / "out"), expected)
-    stored = load_masks(tmp_path / "out" / "masks.safetensors")
+    stored = load_masks(tmp_path / "out" / MASKS)
     assert hash_masks(stored.masks) == report.mask_hash
     assert (stored.method, stored.calibration) == ("wanda", report.calibration)
     assert stored.settings == report.settings
@@ -89,7 +89,7 @@ def test_every_way_of_pruning_and_dtype(folder, tmp_path, method, settings, dtyp
     report = prune_model(expected, IDS, method=method, batch_size=4, **given, **settings.get("options", {}))
     stored = StoredMasks.of(report, plan_of(folder).streamed.fingerprint)
     save_masks(tmp_path / "expected", stored)
-    assert (tmp_path / "out" / "masks.safetensors").read_bytes() == (tmp_path / "expected").read_bytes()
+    assert (tmp_path / "out" / MASKS).read_bytes() == (tmp_path / "expected").read_bytes()
     _same(_load(tmp_path / "out"), expected)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == dtype
 
@@ -185,10 +185,10 @@ def test_lost_hidden_states_of_an_unfinished_run(folder, tmp_path):
 def test_masks_alone_and_applied_again_give_the_pruned_folder(folder, tmp_path):
     prune_into(tmp_path / "whole", plan_of(folder))
     prune_into(tmp_path / "masks", plan_of(folder, masks_only=True))
-    assert list(contents(tmp_path / "masks")) == ["masks.safetensors"]
+    assert list(contents(tmp_path / "masks")) == [MASKS]
 
     plan = plan_of(folder)
-    masks = MaskFile(tmp_path / "masks" / "masks.safetensors")
+    masks = MaskFile(tmp_path / "masks" / MASKS)
     prune_into(tmp_path / "again", PrunePlan(plan.streamed, masks_only=False, masks=masks))
     assert contents(tmp_path / "again") == contents(tmp_path / "whole")
 

@@ -23,8 +23,8 @@ class HoldMasks(Callback):
     parameters on each device (one device, DDP). Its state holds the masks: a resumed fit holds the same weights.
 
     Args:
-        masks: A file of masks or a pruned folder, also of a method that changed the kept weights; it only has to fit the model's
-            matrices. None holds the weights that are zero when the fit starts.
+        masks: A file of masks or a pruned folder, also of a method that changed the kept weights; it only has to fit
+            the model's matrices. None holds the weights that are zero when the fit starts.
 
     Raises:
         CorruptArtefactError: The file is no file of masks, or damaged.

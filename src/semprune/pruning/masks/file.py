@@ -22,8 +22,8 @@ from semprune.pruning.masks.stored import StoredMasks, unpack_masks
 from semprune.types import Fingerprint
 
 MASKS = "semprune/masks.safetensors"
-"""Where a pruned folder holds its masks: in a folder of their own, since loaders of weights take every file of that kind
-beside the configuration for one."""
+"""Where a pruned folder holds its masks: in a folder of their own, since loaders of weights take every safetensors file
+beside the configuration for one of weights."""
 FORMER = "masks.safetensors"
 """Where they were before."""
 HEADER = "semprune.masks.1"

@@ -97,7 +97,6 @@ class StreamedModel:
         self.source = source
         self.device = check_device(device)
         self.checkpoint = Checkpoint(source.folder)
-        formats = {name: stored.dtype for name, stored in self.checkpoint.tensors.items()}
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
         self._refuse_quantised(config)
         self._stored = self._stored_dtype(config)
@@ -106,8 +105,8 @@ class StreamedModel:
         self.family = find_family(source.architecture)
         self.blocks = decoder_layers(self.model, self.family)
         self.matrices = prunable_matrices(self.model, self.family)
-        self.conversion = Conversion(self.model, formats, self.dtype, self.device)
-        self.conversion.check(source.name, formats)
+        self.conversion = Conversion(self.model, self.checkpoint.tensors, self.dtype, self.device)
+        self.conversion.check(source.name, self.checkpoint.tensors)
         self.places = {name: targets[0] for name, targets in self.conversion.targets.items() if targets}
         self._stand_in = self._tied_sources()
         self.places |= self._stand_in

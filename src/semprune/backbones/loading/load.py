@@ -77,9 +77,8 @@ def _follow_index(name: str, folder: Path, model: PreTrainedModel, dtype: torch.
         BackboneLoadError: A parameter is stored as integers, or twice under two names.
     """
     checkpoint = Checkpoint(folder)
-    formats = {key: stored.dtype for key, stored in checkpoint.tensors.items()}
-    conversion = Conversion(model, formats, dtype, torch.device("cpu"))
-    conversion.check(name, formats)
+    conversion = Conversion(model, checkpoint.tensors, dtype, torch.device("cpu"))
+    conversion.check(name, checkpoint.tensors)
     for remark in checkpoint.remarks():
         logger.warning("%s", remark)
     if checkpoint.copied:

@@ -24,8 +24,11 @@ from transformers.core_model_loading import (
 from transformers.modeling_utils import LoadStateDictConfig
 from transformers.utils import logging
 
+from semprune.backbones.weights.stored_tensors import StoredTensor
 from semprune.errors import BackboneLoadError
 from semprune.errors.base import some_of
+
+REMEDY = "Is config.json of another model than the weights?"
 
 
 class Conversion:
@@ -60,26 +63,29 @@ class Conversion:
             dtype=dtype, dtype_plan=model._get_dtype_plan(dtype), weight_mapping=mapping, device_map={"": device}
         )
 
-    def check(self, name: str, stored: Mapping[str, torch.dtype]) -> None:
-        """Refuse stored tensors of which no reader could say what the parameters are.
+    def check(self, name: str, stored: Mapping[str, StoredTensor]) -> None:
+        """Refuse stored tensors that are not the model's parameters, before any is read.
 
         Args:
             name: What to call the backbone in an error.
-            stored: Number format of each stored tensor.
+            stored: What the files' headers say of each stored tensor.
 
         Raises:
-            BackboneLoadError: A parameter is stored as integers, or twice under two names.
+            BackboneLoadError: A parameter is stored as integers, in another shape, or twice under two names.
         """
-        codes = [key for key in self.targets if self._holds_codes(key, stored[key])]
+        codes = [key for key, entry in stored.items() if self._holds_codes(key, entry.dtype)]
         if codes:
-            detail = f"{some_of(codes)}: stored as {stored[min(codes)]}, not as floating-point numbers"
+            detail = f"{some_of(codes)}: stored as {stored[min(codes)].dtype}, not as floating-point numbers"
             raise BackboneLoadError(name, f"{detail} (a quantised model?)", "Use unquantised weights.")
         first: dict[str, str] = {}
-        for key in sorted(self.renamed):
-            for target in self.targets[key]:
-                if first.setdefault(target, key) != key:
-                    detail = f"{first[target]} and {key} are both stored for {target}"
-                    raise BackboneLoadError(name, detail, "Remove one, or save the model again with save_pretrained.")
+        places = {key: self.targets[key][0] for key in sorted(self.renamed) if self.targets[key]}
+        for key, target in places.items():
+            if first.setdefault(target, key) != key:
+                detail = f"{first[target]} and {key} are both stored for {target}"
+                raise BackboneLoadError(name, detail, "Remove one, or save the model again with save_pretrained.")
+            shape, expected = stored[key].shape, tuple(self._places[target].shape)
+            if shape != expected:
+                raise BackboneLoadError(name, f"{key} has another shape {shape} than {expected} by config.json", REMEDY)
 
     def sources(self, stored: Iterable[str]) -> list[str]:
         """Return the names of all stored tensors that become the same parameters as some of them."""
@@ -96,8 +102,7 @@ class Conversion:
             info, _ = convert_and_load_state_dict_in_model(self._model, dict(tensors), self._settings)
         wrong = sorted(str(entry[0]) for entry in info.mismatched_keys) + sorted(map(str, info.conversion_errors))
         if wrong:
-            remedy = "Is config.json of another model than the weights?"
-            raise BackboneLoadError(type(self._model).__name__, f"{wrong[0]} has another shape", remedy)
+            raise BackboneLoadError(type(self._model).__name__, f"{wrong[0]} has another shape", REMEDY)
 
     def revert(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return parameters under the names and in the shapes in which ``save_pretrained`` stores them."""

@@ -52,7 +52,8 @@ def find_masks(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    return path / (FORMER if (path / FORMER).is_file() else MASKS)
+    places = [path / MASKS, path / FORMER]
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def load_masks(path: Path) -> StoredMasks:

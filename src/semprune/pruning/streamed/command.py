@@ -142,6 +142,7 @@ def _provenance(
             "name": plan.streamed.source.name,
             "fingerprint": str(plan.streamed.fingerprint),
             "dtype": str(plan.streamed.dtype),
+            "without_place": plan.streamed.conversion.without_place,
         },
         "method": header["method"],
         "calibration": {config.calibration.name: header["calibration"]} if header["calibration"] else {},

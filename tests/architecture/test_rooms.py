@@ -47,8 +47,8 @@ ORDER: dict[str, str] = {
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
     " controls test_pass monitoring module",
-    "backbones": "family families layout weights backbone capture ablate hardware blocks loading streamed own_text"
-    " sentence_encoder",
+    "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
+    " own_text sentence_encoder",
     "cli": "arguments assets report prune verify study recommend explain lightning causal controls influential"
     " __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",

@@ -74,7 +74,7 @@ def install(site: Path) -> None:
 
 
 def test_the_command_prunes_with_it(done):
-    stored = load_masks(done[0] / "pruned" / "masks.safetensors")
+    stored = load_masks(done[0] / "pruned")
     assert stored.method == "peaks"
     assert stored.settings["power"] == 1.0
     assert abs(sum(int((~mask).sum()) for mask in stored.masks.values()) / total(stored.masks) - 0.5) < 0.01

@@ -1,6 +1,7 @@
 """`semprune prune` from its command line to a folder that transformers loads; and what a user's mistakes look like."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from semprune.cli.__main__ import main
 from semprune.errors import BackboneMismatchError
 from semprune.pruning import find_method
 from semprune.pruning.masks.apply import apply_mask_file
+from semprune.pruning.masks.file import MASKS
 
 SHORT = ["--calibration.sequences", "12", "--calibration.length", "16", "--calibration.batch_size", "4"]
 
@@ -52,7 +54,7 @@ def test_a_pruned_folder_is_the_model_pruned_in_memory_with_its_tokenizer(folder
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     about = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert tokenizer(TEXTS[0])["input_ids"] == ids[0].tolist()
-    apply_mask_file(lm, tmp_path / "out" / "masks.safetensors")
+    apply_mask_file(lm, tmp_path / "out" / MASKS)
     with torch.no_grad():
         assert torch.equal(again(ids).logits, lm.model(ids).logits)
     assert about["sparsity"]["total"] == 0.5
@@ -84,14 +86,30 @@ def test_calibration_begins_as_the_tokenizer_begins_texts_or_as_asked(folder, tm
 
 
 def test_masks_alone_then_applied_again(folder, tmp_path):
-    masks = tmp_path / "masks" / "masks.safetensors"
-    assert _prune(folder, tmp_path / "whole", "--sparsity", 0.5) == 0
-    assert _prune(folder, masks.parent, "--sparsity", 0.5, "--masks-only") == 0
-    assert sorted(path.name for path in masks.parent.iterdir()) == ["masks.safetensors", "provenance.json"]
-    assert _prune(folder, tmp_path / "again", "--masks", masks) == 0
-    for path in (tmp_path / "whole").iterdir():
-        if path.name != "provenance.json":
-            assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+    masks, whole = tmp_path / "masks", tmp_path / "whole"
+    assert _prune(folder, whole, "--sparsity", 0.5) == 0
+    assert _prune(folder, masks, "--sparsity", 0.5, "--masks-only") == 0
+    assert sorted(path.name for path in masks.iterdir()) == ["provenance.json", "semprune"]
+    (tmp_path / "former").mkdir()
+    shutil.copyfile(masks / MASKS, tmp_path / "former" / "masks.safetensors")
+    for number, given in enumerate((masks, masks / MASKS, tmp_path / "former")):
+        again = tmp_path / f"again-{number}"
+        assert _prune(folder, again, "--masks", given) == 0
+        for path in (path.relative_to(whole) for path in whole.rglob("*") if path.is_file()):
+            if path.name != "provenance.json":
+                assert (again / path).read_bytes() == (whole / path).read_bytes(), path
+
+
+def test_all_files_can_be_read_by_whom_the_umask_allows_and_no_loader_takes_masks_for_weights(folder, tmp_path):
+    mask = os.umask(0o002)
+    try:
+        assert _prune(folder, tmp_path / "out", "--sparsity", 0.5) == 0
+    finally:
+        os.umask(mask)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o664"}
+    weights = sorted(path.name for path in (tmp_path / "out").glob("*.safetensors"))
+    assert weights == [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
 
 
 def test_the_same_command_again_does_nothing(folder, tmp_path, capsys):
@@ -117,7 +135,7 @@ def test_masks_of_another_backbone_are_refused(folder, tmp_path, capsys):
     lm.model.lm_head.weight.data[0, 0] += 1
     lm.model.save_pretrained(other)
     lm.tokenizer.save_pretrained(other)
-    masks = tmp_path / "masks" / "masks.safetensors"
+    masks = tmp_path / "masks" / MASKS
     assert _prune(other, tmp_path / "out", "--masks", masks) == 2
     assert "BackboneMismatchError" in capsys.readouterr().err
     with pytest.raises(BackboneMismatchError):
@@ -176,7 +194,7 @@ def test_masks_alone_of_a_method_that_changes_weights_are_refused(folder, tmp_pa
     monkeypatch.setattr(type(find_method("wanda")), "changes_weights", True)
     assert _prune(folder, tmp_path / "out", "--sparsity", 0.5, "--masks-only") == 2
     assert "MasksOnlyError: method 'wanda' changes the weights" in capsys.readouterr().err
-    assert _prune(folder, tmp_path / "out", "--masks", tmp_path / "masks" / "masks.safetensors") == 2
+    assert _prune(folder, tmp_path / "out", "--masks", tmp_path / "masks" / MASKS) == 2
     assert "MasksOnlyError" in capsys.readouterr().err
 
 

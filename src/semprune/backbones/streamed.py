@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,14 +12,15 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from semprune.backbones.companions import companions
 from semprune.backbones.families import find_family
 from semprune.backbones.hardware import check_device, resolve_dtype
 from semprune.backbones.layout import decoder_layers, prunable_matrices
 from semprune.backbones.loading.load import refuse_absent
-from semprune.backbones.loading.source import FILES, BackboneSource
+from semprune.backbones.loading.source import BackboneSource
 from semprune.backbones.weights.conversion import Conversion
 from semprune.backbones.weights.fingerprint import fingerprint_folder
-from semprune.backbones.weights.stored_tensors import INDEX, Checkpoint
+from semprune.backbones.weights.stored_tensors import Checkpoint
 from semprune.errors import BackboneLoadError
 
 
@@ -77,6 +77,7 @@ class StreamedModel:
         fingerprint: Which weights these are.
         checkpoint: Its stored tensors.
         places: First parameter that each stored tensor becomes; tensors that the model has no place for are left out.
+            A head that is stored instead of the embeddings it is tied to has their place.
         conversion: Turns stored tensors into parameters and back.
         dtype: Number format of the parameters.
 
@@ -98,13 +99,17 @@ class StreamedModel:
         self.checkpoint = Checkpoint(source.folder)
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
         self._refuse_quantised(config)
-        self.dtype = self._stored_dtype(config) if dtype == "stored" else resolve_dtype(dtype, self.device)
+        self._stored = self._stored_dtype(config)
+        self.dtype = self._stored if dtype == "stored" else resolve_dtype(dtype, self.device)
         self.model = skeleton(config, self.dtype, self.device)
         self.family = find_family(source.architecture)
         self.blocks = decoder_layers(self.model, self.family)
         self.matrices = prunable_matrices(self.model, self.family)
-        self.conversion = Conversion(self.model, list(self.checkpoint.tensors), self.dtype, self.device)
+        self.conversion = Conversion(self.model, self.checkpoint.tensors, self.dtype, self.device)
+        self.conversion.check(source.name, self.checkpoint.tensors)
         self.places = {name: targets[0] for name, targets in self.conversion.targets.items() if targets}
+        self._stand_in = self._tied_sources()
+        self.places |= self._stand_in
         self._check_complete()
         self.fingerprint = fingerprint_folder(source.folder, source.architecture, source.revision)
 
@@ -134,23 +139,17 @@ class StreamedModel:
         """Whether a parameter's name belongs to a decoder block."""
         return place.startswith(f"{self.family.layers}.")
 
-    def configuration(self) -> str:
-        """Return the text of a ``config.json`` for this model in its number format."""
-        text: str = self.model.config.to_json_string()
-        return text
-
-    def companions(self) -> list[Path]:
-        """Return the files beside the weights that a copy of the model needs: tokenizer, generation settings."""
-        own = {"config.json", INDEX, *(stored.file.name for stored in self.checkpoint.tensors.values())}
-        found = {path for pattern in FILES for path in self.source.folder.glob(pattern)}
-        return sorted(path for path in found if path.name not in own and path.suffix != ".safetensors")
+    def companions(self) -> Iterator[tuple[str, bytes]]:
+        """Give the files that a copy of the model in its number format needs, see :func:`companions`."""
+        return companions(self.source.folder, None if self.dtype == self._stored else self.dtype)
 
     @contextmanager
     def _loaded(self, prefix: str | None) -> Iterator[None]:
         names = [stored for stored, place in self.places.items() if self._belongs(place, prefix)]
         root = self.model.get_submodule(prefix.rstrip(".")) if prefix else self._body()
         try:
-            self.conversion.load(self.checkpoint.read(names))
+            read = self.checkpoint.read(names)
+            self.conversion.load({self._stand_in.get(name, name): value for name, value in read.items()})
             root.requires_grad_(False)
             yield
         finally:
@@ -171,8 +170,14 @@ class StreamedModel:
     def _check_complete(self) -> None:
         filled = {target for targets in self.conversion.targets.values() for target in targets}
         tied = set(self.model.all_tied_weights_keys)
-        absent = {name for name, value in self._tensors() if value.is_meta} - filled - tied
+        absent = {name for name, value in self._tensors() if value.is_meta} - filled - tied - {*self._stand_in.values()}
         refuse_absent(self.source.name, self.source.folder, absent)
+
+    def _tied_sources(self) -> dict[str, str]:
+        """Return the embeddings that a stored tensor stands in for, by its name: transformers ties either way round."""
+        stored_for = {targets[0]: name for name, targets in self.conversion.targets.items() if targets}
+        tied = self.model.all_tied_weights_keys.items()
+        return {stored_for[head]: source for head, source in tied if head in stored_for and source not in stored_for}
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         yield from self.model.named_parameters()
@@ -185,7 +190,8 @@ class StreamedModel:
     def _stored_dtype(self, config: PretrainedConfig) -> torch.dtype:
         if isinstance(config.dtype, torch.dtype):
             return config.dtype
-        return next(t.dtype for t in self.checkpoint.tensors.values() if t.dtype.is_floating_point)
+        formats = (stored.dtype for stored in self.checkpoint.tensors.values())
+        return next((dtype for dtype in formats if dtype.is_floating_point), torch.float32)  # integers: refused later
 
 
 def _release(root: nn.Module) -> None:

@@ -21,7 +21,7 @@ def prune_parser() -> Parser:
             "semprune prune --config configs/prune/wanda.yaml --output runs/wanda",
             "semprune prune --method ria --pattern 2:4 --output runs/ria-2of4",
             "semprune prune --method wanda --sparsity 0.6 --masks-only --output runs/masks",
-            "semprune prune --masks runs/masks/masks.safetensors --output runs/applied",
+            "semprune prune --masks runs/masks --output runs/applied",
         ],
     )
     parser.add_argument("--config", action="config", help="a pruning's YAML; see configs/prune/")

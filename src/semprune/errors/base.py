@@ -80,3 +80,14 @@ class ConfigurationError(SempruneError):
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, without a full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def some_of(names: Iterable[str], shown: int = 5) -> str:
+    """Return the first names of a list, and how many more there are.
+
+    Example:
+        >>> some_of(["b", "a", "c"], shown=2)
+        'a, b and 1 more'
+    """
+    listed = sorted(names)
+    return ", ".join(listed[:shown]) + (f" and {len(listed) - shown} more" if listed[shown:] else "")

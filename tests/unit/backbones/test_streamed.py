@@ -85,8 +85,8 @@ def test_it_is_the_backbone_that_load_backbone_gives(tmp_path, tokenizer):
     lm, streamed = load_backbone(str(folder)), StreamedModel(find_backbone(str(folder)))
     assert streamed.fingerprint == lm.fingerprint
     assert streamed.matrices == lm.matrices
-    assert [path.name for path in streamed.companions()] == [
-        "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+    assert [name for name, _ in streamed.companions()] == [
+        "generation_config.json", "tokenizer.json", "tokenizer_config.json", "config.json",
     ]  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def test_the_stored_dtype_is_the_configurations_else_the_first_tensors(tmp_path,
     (folder / "config.json").write_text(json.dumps({**config, "dtype": configured}))
     streamed = _open(folder)
     assert streamed.dtype == getattr(torch, configured or stored)
-    assert json.loads(streamed.configuration())["dtype"] == (configured or stored)
+    assert dict(streamed.companions())["config.json"] == (folder / "config.json").read_bytes()
 
 
 def test_a_quantised_model_is_refused(tmp_path):
@@ -126,10 +126,16 @@ def test_a_tensor_of_another_shape_is_refused(tmp_path):
     weights = load_file(folder / "model.safetensors")
     weights["model.layers.1.mlp.up_proj.weight"] = torch.zeros(3, 3)
     save_file(weights, folder / "model.safetensors")
-    streamed = _open(folder)
-    with pytest.raises(BackboneLoadError, match=r"model\.layers\.1\.mlp\.up_proj\.weight has another shape"), \
-            streamed.block(1):  # fmt: skip
-        pass
+    with pytest.raises(BackboneLoadError, match=r"up_proj\.weight has another shape .3, 3. than .24, 16"):
+        _open(folder)
+
+
+def test_embeddings_and_head_of_another_vocabulary_are_refused_before_they_are_copied(tmp_path):
+    folder = _saved(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 41}))
+    with pytest.raises(BackboneLoadError, match=r"lm_head\.weight has another shape .40, 16. than .41, 16"):
+        _open(folder)
 
 
 @pytest.mark.parametrize("setting", [{"dtype": "int8"}, {"device": "abacus"}])

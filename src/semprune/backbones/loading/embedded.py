@@ -22,7 +22,7 @@ from semprune.assets import cache_folder, ensure_asset, find_asset
 from semprune.assets.cache import writable_folder
 from semprune.errors import AssetDiskFullError
 
-CONVERSION = 1
+CONVERSION = 2
 """Version of the conversion below; part of the folder's name, so that a change of it converts anew."""
 
 BYTES_PER_GGUF_BYTE = 7
@@ -80,11 +80,22 @@ def _convert(embedded: EmbeddedBackbone, gguf: Path, folder: Path) -> None:
     del model.config.quantization_config
     model.hf_quantizer, model.is_quantized = None, False
     model.save_pretrained(folder)
+    _add_former_keys(folder / "config.json")
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)  # saved for its owner alone
     tokenizer = AutoTokenizer.from_pretrained(**source)
     tokenizer.model_max_length = model.config.max_position_embeddings
     tokenizer.save_pretrained(folder)
     if embedded.split_digits:
         _split_digits(folder / "tokenizer.json")
+
+
+def _add_former_keys(path: Path) -> None:
+    """Say what transformers 5 says under new names also under those that older versions and other programs look for."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    rope = dict(content["rope_parameters"])
+    former = {"rope_theta": rope.pop("rope_theta"), "torch_dtype": content["dtype"]}
+    former["rope_scaling"] = None if rope == {"rope_type": "default"} else rope
+    path.write_text(json.dumps(content | former, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _split_digits(path: Path) -> None:

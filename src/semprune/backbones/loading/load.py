@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from semprune.backbones.backbone import Backbone, describe
 from semprune.backbones.hardware import check_device, resolve_dtype
 from semprune.backbones.loading.source import find_backbone
+from semprune.backbones.weights.conversion import Conversion
 from semprune.backbones.weights.fingerprint import fingerprint_folder
+from semprune.backbones.weights.stored_tensors import Checkpoint
 from semprune.errors import BackboneLoadError
-from semprune.errors.base import first_line
+from semprune.errors.base import first_line, some_of
+
+logger = logging.getLogger(__name__)
 
 
 def load_backbone(
@@ -46,6 +51,7 @@ def load_backbone(
     source = find_backbone(name, revision)
     fingerprint = fingerprint_folder(source.folder, source.architecture, source.revision)
     model, tokenizer = _read(name, source.folder, number)
+    _follow_index(name, source.folder, model, number)
     return describe(model.to(place), tokenizer, name, fingerprint)
 
 
@@ -58,7 +64,26 @@ def _read(name: str, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel,
         raise BackboneLoadError(name, first_line(error), _remedy(folder)) from error
     # transformers fills what a file lacks with random numbers and only warns.
     refuse_absent(name, folder, {str(key) for kind in ("missing_keys", "mismatched_keys") for key in loading[kind]})
+    unplaced = loading["unexpected_keys"]
+    if unplaced:
+        logger.warning("%s stores %s, for which the model has no place", folder, some_of(map(str, unplaced)))
     return model, load_tokenizer(name, folder)
+
+
+def _follow_index(name: str, folder: Path, model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Refuse weights that are not what they are taken for, and read again what transformers took from a stale copy.
+
+    Raises:
+        BackboneLoadError: A parameter is stored as integers, or twice under two names.
+    """
+    checkpoint = Checkpoint(folder)
+    conversion = Conversion(model, checkpoint.tensors, dtype, torch.device("cpu"))
+    conversion.check(name, checkpoint.tensors)
+    for remark in checkpoint.remarks():
+        logger.warning("%s", remark)
+    if checkpoint.copied:
+        conversion.load(checkpoint.read(conversion.sources(checkpoint.copied)))
+        model.tie_weights()
 
 
 def load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
@@ -83,10 +108,9 @@ def refuse_absent(name: str, folder: Path, absent: Iterable[str]) -> None:
     Raises:
         BackboneLoadError: There is one.
     """
-    names = sorted(absent)
+    names = list(absent)
     if names:
-        more = f" and {len(names) - 5} more" if names[5:] else ""
-        raise BackboneLoadError(name, f"the weights lack {', '.join(names[:5])}{more}", _remedy(folder))
+        raise BackboneLoadError(name, f"the weights lack {some_of(names)}", _remedy(folder))
 
 
 def _remedy(folder: Path) -> str:

@@ -12,12 +12,13 @@ from transformers import AutoConfig
 
 from semprune.backbones.families import find_family
 from semprune.backbones.loading.embedded import embedded_backbones, embedded_folder
+from semprune.backbones.weights.stored_tensors import SINGLE, listed_files
 from semprune.errors import BackboneLoadError, SettingError, UnknownBackboneError
 from semprune.errors.base import first_line
 
 CONFIG = ("config.json",)
-FILES = ("*.json", "*.txt", "*.jinja", "tokenizer*.model", "model.safetensors", "model-*.safetensors")
-"""Configuration, tokenizer and safetensors weights; no pickled weights, no code, no second copy in another format."""
+BESIDE = ("*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken")
+"""Configuration and tokenizer; no code. Weights are asked for by name: no pickled ones, no second copy of them."""
 
 
 def fetch(name: str, revision: str | None, files: Iterable[str], known: Iterable[str]) -> Path:
@@ -111,6 +112,9 @@ def declared_architecture(name: str, folder: Path) -> str:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise BackboneLoadError(name, first_line(error), "Is config.json damaged, or of an unknown model?") from error
+    if getattr(config, "transformers_weights", None) is not None:
+        detail = "config.json names a file of weights itself (transformers_weights), which other readers do not read"
+        raise BackboneLoadError(name, detail, "Store the weights as model.safetensors or with an index.")
     declared = str((config.architectures or ["none"])[0])
     find_family(declared)
     return declared
@@ -120,4 +124,8 @@ def _find_on_hub(name: str, revision: str | None) -> BackboneSource:
     folder = fetch(name, revision, CONFIG, embedded_backbones())
     architecture = declared_architecture(name, folder)  # refused before gigabytes are downloaded
     commit = folder.name  # the hub's cache names a snapshot's folder by its commit
-    return BackboneSource(name, fetch(name, commit, FILES, embedded_backbones()), commit, architecture)
+    fetch(name, commit, (*BESIDE, SINGLE), embedded_backbones())
+    shards = listed_files(folder)  # of whatever names: model-00001-of-…, model.safetensors-00001-of-…
+    if shards:
+        fetch(name, commit, shards, embedded_backbones())
+    return BackboneSource(name, folder, commit, architecture)

@@ -27,8 +27,8 @@ class HoldMasks(Callback):
     are merged by :func:`semprune.merge_adapters`.
 
     Args:
-        masks: A ``masks.safetensors``, also of a method that changed the kept weights; it only has to fit the model's
-            matrices. None holds the weights that are zero when the fit starts.
+        masks: A file of masks or a pruned folder, also of a method that changed the kept weights; it only has to fit
+            the model's matrices. None holds the weights that are zero when the fit starts.
 
     Raises:
         CorruptArtefactError: The file is no file of masks, or damaged.

@@ -15,7 +15,7 @@ from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.gathering import own_batches
-from semprune.pruning.weights.linear import PrunableLinear, check_finite, prunable_linears
+from semprune.pruning.weights.linear import PrunableLinear, check_parameters, prunable_linears
 
 Blocks = Mapping[int, Sequence[PrunableLinear]]
 
@@ -57,12 +57,12 @@ def checked_blocks(model: nn.Module, settings: PruneSettings) -> dict[int, list[
         UnknownArchitectureError: No family declares the model's class.
         UnprunedMatrixError: A block has a matrix that the family does not name.
         SettingError: A matrix's inputs are not whole runs of the asked pattern.
-        NonFiniteError: A weight is NaN or infinite; names the matrix.
+        NonFiniteError: A weight is NaN or infinite; names the parameter.
     """
     blocks = prunable_linears(model)
     linears = list(chain.from_iterable(blocks.values()))
     settings.check_widths((linear.name, linear.weight.shape[1]) for linear in linears)
-    check_finite(linears)
+    check_parameters(model, linears)
     return blocks
 
 

@@ -57,7 +57,7 @@ def apply_mask_file(lm: Backbone, path: Path) -> StoredMasks:
 
     Args:
         lm: The backbone whose weights the masks were computed from, dense.
-        path: A ``masks.safetensors``.
+        path: A file of masks, or a folder that ``semprune prune`` wrote.
 
     Returns:
         The masks and what they were made of.

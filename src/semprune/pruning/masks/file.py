@@ -1,4 +1,4 @@
-"""``masks.safetensors``: masks bit-packed with a header; written and read at once, or matrix by matrix."""
+"""``semprune/masks.safetensors``: masks bit-packed with a header; written and read at once, or matrix by matrix."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ from semprune.pruning.masks.codec import UNREADABLE, check_hash, describe_masks,
 from semprune.pruning.masks.stored import StoredMasks, unpack_masks
 from semprune.types import Fingerprint
 
+MASKS = "semprune/masks.safetensors"
+"""Where a pruned folder holds its masks: in a folder of their own, since loaders of weights take every safetensors file
+beside the configuration for one of weights."""
+FORMER = "masks.safetensors"
+"""Where they were before."""
 HEADER = "semprune.masks.1"
 REMEDY = "Prune again to write a new one."
 
@@ -39,13 +44,30 @@ def save_masks(path: Path, stored: StoredMasks) -> Path:
     return path
 
 
+def find_masks(path: Path) -> Path:
+    """Return the file of masks of a folder that ``semprune prune`` wrote; a file as it is.
+
+    Example:
+        >>> find_masks(Path("runs/wanda.safetensors")).as_posix()
+        'runs/wanda.safetensors'
+    """
+    if not path.is_dir():
+        return path
+    places = [path / MASKS, path / FORMER]
+    return next((place for place in places if place.is_file()), places[0])
+
+
 def load_masks(path: Path) -> StoredMasks:
     """Read masks and check them against the hash in the file.
+
+    Args:
+        path: A file of masks, or a folder that ``semprune prune`` wrote.
 
     Raises:
         CorruptArtefactError: The file is missing, cut short, not a file of masks, or its masks are not those it was
             written with.
     """
+    path = find_masks(path)
     with _opened(path) as file:
         header = _header(path, file)
         return unpack_masks(header, {name: file.get_tensor(name) for name in shapes_in(header)})
@@ -61,7 +83,7 @@ class MaskFile:
         header: All that is stored with them: method, settings, calibration …
 
     Args:
-        path: A file that ``save_masks`` or ``semprune prune`` wrote.
+        path: A file that ``save_masks`` or ``semprune prune`` wrote, or a folder that the latter wrote.
 
     Raises:
         CorruptArtefactError: The file is missing, cut short, not a file of masks, or its masks are not those it was
@@ -70,9 +92,9 @@ class MaskFile:
 
     def __init__(self, path: Path) -> None:
         """Read the header, and check the masks against their hash."""
-        self.path = path
-        with _opened(path) as file:
-            self.header = _header(path, file)
+        self.path = find_masks(path)
+        with _opened(self.path) as file:
+            self.header = _header(self.path, file)
             self.shapes = shapes_in(self.header)
             self.fingerprint = Fingerprint(**self.header["fingerprint"])
             stored = ((name, shape, file.get_tensor(name)) for name, shape in sorted(self.shapes.items()))

@@ -29,7 +29,7 @@ def masks_of_zeros(model: nn.Module) -> dict[str, Bool[Tensor, "rows columns"]]:
     if all(mask.all() for mask in masks.values()):
         raise ConfigurationError(
             "no weight of the model is zero: there is nothing to hold. Load a pruned model, or pass the "
-            "masks.safetensors that `semprune prune` wrote."
+            "folder that `semprune prune` wrote."
         )
     return masks
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from semprune.errors import OutputWriteError
+from semprune.errors.base import some_of
 from semprune.io.provenance import RunClock, resident_bytes
 from semprune.pruning.streamed.config import PruneConfig
 from semprune.pruning.streamed.memory_estimate import MemoryEstimate, estimate_memory
@@ -58,7 +59,8 @@ def run_prune(
     resumed = len(output.blocks)
     estimate = _estimate(plan, config)
     if say is not None:
-        say(_announcement(plan, output, estimate))
+        for line in (_announcement(plan, output, estimate), *_remarks(plan)):
+            say(line)
     estimate.require(None if config.memory_limit is None else int(config.memory_limit * GB))
     _require_room(plan, output)
     with output.held():
@@ -98,8 +100,19 @@ def _announcement(plan: PrunePlan, output: OutputFolder, estimate: MemoryEstimat
     )
 
 
+def _remarks(plan: PrunePlan) -> list[str]:
+    """What is not read, and what is written as it was."""
+    streamed = plan.streamed
+    unplaced = streamed.conversion.without_place
+    copied = [f"the model has no place for {some_of(unplaced)}: copied as stored"] if unplaced else []
+    return streamed.checkpoint.remarks() + ([] if plan.masks_only else copied)
+
+
 def _weight_bytes(plan: PrunePlan) -> int:
-    return sum(value.numel() * value.element_size() for value in plan.streamed.model.parameters())
+    streamed = plan.streamed
+    copied = sum(streamed.checkpoint.tensors[name].size_bytes for name in streamed.conversion.without_place)
+    parameters: int = sum(value.numel() * value.element_size() for value in streamed.model.parameters())
+    return copied + parameters
 
 
 def _require_room(plan: PrunePlan, output: OutputFolder) -> None:
@@ -129,6 +142,7 @@ def _provenance(
             "name": plan.streamed.source.name,
             "fingerprint": str(plan.streamed.fingerprint),
             "dtype": str(plan.streamed.dtype),
+            "without_place": plan.streamed.conversion.without_place,
         },
         "method": header["method"],
         "calibration": {config.calibration.name: header["calibration"]} if header["calibration"] else {},

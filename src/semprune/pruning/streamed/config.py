@@ -64,7 +64,7 @@ class PruneConfig:
         options: Options of the method and of the allocation, by name.
         calibration: Text that the method looks at.
         masks_only: Write masks and no weights.
-        masks: A masks.safetensors to apply again, instead of a method; null to compute masks.
+        masks: A file of masks, or the folder of a pruning, to apply again instead of a method; null to compute masks.
         memory_limit: Gigabytes above which the run is not started; null for no limit.
     """
 

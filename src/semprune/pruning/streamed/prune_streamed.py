@@ -10,14 +10,19 @@ from semprune.backbones.blocks.runner import calibrating
 from semprune.backbones.streamed import StreamedModel
 from semprune.io.bits import pack_bits
 from semprune.io.tensor_files import write_safetensors
-from semprune.pruning.masks.file import write_mask_file
+from semprune.pruning.masks.file import MASKS, write_mask_file
 from semprune.pruning.streamed.memory_estimate import return_free_memory
 from semprune.pruning.streamed.output_folder import OutputFolder
 from semprune.pruning.streamed.pruners import StreamedPruner
-from semprune.pruning.streamed.weights_folder import FORMAT, complete_folder, read_stored, stored_names, write_block
-from semprune.pruning.weights.linear import check_finite, prunable_linears
-
-MASKS = "masks.safetensors"
+from semprune.pruning.streamed.weights_folder import (
+    FORMAT,
+    OutsideBlocks,
+    complete_folder,
+    read_stored,
+    stored_names,
+    write_block,
+)
+from semprune.pruning.weights.linear import check_parameters, prunable_linears
 
 
 def prune_streamed(
@@ -43,11 +48,13 @@ def prune_streamed(
 
     Raises:
         OutputWriteError: There is no room or no permission; finished blocks are kept.
-        NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
+        NonFiniteError: A weight or an activation is NaN or infinite; names it.
         BackboneLoadError: A file of weights is damaged.
     """
     first, count = len(output.blocks), len(streamed.blocks)
     with output.writing(output.path), calibrating(streamed.model):
+        if first == 0:
+            OutsideBlocks(streamed).check_finite()
         if first < count:
             pruner.start(first)
         for block in range(first, count):
@@ -68,8 +75,8 @@ def _prune_block(
 ) -> dict[str, Any]:
     """Write the files of one block, and return what its record says."""
     linears = prunable_linears(streamed.model)[block]
-    with streamed.block(block):
-        check_finite(linears)
+    with streamed.block(block) as module:
+        check_parameters(module, linears, f"{streamed.family.layers}.{block}.")
         pruned = pruner.prune(block, linears)
         bits = {name: pack_bits(mask) for name, mask in pruned.masks.items()}
         write_safetensors(_part(output, "masks", block), bits, {})

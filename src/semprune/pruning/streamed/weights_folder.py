@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +14,17 @@ from torch import Tensor
 from semprune.backbones.streamed import StreamedModel
 from semprune.backbones.weights.stored_tensors import INDEX
 from semprune.errors import CorruptArtefactError
-from semprune.io.files import atomic, write_json, write_text
+from semprune.io.files import atomic, write_json
 from semprune.io.tensor_files import storage_order, stream_safetensors
 from semprune.pruning.streamed.output_folder import PROVENANCE, OutputFolder
+from semprune.pruning.weights.linear import refuse_non_finite
 
 
 class OutsideBlocks:
     """The tensors of a streamed model outside its decoder blocks, as they are stored, in the model's number format.
+
+    Those that the model has no place for (of blocks beyond the configuration's, of heads that predict several tokens …)
+    are among them, byte for byte.
 
     Attributes:
         layout: Number format and shape of each tensor by the name under which ``save_pretrained`` stores it.
@@ -35,7 +38,8 @@ class OutsideBlocks:
         self._streamed = streamed
         self._stored: dict[str, str] = {}
         self.layout: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {}
-        for stored in (name for name, place in streamed.places.items() if not streamed.in_a_block(place)):
+        outside = [name for name, place in streamed.places.items() if not streamed.in_a_block(place)]
+        for stored in (*outside, *streamed.conversion.without_place):
             entry = streamed.checkpoint.tensors[stored]
             name, tensor = self._export(stored, torch.empty(entry.shape, dtype=entry.dtype, device="meta"))
             self._stored[name] = stored
@@ -50,11 +54,21 @@ class OutsideBlocks:
         stored = self._stored[name]
         return self._export(stored, self._streamed.checkpoint.read([stored])[stored])[1]
 
+    def check_finite(self) -> None:
+        """Refuse parameters without an order; what has no place in the model is not looked at.
+
+        Raises:
+            NonFiniteError: One is NaN or infinite; names it.
+        """
+        for name in (name for name, stored in self._stored.items() if stored in self._streamed.places):
+            refuse_non_finite(name, self.read(name))
+
     def _export(self, stored: str, tensor: Tensor) -> tuple[str, Tensor]:
         conversion = self._streamed.conversion
-        if stored not in conversion.renamed:  # a part of a parameter, or several in one: handed on as it is
+        targets = conversion.targets[stored]
+        if not targets or stored not in conversion.renamed:  # no parameter, a part of one, several: as it is
             return stored, tensor
-        target = self._streamed.places[stored]
+        target = targets[0]
         dtype = self._streamed.model.state_dict()[target].dtype
         ((name, value),) = conversion.revert({target: tensor.to(dtype)}).items()
         return name, value
@@ -78,10 +92,10 @@ def complete_folder(streamed: StreamedModel, output: OutputFolder) -> None:
     rest = ((name, outside.read(name)) for name in storage_order(outside.layout))
     stream_safetensors(_shard(output, count, count), outside.layout, rest, FORMAT)
     _write_index(output, [_shard(output, block, count) for block in range(count + 1)])
-    for path in (path for path in streamed.companions() if path.name != PROVENANCE):  # a pruned model pruned again
-        with atomic(output.path / path.name) as temporary:
-            shutil.copyfile(path, temporary)
-    write_text(output.path / "config.json", streamed.configuration())
+    for name, content in streamed.companions():
+        if name != PROVENANCE:  # of a pruned model that is pruned again
+            with atomic(output.path / name) as temporary:
+                temporary.write_bytes(content)
 
 
 def _write_index(output: OutputFolder, shards: list[Path]) -> None:

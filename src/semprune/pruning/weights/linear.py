@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -174,6 +174,34 @@ def check_finite(linears: Iterable[PrunableLinear]) -> None:
         NonFiniteError: A weight is NaN or infinite; names the matrix.
     """
     for linear in linears:
-        low, high = torch.aminmax(linear.stored)  # NaN if any is
+        refuse_non_finite(linear.name, linear.stored)
+
+
+def check_parameters(root: nn.Module, linears: Sequence[PrunableLinear], path: str = "") -> None:
+    """Refuse parameters without an order: a model's matrices, and whatever else it computes with.
+
+    Args:
+        root: The model, or a part of it.
+        linears: Its prunable matrices, which are called by their names.
+        path: Where the part is in the model, with a dot at its end.
+
+    Raises:
+        NonFiniteError: A weight is NaN or infinite; names the parameter.
+    """
+    check_finite(linears)
+    checked = {id(getattr(linear.module, linear.matrix.parameter)) for linear in linears}
+    for name, value in root.named_parameters():
+        if id(value) not in checked:
+            refuse_non_finite(f"{path}{name}", value.data)
+
+
+def refuse_non_finite(name: str, tensor: Tensor) -> None:
+    """Refuse a tensor with a value that is no number.
+
+    Raises:
+        NonFiniteError: A value is NaN or infinite; names the tensor.
+    """
+    if tensor.numel() and tensor.is_floating_point():
+        low, high = torch.aminmax(tensor)  # NaN if any is
         if not (low.isfinite() and high.isfinite()):
-            raise NonFiniteError(linear.name)
+            raise NonFiniteError(name)

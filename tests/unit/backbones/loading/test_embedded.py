@@ -81,6 +81,17 @@ def test_digit_splitter_comes_first(tmp_path):
     assert content["model"] == {"vocab": {"Ġ": 0}}
 
 
+@pytest.mark.parametrize("scaling", [None, {"rope_type": "linear", "factor": 2.0}])
+def test_older_readers_find_what_they_look_for(tmp_path, scaling):
+    path = tmp_path / "config.json"
+    rope = {"rope_theta": 1e5, **(scaling or {"rope_type": "default"})}
+    content = {"dtype": "float32", "rope_parameters": rope, "b": 1}
+    path.write_text(json.dumps(content))
+    module._add_former_keys(path)
+    former = {"rope_theta": 1e5, "rope_scaling": scaling, "torch_dtype": "float32"}
+    assert json.loads(path.read_text()) == content | former
+
+
 @pytest.fixture(scope="module")
 def smollm2():
     return load_backbone("smollm2-135m")
@@ -119,6 +130,15 @@ def test_smollm2_tokenizer_is_the_original_one(smollm2):
     tokens = tokenizer.convert_ids_to_tokens(tokenizer("Hello world\n\n3 cats").input_ids)
     assert tokens == ["Hello", "Ġworld", "ĊĊ", "3", "Ġcats"]
     assert tokenizer.decode(tokenizer("Año 2024:  ok\n").input_ids) == "Año 2024:  ok\n"
+
+
+@pytest.mark.assets
+def test_smollm2_is_readable_for_older_versions_and_other_users(smollm2):
+    folder = module.embedded_folder(ENTRY)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["rope_theta"], config["torch_dtype"]) == (100000.0, "float32")
+    assert smollm2.model.config.rope_parameters == {"rope_theta": 100000.0, "rope_type": "default"}
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
 
 
 @pytest.mark.assets

@@ -1,6 +1,7 @@
 """Loading from a folder and, with the hub replaced, by a hub name; everything that can be wrong with either."""
 
 import json
+from fnmatch import fnmatch
 from types import SimpleNamespace
 
 import pytest
@@ -178,6 +179,40 @@ def test_hub_model_is_marked_with_its_commit(folder, monkeypatch):
     assert asked == [("org/model", "v1", "config.json"), ("org/model", "0123abcd", "*.json")]
 
 
+def test_shards_of_any_name_are_asked_of_the_hub(folder, monkeypatch):
+    """A hub of files, of which only those arrive that a pattern asks for."""
+    cache = folder.with_name("0123abcd")
+    cache.mkdir()
+    weights = load_file(folder / "model.safetensors")
+    half = len(weights) // 2
+    names = {
+        "model.safetensors-00001-of-00002.safetensors": list(weights)[:half],
+        "b/part_2.safetensors": list(weights)[half:],
+    }
+    (folder / "b").mkdir()
+    for file, inside in names.items():
+        save_file({name: weights[name] for name in inside}, folder / file, {"format": "pt"})
+    listed = {name: file for file, inside in names.items() for name in inside}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": listed}))
+    (folder / "model.safetensors").unlink()
+    (folder / "code.py").write_text("")
+    (folder / "qwen.tiktoken").write_text("")
+
+    def snapshot(name, revision, allow_patterns):
+        for path in (path for path in folder.rglob("*") if path.is_file()):
+            place = path.relative_to(folder)
+            if any(fnmatch(place.as_posix(), pattern) for pattern in allow_patterns):
+                (cache / place).parent.mkdir(exist_ok=True)
+                (cache / place).write_bytes(path.read_bytes())
+        return str(cache)
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot)
+    found = load_backbone("org/model").model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+    assert (cache / "qwen.tiktoken").is_file()
+    assert not (cache / "code.py").exists()
+
+
 def test_hub_model_of_unknown_architecture_is_refused_before_its_weights(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"model_type": "ctrl", "architectures": ["CTRLLMHeadModel"]}')
     asked = []
@@ -193,5 +228,5 @@ def test_hub_model_of_unknown_architecture_is_refused_before_its_weights(tmp_pat
 
 
 def test_only_safe_files_are_asked_for():
-    assert not any(pattern.endswith((".bin", ".py", ".pt", ".pth")) or pattern == "*" for pattern in hub.FILES)
+    assert not any(pattern.endswith((".bin", ".py", ".pt", ".pth")) or pattern == "*" for pattern in hub.BESIDE)
     assert hardware.DTYPES.keys() == {"float32", "bfloat16", "float16"}

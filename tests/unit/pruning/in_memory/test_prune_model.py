@@ -344,8 +344,21 @@ def test_a_weight_that_is_not_finite_is_named_before_anything_changes(llama):
     assert (llama.model.layers[0].self_attn.q_proj.weight != 0).all()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["model.embed_tokens.weight", "model.layers.0.input_layernorm.weight", "model.norm.weight", "lm_head.weight"],
+)
+@pytest.mark.parametrize("method", ["magnitude", "wanda"])
+def test_what_is_not_finite_beside_the_matrices_is_named_before_anything_changes(llama, input_ids, name, method):
+    llama.get_parameter(name).data[-1] = math.nan
+    before = {key: value.clone() for key, value in llama.state_dict().items()}
+    with pytest.raises(NonFiniteError, match=f"^{name} holds NaN"):
+        prune_model(llama, input_ids, method=method, sparsity=0.5)
+    assert all(torch.equal(value, before[key]) for key, value in llama.state_dict().items() if key != name)
+
+
 def test_an_activation_that_is_not_finite_names_the_matrix(llama, input_ids):
-    llama.model.layers[1].post_attention_layernorm.weight.data[3] = math.inf
+    llama.model.layers[1].post_attention_layernorm.weight.data[:] = 3e38  # finite; its products are not
     with pytest.raises(NonFiniteError, match=r"the input of model\.layers\.1\.mlp\.gate_proj"):
         prune_model(llama, input_ids, method="wanda", sparsity=0.5)
 

@@ -22,7 +22,7 @@ from semprune.errors import (
 )
 from semprune.io.bits import hash_masks
 from semprune.pruning import StoredMasks, load_masks, prune_model, save_masks
-from semprune.pruning.masks.file import MaskFile
+from semprune.pruning.masks.file import MASKS, MaskFile
 from semprune.pruning.streamed.output_folder import WORK, OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan
 
@@ -59,7 +59,7 @@ def test_every_family_gives_what_pruning_in_memory_gives(architecture, variant, 
     expected = _load(folder)
     report = prune_model(expected, IDS, method="wanda", sparsity=0.5, batch_size=4)
     _same(_load(tmp_path / "out"), expected)
-    stored = load_masks(tmp_path / "out" / "masks.safetensors")
+    stored = load_masks(tmp_path / "out" / MASKS)
     assert hash_masks(stored.masks) == report.mask_hash
     assert (stored.method, stored.calibration) == ("wanda", report.calibration)
     assert stored.settings == report.settings
@@ -89,7 +89,7 @@ def test_every_way_of_pruning_and_dtype(folder, tmp_path, method, settings, dtyp
     report = prune_model(expected, IDS, method=method, batch_size=4, **given, **settings.get("options", {}))
     stored = StoredMasks.of(report, plan_of(folder).streamed.fingerprint)
     save_masks(tmp_path / "expected", stored)
-    assert (tmp_path / "out" / "masks.safetensors").read_bytes() == (tmp_path / "expected").read_bytes()
+    assert (tmp_path / "out" / MASKS).read_bytes() == (tmp_path / "expected").read_bytes()
     _same(_load(tmp_path / "out"), expected)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == dtype
 
@@ -207,10 +207,10 @@ def test_lost_hidden_states_of_an_unfinished_run(folder, tmp_path):
 def test_masks_alone_and_applied_again_give_the_pruned_folder(folder, tmp_path):
     prune_into(tmp_path / "whole", plan_of(folder))
     prune_into(tmp_path / "masks", plan_of(folder, masks_only=True))
-    assert list(contents(tmp_path / "masks")) == ["masks.safetensors"]
+    assert list(contents(tmp_path / "masks")) == [MASKS]
 
     plan = plan_of(folder)
-    masks = MaskFile(tmp_path / "masks" / "masks.safetensors")
+    masks = MaskFile(tmp_path / "masks" / MASKS)
     prune_into(tmp_path / "again", PrunePlan(plan.streamed, masks_only=False, masks=masks))
     assert contents(tmp_path / "again") == contents(tmp_path / "whole")
 
@@ -224,6 +224,63 @@ def test_a_weight_that_is_not_finite_names_its_matrix_and_keeps_finished_blocks(
     with pytest.raises(NonFiniteError, match=r"model\.layers\.1\.mlp\.up_proj"):
         prune_into(tmp_path / "out", plan_of(broken))
     assert len(OutputFolder(tmp_path / "out", plan_of(broken).identity()).blocks) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [("model.embed_tokens.weight", 0), ("model.norm.weight", 0), ("lm_head.weight", 0),
+     ("model.layers.1.input_layernorm.weight", 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["magnitude", "wanda"])
+def test_what_is_not_finite_beside_the_matrices_is_named(tmp_path, method, name, blocks):
+    model = tiny.make_model("LlamaForCausalLM", num_hidden_layers=3)
+    model.get_parameter(name).data[-1] = float("inf")
+    model.save_pretrained(tmp_path / "broken")
+    done = []
+    with pytest.raises(NonFiniteError, match=f"^{name} holds"):
+        prune_into(tmp_path / "out", plan_of(tmp_path / "broken", method), done.append)
+    assert len(done) == blocks
+
+
+def test_tensors_without_a_place_are_copied_byte_for_byte(tmp_path):
+    folder = saved(tmp_path / "model", num_hidden_layers=3)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2, "num_nextn_predict_layers": 1}))
+    first = min(folder.glob("model-*.safetensors"))
+    extra = {"mtp.fc.weight": torch.full((2, 3), float("nan")), "model.layers.2.eh_proj.weight": torch.arange(4)}
+    save_file(load_file(first) | extra, first, {"format": "pt"})
+    every = {name: value for path in folder.glob("*.safetensors") for name, value in load_file(path).items()}
+
+    prune_into(tmp_path / "out", plan_of(folder, dtype="bfloat16"))
+
+    index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())["weight_map"]
+    assert index.keys() == every.keys()
+    beyond = [name for name in every if name.startswith(("model.layers.2.", "mtp."))]
+    assert len(beyond) > 10
+    for name in beyond:
+        value = load_file(tmp_path / "out" / index[name])[name]
+        assert value.dtype == every[name].dtype
+        assert value.numpy().tobytes() == every[name].numpy().tobytes()
+    kept = load_file(tmp_path / "out" / index["model.layers.1.mlp.up_proj.weight"])
+    assert kept["model.layers.1.mlp.up_proj.weight"].dtype == torch.bfloat16
+
+
+def test_a_head_stored_instead_of_the_embeddings_it_is_tied_to(tmp_path):
+    folder = saved(tmp_path / "model", num_hidden_layers=2, tie_word_embeddings=True)
+    prune_into(tmp_path / "expected", plan_of(folder))
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    file = index["weight_map"].pop("model.embed_tokens.weight")
+    stored = load_file(folder / file)
+    save_file(stored | {"lm_head.weight": stored.pop("model.embed_tokens.weight")}, folder / file, {"format": "pt"})
+    index["weight_map"]["lm_head.weight"] = file
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    prune_into(tmp_path / "out", plan_of(folder))
+
+    _same(_load(tmp_path / "out"), _load(tmp_path / "expected"))
+    assert json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())["weight_map"].keys() == {
+        *index["weight_map"]
+    }
 
 
 def test_a_shard_that_is_cut_short(folder):

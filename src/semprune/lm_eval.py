@@ -22,11 +22,12 @@ from semprune.backbones.hardware import fast_fp32
 from semprune.data.batches.encoding import EncodedRequest, padding_token
 from semprune.errors import BackboneMismatchError, ConfigurationError
 from semprune.evaluation.engine.loglikelihood import score_encoded
-from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
+from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.rolling import rolling_windows, score_windows
 from semprune.pruning.masks.apply import apply_masks
 from semprune.pruning.masks.file import load_masks
 from semprune.pruning.settings import refuse_changed_weights
+from semprune.types import TokenBudget
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from semprune.data.settings import RENAMED
 from semprune.errors import ConfigurationError, RenamedSettingError
+from semprune.ranges import check_ranges
 
 _PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 EXAMPLES = "examples:"
@@ -171,6 +172,11 @@ def configured(parser: Parser, parsed: Any, kind: type[Config]) -> Config:
         parser: The command's parser, which has the fields of ``kind`` as arguments.
         parsed: What it parsed.
         kind: Dataclass of the configuration.
+
+    Raises:
+        SettingError: A value lies outside the range of its type.
     """
     settings = vars(parser.instantiate(parsed))
-    return kind(**{name: settings[name] for name in inspect.signature(kind).parameters})
+    config = kind(**{name: settings[name] for name in inspect.signature(kind).parameters})
+    check_ranges(config)
+    return config

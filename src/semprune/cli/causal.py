@@ -26,7 +26,7 @@ from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig, TextConfig
-from semprune.types import Item
+from semprune.types import Amount, Count, Item, Limit, Seed, Share
 
 SURE = 0.05
 
@@ -69,14 +69,14 @@ class CausalCommandConfig:
     words: list[str] = field(default_factory=lambda: ["sentiment.positive", "sentiment.negative"])
     specificity: list[str] = field(default_factory=list)
     dataset: str = "movie_reviews"
-    limit: int = 200
+    limit: Count = 200
     rankings: list[str] = field(default_factory=lambda: ["gradient_activation", "mean_ablation_gradient"])
-    gradient_items: int = 64
-    documents: int | None = 400
-    shares: list[float] = field(default_factory=lambda: [0.0025, 0.005, 0.01, 0.02])
-    draws: int = 3
-    seed: int = 0
-    token_budget: int = 4096
+    gradient_items: Amount = 64
+    documents: Limit = 400
+    shares: list[Share] = field(default_factory=lambda: [0.0025, 0.005, 0.01, 0.02])
+    draws: Count = 3
+    seed: Seed = 0
+    token_budget: Count = 4096
     text: TextConfig = field(default_factory=TextConfig)
 
 

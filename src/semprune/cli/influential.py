@@ -19,6 +19,7 @@ from semprune.data import dataset_spec
 from semprune.data.modules.documents import DocumentDataModule
 from semprune.errors import SettingError
 from semprune.study.config.schema import BackboneConfig
+from semprune.types import Count, Limit, Positive
 
 
 @dataclass
@@ -41,12 +42,12 @@ class InfluentialConfig:
     output: str = "runs/influential"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     dataset: str = "movie_reviews"
-    limit: int | None = None
+    limit: Limit = None
     labels: list[str] = field(default_factory=list)
-    words: int = 100
-    minimum_documents: int = 5
-    prior_strength: float = PRIOR_STRENGTH
-    clusters: int = 6
+    words: Count = 100
+    minimum_documents: Count = 5
+    prior_strength: Positive = PRIOR_STRENGTH
+    clusters: Count = 6
     name_by_model: bool = False
 
 

@@ -19,11 +19,13 @@ from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.errors import SettingError
 from semprune.evaluation.results.comparison import compare
-from semprune.types import Item
+from semprune.ranges import checked
+from semprune.types import Count, Item, Seed, Share
 
 Progress = Callable[[str], None]
 
 
+@checked
 def causal_check(
     lm: Backbone,
     association: Association,
@@ -32,10 +34,10 @@ def causal_check(
     text: Int[Tensor, "sequences tokens"],
     *,
     target: str,
-    share: float | Sequence[float] = 0.01,
-    draws: int = 3,
-    seed: int = 0,
-    token_budget: int = 4096,
+    share: Share | Sequence[Share] = 0.01,
+    draws: Count = 3,
+    seed: Seed = 0,
+    token_budget: Count = 4096,
     rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
     labels: Labeller | None = None,
     by: str = DEFAULT_RANKING,
@@ -78,7 +80,7 @@ def causal_check(
     if association.fitted is not None:
         require_held_out(association.fitted, items)
     shares = [share] if isinstance(share, float | int) else list(share)
-    _check(association, shares, rankings or {})
+    _check(association, rankings or {})
     counts = {each: max(1, int(each * len(association.rms))) for each in shares}
     chosen = {each: top_neurons(association, concepts, count, by, combine) for each, count in counts.items()}
     run = partial(CausalRun, lm, items, text, labels, token_budget)
@@ -114,10 +116,7 @@ def _ablated(
     return runs
 
 
-def _check(association: Association, shares: Sequence[float], rankings: Mapping[str, Tensor]) -> None:
-    for share in shares:
-        if not 0 < share < 1:
-            raise SettingError("share", share, "in (0, 1): a share of all neurons")
+def _check(association: Association, rankings: Mapping[str, Tensor]) -> None:
     check_names(rankings)
     for name, ranking in rankings.items():
         if ranking.shape != association.rms.shape or not torch.isfinite(ranking).all():

@@ -7,9 +7,9 @@ from semprune.attribution.semantic_loss.further_losses import check_losses
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
 from semprune.data.prompts.render import find_prompts
-from semprune.data.settings import at_least
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
 from semprune.pruning.settings import PruneSettings, check_settings
+from semprune.ranges import check_ranges
 from semprune.study.config.schema import StudyConfig
 
 ENGINES = ("local", "ray", "slurm")
@@ -21,6 +21,7 @@ def check(config: StudyConfig) -> None:
     Raises:
         SempruneError: Of the kind of what is wrong.
     """
+    check_ranges(config)
     for field in ("methods", "calibrations", "seeds", "datasets", "sizes"):
         if not getattr(config, field):
             raise EmptyStudyError(field if field != "sizes" else "calibration_sequences or calibration_length")
@@ -44,7 +45,6 @@ def _check_names(config: StudyConfig) -> None:
         dataset_spec(name)
     for name in config.datasets:
         find_prompts(dataset_spec(name), config.prompt)
-    at_least("shots", config.shots, 0)
     for sequences, length in config.sizes:
         for name in config.calibrations:
             CalibrationDataModule(name, sequences, length)
@@ -59,8 +59,5 @@ def _check_engine(config: StudyConfig) -> None:
     engine = config.engine
     if engine.name not in ENGINES:
         raise SettingError("engine.name", engine.name, f"one of {', '.join(ENGINES)}")
-    for field, least in (("workers", 1), ("cpus", 1), ("gpus", 0)):
-        if getattr(engine, field) < least:
-            raise SettingError(f"engine.{field}", getattr(engine, field), f"at least {least}")
     if config.backbones and config.backbone.name in config.backbones:
         raise ConfigurationError(f"backbones names {config.backbone.name}, which is `backbone` already. Leave it out.")

@@ -134,7 +134,7 @@ def _check(setting: str, value: Any, hint: Any, otherwise: tuple[str, ...]) -> N
         _check(setting, value, parts[0], ())
     elif origin in (Union, types.UnionType):
         _check_union(setting, value, parts)
-    elif ranges_of(hint) and isinstance(origin, type) and issubclass(origin, Iterable):
+    elif ranges_of(hint) and _is_list(hint):
         if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
             raise SettingError(setting, value, "a list")
         for each in value:
@@ -147,10 +147,15 @@ def _check_union(setting: str, value: Any, parts: tuple[Any, ...]) -> None:
         return
     several = isinstance(value, Iterable) and not isinstance(value, str)
     null = ("null",) if type(None) in parts else ()
-    for part in parts:
-        origin = get_origin(part)
-        if several == (isinstance(origin, type) and issubclass(origin, Iterable)):
-            _check(setting, value, part, words + null)
+    with_range = [part for part in parts if ranges_of(part)]
+    alike = [part for part in with_range if several == _is_list(part)]
+    for part in alike or with_range:
+        _check(setting, value, part, words + null)
+
+
+def _is_list(hint: Any) -> bool:
+    origin = get_origin(hint)
+    return isinstance(origin, type) and issubclass(origin, Iterable)
 
 
 def _check_number(setting: str, value: Any, kind: Any, mark: Range, otherwise: tuple[str, ...]) -> None:

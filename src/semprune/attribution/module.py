@@ -30,7 +30,7 @@ from semprune.backbones import Backbone, load_backbone, neuron_sites
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import DocumentDataModule
 from semprune.data.batches.batching import ItemBatch
-from semprune.errors import ConfigurationError, PrecisionError
+from semprune.errors import ConfigurationError, NonFiniteError, PrecisionError
 from semprune.ranges import checked
 from semprune.types import Count, DocumentBatch, Filled, Level, NonNegative, Positive
 
@@ -253,8 +253,14 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             self.logger.log_metrics({f"test/{self.condition}/{name}": value for name, value in found.items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what shapes the learner, and the backbone's fingerprint."""
+        """Add what shapes the learner, and the backbone's fingerprint.
+
+        Raises:
+            NonFiniteError: Learning diverged; nothing is written.
+        """
         learner = self._fitted()
+        if not all(each.coefficients.isfinite().all() for each in (learner.token, learner.sequence)):
+            raise NonFiniteError("the learned association", "Lower `model.learning_rate`: the fit diverged.")
         gather_streaming(learner, checkpoint["state_dict"])
         StoredFit(learner.shape, self.lm.fingerprint, self.precision, self.fitted).add_to(checkpoint)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution import Association, causal_check, load_association
-from semprune.attribution.ablation.causal import check_names
+from semprune.attribution.ablation.causal import check_dataset, check_names
 from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
@@ -21,7 +21,7 @@ from semprune.attribution.rankings import Target, find_ranking
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.concepts import TokenLabeller, load_concepts
-from semprune.data import CalibrationDataModule, calibration_spec, dataset_spec, load_items
+from semprune.data import CalibrationDataModule, calibration_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.study.association import fit_documents
@@ -145,7 +145,7 @@ def target_columns(config: CausalCommandConfig, association: Association) -> lis
         SettingError: There is no such ranking.
         ConfigurationError: There is no such column, no share, or fewer than two concepts to compare.
     """
-    dataset_spec(config.dataset)
+    check_dataset("dataset", config.dataset)
     calibration_spec(config.text.calibration)
     asked_rankings(config)
     load_concepts([*config.words, *config.specificity])

@@ -24,7 +24,7 @@ from semprune.data import (  # short names in configurations
     DocumentDataModule,
     EvaluationDataModule,
 )
-from semprune.errors import ConfigurationError
+from semprune.errors import ConfigurationError, SempruneError
 from semprune.io.provenance import RunClock
 from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.report import concept_summary, load_run, terminal_table, write_report
@@ -129,6 +129,20 @@ class SempruneCLI(LightningCLI):
                     f"model.{key} is {settings[key]}, but {path} was fitted with {value}. Leave it out, or fit again."
                 )
             settings[key] = value
+
+    def instantiate_classes(self) -> None:
+        """Make model, data and trainer; what one of them refuses is said in its own words.
+
+        Raises:
+            SempruneError: A class refused its settings; jsonargparse lists that among what else the value is not.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, SempruneError):
+                cause = cause.__cause__
+            raise cause or error from error
 
     def after_instantiate_classes(self) -> None:
         """Assert that links arrived: Lightning ignores one whose target has no such parameter."""

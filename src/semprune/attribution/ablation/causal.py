@@ -17,6 +17,7 @@ from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
+from semprune.data import dataset_spec
 from semprune.errors import SettingError
 from semprune.evaluation.results.comparison import compare
 from semprune.ranges import checked
@@ -133,6 +134,17 @@ def check_names(rankings: Iterable[str]) -> None:
     for name in rankings:
         if name in reserved:
             raise SettingError("rankings", name, f"named otherwise than {', '.join(sorted(reserved))}")
+
+
+def check_dataset(setting: str, name: str) -> None:
+    """Refuse a data set whose items have no classes: their AUROC is not defined.
+
+    Raises:
+        SettingError: It has none.
+        UnknownDatasetError: There is no such data set.
+    """
+    if not dataset_spec(name).labels.classes:
+        raise SettingError(setting, name, "a data set with classes, whose AUROC can be measured")
 
 
 def _rows(runs: dict[str, list[CausalRun]], seed: int) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ import torch
 
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError
-from semprune.evaluation.engine.causal_lm import CausalLM, input_device
+from semprune.evaluation.engine.causal_lm import CausalLM, check_tokens, input_device
 from semprune.evaluation.engine.packing import Scored, pack, plan_batches, score_packed
 from semprune.evaluation.engine.prefix_tree import PrefixTree, grow_trees
 from semprune.evaluation.engine.tree_attention import reads_trees
@@ -96,7 +96,9 @@ class Engine:
 
         Raises:
             OutOfMemoryError: If memory runs out and the budget is fixed, or cannot be smaller.
+            UnknownTokenError: If the model has no embedding for a token.
         """
+        check_tokens(self.model, {token for each in requests for token in (*each.input_ids, *each.targets)})
         branching = reads_trees(self.model)
         waiting = self._plan(requests, range(len(requests)), branching)
         while waiting:

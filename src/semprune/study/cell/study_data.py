@@ -83,7 +83,7 @@ class StudyData:
             self.calibration(draw).setup()
         _ = self.datasets, self.documents, self.text
         if self.config.causal is not None:
-            self._encode(load_items(self.config.causal.dataset, limit=self.config.limit))
+            self._encode(load_items(self.config.causal.dataset, limit=self.config.causal.limit))
 
     def _asked(self, name: str) -> list[Item]:
         config, tokenizer = self.config, self.lm.tokenizer

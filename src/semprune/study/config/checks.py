@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from semprune.assets.catalogue import find_asset
+from semprune.attribution.ablation.causal import check_dataset
 from semprune.attribution.semantic_loss.further_losses import check_losses
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
@@ -41,8 +42,9 @@ def check(config: StudyConfig) -> None:
 
 
 def _check_names(config: StudyConfig) -> None:
-    for name in (*config.datasets, *config.fit.datasets, *([config.causal.dataset] if config.causal else [])):
+    for name in (*config.datasets, *config.fit.datasets):
         dataset_spec(name)
+    _check_causal(config)
     for name in config.datasets:
         find_prompts(dataset_spec(name), config.prompt)
     for sequences, length in config.sizes:
@@ -53,6 +55,19 @@ def _check_names(config: StudyConfig) -> None:
     check_losses(config.losses)
     if config.sentence_encoder is not None:
         find_asset(config.sentence_encoder)
+
+
+def _check_causal(config: StudyConfig) -> None:
+    if config.causal is None:
+        return
+    check_dataset("causal.dataset", config.causal.dataset)
+    fitted = [dataset_spec(name) for name in config.fit.datasets]
+    families = dict.fromkeys(spec.family for spec in fitted if spec.labels.classes)
+    if config.causal.family not in families:
+        allowed = (
+            f"a family of the fit's data sets with classes ({', '.join(families) or 'there is none'}), or `causal` null"
+        )
+        raise SettingError("causal.family", config.causal.family, allowed)
 
 
 def _check_engine(config: StudyConfig) -> None:

@@ -55,7 +55,7 @@ ORDER: dict[str, str] = {
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
-    "io": "bits files tensor_files provenance distributed",
+    "io": "bits safe_text terminal yaml_text files tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",

@@ -11,12 +11,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import jsonargparse
+from jsonargparse import _loaders_dumpers
+from jsonargparse._loaders_dumpers import get_yaml_default_loader
 from lightning.pytorch.cli import LightningArgumentParser
 
 from semprune.data.settings import RENAMED
 from semprune.errors import ConfigurationError, RenamedSettingError
+from semprune.io.yaml_text import bounded
 from semprune.ranges import check_ranges
 
+
+class _BoundedLoader(get_yaml_default_loader()):  # type: ignore[misc]  # made when it is first asked for
+    """The parsers' own YAML loader, which reads configurations and values, with bounds on what a text stands for."""
+
+    def get_single_node(self) -> Any:
+        return bounded(super().get_single_node)
+
+
+# jsonargparse offers no other place for all that it reads
+_loaders_dumpers.yaml_default_loader = _BoundedLoader  # type: ignore[assignment]
 _PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 EXAMPLES = "examples:"
 Config = TypeVar("Config")

@@ -12,7 +12,7 @@ import pandas as pd
 
 # Control characters but line feed and tab, and the marks that reverse the order in which text is shown.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _HTML: Final = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)")
 _MARKDOWN: Final = {"<": "&lt;", "&": "&amp;"}
 
@@ -30,7 +30,8 @@ def printable(text: str) -> str:
 def spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
     """A table for spreadsheet programs: no text begins like a formula; numbers, and texts that are numbers, stay.
 
-    Source: OWASP, CSV injection: an apostrophe before what begins with ``= + - @``, tab or a line's end.
+    Source: OWASP, CSV injection: an apostrophe before what begins with ``= + - @``, tab or a line's end. A
+    carriage return, which may begin another cell, is written out like other control characters.
 
     Example:
         >>> found = spreadsheet(pd.DataFrame({"name": ["=1+1", "c4", "-0.5"], "drop": [-0.5, 0.0, 1.0]}))
@@ -57,10 +58,11 @@ def markdown_cell(text: str) -> str:
 
 
 def _no_formula(value: object) -> object:
-    if not isinstance(value, str) or not value.startswith(_FORMULA):
+    if not isinstance(value, str):
         return value
     try:
         float(value)
     except ValueError:
-        return f"'{value}"
+        safe = printable(value)
+        return f"'{safe}" if safe.startswith(_FORMULA) else safe
     return value

@@ -50,7 +50,7 @@ def parse_vocabulary(stem: str, text: str) -> Concept:
         )
     repeated = sorted(word for word, count in Counter(words).items() if count > 1)
     if repeated:
-        raise VocabularySchemaError(stem, f"words are repeated: {some_of(repeated)}", "Write each word once.")
+        raise VocabularySchemaError(stem, f"words are repeated: [{some_of(repeated)}]", "Write each word once.")
     return Concept(stem, tuple(words), raw.get("token_pattern"))
 
 

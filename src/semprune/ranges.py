@@ -134,6 +134,9 @@ def _check(setting: str, value: Any, hint: Any, otherwise: tuple[str, ...]) -> N
         _check(setting, value, parts[0], ())
     elif origin in (Union, types.UnionType):
         _check_union(setting, value, parts)
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
+        for key, each in value.items():
+            _check(f"{setting}.{key}", each, parts[1], ())
     elif ranges_of(hint) and _is_list(hint):
         if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
             raise SettingError(setting, value, "a list")

@@ -18,6 +18,7 @@ from semprune.cli.causal import CausalCommandConfig
 from semprune.cli.controls import ControlsConfig
 from semprune.cli.influential import InfluentialConfig
 from semprune.data import load_documents, load_items
+from semprune.data.registry import CalibrationSpec, DatasetSpec
 from semprune.data.settings import CalibrationSettings, DocumentSettings
 from semprune.errors import SempruneError, SettingError, SparsityRangeError
 from semprune.evaluation.rolling import rolling_loglikelihood, text_perplexity
@@ -32,7 +33,7 @@ from semprune.study.config.schema import StudyConfig
 from semprune.types import Count, Filled, Length, Limit, Range, Seed, Share, Sparsity, TokenBudget
 
 CONFIGS = [StudyConfig, ControlsConfig, CausalCommandConfig, InfluentialConfig, PruneConfig]
-PARTS = [CalibrationSettings, DocumentSettings, OWL, PruneSettings]
+PARTS = [CalibrationSettings, DocumentSettings, OWL, PruneSettings, DatasetSpec, CalibrationSpec]
 FUNCTIONS = [
     semprune.NeuronSemanticAttribution.__init__, semprune.CalibrationDataModule.__init__,
     semprune.DocumentDataModule.__init__, semprune.EvaluationDataModule.__init__, PruningCallback.__init__,

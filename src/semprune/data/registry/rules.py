@@ -50,9 +50,6 @@ def _broken_rules(name: str, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
         yield "it has no source", "Declare `hub`, `offline`, or both."
     if not spec.prompts or not spec.metrics or not spec.text:
         yield "`prompts`, `metrics` and `text` must each hold at least one entry", "Add one."
-    for key, share in (("reserve", spec.reserve), ("shot_reserve", spec.shot_reserve)):
-        if not 0.0 <= share < 1.0:
-            yield f"{key} must be in [0, 1), got {share:g}", "It is a share of the documents."
     for prompt in spec.prompts:
         yield from _template_rules(prompt)
     if spec.labels.keys is not None:

@@ -23,11 +23,12 @@ from semprune.data.batches.encoding import EncodedRequest, padding_token
 from semprune.data.batches.special_tokens import start_tokens
 from semprune.errors import BackboneMismatchError, ConfigurationError
 from semprune.evaluation.engine.loglikelihood import score_encoded
-from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
+from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.rolling import score_windows, text_windows
 from semprune.pruning.masks.apply import apply_masks
 from semprune.pruning.masks.file import load_masks
 from semprune.pruning.settings import refuse_changed_weights
+from semprune.types import TokenBudget
 
 logger = logging.getLogger(__name__)
 

@@ -1,11 +1,99 @@
-"""The nouns that pass between rooms: frozen dataclasses, no behaviour beyond their own shape."""
+"""The nouns that pass between rooms: frozen dataclasses, no behaviour beyond their own shape.
+
+The numbers that a user may set have their range in their type (:data:`Count`, :data:`Share` …);
+:mod:`semprune.ranges` checks values against it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor
+
+MOST: Final = 2**32 - 1
+"""Largest number that a setting may have where nothing smaller is said: what generators take as a seed. No setting has
+a use for more, and libraries overflow in their own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a number lies, as the second part of an annotated type; NaN and infinity lie in none.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        ends: Whether the ends belong to it, as mathematics writes it: ``[]``, ``[)``, ``(]`` or ``()``.
+        words: The range in words, for messages; empty where the numbers say it.
+        null: What null stands for where it is allowed, for messages.
+
+    Example:
+        >>> 0.0 in Range(0, 1, "()"), 0.5 in Range(0, 1, "()"), float("nan") in Range(0)
+        (False, True, False)
+        >>> str(Range(1)), str(Range(0, ends="(]")), str(Range(0, 1, "[)"))
+        ('at least 1', 'above 0', 'in [0, 1)')
+    """
+
+    low: float
+    high: float = MOST
+    ends: str = "[]"
+    words: str = ""
+    null: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        """Whether a number lies inside."""
+        above = value > self.low if self.ends[0] == "(" else value >= self.low
+        return above and (value < self.high if self.ends[1] == ")" else value <= self.high)
+
+    def __str__(self) -> str:
+        """The range in words; :data:`MOST` is not worth any."""
+        if self.words:
+            return self.words
+        if self.high < MOST:
+            return f"in {self.ends[0]}{self.low:g}, {self.high:g}{self.ends[1]}"
+        return f"{'above' if self.ends[0] == '(' else 'at least'} {self.low:g}"
+
+
+class SparsityRange(Range):
+    """The range of sparsities: outside is a ``SparsityRangeError``, which knows percentages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A list that holds something, as the second part of an annotated type.
+
+    Attributes:
+        allowed: What it must be, for messages.
+    """
+
+    allowed: str
+
+
+Count = Annotated[int, Range(1)]
+"""How many of something that must be there."""
+Amount = Annotated[int, Range(0)]
+"""How many of something that may be missing."""
+Limit = Annotated[int, Range(1, null="for all")] | None
+"""At most so many; None is all."""
+Seed = Annotated[int, Range(0)]
+"""Seed of a random draw."""
+Length = Annotated[int, Range(2)]
+"""Tokens of a text: one alone predicts nothing."""
+Share = Annotated[float, Range(0, 1, "()")]
+"""A part of something, neither nothing nor all."""
+PartOrNone = Annotated[float, Range(0, 1, "[)")]
+"""A part of something, not all of it."""
+Sparsity = Annotated[float, SparsityRange(0, 1, "[)")]
+"""Share of weights set to zero."""
+Level = Annotated[float, Range(0, 1, "(]")]
+"""A level of significance, or a false discovery rate."""
+Positive = Annotated[float, Range(0, ends="(]")]
+"""A finite number above 0."""
+NonNegative = Annotated[float, Range(0)]
+"""A finite number, 0 or more."""
+TokenBudget = Count | Literal["auto"]
+"""Most tokens of a forward; ``auto`` is halved whenever memory runs out."""
 
 
 @dataclass(frozen=True, slots=True)

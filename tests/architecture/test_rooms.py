@@ -15,13 +15,14 @@ import pytest
 
 import semprune
 
-FOUNDATION = {"errors", "io", "statistics", "artefacts", "types"}
+FOUNDATION = {"errors", "io", "statistics", "artefacts", "types", "ranges"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
 LEFT_OF_ATTRIBUTION = LEFT_OF_EVALUATION | {"evaluation", "pruning"}
 LEFT_OF_STUDY = LEFT_OF_ATTRIBUTION | {"attribution"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
+    "ranges": {"errors", "types"},
     "io": {"errors", "types"},
     "statistics": {"errors"},
     "artefacts": {"errors", "io", "statistics"},
@@ -32,9 +33,9 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": LEFT_OF_EVALUATION,
     "pruning": LEFT_OF_EVALUATION,
     "attribution": LEFT_OF_ATTRIBUTION,
-    "analysis": FOUNDATION - {"types"},
+    "analysis": FOUNDATION - {"types", "ranges"},
     "study": LEFT_OF_STUDY,
-    "report": (FOUNDATION | {"analysis"}) - {"types"},
+    "report": (FOUNDATION | {"analysis"}) - {"types", "ranges"},
     "lm_eval": LEFT_OF_ATTRIBUTION,
     "cli": LEFT_OF_STUDY | {"analysis", "study", "report"},
     "semprune": LEFT_OF_STUDY | {"study", "report"},
@@ -55,7 +56,7 @@ ORDER: dict[str, str] = {
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
-    "io": "seals bits files known_hashes tensor_files provenance distributed",
+    "io": "seals bits safe_text terminal yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning
 import torch
@@ -30,8 +30,9 @@ from semprune.backbones import Backbone, load_backbone, neuron_sites
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import DocumentDataModule
 from semprune.data.batches.batching import ItemBatch
-from semprune.errors import ConfigurationError, PrecisionError
-from semprune.types import DocumentBatch
+from semprune.errors import ConfigurationError, NonFiniteError, PrecisionError
+from semprune.ranges import checked
+from semprune.types import Count, DocumentBatch, Filled, Level, NonNegative, Positive
 
 
 class NeuronSemanticAttribution(lightning.LightningModule):
@@ -49,18 +50,19 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         watched: Rows of neurons whose raw activations test passes keep.
     """
 
+    @checked
     def __init__(
         self,
         backbone: str = "smollm2-135m",
         dtype: str = "float32",
-        concepts: list[str] = ["default"],  # noqa: B006  # jsonargparse shows the default; it is never changed
-        learning_rate: float = 0.05,
-        decoder_learning_rate: float = 0.01,
-        ridge: float = 1e-4,
-        q: float = 0.05,
-        decoder_neurons: int = 32,
-        sample_tokens: int = 4096,
-        sites: list[str] = ["mlp"],  # noqa: B006  # as above
+        concepts: Annotated[list[str], Filled("one concept or more")] = ["default"],  # noqa: B006  # jsonargparse shows the default; it is never changed
+        learning_rate: Positive = 0.05,
+        decoder_learning_rate: Positive = 0.01,
+        ridge: NonNegative = 1e-4,
+        q: Level = 0.05,
+        decoder_neurons: Count = 32,
+        sample_tokens: Count = 4096,
+        sites: Annotated[list[str], Filled("one kind of neurons or more")] = ["mlp"],  # noqa: B006  # as above
     ) -> None:
         """Keep the settings; the backbone is loaded when it is first needed.
 
@@ -251,8 +253,14 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             self.logger.log_metrics({f"test/{self.condition}/{name}": value for name, value in found.items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what shapes the learner, and the backbone's fingerprint."""
+        """Add what shapes the learner, and the backbone's fingerprint.
+
+        Raises:
+            NonFiniteError: Learning diverged; nothing is written.
+        """
         learner = self._fitted()
+        if not all(each.coefficients.isfinite().all() for each in (learner.token, learner.sequence)):
+            raise NonFiniteError("the learned association", "Lower `model.learning_rate`: the fit diverged.")
         gather_streaming(learner, checkpoint["state_dict"])
         StoredFit(learner.shape, self.lm.fingerprint, self.precision, self.fitted).add_to(checkpoint)
 

@@ -15,6 +15,7 @@ from semprune.attribution.association.association import Association
 from semprune.attribution.fit.average_precision import PrecisionRecall
 from semprune.attribution.fit.learner import AttributionLearner
 from semprune.attribution.neurons.max_activating import MaxActivatingTokens
+from semprune.io.safe_text import markdown_cell
 
 PROJECTED = 4096  # neurons in the projector: what a browser turns smoothly
 
@@ -136,6 +137,6 @@ def example_table(rows: list[tuple[str, float, list[int], int, list[int]]], deco
     """
     lines = ["| neuron | σ | token in its context |", "|---|---|---|"]
     for neuron, value, before, token, after in rows:
-        parts = [" ".join(decode(ids).split()).replace("|", "&#124;") for ids in (before, [token], after)]
+        parts = [markdown_cell(" ".join(decode(ids).split())) for ids in (before, [token], after)]
         lines.append(f"| {neuron} | {value:.1f} | {parts[0]} **{parts[1]}** {parts[2]} |")
     return "\n".join(lines)

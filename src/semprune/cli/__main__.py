@@ -6,8 +6,6 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from rich.console import Console
-
 from semprune.backbones.hardware import fast_fp32
 from semprune.cli.arguments import Parser
 from semprune.cli.assets import assets, assets_parser
@@ -22,6 +20,7 @@ from semprune.cli.report import report, report_parser
 from semprune.cli.study import study, study_parser
 from semprune.cli.verify import verify, verify_parser
 from semprune.errors import SempruneError
+from semprune.io.terminal import Terminal
 
 HELP = """usage: semprune COMMAND [options]
 
@@ -89,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not given or given[0] in ("-h", "--help"):
         sys.stdout.write(HELP + "\n")
         return 0
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if given[0] not in COMMANDS:
         known = ", ".join(COMMANDS)
         console.print(f"unknown command '{given[0]}'. Known: {known}.", markup=False)

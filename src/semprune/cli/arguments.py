@@ -11,11 +11,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import jsonargparse
+from jsonargparse import _loaders_dumpers
+from jsonargparse._loaders_dumpers import get_yaml_default_loader
 from lightning.pytorch.cli import LightningArgumentParser
 
 from semprune.data.settings import RENAMED
 from semprune.errors import ConfigurationError, RenamedSettingError
+from semprune.io.yaml_text import bounded
+from semprune.ranges import check_ranges
 
+
+class _BoundedLoader(get_yaml_default_loader()):  # type: ignore[misc]  # made when it is first asked for
+    """The parsers' own YAML loader, which reads configurations and values, with bounds on what a text stands for."""
+
+    def get_single_node(self) -> Any:
+        return bounded(super().get_single_node)
+
+
+# jsonargparse offers no other place for all that it reads
+_loaders_dumpers.yaml_default_loader = _BoundedLoader  # type: ignore[assignment]
 _PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 EXAMPLES = "examples:"
 Config = TypeVar("Config")
@@ -171,6 +185,11 @@ def configured(parser: Parser, parsed: Any, kind: type[Config]) -> Config:
         parser: The command's parser, which has the fields of ``kind`` as arguments.
         parsed: What it parsed.
         kind: Dataclass of the configuration.
+
+    Raises:
+        SettingError: A value lies outside the range of its type.
     """
     settings = vars(parser.instantiate(parsed))
-    return kind(**{name: settings[name] for name in inspect.signature(kind).parameters})
+    config = kind(**{name: settings[name] for name in inspect.signature(kind).parameters})
+    check_ranges(config)
+    return config

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution import Association, causal_check, load_association
-from semprune.attribution.ablation.causal import check_names
+from semprune.attribution.ablation.causal import check_dataset, check_names
 from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
@@ -21,12 +20,13 @@ from semprune.attribution.rankings import Target, find_ranking
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.concepts import TokenLabeller, load_concepts
-from semprune.data import CalibrationDataModule, calibration_spec, dataset_spec, load_items
+from semprune.data import CalibrationDataModule, calibration_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
+from semprune.io.terminal import Terminal
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig, TextConfig
-from semprune.types import Item
+from semprune.types import Amount, Count, Item, Limit, Seed, Share
 
 SURE = 0.05
 
@@ -69,14 +69,14 @@ class CausalCommandConfig:
     words: list[str] = field(default_factory=lambda: ["sentiment.positive", "sentiment.negative"])
     specificity: list[str] = field(default_factory=list)
     dataset: str = "movie_reviews"
-    limit: int = 200
+    limit: Count = 200
     rankings: list[str] = field(default_factory=lambda: ["gradient_activation", "mean_ablation_gradient"])
-    gradient_items: int = 64
-    documents: int | None = 400
-    shares: list[float] = field(default_factory=lambda: [0.0025, 0.005, 0.01, 0.02])
-    draws: int = 3
-    seed: int = 0
-    token_budget: int = 4096
+    gradient_items: Amount = 64
+    documents: Limit = 400
+    shares: list[Share] = field(default_factory=lambda: [0.0025, 0.005, 0.01, 0.02])
+    draws: Count = 3
+    seed: Seed = 0
+    token_budget: Count = 4096
     text: TextConfig = field(default_factory=TextConfig)
 
 
@@ -110,7 +110,7 @@ def causal(arguments: list[str]) -> None:
     concepts = target_columns(config, association)
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
     association.require(lm.fingerprint)
-    console, folder = Console(stderr=True), Path(config.output or config.run)
+    console, folder = Terminal(stderr=True), Path(config.output or config.run)
     text = CalibrationDataModule(
         config.text.calibration, config.text.sequences, config.text.length, add_bos=config.text.add_bos
     )
@@ -127,7 +127,7 @@ def causal(arguments: list[str]) -> None:
         progress=lambda name: console.print(f"  {name}"),
     )  # fmt: skip
     write_parquet(folder / "causal.parquet", table)
-    Console().print(causal_table(table))
+    Terminal().print(causal_table(table))
     if config.specificity:
         labels = _labels(config.specificity, lm)
         assert labels is not None  # there are concepts
@@ -147,7 +147,7 @@ def target_columns(config: CausalCommandConfig, association: Association) -> lis
         SettingError: There is no such ranking.
         ConfigurationError: There is no such column, no share, or fewer than two concepts to compare.
     """
-    dataset_spec(config.dataset)
+    check_dataset("dataset", config.dataset)
     calibration_spec(config.text.calibration)
     asked_rankings(config)
     load_concepts([*config.words, *config.specificity])

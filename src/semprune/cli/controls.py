@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution.controls.control_task import control_task, random_weight_control
@@ -24,8 +24,10 @@ from semprune.concepts import Concept, TokenLabeller, load_concepts
 from semprune.data import dataset_spec
 from semprune.errors import SettingError
 from semprune.io.files import write_parquet
+from semprune.io.terminal import Terminal
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig
+from semprune.types import Count, Filled, Level, Seed
 
 
 @dataclass
@@ -46,11 +48,11 @@ class ControlsConfig:
     output: str = "runs/controls"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    controls: list[str] = field(default_factory=lambda: list(CONTROLS))
-    seeds: list[int] = field(default_factory=lambda: [0])
-    q: float = 0.05
-    permutations: int = 200
-    neurons: int = 20
+    controls: Annotated[list[str], Filled("one control or more")] = field(default_factory=lambda: list(CONTROLS))
+    seeds: Annotated[list[Seed], Filled("one seed or more")] = field(default_factory=lambda: [0])
+    q: Level = 0.05
+    permutations: Count = 200
+    neurons: Count = 20
 
 
 class Setting:
@@ -141,9 +143,9 @@ def controls(arguments: list[str]) -> None:
     parser = controls_parser()
     config = configured(parser, parser.parse_args(arguments), ControlsConfig)
     check(config)
-    setting, console = Setting(config), Console()
+    setting, console = Setting(config), Terminal()
     for name in config.controls:
-        Console(stderr=True).print(name)
+        Terminal(stderr=True).print(name)
         table = CONTROLS[name](config, setting)
         write_parquet(Path(config.output) / f"{name}.parquet", table)
         console.print(summary(name, table))
@@ -154,14 +156,12 @@ def check(config: ControlsConfig) -> None:
     """Refuse names and numbers that cannot be run, before any work starts.
 
     Raises:
-        SettingError: A control is unknown, or there is no seed.
+        SettingError: A control is unknown.
         UnknownDatasetError: There is no such data set.
     """
     for name in config.controls:
         if name not in CONTROLS:
             raise SettingError("controls", name, f"some of {', '.join(CONTROLS)}")
-    if not config.seeds:
-        raise SettingError("seeds", config.seeds, "one seed or more")
     for name in config.fit.datasets:
         dataset_spec(name)
 

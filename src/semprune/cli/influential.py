@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution.neurons.concept_naming import named_concepts
@@ -18,7 +17,9 @@ from semprune.concepts.influential.words import PRIOR_STRENGTH, influential_word
 from semprune.data import dataset_spec
 from semprune.data.modules.documents import DocumentDataModule
 from semprune.errors import SettingError
+from semprune.io.terminal import Terminal
 from semprune.study.config.schema import BackboneConfig
+from semprune.types import Count, Limit, Positive
 
 
 @dataclass
@@ -41,12 +42,12 @@ class InfluentialConfig:
     output: str = "runs/influential"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     dataset: str = "movie_reviews"
-    limit: int | None = None
+    limit: Limit = None
     labels: list[str] = field(default_factory=list)
-    words: int = 100
-    minimum_documents: int = 5
-    prior_strength: float = PRIOR_STRENGTH
-    clusters: int = 6
+    words: Count = 100
+    minimum_documents: Count = 5
+    prior_strength: Positive = PRIOR_STRENGTH
+    clusters: Count = 6
     name_by_model: bool = False
 
 
@@ -88,8 +89,8 @@ def influential(arguments: list[str]) -> None:
     write_concepts(found, Path(config.output), source=source, licence=str(spec.licence))
     for concept in found:
         table.add_row(concept.name, ", ".join(concept.words))
-    Console().print(table)
-    Console().print(f"concepts: {config.output.rstrip('/')}/", soft_wrap=True)
+    Terminal().print(table)
+    Terminal().print(f"concepts: {config.output.rstrip('/')}/", soft_wrap=True)
 
 
 def class_concepts(

@@ -13,7 +13,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from rich.console import Console
 
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.fit.checkpoint import read_checkpoint
@@ -24,8 +23,9 @@ from semprune.data import (  # short names in configurations
     DocumentDataModule,
     EvaluationDataModule,
 )
-from semprune.errors import ConfigurationError
+from semprune.errors import ConfigurationError, SempruneError
 from semprune.io.provenance import RunClock
+from semprune.io.terminal import Terminal
 from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.report import concept_summary, load_run, terminal_table, write_report
 from semprune.study import PairedTrainer, further_tables, write_fit, write_test
@@ -130,6 +130,20 @@ class SempruneCLI(LightningCLI):
                 )
             settings[key] = value
 
+    def instantiate_classes(self) -> None:
+        """Make model, data and trainer; what one of them refuses is said in its own words.
+
+        Raises:
+            SempruneError: A class refused its settings; jsonargparse lists that among what else the value is not.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, SempruneError):
+                cause = cause.__cause__
+            raise cause or error from error
+
     def after_instantiate_classes(self) -> None:
         """Assert that links arrived: Lightning ignores one whose target has no such parameter."""
         stage = self.config["subcommand"]
@@ -145,7 +159,7 @@ class SempruneCLI(LightningCLI):
         folder = self.trainer.log_dir  # a collective call: every rank asks
         if self.trainer.is_global_zero and folder is not None:
             checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-            console = Console()
+            console = Terminal()
             console.print(concept_summary(write_fit(self.model, Path(folder))))
             console.print(f"association: {folder}/association.safetensors", soft_wrap=True)
             console.print(f"checkpoint: {checkpoint}", soft_wrap=True)
@@ -156,7 +170,7 @@ class SempruneCLI(LightningCLI):
         if self.trainer.is_global_zero and folder is not None:
             run = write_test(self.model, self.trainer, Path(folder), self.clock, further)
             page = write_report(run)
-            console = Console()
+            console = Terminal()
             console.print(terminal_table(load_run(run)))
             console.print(f"report: {page.resolve()}", soft_wrap=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from semprune.analysis import Drops, Recommendation, read_drops, recommend
@@ -13,10 +12,13 @@ from semprune.analysis.drops import DROP_METRICS, EVERYTHING
 from semprune.artefacts import RERUN, records
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import CorruptArtefactError
+from semprune.io.terminal import Terminal
+from semprune.ranges import check_value
 from semprune.report import load_run
 from semprune.report.run.formats import listed, p_value
 from semprune.report.run.labels import MethodLabels, amount_label
 from semprune.report.run.metrics import METRICS, Metric
+from semprune.types import Count, Sparsity
 
 
 def recommend_parser() -> Parser:
@@ -46,13 +48,15 @@ def recommend_from(arguments: list[str]) -> None:
 
     Raises:
         CorruptArtefactError: The run folder has no predictions.
-        SettingError: The study cannot answer, with what it can.
+        SettingError: A number is out of range, or the study cannot answer, with what it can.
     """
     parsed = recommend_parser().parse_args(arguments)
+    check_value("top", parsed.top, Count)
+    check_value("sparsity", parsed.sparsity, Sparsity | None)
     run = load_run(parsed.run_dir)
     if run.predictions is None:
         raise CorruptArtefactError(parsed.run_dir / "predictions.parquet", "there is no such file", RERUN)
-    drops, console = read_drops(run.predictions, run.results, parsed.metric), Console()
+    drops, console = read_drops(run.predictions, run.results, parsed.metric), Terminal()
     for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
         found = recommend(drops, parsed.target, sparsity=sparsity, pattern=pattern, method=parsed.method)
         console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True, markup=False)

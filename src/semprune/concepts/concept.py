@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from semprune.errors import VocabularySchemaError
 
 TOKEN_LEVEL: Final = "token"
+MOST_LETTERS: Final = 100
+"""Of a word or phrase: Pliny's Latin for a lung disease has 45."""
+_SHOWN: Final = 6
 _WORD: Final = re.compile(r"[^\W_](?:.*[^\W_])?")
 
 
@@ -56,6 +59,11 @@ Write each word in lower case; its other casings are matched as well.
             "words do not start and end with a letter or digit, or hold more than single spaces",
             "Write what stands between spaces or punctuation in a text.",
         )
+        self._refuse(
+            [word for word in self.words if len(word) > MOST_LETTERS],
+            f"words have more than {MOST_LETTERS} characters",
+            "Write words and short phrases; texts are data sets.",
+        )
         try:
             re.compile(self.token_pattern or "")
         except re.error as error:
@@ -65,7 +73,20 @@ Write each word in lower case; its other casings are matched as well.
 
     def _refuse(self, words: list[str], detail: str, remedy: str) -> None:
         if words:
-            raise VocabularySchemaError(self.name, f"{detail}: {', '.join(map(repr, words))}", remedy)
+            raise VocabularySchemaError(self.name, f"{detail}: {some_of(words)}", remedy)
+
+
+def some_of(words: Sequence[str]) -> str:
+    """The first of some words, each cut, as a message shows them.
+
+    Example:
+        >>> some_of(["a", "b"])
+        "'a', 'b'"
+        >>> some_of(["x" * 200] * 9)[-16:]
+        "xxx…' and 3 more"
+    """
+    shown = [repr(word if len(word) <= MOST_LETTERS else f"{word[:MOST_LETTERS]}…") for word in words[:_SHOWN]]
+    return ", ".join(shown) + (f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else "")
 
 
 class Vocabulary(Protocol):

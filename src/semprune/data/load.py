@@ -10,21 +10,22 @@ from semprune.data.registry import dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source
 from semprune.data.rows.splits import Split, read_shots, read_split, select
-from semprune.data.settings import at_least
-from semprune.types import Document, Item
+from semprune.ranges import checked
+from semprune.types import Amount, Document, Item, Limit, Seed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+@checked
 def load_items(
     name: str,
     *,
-    limit: int | None = None,
-    seed: int = 0,
+    limit: Limit = None,
+    seed: Seed = 0,
     prompt: str | None = None,
     source: Source = "auto",
-    shots: int = 0,
+    shots: Amount = 0,
     chat: bool = False,
     tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> list[Item]:
@@ -55,7 +56,7 @@ def load_items(
     spec = dataset_spec(name)
     prompts = find_prompts(spec, prompt)
     speaker = check_chat_template(tokenizer) if chat else None
-    if at_least("shots", shots, 0):
+    if shots:
         shown, evaluated = read_shots(spec, source)
     else:
         shown, evaluated = [], read_split(spec, "evaluation", source)
@@ -69,8 +70,9 @@ def load_items(
     return items if speaker is None else [as_chat(speaker, item) for item in items]
 
 
+@checked
 def load_documents(
-    name: str, *, split: Split = "fit", limit: int | None = None, seed: int = 0, source: Source = "auto"
+    name: str, *, split: Split = "fit", limit: Limit = None, seed: Seed = 0, source: Source = "auto"
 ) -> list[Document]:
     """Load a data set's texts, whole documents together.
 

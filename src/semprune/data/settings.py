@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ParamSpec
 
 from semprune.errors import RenamedSettingError, SettingError
+from semprune.types import Count, Length, Limit, PartOrNone
 
 Settings = ParamSpec("Settings")
 
@@ -25,8 +26,8 @@ class CalibrationSettings:
     """
 
     name: str = "c4"
-    sequences: int = 64
-    length: int = 512
+    sequences: Count = 64
+    length: Length = 512
     add_bos: bool | None = None
 
 
@@ -43,10 +44,10 @@ class DocumentSettings:
     """
 
     datasets: list[str]
-    limit: int | None = None
-    max_length: int = 128
-    batch_size: int = 32
-    validation_share: float = 0.25
+    limit: Limit = None
+    max_length: Length = 128
+    batch_size: Count = 32
+    validation_share: PartOrNone = 0.25
 
 
 RENAMED = {
@@ -70,32 +71,6 @@ def refuse_renamed(init: Callable[Settings, None]) -> Callable[Settings, None]:
         init(*arguments, **settings)
 
     return checked
-
-
-def at_least(setting: str, got: int, minimum: int) -> int:
-    """Return a number that is large enough.
-
-    Raises:
-        SettingError: If it is not.
-
-    Example:
-        >>> at_least("length", 512, 2)
-        512
-    """
-    if got < minimum:
-        raise SettingError(setting, got, f"at least {minimum}")
-    return got
-
-
-def limit_of(setting: str, got: int | None) -> int | None:
-    """Return a limit; None is no limit.
-
-    Raises:
-        SettingError: If it is below 1.
-    """
-    if got is not None and got < 1:
-        raise SettingError(setting, got, "at least 1, or null for all")
-    return got
 
 
 def names_of(setting: str, got: list[str]) -> tuple[str, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
+
+MOST_SHOWN: Final = 200
 
 
 class SempruneError(Exception):
@@ -70,11 +72,22 @@ class SettingError(SempruneError):
 
     def __init__(self, setting: str, got: object, allowed: str) -> None:
         """Name the setting, what was got and what is allowed."""
-        super().__init__(f"{setting} must be {allowed}, got {got!r}.")
+        super().__init__(f"{setting} must be {allowed}, got {shortly(got)}.")
 
 
 class ConfigurationError(SempruneError):
     """A configuration that cannot be run as it stands."""
+
+
+def shortly(value: object) -> str:
+    """A value as a message shows it: its ``repr``, cut where it would fill the screen.
+
+    Example:
+        >>> shortly([1, 2]), len(shortly("x" * 100_000))
+        ('[1, 2]', 201)
+    """
+    shown = repr(value)
+    return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
 
 
 def first_line(error: BaseException) -> str:

@@ -35,6 +35,25 @@ class MetricUndefinedError(SempruneError):
         )
 
 
+class UnknownTokenError(SempruneError):
+    """Token ids that the model has no embedding for.
+
+    Example:
+        >>> raise UnknownTokenError(50300, 50257)
+        Traceback (most recent call last):
+        ...
+        semprune.errors.UnknownTokenError: token id 50300 is none of the model's, which go from 0 to 50256. The \
+tokenizer is another model's, or has tokens that were added without `model.resize_token_embeddings`.
+    """
+
+    def __init__(self, token: int, vocabulary: int) -> None:
+        """Name the token and what the model knows."""
+        super().__init__(
+            f"token id {token} is none of the model's, which go from 0 to {vocabulary - 1}. The tokenizer is another "
+            "model's, or has tokens that were added without `model.resize_token_embeddings`."
+        )
+
+
 class UnpairedPredictionsError(SempruneError):
     """Dense and pruned predictions that are not of the same items."""
 

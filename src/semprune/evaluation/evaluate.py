@@ -19,25 +19,27 @@ from semprune.data.batches.special_tokens import check_tokenizer
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
 from semprune.data.subject import Subject, subject_of
-from semprune.evaluation.engine.request_scorer import Engine, Throughput, TokenBudget
+from semprune.evaluation.engine.request_scorer import Engine, Throughput
 from semprune.evaluation.predictions.prediction import prediction_table
 from semprune.evaluation.predictions.score_cache import ScoreCache
 from semprune.evaluation.predictions.score_items import score_items, scoring_progress
 from semprune.evaluation.results.summarise import summarise
-from semprune.types import Item
+from semprune.ranges import checked
+from semprune.types import Amount, Item, Limit, Seed, TokenBudget
 
 logger = logging.getLogger("semprune.evaluation")
 
 
+@checked
 def evaluate(
     model: Any,
     datasets: Sequence[str],
     *,
     tokenizer: Any = None,
-    limit: int | None = 200,
-    seed: int = 0,
+    limit: Limit = 200,
+    seed: Seed = 0,
     prompt: str | None = None,
-    shots: int = 0,
+    shots: Amount = 0,
     chat: bool = False,
     token_budget: TokenBudget = "auto",
     truncate: Truncate = "error",
@@ -89,6 +91,7 @@ def evaluate(
     return table
 
 
+@checked
 def predict_items(
     lm: Subject,
     items: Sequence[Item],

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.errors import NonFiniteError, SettingError
-from semprune.evaluation.engine.causal_lm import CausalLM, evaluating
+from semprune.evaluation.engine.causal_lm import CausalLM, check_tokens, evaluating
 from semprune.evaluation.engine.token_logprobs import token_logprobs
 from semprune.statistics.weighting import Array
 
@@ -38,11 +38,13 @@ def perplexity(
     Raises:
         SettingError: If there is no sequence, or sequences of fewer than two tokens, or ``first`` is none of them.
         NonFiniteError: If a sequence's NLL is NaN or infinite.
+        UnknownTokenError: If the model has no embedding for a token.
     """
     if input_ids.ndim != 2 or not len(input_ids) or input_ids.shape[1] < 2:
         raise SettingError("input_ids", tuple(input_ids.shape), "at least one sequence of at least two tokens")
     if not 1 <= first < input_ids.shape[1]:
         raise SettingError("first", first, f"a position from 1 to {input_ids.shape[1] - 1}")
+    check_tokens(model, input_ids.unique().tolist())
     with evaluating(model):
         nll = torch.cat([_sequence_nll(model, batch, first) for batch in torch.split(input_ids, batch_size)])
     if not nll.isfinite().all():

@@ -13,8 +13,10 @@ from semprune.data.subject import context_length
 from semprune.errors import SettingError
 from semprune.evaluation.engine.causal_lm import CausalLM
 from semprune.evaluation.engine.loglikelihood import score_encoded
-from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
+from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.metrics.text_perplexity import TextPerplexity
+from semprune.ranges import checked
+from semprune.types import Count, TokenBudget
 
 
 class TextScores(NamedTuple):
@@ -77,12 +79,13 @@ def _window(tokens: tuple[int, ...], scored: int) -> EncodedRequest:
     return EncodedRequest(tokens[:-1], tokens[-scored:], len(tokens) - 1 - scored)
 
 
+@checked
 def rolling_loglikelihood(
     model: CausalLM,
     tokenizer: Any,
     texts: Sequence[str],
     *,
-    max_length: int | None = None,
+    max_length: Count | None = None,
     token_budget: TokenBudget = "auto",
 ) -> list[float]:
     """Log-likelihood of whole texts, each token predicted once.
@@ -144,12 +147,13 @@ def score_windows(engine: Engine, texts: Sequence[Sequence[EncodedRequest]]) -> 
     return [sum(next(found)[0] for _ in windows) for windows in texts]
 
 
+@checked
 def text_perplexity(
     model: CausalLM,
     tokenizer: Any,
     texts: Sequence[str],
     *,
-    max_length: int | None = None,
+    max_length: Count | None = None,
     token_budget: TokenBudget = "auto",
 ) -> TextScores:
     """Perplexity of whole texts per word and byte, comparable between tokenizers.

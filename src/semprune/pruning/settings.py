@@ -14,6 +14,8 @@ from semprune.pruning.methods import find_method
 from semprune.pruning.selection.allocation import ALLOCATIONS, OWL
 from semprune.pruning.selection.keep import Keep, check_selection, check_sparsity, keeper
 from semprune.pruning.selection.pattern import Pattern
+from semprune.ranges import check_value
+from semprune.types import Count, Sparsity
 
 OWL_OPTIONS = tuple(f"owl_{each.name}" for each in fields(OWL))
 
@@ -38,10 +40,10 @@ class PruneSettings:
             ``owl_spread``, see :class:`semprune.pruning.selection.allocation.OWL`.
     """
 
-    sparsity: float | None = None
+    sparsity: Sparsity | None = None
     selection: str = "exact"
     statistics: str = "sequential"
-    batch_size: int = 8
+    batch_size: Count = 8
     pattern: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     allocation: str = "uniform"
@@ -122,8 +124,7 @@ def check_pass(settings: PruneSettings) -> None:
     """
     if settings.statistics not in ("sequential", "dense"):
         raise SettingError("statistics", settings.statistics, "'sequential' or 'dense'")
-    if settings.batch_size < 1:
-        raise SettingError("batch_size", settings.batch_size, "at least 1")
+    check_value("batch_size", settings.batch_size, Count)
 
 
 def _check_amount(settings: PruneSettings) -> None:

@@ -17,6 +17,7 @@ from semprune.data.batches.special_tokens import special_tokens, spelled, window
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.io.provenance import RunClock
+from semprune.io.terminal import Terminal
 from semprune.study.association import describe_association
 from semprune.study.calibration.table import calibration_table
 from semprune.study.calibration.task_concepts import task_concepts
@@ -51,7 +52,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
         SempruneError: Of the kind of what is wrong with the configuration, the data or the artefacts.
     """
     check(config)
-    console = console or Console(stderr=True)
+    console = console or Terminal(stderr=True)
     run = Path(config.output)
     if not config.backbones:
         return _run_one(config, console)

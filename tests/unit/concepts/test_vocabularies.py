@@ -153,3 +153,22 @@ def test_a_name_offered_twice_is_refused(monkeypatch):
             vocabularies()
     finally:
         vocabularies.cache_clear()
+
+
+@pytest.mark.timeout(60)
+def test_a_concept_of_50_000_words_is_read_in_linear_time():
+    words = [f"w{number}" for number in range(50_000)]
+    head = VALID.partition("words")[0]
+    assert own.parse_vocabulary("a.b", f"{head}words: [{', '.join(words)}]").words == tuple(words)
+    with pytest.raises(VocabularySchemaError, match=r"repeated: \['w1', 'w2', 'w3', 'w4', 'w5', 'w6' and 1 more\]"):
+        own.parse_vocabulary("a.b", f"{head}words: [{', '.join(words + words[1:8])}]")
+
+
+@pytest.mark.timeout(20)
+def test_a_text_is_no_word_and_messages_stay_short():
+    with pytest.raises(VocabularySchemaError, match="words have more than 100 characters") as caught:
+        Concept("a.b", ("x" * 100_000,))
+    assert len(str(caught.value)) < 500
+    with pytest.raises(VocabularySchemaError, match="not in lower case") as caught:
+        Concept("a.b", tuple(f"W{number}" for number in range(10_000)))
+    assert len(str(caught.value)) < 500

@@ -8,7 +8,7 @@ import pytest
 import torch
 from benchmarks.perplexity import perplexity_interval
 
-from semprune.errors import NonFiniteError, SettingError
+from semprune.errors import NonFiniteError, SettingError, UnknownTokenError
 from semprune.evaluation.engine.logits import LOGIT_ELEMENTS
 from semprune.evaluation.perplexity import perplexity
 
@@ -81,3 +81,8 @@ def test_broken_weights_are_an_error(tiny_model):
     broken.lm_head.weight.fill_(torch.nan)
     with pytest.raises(NonFiniteError, match="negative log-likelihood"):
         perplexity(broken, sequences())
+
+
+def test_tokens_that_the_model_does_not_know_are_named(llama):
+    with pytest.raises(UnknownTokenError, match="token id 97"):
+        perplexity(llama, torch.tensor([[1, 97, 2]]))

@@ -17,13 +17,16 @@ from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
+from semprune.data import dataset_spec
 from semprune.errors import SettingError
 from semprune.evaluation.results.comparison import compare
-from semprune.types import Item
+from semprune.ranges import checked
+from semprune.types import Count, Item, Seed, Share
 
 Progress = Callable[[str], None]
 
 
+@checked
 def causal_check(
     lm: Backbone,
     association: Association,
@@ -32,11 +35,11 @@ def causal_check(
     text: Int[Tensor, "sequences tokens"],
     *,
     target: str,
-    share: float | Sequence[float] = 0.01,
-    draws: int = 3,
-    seed: int = 0,
-    token_budget: int = 4096,
-    first: int = 1,
+    share: Share | Sequence[Share] = 0.01,
+    draws: Count = 3,
+    seed: Seed = 0,
+    token_budget: Count = 4096,
+    first: Count = 1,
     rankings: Mapping[str, Float[Tensor, " neurons"]] | None = None,
     labels: Labeller | None = None,
     by: str = DEFAULT_RANKING,
@@ -80,7 +83,7 @@ def causal_check(
     if association.fitted is not None:
         require_held_out(association.fitted, items)
     shares = [share] if isinstance(share, float | int) else list(share)
-    _check(association, shares, rankings or {})
+    _check(association, rankings or {})
     counts = {each: max(1, int(each * len(association.rms))) for each in shares}
     chosen = {each: top_neurons(association, concepts, count, by, combine) for each, count in counts.items()}
     run = partial(CausalRun, lm, items, text, labels, token_budget, first)
@@ -116,10 +119,7 @@ def _ablated(
     return runs
 
 
-def _check(association: Association, shares: Sequence[float], rankings: Mapping[str, Tensor]) -> None:
-    for share in shares:
-        if not 0 < share < 1:
-            raise SettingError("share", share, "in (0, 1): a share of all neurons")
+def _check(association: Association, rankings: Mapping[str, Tensor]) -> None:
     check_names(rankings)
     for name, ranking in rankings.items():
         if ranking.shape != association.rms.shape or not torch.isfinite(ranking).all():
@@ -136,6 +136,17 @@ def check_names(rankings: Iterable[str]) -> None:
     for name in rankings:
         if name in reserved:
             raise SettingError("rankings", name, f"named otherwise than {', '.join(sorted(reserved))}")
+
+
+def check_dataset(setting: str, name: str) -> None:
+    """Refuse a data set whose items have no classes: their AUROC is not defined.
+
+    Raises:
+        SettingError: It has none.
+        UnknownDatasetError: There is no such data set.
+    """
+    if not dataset_spec(name).labels.classes:
+        raise SettingError(setting, name, "a data set with classes, whose AUROC can be measured")
 
 
 def _rows(runs: dict[str, list[CausalRun]], seed: int) -> list[dict[str, object]]:

@@ -17,9 +17,12 @@ from semprune.attribution.association.score import DEFAULT_RANKING
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.errors import ConfigurationError
+from semprune.ranges import checked
 from semprune.statistics.bootstrap import Statistic, bootstrap, bootstrap_p, percentile_interval
+from semprune.types import Count, Seed, Share
 
 
+@checked
 def causal_specificity(
     lm: Backbone,
     association: Association,
@@ -27,9 +30,9 @@ def causal_specificity(
     labels: Labeller,
     text: Int[Tensor, "sequences tokens"],
     *,
-    share: float = 0.01,
-    draws: int = 2,
-    seed: int = 0,
+    share: Share = 0.01,
+    draws: Count = 2,
+    seed: Seed = 0,
     by: str = DEFAULT_RANKING,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from semprune.attribution.association.score import (
     rank_neurons,
     row_specificity,
 )
-from semprune.errors import BackboneMismatchError, CorruptArtefactError, UnknownConceptError
+from semprune.errors import BackboneMismatchError, CorruptArtefactError, NonFiniteError, UnknownConceptError
 from semprune.io.tensor_files import read_sealed, write_sealed
 from semprune.types import Fingerprint, NeuronSite
 
@@ -157,7 +157,11 @@ class Association:
             raise BackboneMismatchError("the association", str(self.fingerprint), str(fingerprint))
 
     def save(self, path: Path) -> None:
-        """Write atomically as safetensors, with everything else and a hash of it all in the header."""
+        """Write atomically as safetensors, with everything else and a hash of it all in the header.
+
+        Raises:
+            NonFiniteError: A number of it is NaN or infinite; nothing is written.
+        """
         header: dict[str, Any] = {
             "concepts": self.concepts,
             "levels": self.levels,
@@ -166,6 +170,9 @@ class Association:
             "settings": self.settings,
         }
         tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
+        for name, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise NonFiniteError(f"`{name}` of the association")
         if self.fitted is not None:
             about = {name: value for name, value in vars(self.fitted).items() if name != "hashes"}
             header[_FITTED] = about | {"documents": len(self.fitted.hashes)}

@@ -15,6 +15,8 @@ from semprune.attribution.fit.design import valid_tokens
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.fit.learner import Labeller, LearnerShape
 from semprune.backbones import Backbone, describe
+from semprune.ranges import checked
+from semprune.types import Level, Seed
 
 NEAREST = 10  # candidates of about the same frequency, for each word type
 
@@ -84,8 +86,9 @@ def _type_counts(
     return counts, carried if carried is not None else torch.zeros(vocabulary, 0)
 
 
+@checked
 def control_task(
-    lm: Backbone, labeller: Labeller, shape: LearnerShape, fit: Batches, held_out: Batches, *, seed: int = 0
+    lm: Backbone, labeller: Labeller, shape: LearnerShape, fit: Batches, held_out: Batches, *, seed: Seed = 0
 ) -> pd.DataFrame:
     """Fit and read the real concepts and their controls.
 
@@ -129,6 +132,7 @@ def random_weights(lm: Backbone, seed: int = 0) -> Backbone:
     return describe(model.to(device=lm.device, dtype=lm.dtype), lm.tokenizer, f"{lm.name}-random-{seed}")
 
 
+@checked
 def random_weight_control(
     lm: Backbone,
     labeller: Labeller,
@@ -136,8 +140,8 @@ def random_weight_control(
     fit: Batches,
     held_out: Batches,
     *,
-    q: float = 0.05,
-    seed: int = 0,
+    q: Level = 0.05,
+    seed: Seed = 0,
 ) -> pd.DataFrame:
     """Fit the trained model and one of random weights alike, and compare what is found.
 

@@ -13,7 +13,8 @@ from semprune.attribution.fit.closed_form import Batches, fit_closed_form
 from semprune.attribution.fit.learner import Labeller, LearnerShape
 from semprune.backbones import Backbone
 from semprune.concepts import Concept
-from semprune.errors import SettingError
+from semprune.ranges import checked
+from semprune.types import Count, Seed
 
 FEWEST_WORDS = 2
 
@@ -35,6 +36,7 @@ def halves(concept: Concept, random: torch.Generator) -> tuple[Concept, Concept]
     return replace(concept, words=first), replace(concept, words=second)
 
 
+@checked
 def list_sensitivity(
     lm: Backbone,
     concepts: Sequence[Concept],
@@ -42,9 +44,9 @@ def list_sensitivity(
     shape: LearnerShape,
     batches: Batches,
     *,
-    draws: int = 1,
-    top: int = 20,
-    seed: int = 0,
+    draws: Count = 1,
+    top: Count = 20,
+    seed: Seed = 0,
 ) -> pd.DataFrame:
     """Fit each concept from one random half of its words and from the other, and compare the neurons found.
 
@@ -68,8 +70,6 @@ def list_sensitivity(
         SettingError: ``draws`` is not positive.
         ConceptWithoutEvidenceError: The words of a half do not occur in the documents.
     """
-    if draws < 1:
-        raise SettingError("draws", draws, "1 or more")
     random = torch.Generator().manual_seed(seed)
     rows = []
     for draw in range(draws):

@@ -16,21 +16,23 @@ from semprune.attribution.fit.average_precision import ConceptAveragePrecision
 from semprune.attribution.fit.learner import AttributionLearner, Labeller, LearnerShape
 from semprune.attribution.fit.preparation import prepare
 from semprune.backbones import Backbone
-from semprune.types import DocumentBatch
+from semprune.ranges import checked
+from semprune.types import Count, DocumentBatch, NonNegative
 
 Batches = Callable[[], Iterable[DocumentBatch]]
 """Gives the batches of an epoch; can be called again."""
 
 
+@checked
 def fit_closed_form(
     lm: Backbone,
     labeller: Labeller,
     shape: LearnerShape,
     batches: Batches,
     *,
-    ridge: float = 1e-4,
-    decoder_neurons: int = 32,
-    sample_tokens: int = 4096,
+    ridge: NonNegative = 1e-4,
+    decoder_neurons: Count = 32,
+    sample_tokens: Count = 4096,
 ) -> AttributionLearner:
     """Fit both levels of the association by their closed form, with document-clustered variances.
 

@@ -16,11 +16,13 @@ from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture
 from semprune.data.batches.special_tokens import encode
 from semprune.errors import ConfigurationError, SettingError
-from semprune.types import NeuronSite
+from semprune.ranges import checked
+from semprune.types import Count, NeuronSite
 
 EVIDENCE_NEURONS = 20  # neurons whose mean says how much of a concept a token shows
 
 
+@checked
 def explain(
     association: Association,
     lm: Backbone,
@@ -29,7 +31,7 @@ def explain(
     concept: str | None = None,
     text: str | None = None,
     by: str = DEFAULT_RANKING,
-    most: int = 10,
+    most: Count = 10,
 ) -> pd.DataFrame:
     """Say what a neuron, a concept or a text means to an association; one of the three.
 

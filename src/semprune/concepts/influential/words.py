@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from semprune.errors import ConceptWithoutEvidenceError, SettingError
+from semprune.ranges import checked
+from semprune.types import Count, Positive
 
 _WORD: Final = re.compile(r"[a-z]+(?:'[a-z]+)?")
 PRIOR_STRENGTH: Final = 500.0
@@ -65,14 +67,15 @@ def log_odds_z(
     return z
 
 
+@checked
 def influential_words(
     texts: Sequence[str],
     labels: Sequence[str],
     label: str,
     *,
-    most: int = 100,
-    minimum_documents: int = 5,
-    prior_strength: float = PRIOR_STRENGTH,
+    most: Count = 100,
+    minimum_documents: Count = 5,
+    prior_strength: Positive = PRIOR_STRENGTH,
 ) -> list[tuple[str, float]]:
     """Words that speak for a class, strongest first, with their z.
 

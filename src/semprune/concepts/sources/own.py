@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from semprune.concepts.concept import Concept, Vocabulary
+from semprune.concepts.concept import Concept, Vocabulary, some_of
 from semprune.errors import VocabularySchemaError
+from semprune.io.yaml_text import read_yaml
 
 FILE_SUFFIX: Final = ".yaml"
 _REQUIRED: Final = {"name", "about", "source", "licence"}
@@ -46,15 +48,15 @@ def parse_vocabulary(stem: str, text: str) -> Concept:
         raise VocabularySchemaError(
             stem, "words must be a list of texts, and every other value a text", "Quote no, yes, on, off and numbers."
         )
-    repeated = sorted({word for word in words if words.count(word) > 1})
+    repeated = sorted(word for word, count in Counter(words).items() if count > 1)
     if repeated:
-        raise VocabularySchemaError(stem, f"words are repeated: {repeated}", "Write each word once.")
+        raise VocabularySchemaError(stem, f"words are repeated: [{some_of(repeated)}]", "Write each word once.")
     return Concept(stem, tuple(words), raw.get("token_pattern"))
 
 
 def _read_mapping(stem: str, text: str) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(text)
+        raw = read_yaml(text)
     except yaml.YAMLError as error:
         raise VocabularySchemaError(stem, f"not YAML: {error}", "Correct the file.") from error
     if not isinstance(raw, dict):

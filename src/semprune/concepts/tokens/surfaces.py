@@ -25,7 +25,14 @@ class Tokenizer(Protocol):
         """Token to id, added tokens included."""
         ...
 
-    def __call__(self, text: list[str], *, add_special_tokens: bool) -> Mapping[str, Any]:
+    def __call__(
+        self,
+        text: list[str],
+        *,
+        add_special_tokens: bool,
+        return_attention_mask: bool = True,
+        return_token_type_ids: bool = True,
+    ) -> Mapping[str, Any]:
         """Encode texts; ``["input_ids"]`` holds a list of ids per text."""
         ...
 

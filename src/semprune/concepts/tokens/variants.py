@@ -84,16 +84,20 @@ def word_ngrams(words: Iterable[str], tokenizer: Tokenizer, surfaces: Sequence[b
         Word to its n-grams; an empty set where the tokenizer cannot write the word.
     """
     glued = glued_prefixes(surfaces)
+    longest = max(map(len, glued), default=0)
     found: dict[str, set[NGram]] = {word: set() for word in words}
     jobs = [
         (word, form, context + form)
         for word in found
         for form in case_variants(word)
-        for context in _contexts(form, glued)
+        for context in _contexts(form[:longest], glued)
     ]
     for begin in range(0, len(jobs), _CHUNK):
         some = jobs[begin : begin + _CHUNK]
-        encoded = tokenizer([text for _, _, text in some], add_special_tokens=False)["input_ids"]
+        texts = [text for _, _, text in some]
+        encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False)[
+            "input_ids"
+        ]
         for (word, form, _), ids in zip(some, encoded, strict=True):
             ngram = covering_suffix(ids, form.encode(), surfaces)
             if ngram is not None:

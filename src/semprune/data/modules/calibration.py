@@ -19,9 +19,9 @@ from semprune.data.calibration.windows import behind_prefix, draw_windows, hash_
 from semprune.data.modules.tokenized import TokenizedDataModule
 from semprune.data.registry import CalibrationSpec, calibration_spec
 from semprune.data.rows.sources import Source, check_source
-from semprune.data.settings import at_least
-from semprune.errors import ConfigurationError
-from semprune.types import DocumentBatch
+from semprune.errors import ConfigurationError, SettingError
+from semprune.ranges import check_value
+from semprune.types import Count, DocumentBatch, Length, Seed
 
 Writer = Callable[[int, int, int], Int[Tensor, "sequences length"]]
 """Gives a model's own text: number of sequences, tokens of each, seed."""
@@ -48,10 +48,10 @@ class CalibrationDataModule(TokenizedDataModule):
     def __init__(
         self,
         calibration: str = "c4",
-        sequences: int = 64,
-        length: int = 512,
-        seed: int = 0,
-        batch_size: int = 8,
+        sequences: Count = 64,
+        length: Length = 512,
+        seed: Seed = 0,
+        batch_size: Count = 8,
         source: Source = "auto",
         add_bos: bool | None = None,
     ) -> None:
@@ -74,14 +74,15 @@ class CalibrationDataModule(TokenizedDataModule):
         """
         super().__init__()
         check_source(source)
+        check_value("calibration sequences", sequences, Count)
+        check_value("calibration length", length, Length)
+        check_value("seed", seed, Seed)
+        check_value("batch_size", batch_size, Count)
         self.name = calibration
         shares = parse_mixture(calibration)
         self.parts = tuple((calibration_spec(name), weight) for name, weight in shares)
         self.writer: Writer | None = None
-        self.sequences = at_least("calibration sequences", sequences, 1)
-        self.length = at_least("calibration length", length, 2)
-        self.seed = at_least("seed", seed, 0)
-        self.batch_size = at_least("batch_size", batch_size, 1)
+        self.sequences, self.length, self.seed, self.batch_size = sequences, length, seed, batch_size
         self._counts = share_sequences(shares, sequences)
         self.source = source
         self.add_bos = add_bos
@@ -106,7 +107,8 @@ class CalibrationDataModule(TokenizedDataModule):
             return
         self.prefix = window_prefix(self.take_tokenizer(), self.add_bos)
         self.check_fits("calibration length", self.length)
-        at_least("calibration length", self.length, len(self.prefix) + 1)
+        if self.length <= len(self.prefix):
+            raise SettingError("calibration length", self.length, f"at least {len(self.prefix) + 1}")
         drawn = [self._draw(spec, count) for (spec, _), count in zip(self.parts, self._counts, strict=True)]
         self.input_ids = behind_prefix(self.prefix, torch.cat(drawn))
         self.token_hash = hash_tokens(self.input_ids)

@@ -17,9 +17,10 @@ from semprune.data.modules.tokenized import ResumableLoader, TokenizedDataModule
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.sources import Source, check_source, fetch
 from semprune.data.rows.splits import is_validation
-from semprune.data.settings import at_least, limit_of, names_of
-from semprune.errors import DatasetSchemaError, SettingError
-from semprune.types import Document, DocumentBatch
+from semprune.data.settings import names_of
+from semprune.errors import DatasetSchemaError
+from semprune.ranges import checked
+from semprune.types import Count, Document, DocumentBatch, Length, Limit, PartOrNone, Seed
 
 
 def class_names(datasets: Iterable[str]) -> tuple[str, ...]:
@@ -65,14 +66,15 @@ class DocumentDataModule(TokenizedDataModule):
     val_documents: tuple[Document, ...]
     data_hash: str
 
+    @checked
     def __init__(
         self,
         datasets: list[str],
-        limit: int | None = None,
-        max_length: int = 128,
-        batch_size: int = 32,
-        validation_share: float = 0.25,
-        seed: int = 0,
+        limit: Limit = None,
+        max_length: Length = 128,
+        batch_size: Count = 32,
+        validation_share: PartOrNone = 0.25,
+        seed: Seed = 0,
         source: Source = "auto",
     ) -> None:
         """Check the settings; nothing is read yet.
@@ -93,15 +95,13 @@ class DocumentDataModule(TokenizedDataModule):
         """
         super().__init__()
         check_source(source)
-        if not 0.0 <= validation_share < 1.0:
-            raise SettingError("validation_share", validation_share, "in [0, 1)")
         self.datasets = names_of("datasets", datasets)
         self.classes = class_names(datasets)
-        self.limit = limit_of("limit", limit)
-        self.max_length = at_least("max_length", max_length, 2)
-        self.batch_size = at_least("batch_size", batch_size, 1)
+        self.limit = limit
+        self.max_length = max_length
+        self.batch_size = batch_size
         self.validation_share = validation_share
-        self.seed = at_least("seed", seed, 0)
+        self.seed = seed
         self.source = source
 
     def prepare_data(self) -> None:

@@ -21,9 +21,10 @@ from semprune.data.prompts.chat import check_chat_template
 from semprune.data.prompts.render import find_prompts
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.sources import Source, check_source, fetch
-from semprune.data.settings import CalibrationSettings, DocumentSettings, at_least, limit_of, names_of, refuse_renamed
+from semprune.data.settings import CalibrationSettings, DocumentSettings, names_of, refuse_renamed
 from semprune.errors import CalibrationMissingError, SettingError
-from semprune.types import Item
+from semprune.ranges import checked
+from semprune.types import Amount, Count, Item, Limit, Seed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -57,18 +58,19 @@ class EvaluationDataModule(TokenizedDataModule):
     data_hash: str
 
     @refuse_renamed
+    @checked
     def __init__(
         self,
         datasets: list[str],
-        limit: int | None = 200,
-        seed: int = 0,
-        token_budget: int = 4096,
+        limit: Limit = 200,
+        seed: Seed = 0,
+        token_budget: Count = 4096,
         truncate: Truncate = "error",
         calibration: CalibrationSettings | str | None = "c4",
         documents: DocumentSettings | list[str] | None = None,
         source: Source = "auto",
         prompt: str | None = None,
-        shots: int = 0,
+        shots: Amount = 0,
         chat: bool = False,
     ) -> None:
         """Check the settings; nothing is read yet.
@@ -88,9 +90,8 @@ class EvaluationDataModule(TokenizedDataModule):
         self.specs = tuple(map(dataset_spec, datasets))
         for spec in self.specs:
             find_prompts(spec, prompt)
-        self.limit, self.seed = limit_of("limit", limit), at_least("seed", seed, 0)
-        self.token_budget = at_least("token_budget", token_budget, 1)
-        self.prompt, self.shots, self.chat = prompt, at_least("shots", shots, 0), chat
+        self.limit, self.seed, self.token_budget = limit, seed, token_budget
+        self.prompt, self.shots, self.chat = prompt, shots, chat
         self.truncate: Truncate = truncate
         self.source: Source = source
         self.calibration = self.documents = None

@@ -18,7 +18,15 @@ import yaml
 from semprune.data.registry.parse import Spec, parse
 from semprune.data.registry.rules import check_calibration, check_dataset
 from semprune.data.registry.schema import CalibrationSpec, DatasetSpec
-from semprune.errors import ConfigurationError, DatasetSchemaError, UnknownCalibrationError, UnknownDatasetError
+from semprune.errors import (
+    ConfigurationError,
+    DatasetSchemaError,
+    SettingError,
+    UnknownCalibrationError,
+    UnknownDatasetError,
+)
+from semprune.io.yaml_text import read_yaml
+from semprune.ranges import check_ranges
 
 OWN_FOLDER: Final = "SEMPRUNE_REGISTRY"
 """Environment variable that names a folder of YAML files of your own."""
@@ -109,10 +117,15 @@ def read_calibration_yaml(name: str, text: str) -> CalibrationSpec:
 
 def _read(cls: type[Spec], name: str, text: str) -> Spec:
     try:
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
     except yaml.YAMLError as error:
         raise DatasetSchemaError(name, f"its file is not YAML ({error})", "Correct the syntax.") from error
-    return parse(cls, content, name=name)
+    spec = parse(cls, content, name=name)
+    try:
+        check_ranges(spec)
+    except SettingError as error:
+        raise DatasetSchemaError(name, str(error).rstrip("."), "Correct it in the YAML.") from error
+    return spec
 
 
 # specs are frozen, and a data module asks for each of them several times

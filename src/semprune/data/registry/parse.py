@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from semprune.errors import DatasetSchemaError
+from semprune.errors.base import shortly
 
 Spec = TypeVar("Spec")
 
@@ -17,7 +18,7 @@ def parse(cls: type[Spec], content: object, *, name: str, where: str = "") -> Sp
 
     Args:
         cls: The dataclass.
-        content: A mapping, from ``yaml.safe_load``.
+        content: A mapping, as YAML gives it.
         name: Data set or calibration set, for messages.
         where: Path of keys so far, for messages.
 
@@ -91,4 +92,6 @@ def _join(where: str, key: str) -> str:
 
 
 def _wrong(name: str, where: str, wanted: str, got: object) -> DatasetSchemaError:
-    return DatasetSchemaError(name, f"{where or 'the file'} must be {wanted}, got {got!r}", "Correct it in the YAML.")
+    return DatasetSchemaError(
+        name, f"{where or 'the file'} must be {wanted}, got {shortly(got)}", "Correct it in the YAML."
+    )

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterator
 
 from jinja2 import TemplateError
 
 from semprune.data.registry.derive import expression_columns
 from semprune.data.registry.schema import CalibrationSpec, DatasetSpec, DropRule, LabelRule, OfflineSource, Prompt
+from semprune.data.registry.templates import field_rules, root, template_columns, template_rules
 from semprune.errors import DatasetSchemaError
-
-
-def template_columns(template: str) -> set[str]:
-    """Columns that a template reads.
-
-    Example:
-        >>> sorted(template_columns("{question} {choices[text][0]}"))
-        ['choices', 'question']
-    """
-    return {_root(name) for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
 def check_dataset(name: str, spec: DatasetSpec) -> None:
@@ -60,9 +50,10 @@ def _broken_rules(name: str, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
         yield "it has no source", "Declare `hub`, `offline`, or both."
     if not spec.prompts or not spec.metrics or not spec.text:
         yield "`prompts`, `metrics` and `text` must each hold at least one entry", "Add one."
-    for key, share in (("reserve", spec.reserve), ("shot_reserve", spec.shot_reserve)):
-        if not 0.0 <= share < 1.0:
-            yield f"{key} must be in [0, 1), got {share:g}", "It is a share of the documents."
+    for prompt in spec.prompts:
+        yield from _template_rules(prompt)
+    if spec.labels.keys is not None:
+        yield from field_rules("labels.keys", spec.labels.keys)
     yield from _column_rules(spec)
     yield from _label_rules(spec.labels)
     if spec.offline is not None:
@@ -74,6 +65,18 @@ def _broken_rules(name: str, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
         yield f"two of the prompts {', '.join(names)} have one name", "Name each prompt differently."
     for prompt in spec.prompts:
         yield from _prompt_rules(prompt, spec.labels)
+
+
+def _template_rules(prompt: Prompt) -> Iterator[tuple[str, str]]:
+    where = f"prompt '{prompt.name}'"
+    for key, templates in (
+        ("description", (prompt.description,)), ("context", (prompt.context or "",)),
+        ("contexts", prompt.contexts), ("choices", prompt.choices),
+    ):  # fmt: skip
+        for template in templates:
+            yield from template_rules(f"{where}, {key}", template)
+    if prompt.choices_from is not None:
+        yield from field_rules(f"{where}, choices_from", prompt.choices_from)
 
 
 def _column_rules(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
@@ -97,12 +100,12 @@ def _column_rules(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
 
 def _columns_read(spec: DatasetSpec) -> set[str]:
     read = {*spec.text, spec.labels.column, *spec.max_words, *(rule.column for rule in spec.drop)}
-    read |= {_root(field) for field in (spec.labels.keys, spec.id, spec.shots_within) if field}
+    read |= {root(field) for field in (spec.labels.keys, spec.id, spec.shots_within) if field}
     read |= {spec.document.column} if spec.document else set()
     for prompt in spec.prompts:
         templates = [prompt.description, prompt.context or "", *prompt.contexts, *prompt.choices]
         read |= set().union(*map(template_columns, templates))
-        read |= {_root(prompt.choices_from)} if prompt.choices_from else set()
+        read |= {root(prompt.choices_from)} if prompt.choices_from else set()
     return read
 
 
@@ -153,8 +156,3 @@ def _prompt_rules(prompt: Prompt, labels: LabelRule) -> Iterator[tuple[str, str]
     expected = len(labels.classes or labels.values)
     if prompt.choices and expected and len(prompt.choices) != expected:
         yield f"prompt '{prompt.name}' has {len(prompt.choices)} choices for {expected} labels", "They must agree."
-
-
-def _root(field: str) -> str:
-    """Column at the start of a field path: ``choices[text]`` -> ``choices``."""
-    return re.split(r"[.\[]", field, maxsplit=1)[0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from semprune.types import MOST, Amount, Count, PartOrNone, Range
 
 FileFormat = Literal["arrow", "tsv", "csv", "lines", "folders"]
 
@@ -83,8 +85,8 @@ class LabelRule:
     classes: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
     keys: str | None = None
-    sign_minimum: float | None = None
-    threshold: float | None = None
+    sign_minimum: Annotated[float, Range(-MOST)] | None = None
+    threshold: Annotated[float, Range(-MOST)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,8 @@ class Counts:
         reserved: Examples for fitting and calibration that the same source holds.
     """
 
-    evaluated: int
-    reserved: int = 0
+    evaluated: Amount
+    reserved: Amount = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +206,11 @@ class DatasetSpec:
     document: DocumentRule | None = None
     drop: tuple[DropRule, ...] = ()
     deduplicate: bool = False
-    reserve: float = 0.0
-    shot_reserve: float = 0.1
+    reserve: PartOrNone = 0.0
+    shot_reserve: PartOrNone = 0.1
     shots_within: str | None = None
     exclude_overlap: tuple[str, ...] = ()
-    max_words: Mapping[str, int] = field(default_factory=dict)
+    max_words: Mapping[str, Count] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ class TextHubSource:
     path: str
     split: str
     column: str
-    rows: int
+    rows: Count
     config: str | None = None
     data_files: str | None = None
 

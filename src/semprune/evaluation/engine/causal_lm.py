@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
+
+from semprune.errors import UnknownTokenError
 
 
 class CausalLM(Protocol):
@@ -39,6 +41,18 @@ def evaluating(model: CausalLM) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def check_tokens(model: CausalLM, ids: Iterable[int]) -> None:
+    """Refuse token ids that a model has no embedding for; a GPU would not say which.
+
+    Raises:
+        UnknownTokenError: There is one.
+    """
+    vocabulary: int = model.get_input_embeddings().weight.shape[0]
+    for token in ids:
+        if not 0 <= token < vocabulary:
+            raise UnknownTokenError(token, vocabulary)
 
 
 def input_device(model: CausalLM) -> torch.device:

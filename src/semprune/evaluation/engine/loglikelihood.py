@@ -12,15 +12,18 @@ from semprune.data.batches.special_tokens import check_tokenizer
 from semprune.data.subject import context_length
 from semprune.errors import NonFiniteError
 from semprune.evaluation.engine.causal_lm import CausalLM
-from semprune.evaluation.engine.request_scorer import Engine, TokenBudget
+from semprune.evaluation.engine.request_scorer import Engine
+from semprune.ranges import checked
+from semprune.types import Count, TokenBudget
 
 
+@checked
 def loglikelihood(
     model: CausalLM,
     tokenizer: Any,
     requests: Sequence[tuple[str, str]],
     *,
-    max_length: int | None = None,
+    max_length: Count | None = None,
     token_budget: TokenBudget = "auto",
 ) -> list[tuple[float, bool]]:
     r"""Log-likelihood of continuations given contexts, by any Hugging Face causal LM in memory.

@@ -6,21 +6,20 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 
 from semprune.data.batches.encoding import EncodedRequest
-from semprune.errors import OutOfMemoryError, SettingError
-from semprune.evaluation.engine.causal_lm import CausalLM, input_device
+from semprune.errors import OutOfMemoryError
+from semprune.evaluation.engine.causal_lm import CausalLM, check_tokens, input_device
 from semprune.evaluation.engine.packing import Scored, pack, plan_batches, score_packed
 from semprune.evaluation.engine.prefix_tree import PrefixTree, grow_trees
 from semprune.evaluation.engine.tree_attention import reads_trees
+from semprune.ranges import check_value
+from semprune.types import TokenBudget
 
 ENGINE_VERSION = 2
 """Raised whenever scores may change; scores stored by another version are not read."""
-
-TokenBudget = int | Literal["auto"]
 
 FIRST_BUDGET = {"cpu": 1024, "cuda": 2**15}
 """Where ``auto`` starts. On a CPU more tokens at once are slower: larger trees share a batch with smaller ones, and its
@@ -79,12 +78,11 @@ class Engine:
 
     def __post_init__(self) -> None:
         """Check the budget."""
+        check_value("token_budget", self.token_budget, TokenBudget)
         budget = self.token_budget
         if budget == "auto":
             device = input_device(self.model).type
             budget = FIRST_BUDGET.get(device, FIRST_BUDGET["cpu"])
-        elif not isinstance(budget, int) or budget < 1:
-            raise SettingError("token_budget", budget, "a positive number of tokens, or auto")
         self.throughput.token_budget = budget
 
     def score(self, requests: Sequence[EncodedRequest]) -> Iterator[Scored]:
@@ -98,7 +96,9 @@ class Engine:
 
         Raises:
             OutOfMemoryError: If memory runs out and the budget is fixed, or cannot be smaller.
+            UnknownTokenError: If the model has no embedding for a token.
         """
+        check_tokens(self.model, {token for each in requests for token in (*each.input_ids, *each.targets)})
         branching = reads_trees(self.model)
         waiting = self._plan(requests, range(len(requests)), branching)
         while waiting:

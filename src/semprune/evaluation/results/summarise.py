@@ -14,22 +14,25 @@ from semprune.evaluation.metrics import ChoiceScores, measure, metric, right_cho
 from semprune.evaluation.perplexity import perplexity_of
 from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.evaluation.results.comparison import Row, compare
+from semprune.ranges import checked
 from semprune.statistics.bootstrap import Statistic
 from semprune.statistics.significance import mcnemar
 from semprune.statistics.weighting import Array
+from semprune.types import Count, Seed
 
 MEASUREMENT_COLUMNS = TABLES["results"].measured
 """Columns of a results table; whoever ran the model adds which model, method and setting it was."""
 
 
+@checked
 def summarise(
     predictions: pd.DataFrame,
     dense: pd.DataFrame | None = None,
     *,
     families: Mapping[str, str],
     metrics: Mapping[str, Sequence[str]],
-    seed: int = 0,
-    resamples: int = 1000,
+    seed: Seed = 0,
+    resamples: Count = 1000,
 ) -> pd.DataFrame:
     """Measure predictions, and compare them item by item with the dense model's.
 

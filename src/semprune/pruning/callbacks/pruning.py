@@ -20,6 +20,7 @@ from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.pattern import Pattern
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.pruning.weights.linear import WeightCopy
+from semprune.types import Count, Sparsity
 
 
 def backbone_of(pl_module: LightningModule, callback: str) -> Backbone:
@@ -85,10 +86,10 @@ class PruningCallback(Callback):
     def __init__(
         self,
         method: str,
-        sparsity: float | None = None,
+        sparsity: Sparsity | None = None,
         selection: str = PruneSettings.selection,
         statistics: str = PruneSettings.statistics,
-        batch_size: int = PruneSettings.batch_size,
+        batch_size: Count = PruneSettings.batch_size,
         pattern: str | int | None = None,
         allocation: str = PruneSettings.allocation,
         **options: Any,

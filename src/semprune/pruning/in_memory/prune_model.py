@@ -18,6 +18,7 @@ from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
 from semprune.pruning.statistics.gathering import require_equal_masks
+from semprune.types import Count, Sparsity
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,13 @@ def prune_model(
     input_ids: Int[Tensor, "sequences tokens"] | None,
     *,
     method: str,
-    sparsity: float | None = None,
+    sparsity: Sparsity | None = None,
     pattern: str | None = None,
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
     selection: str = PruneSettings.selection,
     statistics: str = PruneSettings.statistics,
     allocation: str = PruneSettings.allocation,
-    batch_size: int = PruneSettings.batch_size,
+    batch_size: Count = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
     **options: Any,

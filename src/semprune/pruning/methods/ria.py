@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,8 @@ from semprune.pruning.method import Decision, Method, Needs, option
 from semprune.pruning.selection.channel_order import assigned_order, snake_order
 from semprune.pruning.selection.keep import Keep
 from semprune.pruning.selection.pattern import Pattern
-from semprune.types import LayerStats
+from semprune.ranges import check_ranges
+from semprune.types import LayerStats, Range
 
 
 def relative_importance(weight: Float[Tensor, "out in"]) -> Float[Tensor, "out in"]:
@@ -63,7 +64,9 @@ class RIA(Method):
             the assignment compares are rounded.
     """
 
-    exponent: float = option(0.5, "Power of the input norm; 0.5 as published.")
+    exponent: Annotated[float, Range(0, words="≥ 0, the power of the inputs' norms")] = option(
+        0.5, "Power of the input norm; 0.5 as published."
+    )
     group: Literal["matrix", "row"] = option(
         "matrix", "matrix (as published) or row: which weights compete where there is no pattern."
     )
@@ -81,8 +84,7 @@ class RIA(Method):
         Raises:
             SettingError: An option has a value it cannot have.
         """
-        if not 0 <= self.exponent < float("inf"):
-            raise SettingError("exponent", self.exponent, "≥ 0, the power of the inputs' norms")
+        check_ranges(self)
         if self.group not in ("matrix", "row"):
             raise SettingError("group", self.group, "'matrix' or 'row'")
         if self.permutation not in ("none", "snake", "assignment"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,8 @@ from semprune.errors import SettingError
 from semprune.pruning.method import Decision, Method, Needs, option
 from semprune.pruning.selection.keep import Keep
 from semprune.pruning.weights.brain_surgeon import Choice, inverse_factor, sweep
-from semprune.types import LayerStats
+from semprune.ranges import check_ranges
+from semprune.types import LayerStats, Range
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class SparseGPT(Method):
         block: Columns that are chosen together; 128 as published.
     """
 
-    damping: float = option(
+    damping: Annotated[float, Range(0, words="≥ 0, as a share of the mean diagonal")] = option(
         0.01, "Share of the second moments' mean diagonal that is added to the diagonal; 0.01 as published."
     )
-    block: int = option(128, "Columns that are chosen together; 128 as published.")
+    block: Annotated[int, Range(1, words="a whole number of columns, at least 1")] = option(
+        128, "Columns that are chosen together; 128 as published."
+    )
     name: str = "sparsegpt"
     label: str = "SparseGPT"
     about: str = "Prunes the weights that cost least to lose and lets the others make up for them."
@@ -51,10 +54,7 @@ class SparseGPT(Method):
         Raises:
             SettingError: An option has a value it cannot have.
         """
-        if not 0 <= self.damping < float("inf"):
-            raise SettingError("damping", self.damping, "≥ 0, as a share of the mean diagonal")
-        if not isinstance(self.block, int) or self.block < 1:
-            raise SettingError("block", self.block, "a whole number of columns, at least 1")
+        check_ranges(self)
 
     def check(self, keep: Keep) -> None:
         """Refuse patterns whose runs would lie across blocks.

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import calibrating
 from semprune.backbones.layout import family_of
-from semprune.errors import NeuronRemovalError, SettingError
+from semprune.errors import NeuronRemovalError
 from semprune.io.bits import hash_masks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.removal.block_neurons import BlockNeurons
-from semprune.pruning.selection.keep import check_sparsity, pruned_count, select_lowest
+from semprune.pruning.selection.keep import pruned_count, select_lowest
 from semprune.pruning.settings import PruneSettings, check_pass
 from semprune.pruning.statistics.gathering import Gatherer, require_equal_masks
+from semprune.ranges import checked
+from semprune.types import Count, Sparsity
 
 logger = logging.getLogger(__name__)
 
@@ -43,15 +45,16 @@ class RemovalReport:
     calibration: str
 
 
+@checked
 def remove_neurons(
     model: nn.Module,
     input_ids: Int[Tensor, "sequences tokens"],
     *,
-    sparsity: float,
-    multiple_of: int = 1,
+    sparsity: Sparsity,
+    multiple_of: Count = 1,
     attention_mask: Int[Tensor, "sequences tokens"] | None = None,
     statistics: str = PruneSettings.statistics,
-    batch_size: int = PruneSettings.batch_size,
+    batch_size: Count = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
 ) -> RemovalReport:
@@ -78,10 +81,8 @@ def remove_neurons(
         NeuronRemovalError: The model is not built so that its MLPs can shrink; nothing is changed.
         SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
     """
-    settings = PruneSettings(check_sparsity(sparsity), "exact", statistics, batch_size)
+    settings = PruneSettings(sparsity, "exact", statistics, batch_size)
     check_pass(settings)
-    if multiple_of < 1:
-        raise SettingError("multiple_of", multiple_of, "at least 1")
     blocks = checked_blocks(model, settings)
     neurons = _uniform(model, blocks)
     width = next(iter(neurons.values())).width

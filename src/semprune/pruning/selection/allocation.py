@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from jaxtyping import Float
 from torch import Tensor
 
 from semprune.errors import SettingError
+from semprune.ranges import check_ranges
+from semprune.types import Range
 
 ALLOCATIONS = ("uniform", "owl")
 
@@ -24,8 +27,8 @@ class OWL:
         spread: λ; kept shares of the blocks span 2 λ.
     """
 
-    multiple: float = 5.0
-    spread: float = 0.08
+    multiple: Annotated[float, Range(0, ends="(]", words="> 0, a multiple of the mean score")] = 5.0
+    spread: Annotated[float, Range(0, 0.5, "[)", "in [0, 0.5), half the span of the blocks' sparsities")] = 0.08
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -33,10 +36,7 @@ class OWL:
         Raises:
             SettingError: A value is out of range.
         """
-        if not 0 < self.multiple < float("inf"):
-            raise SettingError("owl_multiple", self.multiple, "> 0, a multiple of the mean score")
-        if not 0 <= self.spread < 0.5:
-            raise SettingError("owl_spread", self.spread, "in [0, 0.5), half the span of the blocks' sparsities")
+        check_ranges(self, "owl_")
 
 
 def outlier_share(scores: Iterable[Float[Tensor, "out in"]], multiple: float) -> float:

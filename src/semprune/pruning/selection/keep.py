@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from semprune.errors import SettingError, SparsityRangeError
+from semprune.errors import SettingError
 from semprune.pruning.selection.pattern import Pattern, select_pattern_exact, select_pattern_reference
+from semprune.ranges import check_value
+from semprune.types import Sparsity
 
 FEW_ROWS = 32
 
@@ -78,8 +80,7 @@ def check_sparsity(sparsity: float) -> float:
     Raises:
         SparsityRangeError: It is outside [0, 1) or not a number.
     """
-    if not 0 <= sparsity < 1:
-        raise SparsityRangeError(sparsity)
+    check_value("sparsity", sparsity, Sparsity)
     return float(sparsity)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from semprune.pruning.selection.pattern import Pattern
 from semprune.pruning.settings import PruneSettings
+from semprune.types import Count, Length, Range, Seed, Sparsity
 
 
 @dataclass
@@ -41,10 +42,10 @@ class CalibrationConfig:
     """
 
     name: str = "c4"
-    sequences: int = 64
-    length: int = 512
-    seed: int = 0
-    batch_size: int = PruneSettings.batch_size
+    sequences: Count = 64
+    length: Length = 512
+    seed: Seed = 0
+    batch_size: Count = PruneSettings.batch_size
     add_bos: bool | None = None
 
 
@@ -71,7 +72,7 @@ class PruneConfig:
     output: str = "runs/pruned"
     backbone: PrunedBackboneConfig = field(default_factory=PrunedBackboneConfig)
     method: str = "wanda"
-    sparsity: float | None = None
+    sparsity: Sparsity | None = None
     pattern: str | int | None = None
     selection: str = PruneSettings.selection
     statistics: str = PruneSettings.statistics
@@ -80,7 +81,7 @@ class PruneConfig:
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     masks_only: bool = False
     masks: str | None = None
-    memory_limit: float | None = None
+    memory_limit: Annotated[float, Range(0, ends="(]", words="above 0 gigabytes", null="for no limit")] | None = None
 
     def settings(self) -> PruneSettings:
         """Return how to prune; only the pattern is checked.

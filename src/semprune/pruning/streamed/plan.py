@@ -25,6 +25,7 @@ from semprune.pruning.streamed.hidden_states import StreamedInputs
 from semprune.pruning.streamed.output_folder import OutputFolder
 from semprune.pruning.streamed.pruners import CalibratedPruner, DataFreePruner, StoredMaskPruner, StreamedPruner
 from semprune.pruning.weights.linear import prunable_linears
+from semprune.ranges import check_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,7 @@ def plan_pruning(config: PruneConfig) -> PrunePlan:
     Raises:
         SempruneError: Of the kind of what is wrong with the settings, the model, its files or the calibration text.
     """
-    if config.memory_limit is not None and config.memory_limit <= 0:
-        raise SettingError("memory_limit", config.memory_limit, "above 0 gigabytes, or null for no limit")
+    check_ranges(config)
     if config.masks is not None:
         return _plan_stored(config, config.masks)
     settings = config.settings()

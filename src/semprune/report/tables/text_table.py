@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from semprune.io.safe_text import markdown_cell, printable, spreadsheet
+
 PAGE_ROWS = 40  # a longer LaTeX table has to break over pages
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -76,31 +78,27 @@ def latex_text(text: str) -> str:
         >>> print(latex_text("a_b & 50 %"))
         a\_b \& 50 \%
     """
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in printable(text))
 
 
 def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    r"""A Markdown table; bars and line breaks in cells are made harmless.
+    r"""A Markdown table; what would be HTML, a link or a bar in a cell is made harmless.
 
     Example:
         >>> print(markdown(["a", "b"], [["x|y", "1"]]))
         | a | b |
         | --- | --- |
-        | x\|y | 1 |
+        | x&#124;y | 1 |
     """
     header = list(header)
     lines = [header, ["---"] * len(header), *map(list, rows)]
-    return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split("\n"))
+    return "\n".join("| " + " | ".join(map(markdown_cell, line)) + " |" for line in lines)
 
 
 def files_of(name: str, table: pd.DataFrame, text: TextTable) -> dict[str, str]:
     """Name and content of a table's files: stored values as CSV, shown ones as Markdown and LaTeX."""
     return {
-        f"{name}.csv": table.to_csv(index=False),
+        f"{name}.csv": spreadsheet(table).to_csv(index=False),
         f"{name}.md": text.markdown() + "\n",
         f"{name}.tex": text.latex() + "\n",
     }

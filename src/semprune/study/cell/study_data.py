@@ -110,7 +110,7 @@ class StudyData:
             self.calibration(draw).setup()
         _ = self.datasets, self.documents, self.text
         if self.config.causal is not None:
-            self._encode(load_items(self.config.causal.dataset, limit=self.config.limit))
+            self._encode(load_items(self.config.causal.dataset, limit=self.config.causal.limit))
 
     def _windows(self, draw: Draw, add_bos: bool | None) -> CalibrationDataModule:
         key = draw, add_bos

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from semprune.assets.catalogue import find_asset
+from semprune.attribution.ablation.causal import check_dataset
 from semprune.attribution.semantic_loss.further_losses import check_losses
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
 from semprune.data.prompts.render import find_prompts
-from semprune.data.settings import at_least
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
 from semprune.pruning.settings import PruneSettings, check_settings
+from semprune.ranges import check_ranges
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 
 ENGINES = ("local", "ray", "slurm")
@@ -23,6 +24,7 @@ def check(config: StudyConfig) -> None:
     Raises:
         SempruneError: Of the kind of what is wrong.
     """
+    check_ranges(config)
     for field in ("methods", "calibrations", "seeds", "datasets", "sizes"):
         if not getattr(config, field):
             raise EmptyStudyError(field if field != "sizes" else "calibration_sequences or calibration_length")
@@ -42,11 +44,11 @@ def check(config: StudyConfig) -> None:
 
 
 def _check_names(config: StudyConfig) -> None:
-    for name in (*config.datasets, *config.fit.datasets, *([config.causal.dataset] if config.causal else [])):
+    for name in (*config.datasets, *config.fit.datasets):
         dataset_spec(name)
+    _check_causal(config)
     for name in config.datasets:
         find_prompts(dataset_spec(name), config.prompt)
-    at_least("shots", config.shots, 0)
     for sequences, length in config.sizes:
         for name in config.calibrations:
             CalibrationDataModule(name, sequences, length)
@@ -57,13 +59,23 @@ def _check_names(config: StudyConfig) -> None:
         find_asset(config.sentence_encoder)
 
 
+def _check_causal(config: StudyConfig) -> None:
+    if config.causal is None:
+        return
+    check_dataset("causal.dataset", config.causal.dataset)
+    fitted = [dataset_spec(name) for name in config.fit.datasets]
+    families = dict.fromkeys(spec.family for spec in fitted if spec.labels.classes)
+    if config.causal.family not in families:
+        allowed = (
+            f"a family of the fit's data sets with classes ({', '.join(families) or 'there is none'}), or `causal` null"
+        )
+        raise SettingError("causal.family", config.causal.family, allowed)
+
+
 def _check_engine(config: StudyConfig) -> None:
     engine = config.engine
     if engine.name not in ENGINES:
         raise SettingError("engine.name", engine.name, f"one of {', '.join(ENGINES)}")
-    for field, least in (("workers", 1), ("cpus", 1), ("gpus", 0)):
-        if getattr(engine, field) < least:
-            raise SettingError(f"engine.{field}", getattr(engine, field), f"at least {least}")
     if config.backbones and config.backbone.name in config.backbones:
         raise ConfigurationError(f"backbones names {config.backbone.name}, which is `backbone` already. Leave it out.")
     folders: dict[Path, str] = {}

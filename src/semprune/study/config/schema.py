@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from semprune.pruning.settings import PruneSettings
+from semprune.types import Amount, Count, Filled, Length, Limit, NonNegative, Range, Seed, Share, Sparsity
 
 
 @dataclass
@@ -35,12 +36,14 @@ class FitConfig:
         concepts: Token-level concepts.
     """
 
-    datasets: list[str] = field(default_factory=lambda: ["movie_reviews", "amazon_reviews", "bbc_news"])
-    limit: int | None = 400
-    max_length: int = 128
-    batch_size: int = 32
-    epochs: int = 2
-    concepts: list[str] = field(default_factory=lambda: ["default"])
+    datasets: Annotated[list[str], Filled("one data set or more")] = field(
+        default_factory=lambda: ["movie_reviews", "amazon_reviews", "bbc_news"]
+    )
+    limit: Limit = 400
+    max_length: Length = 128
+    batch_size: Count = 32
+    epochs: Annotated[int, Range(2)] = 2
+    concepts: Annotated[list[str], Filled("one concept or more")] = field(default_factory=lambda: ["default"])
 
 
 @dataclass
@@ -57,9 +60,9 @@ class CausalConfig:
 
     family: str = "sentiment"
     dataset: str = "movie_reviews"
-    limit: int = 200
-    share: float = 0.01
-    draws: int = 2
+    limit: Count = 200
+    share: Share = 0.01
+    draws: Count = 2
 
 
 @dataclass
@@ -75,8 +78,8 @@ class TextConfig:
     """
 
     calibration: str = "wiki"
-    sequences: int = 16
-    length: int = 256
+    sequences: Count = 16
+    length: Length = 256
     add_bos: bool | None = None
 
 
@@ -94,9 +97,9 @@ class EngineConfig:
     """
 
     name: str = "local"
-    workers: int = 1
-    cpus: int = 1
-    gpus: float = 0.0
+    workers: Count = 1
+    cpus: Count = 1
+    gpus: NonNegative = 0.0
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,24 +147,24 @@ class StudyConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     causal: CausalConfig | None = field(default_factory=CausalConfig)
     methods: list[str] = field(default_factory=lambda: ["magnitude", "wanda"])
-    sparsities: list[float] = field(default_factory=lambda: [0.5])
+    sparsities: list[Sparsity] = field(default_factory=lambda: [0.5])
     patterns: list[str] = field(default_factory=list)
     calibrations: list[str] = field(default_factory=lambda: ["c4"])
-    calibration_sequences: int | list[int] = 32
-    calibration_length: int | list[int] = 256
+    calibration_sequences: Count | list[Count] = 32
+    calibration_length: Length | list[Length] = 256
     calibration_add_bos: bool | None = None
     statistics: str = PruneSettings.statistics
-    seeds: list[int] = field(default_factory=lambda: [0])
+    seeds: list[Seed] = field(default_factory=lambda: [0])
     datasets: list[str] = field(
         default_factory=lambda: ["sst2", "movie_reviews", "amazon_reviews", "mrpc", "piqa", "bbc_news"]
     )
-    limit: int | None = 200
-    token_budget: int = 4096
+    limit: Limit = 200
+    token_budget: Count = 4096
     prompt: str | None = None
-    shots: int = 0
+    shots: Amount = 0
     chat: bool = False
     text: TextConfig = field(default_factory=TextConfig)
-    neurons_per_concept: int = 4
+    neurons_per_concept: Count = 4
     sentence_encoder: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
     losses: list[str] = field(default_factory=list)

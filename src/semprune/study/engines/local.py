@@ -7,11 +7,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 
 import torch
-from rich.console import Console
 
 from semprune.artefacts import Cell
 from semprune.backbones import Backbone, load_backbone
 from semprune.backbones.hardware import fast_fp32
+from semprune.io.terminal import Terminal
 from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig
 from semprune.study.worker import Worker
@@ -31,7 +31,7 @@ def work_at(config: StudyConfig, chosen: list[int] | None, run: str) -> list[tup
     """
     heard: list[tuple[Cell, str]] = []
     lm = _backbone(config.backbone.name, config.backbone.dtype)
-    worker = Worker(config, lm, Console(stderr=True), lambda cell, how: heard.append((cell, how)), run)
+    worker = Worker(config, lm, Terminal(stderr=True), lambda cell, how: heard.append((cell, how)), run)
     worker.work(chosen)
     return heard
 

@@ -69,6 +69,13 @@ def test_a_correct_declaration_is_read() -> None:
         ({"name": "dog"}, "its name is 'dog'"),
         ({"hub": None}, "it has no source"),
         ({"metrics": []}, "must each hold at least one entry"),
+        ({"reserve": float("nan")}, r"reserve must be in \[0, 1\), got nan"),
+        ({"max_words": {"text": 0}}, r"max_words\.text must be at least 1, got 0"),
+        ({"counts": {"evaluated": -1}}, r"counts\.evaluated must be at least 0, got -1"),
+        (
+            {"labels": {"column": "label", "threshold": float("inf"), "classes": ["a", "b"]}},
+            r"labels\.threshold must be",
+        ),
         ({"reserve": 1}, r"reserve must be in \[0, 1\), got 1"),
         ({"text": ["txt"]}, "txt used, but not in `columns`"),
         ({"prompts": [{"name": "a", "context": "{q[0]}", "choices": [" a", " b"]}]}, "q used, but not in `columns`"),

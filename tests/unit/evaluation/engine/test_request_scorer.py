@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from semprune.data.batches.encoding import EncodedRequest
-from semprune.errors import OutOfMemoryError, SettingError
+from semprune.errors import OutOfMemoryError, SettingError, UnknownTokenError
 from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.predictions.scorer import Scorer
 
@@ -117,3 +117,11 @@ def test_a_scorer_remembers_what_fits_from_batch_to_batch(llama, batch_of):
     [first], [second] = scorer.update(small, batch), scorer.update(small, batch)
     assert first.scores == pytest.approx(second.scores, abs=1e-6)
     assert sum(tokens > 13 for tokens in small.tried) == 1
+
+
+@pytest.mark.parametrize(
+    "request_", [EncodedRequest((1, 97), (2,), 1), EncodedRequest((1, 2), (97,), 1), EncodedRequest((-1, 2), (3,), 1)]
+)
+def test_tokens_that_the_model_does_not_know_are_named(llama, request_):
+    with pytest.raises(UnknownTokenError, match=r"token id (97|-1) is none of the model's, which go from 0 to 96"):
+        list(Engine(llama, padding=0).score([REQUESTS[0], request_]))

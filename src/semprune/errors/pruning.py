@@ -44,7 +44,8 @@ class UnroutedExpertError(SempruneError):
         more = f" and {len(names) - shown} more" if len(names) > shown else ""
         super().__init__(
             f"no calibration token was routed to the experts of {', '.join(names[:shown])}{more}: nothing is known of "
-            "their inputs. Pass more or more varied calibration sequences, or prune by magnitude, which needs none."
+            "their inputs. Pass more or more varied calibration sequences; or keep such experts whole (unrouted: keep; "
+            "in an output folder with finished blocks too); or prune by magnitude, which needs none."
         )
 
 

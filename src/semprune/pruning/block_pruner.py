@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -113,7 +114,8 @@ class BlockPruner:
         self._sequential = settings.statistics == "sequential"
         self._gatherer = None
         if method.needs_statistics:
-            self._gatherer = Gatherer(method.needs, settings.selection, sequences, shared=shared)
+            kept = settings.keeps_unrouted
+            self._gatherer = Gatherer(method.needs, settings.selection, sequences, shared=shared, keep_unrouted=kept)
 
     def prune(
         self,
@@ -150,6 +152,8 @@ class BlockPruner:
     def decide(self, linears: Sequence[PrunableLinear], stats: Mapping[str, LayerStats]) -> PrunedBlocks:
         """Prune matrices in place, given their statistics (none for a method that reads none).
 
+        With a method that reads statistics, a matrix without any is an expert without a token: it stays whole.
+
         Raises:
             EmptyMatrixError: A matrix would be left without a weight; it is not changed.
         """
@@ -158,12 +162,20 @@ class BlockPruner:
             named = {linear.name: linear for linear in together}
             weights = {name: linear.weight for name, linear in named.items()}
             keep = self._keep_of(together[0].matrix.layer)
+            if self._method.needs_statistics and together[0].name not in stats:
+                pruned.record(together[0], _whole(together[0]), keep.pattern)
+                continue
             for name, decision in self._method.prune_together(weights, stats.get(together[0].name), keep):
                 pruned.record(named[name], decision, keep.pattern)
         return pruned
 
     def _keep_of(self, block: int) -> Keep:
         return self._keep if self._allocation is None else replace(self._keep, sparsity=self._allocation[block])
+
+
+def _whole(linear: PrunableLinear) -> Decision:
+    logger.warning("%s stays whole: no calibration token was routed to it", linear.name)
+    return Decision(torch.ones_like(linear.weight, dtype=torch.bool))
 
 
 def _by_input(linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats]) -> list[list[PrunableLinear]]:

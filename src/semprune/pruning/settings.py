@@ -38,6 +38,9 @@ class PruneSettings:
         allocation: ``uniform``: every block the same sparsity. ``owl``: less where outliers are many, the same
             sparsity over all weights; costs one pass over the dense model. Its options are ``owl_multiple`` and
             ``owl_spread``, see :class:`semprune.pruning.selection.allocation.OWL`.
+        unrouted: What becomes of a mixture's experts that no calibration token was routed to. ``refuse``: they are an
+            error, since nothing is known of their inputs. ``keep``: they stay whole, and what is asked of the sparsity
+            is not reached there.
     """
 
     sparsity: Sparsity | None = None
@@ -47,6 +50,7 @@ class PruneSettings:
     pattern: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     allocation: str = "uniform"
+    unrouted: str = "refuse"
 
     @property
     def forward_size(self) -> int:
@@ -63,6 +67,11 @@ class PruneSettings:
         """The allocation's settings where it is OWL."""
         given = {name.removeprefix("owl_"): value for name, value in self.options.items() if name in OWL_OPTIONS}
         return OWL(**given) if self.allocation == "owl" else None
+
+    @property
+    def keeps_unrouted(self) -> bool:
+        """Whether experts without a calibration token stay whole."""
+        return self.unrouted == "keep"
 
     @property
     def method_options(self) -> dict[str, Any]:
@@ -82,6 +91,8 @@ class PruneSettings:
         found = {name: values[name] for name in names} | method.options()
         if self.owl is not None:
             found |= {"allocation": "owl"} | {f"owl_{name}": value for name, value in asdict(self.owl).items()}
+        if self.keeps_unrouted and self.needs(method) != "nothing":
+            found["unrouted"] = self.unrouted
         return found
 
     def check_widths(self, widths: Iterable[tuple[str, int]]) -> None:
@@ -120,11 +131,13 @@ def check_pass(settings: PruneSettings) -> None:
     """Refuse a pass over the calibration that cannot be run.
 
     Raises:
-        SettingError: The statistics or the batch size have a value they cannot have.
+        SettingError: The statistics, the batch size or ``unrouted`` have a value they cannot have.
     """
     if settings.statistics not in ("sequential", "dense"):
         raise SettingError("statistics", settings.statistics, "'sequential' or 'dense'")
     check_value("batch_size", settings.batch_size, Count)
+    if settings.unrouted not in ("refuse", "keep"):
+        raise SettingError("unrouted", settings.unrouted, "'refuse' or 'keep'")
 
 
 def _check_amount(settings: PruneSettings) -> None:

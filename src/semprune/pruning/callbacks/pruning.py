@@ -75,6 +75,7 @@ class PruningCallback(Callback):
         batch_size: Calibration sequences per forward.
         pattern: N:M, which keeps N weights of each M consecutive inputs; instead of a sparsity. In YAML in quotes.
         allocation: uniform (every block alike) or owl (less where outliers are many).
+        unrouted: refuse or keep experts that no calibration token is routed to.
         options: Options of the method and of the allocation.
 
     Raises:
@@ -92,6 +93,7 @@ class PruningCallback(Callback):
         batch_size: Count = PruneSettings.batch_size,
         pattern: str | int | None = None,
         allocation: str = PruneSettings.allocation,
+        unrouted: str = PruneSettings.unrouted,
         **options: Any,
     ) -> None:
         """Check the settings; nothing is pruned yet."""
@@ -100,7 +102,9 @@ class PruningCallback(Callback):
         if sparsity is None and pattern is None:
             sparsity = 0.5
         written = None if pattern is None else str(Pattern.parse(pattern))
-        self._settings = PruneSettings(sparsity, selection, statistics, batch_size, written, options, allocation)
+        self._settings = PruneSettings(
+            sparsity, selection, statistics, batch_size, written, options, allocation, unrouted
+        )
         self._method = check_settings(method, self._settings)
         self._lm: Backbone | None = None
         self._dense: WeightCopy | None = None

@@ -39,7 +39,8 @@ def collect(
 ) -> dict[str, LayerStats]:
     """Return dense statistics of all matrices, by module name; inside ``calibrating``."""
     run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
-    gatherer = Gatherer(needs, settings.selection, run.sequences, shared=run.shared)
+    kept = settings.keeps_unrouted
+    gatherer = Gatherer(needs, settings.selection, run.sequences, shared=run.shared, keep_unrouted=kept)
     found: dict[str, LayerStats] = {}
     for index, linears in blocks.items():
         found |= gatherer.gather(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks))
@@ -54,7 +55,8 @@ def allocate(blocks: Blocks, stats: Mapping[str, LayerStats], sparsity: float, o
     """
     shares, sizes = [], []
     for linears in blocks.values():
-        scores = (wanda_score(linear.weight, stats[linear.name]) for linear in linears)
+        seen = (linear for linear in linears if linear.name in stats)  # all but experts without a token
+        scores = (wanda_score(linear.weight, stats[linear.name]) for linear in seen)
         shares.append(outlier_share(scores, owl.multiple))
         sizes.append(sum(linear.weight.numel() for linear in linears))
     return dict(zip(blocks, owl_sparsities(shares, sizes, sparsity, owl.spread), strict=True))

@@ -37,6 +37,7 @@ def prune_model(
     batch_size: Count = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
+    unrouted: str = PruneSettings.unrouted,
     **options: Any,
 ) -> PruneReport:
     """Prune every linear of the decoder blocks in place; embeddings, head, norms and biases stay as they are.
@@ -58,6 +59,7 @@ def prune_model(
         token_weights: Weights of the tokens in the statistics, 1 everywhere where None. Source: equations.md G1.
         distributed: Every rank of the default process group makes this call with the same sequences and gets the
             same masks; each runs its share of the batches (all of them with ``reference`` selection).
+        unrouted: ``refuse`` or ``keep`` experts that no calibration token is routed to, see the same settings.
         options: Options of the method, which its file describes, and of the allocation.
 
     Raises:
@@ -68,7 +70,7 @@ def prune_model(
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
         SempruneError: The model is of no known family, second moments have no inverse, ranks disagree.
     """
-    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation)
+    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation, unrouted)
     found = check_settings(method, settings)
     check_token_weights(settings, token_weights)
     blocks = checked_blocks(model, settings)

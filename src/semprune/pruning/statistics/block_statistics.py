@@ -122,11 +122,12 @@ class BlockStatistics:
         sources = sorted(self._sources(), key=names.index)
         return [tensor for source in sources for tensor in self._accumulators[source].additive()]
 
-    def results(self, sequences: int) -> dict[str, LayerStats]:
+    def results(self, sequences: int, *, keep_unrouted: bool = False) -> dict[str, LayerStats]:
         """Return the statistics of every matrix, once: what gathered them is let go meanwhile.
 
         Args:
             sequences: How many sequences each matrix must have seen.
+            keep_unrouted: Leave out experts that no token that counts was routed to, instead of refusing them.
 
         Raises:
             CaptureError: A matrix saw more or fewer.
@@ -142,9 +143,9 @@ class BlockStatistics:
             if not stats.sum_squares.isfinite().all():
                 raise NonFiniteError(f"the input of {name}")
         unrouted = [name for name, stats in found.items() if self._is_expert(name) and stats.tokens == 0]
-        if unrouted:
+        if unrouted and not keep_unrouted:
             raise UnroutedExpertError(unrouted)
-        return found
+        return {name: stats for name, stats in found.items() if name not in unrouted}
 
     def _is_expert(self, name: str) -> bool:
         return self._linears[name].matrix.expert is not None

@@ -75,10 +75,14 @@ class Gatherer:
         selection: ``exact`` (sums over all tokens) or ``reference`` (the published running means).
         sequences: Calibration sequences that all ranks together run.
         shared: Whether each rank runs its own share of them, so that statistics are summed over ranks.
+        keep_unrouted: Leave experts that no token is routed to without statistics, instead of refusing them.
     """
 
-    def __init__(self, needs: Needs, selection: str, sequences: int, *, shared: bool = False) -> None:
+    def __init__(
+        self, needs: Needs, selection: str, sequences: int, *, shared: bool = False, keep_unrouted: bool = False
+    ) -> None:
         """Nothing is run yet."""
+        self._keep_unrouted = keep_unrouted
         self._accumulator = ACCUMULATORS[needs, selection]
         self._sequences = sequences
         self._shared = shared
@@ -104,6 +108,7 @@ class Gatherer:
         Raises:
             CaptureError: A matrix did not see every sequence once.
             NonFiniteError: An input held NaN or infinity at a token that counts.
+            UnroutedExpertError: No token that counts was routed to an expert, and such experts are not kept.
         """
         gathered = BlockStatistics(linears, self._accumulator)
         with gathered.gathering(outputs_dropped=not advance) as begin:
@@ -115,4 +120,4 @@ class Gatherer:
             runner.run(index, advance=advance, on_batch=on_batch)
         if self._shared:
             sum_together(gathered.additive())
-        return gathered.results(self._sequences)
+        return gathered.results(self._sequences, keep_unrouted=self._keep_unrouted)

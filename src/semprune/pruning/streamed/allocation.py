@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 from semprune.backbones.streamed import StreamedModel
 from semprune.io.files import write_json
@@ -11,11 +10,9 @@ from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.methods.wanda import wanda_score
 from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsities
 from semprune.pruning.settings import PruneSettings
-from semprune.pruning.statistics.gathering import Gatherer
-from semprune.pruning.streamed.hidden_states import StreamedInputs
-from semprune.pruning.streamed.memory_estimate import return_free_memory
+from semprune.pruning.streamed.dense_pass import dense_pass
 from semprune.pruning.streamed.output_folder import OutputFolder
-from semprune.pruning.weights.linear import check_finite, prunable_linears
+from semprune.pruning.weights.linear import prunable_linears
 
 
 def streamed_allocation(
@@ -28,6 +25,7 @@ def streamed_allocation(
     Raises:
         SettingError: A block's sparsity would be outside [0, 1).
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
+        UnroutedExpertError: No token was routed to some experts, and they are not kept.
     """
     kept = output.work / "allocation.json"
     if not kept.is_file():
@@ -43,20 +41,8 @@ def streamed_allocation(
 def _outlier_shares(
     streamed: StreamedModel, tokens: CalibrationTokens, settings: PruneSettings, owl: OWL, output: OutputFolder
 ) -> list[float]:
-    folder = output.work / "dense"
-    folder.mkdir(exist_ok=True)
-    gatherer = Gatherer("squares", settings.selection, tokens.input_ids.shape[0])
-    inputs = StreamedInputs(streamed, tokens, settings, folder, 0)
     shares = []
-    for block, linears in prunable_linears(streamed.model).items():
-        with streamed.block(block):
-            check_finite(linears)
-            advance = not inputs.is_last(block)
-            stats = gatherer.gather(inputs.runner, block, linears, inputs.tokens.tau, advance=advance)
-            scores = (wanda_score(linear.weight, stats[linear.name]) for linear in linears)
-            shares.append(outlier_share(scores, owl.multiple))
-        inputs.settle(block)
-        inputs.drop(block)
-        return_free_memory()
-    shutil.rmtree(folder)
+    for linears, stats in dense_pass(streamed, tokens, settings, output):
+        seen = (linear for linear in linears if linear.name in stats)  # all but experts without a token
+        shares.append(outlier_share((wanda_score(linear.weight, stats[linear.name]) for linear in seen), owl.multiple))
     return shares

@@ -62,6 +62,7 @@ class PruneConfig:
         selection: exact (exactly the asked number) or reference (what the published code selects).
         statistics: sequential (as published) or dense (of the dense model, in one pass).
         allocation: uniform, or owl (blocks with many outliers give up less; one more pass over the dense model).
+        unrouted: refuse (an error) or keep (whole) experts of a mixture that no calibration token is routed to.
         options: Options of the method and of the allocation, by name.
         calibration: Text that the method looks at.
         masks_only: Write masks and no weights.
@@ -77,6 +78,7 @@ class PruneConfig:
     selection: str = PruneSettings.selection
     statistics: str = PruneSettings.statistics
     allocation: str = PruneSettings.allocation
+    unrouted: str = PruneSettings.unrouted
     options: dict[str, Any] = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     masks_only: bool = False
@@ -98,4 +100,5 @@ class PruneConfig:
             written,
             self.options,
             self.allocation,
+            self.unrouted,
         )

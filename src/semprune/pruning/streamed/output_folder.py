@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,22 @@ from typing import Any
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from semprune.errors import CorruptArtefactError, OutputOccupiedError, OutputWriteError
+from semprune.errors import CorruptArtefactError, OutputOccupiedError, OutputWriteError, SempruneError
 from semprune.io.files import write_json
 
 WORK = ".prune"
 """Subfolder of a run that is not finished."""
 RUN = "run.json"
 PROVENANCE = "provenance.json"
+TAKEN_ON = "unrouted"
+"""The setting that an unfinished run may be given later: a block that was finished without it is the same with it."""
 
 
 class OutputFolder:
     """The output of one run with one group of settings.
 
-    A run that is killed leaves its finished blocks; the same settings go on there, any others are refused.
+    A run that is killed leaves its finished blocks; the same settings go on there, any others are refused. One
+    that ends in an error before its first block leaves nothing, since what helps are other settings.
 
     Attributes:
         path: The folder.
@@ -65,7 +69,8 @@ class OutputFolder:
                 with self.writing(self.path):
                     self._remove_parts()
                     self._record()
-                yield
+                with self._left_as_found():
+                    yield
         except Timeout as error:
             raise OutputOccupiedError(self.path, "is being written by another process") from error
 
@@ -99,6 +104,18 @@ class OutputFolder:
             detail = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise OutputWriteError(path, detail, resumable=bool(self.blocks)) from error
 
+    @contextmanager
+    def _left_as_found(self) -> Iterator[None]:
+        """Give the folder up where settings turn out impossible before the first block is finished."""
+        try:
+            yield
+        except OutputWriteError:
+            raise  # room on the disk helps, and the same command then
+        except SempruneError:
+            if not self.blocks:
+                shutil.rmtree(self.work)
+            raise
+
     def _look(self) -> None:
         if (self.path / PROVENANCE).is_file():
             self._compare(_read(self.path / PROVENANCE).get("run"), "a result")
@@ -106,17 +123,20 @@ class OutputFolder:
             shutil.rmtree(self.work, ignore_errors=True)  # of a run that was killed between its last two steps
         elif (self.work / RUN).is_file():
             record = _read(self.work / RUN)
-            self._compare(record.get("settings"), "an unfinished run")
+            self._compare(record.get("settings"), "an unfinished run", {TAKEN_ON})
             self.blocks = record["blocks"]
         elif self.path.is_dir() and any(entry.name != WORK for entry in self.path.iterdir()):
             raise OutputOccupiedError(self.path, f"is not empty, and no run of semprune prune (no {PROVENANCE})")
         elif self.path.exists() and not self.path.is_dir():
             raise OutputOccupiedError(self.path, "is a file")
 
-    def _compare(self, found: Any, what: str) -> None:
+    def _compare(self, found: Any, what: str, added: AbstractSet[str] = frozenset()) -> None:
         if not isinstance(found, dict):
             raise OutputOccupiedError(self.path, f"holds {what} of something else than semprune prune")
-        other = sorted(key for key in self._settings.keys() | found if self._settings.get(key) != found.get(key))
+        taken_on = added - found.keys()
+        other = sorted(
+            key for key in (self._settings.keys() | found) - taken_on if self._settings.get(key) != found.get(key)
+        )
         if other:
             key = other[0]
             detail = f"{key}: there {found.get(key)!r}, here {self._settings.get(key)!r}"

@@ -21,8 +21,9 @@ from semprune.pruning.methods import source_hash
 from semprune.pruning.settings import PruneSettings, check_settings, refuse_changed_weights
 from semprune.pruning.streamed.allocation import streamed_allocation
 from semprune.pruning.streamed.config import PruneConfig
+from semprune.pruning.streamed.dense_pass import check_routing
 from semprune.pruning.streamed.hidden_states import StreamedInputs
-from semprune.pruning.streamed.output_folder import OutputFolder
+from semprune.pruning.streamed.output_folder import TAKEN_ON, OutputFolder
 from semprune.pruning.streamed.pruners import CalibratedPruner, DataFreePruner, StoredMaskPruner, StreamedPruner
 from semprune.pruning.weights.linear import prunable_linears
 from semprune.ranges import check_ranges
@@ -67,8 +68,13 @@ class PrunePlan:
         """Return everything that the bytes of the result depend on."""
         header = self.header()
         source = None if self.method is None else source_hash(self.method.name)
+        settings = dict(header["settings"])
+        # apart from the others: a run may take it on when blocks are finished
+        taken_on = {TAKEN_ON: settings.pop(TAKEN_ON)} if self.masks is None and TAKEN_ON in settings else {}
         return {
-            **{key: header[key] for key in ("fingerprint", "method", "settings", "calibration")},
+            **{key: header[key] for key in ("fingerprint", "method", "calibration")},
+            "settings": settings,
+            **taken_on,
             "dtype": str(self.streamed.dtype).removeprefix("torch."),
             "device": self.streamed.device.type,
             "masks": None if self.masks is None else self.masks.header["mask_hash"],
@@ -86,9 +92,12 @@ class PrunePlan:
         method, settings = self.method, self.settings
 
         def allocate() -> dict[int, float] | None:
-            if settings.owl is None:
+            if self.tokens is None:
                 return None
-            assert self.tokens is not None
+            if settings.owl is None:
+                if not output.blocks:
+                    check_routing(self.streamed, self.tokens, settings, output)
+                return None
             return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output)
 
         def inputs(block: int) -> StreamedInputs:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from semprune.errors import CorruptArtefactError, OutputOccupiedError, OutputWriteError
+from semprune.errors import CorruptArtefactError, OutputOccupiedError, OutputWriteError, UnroutedExpertError
 from semprune.pruning.streamed.output_folder import PROVENANCE, RUN, WORK, OutputFolder
 
 SETTINGS = {"method": "wanda", "settings": {"sparsity": 0.5}, "shape": (1, 2)}
@@ -95,3 +95,28 @@ def test_half_written_files_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / "out" / WORK / ".masks.77.tmp").write_text("half")
     _held(tmp_path / "out")
     assert not list((tmp_path / "out").rglob(".*.tmp"))
+
+
+def test_what_an_error_ends_before_the_first_block_leaves_the_folder_free(tmp_path):
+    first = OutputFolder(tmp_path / "out", {"calibration": "short"})
+    with pytest.raises(UnroutedExpertError), first.held():
+        raise UnroutedExpertError(["experts.3"])
+    OutputFolder(tmp_path / "out", {"calibration": "long"})  # other settings are not refused
+
+    begun = OutputFolder(tmp_path / "out", {"calibration": "long"})
+    with begun.held():
+        begun.finish_block({"sparsity": {}})
+    with pytest.raises(UnroutedExpertError), begun.held():
+        raise UnroutedExpertError(["experts.3"])
+    assert OutputFolder(tmp_path / "out", {"calibration": "long"}).blocks == [{"sparsity": {}}]
+
+
+def test_a_run_may_take_on_that_it_keeps_unrouted_experts_and_may_not_take_it_back(tmp_path):
+    with (output := OutputFolder(tmp_path / "out", {"method": "wanda"})).held():
+        output.finish_block({"sparsity": {}})
+    with (keeping := OutputFolder(tmp_path / "out", {"method": "wanda", "unrouted": "keep"})).held():
+        keeping.finish_block({"sparsity": {}})
+
+    assert len(OutputFolder(tmp_path / "out", {"method": "wanda", "unrouted": "keep"}).blocks) == 2
+    with pytest.raises(OutputOccupiedError, match="unrouted: there 'keep', here None"):
+        OutputFolder(tmp_path / "out", {"method": "wanda"})

@@ -36,7 +36,8 @@ class LexiconVocabulary(Vocabulary):
         """
         asset = find_asset(self.asset)
         folder = asset_folder(asset)
-        return self.parse(folder / self.member) if is_whole(asset, folder) else {}
+        path = folder / self.member
+        return self.parse(path) if path.is_file() and is_whole(asset, folder) else {}
 
     def require(self) -> None:
         """Fetch the package, unless its licence must be accepted first.

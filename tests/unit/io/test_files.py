@@ -89,9 +89,10 @@ def test_a_block_that_fails_leaves_the_old_file(tmp_path):
 
 def test_a_file_put_in_the_place_of_the_temporary_is_refused(tmp_path):
     """It would not be locked: another process could remove it."""
-    (tmp_path / "other").write_text("other")
+    other = tmp_path / "other"
+    other.write_text("other")
     with pytest.raises(AssertionError, match="another file"), atomic(tmp_path / "x.txt") as temporary:
-        (tmp_path / "other").replace(temporary)
+        other.replace(temporary)
 
 
 TABLE = pd.DataFrame({"method": ["a", "b"], "value": [0.5, None], "scores": [[1.0, 2.0], [3.0]]})

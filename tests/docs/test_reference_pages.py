@@ -60,7 +60,9 @@ def _part(page: str, config: type) -> str:
 
 def test_rows_by_hand(reference):
     page = reference.commands_page()
-    assert "| `--calibration.length` | `int` | `512` | Tokens of each, special tokens included; papers use 2048. |" in page
+    assert (
+        "| `--calibration.length` | `int` | `512` | Tokens of each, special tokens included; papers use 2048. |" in page
+    )
     assert "| `--sparsity` | `float | null` | `null` | Share of each matrix's weights to set to zero." in page
     assert "| `action` | `list, get, verify` | required | what to do |" in page
     assert "| `--force` | `switch` | `False` | fetch again what is there |" in page

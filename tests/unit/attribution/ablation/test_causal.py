@@ -45,6 +45,18 @@ def log_softmax(scores):
     return scores - np.log(np.exp(scores).sum(1, keepdims=True))
 
 
+def test_the_perplexity_leaves_out_the_special_tokens_of_the_text(world):
+    lm, association = world
+    text = text_of()
+    asked = {"target": "praise", "share": 0.05, "draws": 1, "first": 3}
+    table = causal_check(lm, association, CONCEPTS, items_of(), text, **asked)
+    dense = table[(table["selection"] == "dense") & (table["metric"] == "perplexity")]
+    with torch.no_grad():
+        logprobs = lm.model(text).logits[:, 2:-1].log_softmax(-1)
+    nll = -logprobs.gather(-1, text[:, 3:, None]).mean(dim=(1, 2))
+    assert dense["value"].tolist() == [pytest.approx(float(nll.mean().exp()), rel=1e-4)]
+
+
 def test_several_shares_and_rankings_are_measured_against_runs_by_hand(world):
     lm, association = world
     items, text = items_of(), text_of()

@@ -31,6 +31,7 @@ class TestPass:
     Attributes:
         scorer: Collects predictions.
         predictions: All ranks' predictions; after :meth:`finish`.
+        left_out: Items of each data set and prompt that could not be scored.
         held_out: Associations on held-out documents; None without an association.
         nll: Mean NLL of each held-out sequence; None where no text was given.
         watch: Raw activations of the watched neurons; None without any.
@@ -54,6 +55,7 @@ class TestPass:
             norms: Empty; gathered in this pass.
         """
         self.scorer = Scorer()
+        self.left_out: Mapping[tuple[str, str], int] = {}
         self.norms = norms
         self.held_out = HeldOutSums(learner) if learner is not None else None
         self.watch: Watch | None = None
@@ -105,6 +107,7 @@ class TestPass:
             dense.predictions if dense is not None else None,
             families={name: dataset_spec(name).family for name in names},
             metrics={name: dataset_spec(name).metrics for name in names},
+            left_out=self.left_out,
             seed=seed,
         )
 

@@ -13,8 +13,8 @@ import pandas as pd
 from rich.console import Console
 
 from semprune.assets import cache_folder
-from semprune.data.batches.batching import encode_item
 from semprune.data.batches.encoding import Truncate, check_tokenizer, padding_token
+from semprune.data.batches.scorable import encode_items
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
 from semprune.data.subject import Subject, subject_of
@@ -67,6 +67,7 @@ def evaluate(
         DatasetUnavailableError: If its rows cannot be had.
         ConfigurationError: If a bare model comes without a tokenizer, or ``chat`` without a chat template.
         PromptTooLongError: If a prompt does not fit and ``truncate`` is ``error``.
+        TooManyLeftOutError: If more of a data set's items cannot be scored than may be left out.
         NonFiniteError: If the model gives NaN or infinite log-probabilities.
         OutOfMemoryError: If memory runs out and the batches cannot be smaller.
         CorruptArtefactError: If a file of the cache cannot be read.
@@ -81,6 +82,7 @@ def evaluate(
         predictions,
         families={name: spec.family for name, spec in specs.items()},
         metrics={name: spec.metrics for name, spec in specs.items()},
+        left_out=predictions.attrs["left_out"],
         seed=seed,
     )
     table.insert(0, "backbone", subject.name)
@@ -110,15 +112,20 @@ def predict_items(
     Returns:
         The table of :func:`semprune.evaluation.predictions.prediction.prediction_table`. Its ``attrs["throughput"]``
         holds the fields of :class:`semprune.evaluation.engine.request_scorer.Throughput`, ``tokens_per_second``, and
-        ``cached``, the number of items that were not scored again.
+        ``cached``, the number of items that were not scored again; ``attrs["left_out"]`` counts by data set and
+        prompt the items that cannot be scored, see :func:`semprune.data.batches.scorable.encode_items`.
+
+    Raises:
+        TooManyLeftOutError: If more of a data set's items cannot be scored than may be left out.
     """
     kept = _score_cache(cache, lm.model)
     check_tokenizer(lm.tokenizer)
-    encoded = [encode_item(lm.tokenizer, item, lm.max_length, truncate=truncate) for item in items]
+    scorable = encode_items(lm.tokenizer, items, lm.max_length, truncate=truncate)
     engine = Engine(lm.model, padding_token(lm.tokenizer), token_budget)
     table = prediction_table(
-        score_items(engine, encoded, cache=kept, progress=partial(scoring_progress, console=console))
+        score_items(engine, scorable.items, cache=kept, progress=partial(scoring_progress, console=console))
     )
+    table.attrs["left_out"] = scorable.counts
     table.attrs["throughput"] = _report(engine.throughput, kept.found if kept is not None else 0)
     return table
 

@@ -105,6 +105,6 @@ def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) 
     tokens = {"-".join(map(str, cell.draw)): found["tokens"] for cell, found in about.items() if "tokens" in found}
     data = worker.data
     write_provenance(
-        run, clock, lm, items=data.items_hash, documents=data.documents.data_hash, calibration=tokens,
-        settings=asdict(config), datasets=config.datasets,
+        run, clock, lm, items=data.items_hash, left_out=data.left_out, documents=data.documents.data_hash,
+        calibration=tokens, settings=asdict(config), datasets=config.datasets,
     )  # fmt: skip

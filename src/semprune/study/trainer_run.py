@@ -120,7 +120,7 @@ def write_test(
     data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
     draw = data.calibration
     write_provenance(
-        folder, clock, module.lm, items=data.data_hash,
+        folder, clock, module.lm, items=data.data_hash, left_out=data.scorable.listed,
         documents=data.documents.data_hash if data.documents else None,
         calibration={draw.name: draw.token_hash} if draw else {}, settings=module.hparams, datasets=data.datasets,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from semprune.errors import ConfigurationError, PromptTooLongError
+from semprune.errors import ConfigurationError, NoOwnTokenError, PromptTooLongError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,7 +35,7 @@ def encode_request(
     max_length: int,
     *,
     truncate: Truncate = "error",
-    dataset: str = "requests",
+    dataset: str | None = None,
     item: str = "",
 ) -> EncodedRequest:
     """Encode a context and its continuation for scoring.
@@ -52,7 +52,7 @@ def encode_request(
         continuation: What is scored, with its leading space.
         max_length: Tokens that the model can read.
         truncate: ``left`` keeps the last ``max_length`` + 1 tokens; ``error`` refuses longer ones.
-        dataset: Name for messages.
+        dataset: Name for messages; None where the request is of no data set.
         item: Identifier for messages.
 
     Returns:
@@ -60,17 +60,16 @@ def encode_request(
 
     Raises:
         PromptTooLongError: If the tokens do not fit and may not be cut, or the continuation alone is too long.
-        ConfigurationError: If the continuation has no tokens of its own.
+        NoOwnTokenError: If the continuation has no tokens of its own.
     """
     given, scored = _encode_pair(tokenizer, context, continuation)
     tokens = given + scored
     if not scored:
-        raise ConfigurationError(
-            f"data set '{dataset}', item '{item}': the continuation {continuation!r} has no tokens of its own. "
-            "Give it text that does not melt into the context's last token, for example a leading space."
-        )
+        raise NoOwnTokenError(dataset, item, continuation)
+    if len(scored) > max_length:
+        raise PromptTooLongError(dataset, item, len(scored), max_length, part="continuation")
     # The last token is never read, so one more than the context length fits.
-    if len(scored) > max_length or (truncate == "error" and len(tokens) - 1 > max_length):
+    if truncate == "error" and len(tokens) - 1 > max_length:
         raise PromptTooLongError(dataset, item, len(tokens) - 1, max_length)
     tokens = tokens[-(max_length + 1) :]
     return EncodedRequest(tuple(tokens[:-1]), tuple(scored), len(tokens) - 1 - len(scored))

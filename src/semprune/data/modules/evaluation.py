@@ -9,9 +9,10 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from semprune.data.batches.batching import ItemBatch, encode_item
+from semprune.data.batches.batching import ItemBatch
 from semprune.data.batches.encoding import Truncate
 from semprune.data.batches.sampling import ShardedBatchSampler, within_budget
+from semprune.data.batches.scorable import ScorableItems, encode_items
 from semprune.data.hashes import hash_items
 from semprune.data.load import load_items
 from semprune.data.modules.calibration import CalibrationDataModule
@@ -51,10 +52,12 @@ class EvaluationDataModule(TokenizedDataModule):
     Attributes:
         items: All items, in the order of the data sets; after ``setup``.
         data_hash: Their SHA-256; after ``setup``.
+        scorable: The items as token ids, and those that cannot be scored; after ``item_dataloader``.
     """
 
     items: tuple[Item, ...]
     data_hash: str
+    scorable: ScorableItems
 
     @refuse_renamed
     def __init__(
@@ -145,6 +148,7 @@ class EvaluationDataModule(TokenizedDataModule):
 
         Raises:
             PromptTooLongError: If a prompt does not fit the model's context and ``truncate`` is ``error``.
+            TooManyLeftOutError: If more of a data set's items cannot be scored than may be left out.
         """
         loaders: list[DataLoader[Any]] = [self.item_dataloader()]
         return loaders if self.documents is None else [*loaders, self.documents.val_dataloader()]
@@ -152,7 +156,8 @@ class EvaluationDataModule(TokenizedDataModule):
     def item_dataloader(self) -> DataLoader[ItemBatch]:
         """Items in batches of similar lengths, longest first."""
         tokenizer = self.take_tokenizer()
-        encoded = [encode_item(tokenizer, item, self.context_length, truncate=self.truncate) for item in self.items]
+        self.scorable = encode_items(tokenizer, self.items, self.context_length, truncate=self.truncate)
+        encoded = self.scorable.items
         plan = within_budget(
             [len(item.rows) for item in encoded], [item.longest for item in encoded], self.token_budget
         )

@@ -13,7 +13,8 @@ from semprune.artefacts import Cell
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
-from semprune.data.batches.batching import EncodedItem, encode_item
+from semprune.data.batches.batching import EncodedItem
+from semprune.data.batches.scorable import ScorableItems, encode_items
 from semprune.data.hashes import hash_items
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import StudyConfig
@@ -56,9 +57,19 @@ class StudyData:
         return self.calibration((text.calibration, text.sequences, text.length, 0)).calibration_input_ids()
 
     @cached_property
-    def datasets(self) -> dict[str, list[EncodedItem]]:
-        """Encoded items of every data set."""
+    def scorable(self) -> dict[str, ScorableItems]:
+        """Every data set's items that can be scored, and those that cannot."""
         return {name: self._encode(self._asked(name)) for name in self.config.datasets}
+
+    @property
+    def datasets(self) -> dict[str, tuple[EncodedItem, ...]]:
+        """Encoded items of every data set."""
+        return {name: scorable.items for name, scorable in self.scorable.items()}
+
+    @property
+    def left_out(self) -> dict[str, dict[str, list[str]]]:
+        """Identifiers of the items that cannot be scored, by data set and prompt."""
+        return {name: found for scorable in self.scorable.values() for name, found in scorable.listed.items()}
 
     @property
     def items_hash(self) -> str:
@@ -91,5 +102,5 @@ class StudyData:
             name, limit=config.limit, prompt=config.prompt, shots=config.shots, chat=config.chat, tokenizer=tokenizer
         )
 
-    def _encode(self, items: Sequence[Item]) -> list[EncodedItem]:
-        return [encode_item(self.lm.tokenizer, item, self.lm.max_length) for item in items]
+    def _encode(self, items: Sequence[Item]) -> ScorableItems:
+        return encode_items(self.lm.tokenizer, items, self.lm.max_length)

@@ -93,6 +93,34 @@ class RenamedSettingError(ConfigurationError):
         )
 
 
+class UnknownTemplateOptionError(UnknownNameError):
+    """An option of a chat that the tokenizer's template never reads."""
+
+    kind = "option of the chat template"
+    remedy = " Correct `chat.options`."
+
+
+class OpenThoughtError(ConfigurationError):
+    """A chat template that begins the answer with a thought.
+
+    Example:
+        >>> raise OpenThoughtError("<think>")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.OpenThoughtError: the chat template begins the answer with '<think>', and inside of a thought \
+no choice is an answer. Set `chat: {options: {enable_thinking: false}}` where the template has such an option, or \
+`chat: {thought: close}` to score behind an empty thought.
+    """
+
+    def __init__(self, opening: str) -> None:
+        """Name what opens the thought."""
+        super().__init__(
+            f"the chat template begins the answer with '{opening}', and inside of a thought no choice is an answer. "
+            "Set `chat: {options: {enable_thinking: false}}` where the template has such an option, or "
+            "`chat: {thought: close}` to score behind an empty thought."
+        )
+
+
 def _request(dataset: str | None, item: str) -> str:
     """What a request is called: an item of a data set, or one that Python code asked for."""
     return f"request {item}".rstrip() if dataset is None else f"data set '{dataset}', item '{item}'"

@@ -17,6 +17,7 @@ from semprune.data.batches.encoding import Truncate, check_tokenizer, padding_to
 from semprune.data.batches.scorable import encode_items
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
+from semprune.data.settings import ChatSettings
 from semprune.data.subject import Subject, subject_of
 from semprune.evaluation.engine.request_scorer import Engine, Throughput, TokenBudget
 from semprune.evaluation.predictions.prediction import prediction_table
@@ -37,7 +38,7 @@ def evaluate(
     seed: int = 0,
     prompt: str | None = None,
     shots: int = 0,
-    chat: bool = False,
+    chat: bool | ChatSettings = False,
     token_budget: TokenBudget = "auto",
     truncate: Truncate = "error",
     cache: Path | str | bool = False,
@@ -52,7 +53,8 @@ def evaluate(
         seed: Which items a limit selects, and the bootstrap.
         prompt: See :func:`semprune.data.load_items`; ``all`` measures every prompt by itself.
         shots: Answered examples before each item.
-        chat: Ask as a chat, with the tokenizer's own template.
+        chat: Ask as a chat, with the tokenizer's own template: true, or its options, date and thought; see
+            :class:`semprune.data.ChatSettings`.
         token_budget: Most tokens of one forward; ``auto`` is halved whenever memory runs out.
         truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
         cache: A folder where scores are kept, so that the same weights score no item twice; True for ``scores`` in

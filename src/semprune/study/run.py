@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -106,5 +106,5 @@ def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) 
     data = worker.data
     write_provenance(
         run, clock, lm, items=data.items_hash, left_out=data.left_out, documents=data.documents.data_hash,
-        calibration=tokens, settings=asdict(config), datasets=config.datasets,
+        calibration=tokens, settings=asdict(replace(config, chat=config.spoken or False)), datasets=config.datasets,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +118,12 @@ def write_test(
     for name, parts in tables.items():
         write_table(folder, name, pd.concat(parts, ignore_index=True))
     data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
-    draw = data.calibration
+    draw, chat = data.calibration, {"chat": asdict(data.chat)} if data.chat else {}
     write_provenance(
         folder, clock, module.lm, items=data.data_hash, left_out=data.scorable.listed,
         documents=data.documents.data_hash if data.documents else None,
-        calibration={draw.name: draw.token_hash} if draw else {}, settings=module.hparams, datasets=data.datasets,
+        calibration={draw.name: draw.token_hash} if draw else {}, settings={**module.hparams, **chat},
+        datasets=data.datasets,
     )  # fmt: skip
     return folder
 

@@ -22,7 +22,16 @@ from semprune.data.prompts.chat import check_chat_template
 from semprune.data.prompts.render import find_prompts
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.sources import Source, check_source, fetch
-from semprune.data.settings import CalibrationSettings, DocumentSettings, at_least, limit_of, names_of, refuse_renamed
+from semprune.data.settings import (
+    CalibrationSettings,
+    ChatSettings,
+    DocumentSettings,
+    at_least,
+    chat_settings,
+    limit_of,
+    names_of,
+    refuse_renamed,
+)
 from semprune.errors import CalibrationMissingError, SettingError
 from semprune.types import Item
 
@@ -47,7 +56,7 @@ class EvaluationDataModule(TokenizedDataModule):
         source: auto (offline package if there is one, else hub), hub or offline.
         prompt: Name of a prompt that all data sets have, or all (every prompt of each); null for the first of each.
         shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
-        chat: Ask as a chat, with the tokenizer's own template.
+        chat: Ask as a chat, with the tokenizer's own template: true, or its options, date and thought.
 
     Attributes:
         items: All items, in the order of the data sets; after ``setup``.
@@ -72,7 +81,7 @@ class EvaluationDataModule(TokenizedDataModule):
         source: Source = "auto",
         prompt: str | None = None,
         shots: int = 0,
-        chat: bool = False,
+        chat: bool | ChatSettings = False,
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -93,7 +102,7 @@ class EvaluationDataModule(TokenizedDataModule):
             find_prompts(spec, prompt)
         self.limit, self.seed = limit_of("limit", limit), at_least("seed", seed, 0)
         self.token_budget = at_least("token_budget", token_budget, 1)
-        self.prompt, self.shots, self.chat = prompt, at_least("shots", shots, 0), chat
+        self.prompt, self.shots, self.chat = prompt, at_least("shots", shots, 0), chat_settings(chat)
         self.truncate: Truncate = truncate
         self.source: Source = source
         self.calibration = self.documents = None
@@ -125,7 +134,7 @@ class EvaluationDataModule(TokenizedDataModule):
             return
         tokenizer = self.take_tokenizer()
         if self.chat:
-            check_chat_template(tokenizer)
+            check_chat_template(tokenizer, self.chat)
         for module in (self.calibration, self.documents):
             if module is not None:
                 module.setup(stage)
@@ -173,6 +182,6 @@ class EvaluationDataModule(TokenizedDataModule):
             for name in self.datasets
             for item in load_items(
                 name, limit=self.limit, seed=self.seed, prompt=self.prompt, source=self.source, shots=self.shots,
-                chat=self.chat, tokenizer=tokenizer,
+                chat=self.chat or False, tokenizer=tokenizer,
             )
         ]  # fmt: skip

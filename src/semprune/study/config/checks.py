@@ -45,6 +45,7 @@ def _check_names(config: StudyConfig) -> None:
     for name in config.datasets:
         find_prompts(dataset_spec(name), config.prompt)
     at_least("shots", config.shots, 0)
+    _ = config.spoken
     for sequences, length in config.sizes:
         for name in config.calibrations:
             CalibrationDataModule(name, sequences, length)

@@ -109,7 +109,7 @@ class Addresses:
         config, spec = self.config, dataset_spec(dataset)
         is_first = find_prompts(spec, config.prompt) == find_prompts(spec, None)  # by its name, or the only one of all
         asked: dict[str, Any] = {"prompt": None if is_first else config.prompt, "shots": config.shots}
-        return asked | {"chat": config.chat and [self.template]}
+        return asked | {"chat": [self.template, asdict(config.spoken)] if config.spoken else False}
 
     def _declarations(self, datasets: list[str]) -> list[str]:
         return [hash_declaration(name) for name in datasets]

@@ -21,7 +21,8 @@ from semprune.backbones import Backbone
 from semprune.data import dataset_spec
 from semprune.evaluation import perplexity, summarise
 from semprune.evaluation.predictions.scorer import Scorer
-from semprune.pruning import find_method, methods
+from semprune.pruning import find_method
+from semprune.pruning.methods import methods
 from semprune.pruning.weights.linear import stored_weight
 
 

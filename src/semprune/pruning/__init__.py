@@ -10,7 +10,7 @@ from semprune.pruning.masks.apply import apply_mask_file, apply_masks
 from semprune.pruning.masks.file import load_masks, save_masks
 from semprune.pruning.masks.stored import StoredMasks
 from semprune.pruning.method import Decision, Method, Needs, ScoredMethod, option
-from semprune.pruning.methods import find_method, method_labels, methods
+from semprune.pruning.methods import find_method, method_labels
 from semprune.pruning.removal.remove import RemovalReport, remove_neurons
 from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.keep import keeper
@@ -31,7 +31,6 @@ __all__ = [
     "keeper",
     "load_masks",
     "method_labels",
-    "methods",
     "option",
     "prune_from",
     "prune_model",

@@ -10,6 +10,7 @@ import yaml
 
 from semprune.concepts.concept import Concept, Vocabulary
 from semprune.errors import VocabularySchemaError
+from semprune.io.strict_yaml import read_yaml
 
 FILE_SUFFIX: Final = ".yaml"
 _REQUIRED: Final = {"name", "about", "source", "licence"}
@@ -54,7 +55,7 @@ def parse_vocabulary(stem: str, text: str) -> Concept:
 
 def _read_mapping(stem: str, text: str) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(text)
+        raw = read_yaml(text)
     except yaml.YAMLError as error:
         raise VocabularySchemaError(stem, f"not YAML: {error}", "Correct the file.") from error
     if not isinstance(raw, dict):

@@ -19,6 +19,7 @@ from semprune.data.registry.parse import Spec, parse
 from semprune.data.registry.rules import check_calibration, check_dataset
 from semprune.data.registry.schema import CalibrationSpec, DatasetSpec
 from semprune.errors import ConfigurationError, DatasetSchemaError, UnknownCalibrationError, UnknownDatasetError
+from semprune.io.strict_yaml import read_yaml
 
 OWN_FOLDER: Final = "SEMPRUNE_REGISTRY"
 """Environment variable that names a folder of YAML files of your own."""
@@ -109,7 +110,7 @@ def read_calibration_yaml(name: str, text: str) -> CalibrationSpec:
 
 def _read(cls: type[Spec], name: str, text: str) -> Spec:
     try:
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
     except yaml.YAMLError as error:
         raise DatasetSchemaError(name, f"its file is not YAML ({error})", "Correct the syntax.") from error
     return parse(cls, content, name=name)

@@ -17,7 +17,7 @@ def parse(cls: type[Spec], content: object, *, name: str, where: str = "") -> Sp
 
     Args:
         cls: The dataclass.
-        content: A mapping, from ``yaml.safe_load``.
+        content: A mapping, from :func:`semprune.io.strict_yaml.read_yaml`.
         name: Data set or calibration set, for messages.
         where: Path of keys so far, for messages.
 
@@ -78,7 +78,8 @@ def _scalar(hint: type, value: object, name: str, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise _wrong(name, where, f"of type {hint.__name__}", value)
+        quotes = ", in quotes: YAML reads it as something else" if hint is str else ""
+        raise _wrong(name, where, f"of type {hint.__name__}{quotes}", value)
     return value
 
 

@@ -100,7 +100,9 @@ def melting(folder: Path, plain: Path, talking: Path) -> Path:
     hub = {"path": "json", "data_files": str(folder / "own" / "melt.jsonl"), "split": "train"}
     (folder / "own" / "melt.yaml").write_text(yaml.safe_dump(MELT | {"hub": hub}))
     lm = tiny_backbone()
-    lm.tokenizer.chat_template = TEMPLATE + "{% if level %}{{ level }}{% endif %}{{ strftime_now('%d %b') }}<|start|>assistant"
+    lm.tokenizer.chat_template = (
+        TEMPLATE + "{% if level %}{{ level }}{% endif %}{{ strftime_now('%d %b') }}<|start|>assistant"
+    )
     lm.model.save_pretrained(folder / "thinking")
     lm.tokenizer.save_pretrained(folder / "thinking")
     chat = {"options": {"level": 3}, "thought": "close"}

@@ -38,6 +38,6 @@ def test_a_revision_without_quotes_is_told_of_them() -> None:
     text = "{name: toy, family: topic, about: x, licence: x, columns: [a], text: [a], prompts: [], metrics: [], "
     text += "labels: {column: a}, hub: {path: a/b, split: train, revision: 7795000}}"
     with pytest.raises(
-        DatasetSchemaError, match=r"'hub\.revision'|hub\.revision must be of type str, in quotes.*7795000"
+        DatasetSchemaError, match=r"hub\.revision must be of type str, got 7795000\. Write it in quotes"
     ):
         read_dataset_yaml("toy", text)

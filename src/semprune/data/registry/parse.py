@@ -78,8 +78,7 @@ def _scalar(hint: type, value: object, name: str, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        quotes = ", in quotes: YAML reads it as something else" if hint is str else ""
-        raise _wrong(name, where, f"of type {hint.__name__}{quotes}", value)
+        raise _wrong(name, where, f"of type {hint.__name__}", value)
     return value
 
 
@@ -92,4 +91,6 @@ def _join(where: str, key: str) -> str:
 
 
 def _wrong(name: str, where: str, wanted: str, got: object) -> DatasetSchemaError:
-    return DatasetSchemaError(name, f"{where or 'the file'} must be {wanted}, got {got!r}", "Correct it in the YAML.")
+    is_bare = wanted == "of type str" and not isinstance(got, list | Mapping | None)
+    remedy = "Write it in quotes, which YAML reads as text." if is_bare else "Correct it in the YAML."
+    return DatasetSchemaError(name, f"{where or 'the file'} must be {wanted}, got {got!r}", remedy)

@@ -8,7 +8,7 @@ import pandas as pd
 import semprune
 from semprune.data import CalibrationDataModule, dataset_spec, load_items
 from semprune.evaluation import flips, predict_items, summarise
-from semprune.pruning import methods
+from semprune.pruning.methods import methods
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--backbone", default="smollm2-135m")

@@ -9,8 +9,9 @@ must import us first. It is an optional dependency (``pip install semprune[bench
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from functools import cache
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache, wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,14 @@ import torch
 from semprune.backbones import Backbone, load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.data.batches.encoding import EncodedRequest, padding_token
-from semprune.data.batches.special_tokens import start_tokens
-from semprune.errors import BackboneMismatchError, ConfigurationError
+from semprune.data.batches.special_tokens import check_tokenizer, start_tokens
+from semprune.errors import (
+    BackboneMismatchError,
+    ConfigurationError,
+    NoOwnTokenError,
+    PromptTooLongError,
+    SempruneError,
+)
 from semprune.evaluation.engine.loglikelihood import score_encoded
 from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.rolling import score_windows, text_windows
@@ -33,9 +40,10 @@ from semprune.types import TokenBudget
 logger = logging.getLogger(__name__)
 
 NAME = "semprune"
+DEFAULT_BACKBONE = "smollm2-135m"
 
-TokenRequest = tuple[tuple[str, str], list[int], list[int]]
-"""The harness's request: its texts, the context's tokens and the continuation's."""
+TokenRequest = tuple[tuple[str, str] | None, list[int], list[int]]
+"""The harness's request: its texts if there are any, the context's tokens and the continuation's."""
 
 
 def masked_backbone(backbone: str, masks: str | None = None, **settings: Any) -> Backbone:
@@ -70,15 +78,66 @@ def usable_device(device: str | None) -> str:
     return device
 
 
-def encode_token_request(context: Sequence[int], continuation: Sequence[int], max_length: int) -> EncodedRequest:
+def run_name(settings: str | Mapping[str, Any] | None) -> str:
+    """Return what a run is called in its results: its backbone, and its masks if there are any.
+
+    Args:
+        settings: The harness's ``model_args``.
+
+    Example:
+        >>> run_name("backbone=runs/model,masks=m.safetensors,dtype=float32"), run_name(None)
+        ('runs/model,m.safetensors', 'smollm2-135m')
+    """
+    if settings is None or isinstance(settings, str):
+        settings = dict(part.partition("=")[::2] for part in (settings or "").split(","))
+    given = {"backbone": DEFAULT_BACKBONE, **settings}
+    return ",".join(str(given[name]) for name in ("backbone", "masks") if given.get(name))
+
+
+def encode_token_request(
+    context: Sequence[int], continuation: Sequence[int], max_length: int, texts: tuple[str, str] = ("", "")
+) -> EncodedRequest:
     """Make a request of the harness's tokens, by its rule: the last ``max_length`` + 1 tokens count.
+
+    Args:
+        context: Tokens of the context, one at least.
+        continuation: Tokens of the continuation.
+        max_length: Tokens that the model can read.
+        texts: What was encoded, for messages.
+
+    Raises:
+        NoOwnTokenError: If the continuation has no tokens. (The harness's own model fails an assertion.)
+        PromptTooLongError: If the continuation alone is longer than the model reads. (As above.)
 
     Example:
         >>> encode_token_request([1, 2, 3], [4, 5], max_length=3)
         EncodedRequest(input_ids=(2, 3, 4), targets=(4, 5), start=1)
     """
+    if not continuation:
+        raise NoOwnTokenError(None, f"{texts[0][-40:]!r}", texts[1])
+    if len(continuation) > max_length:
+        raise PromptTooLongError(None, f"{texts[0][-40:]!r}", len(continuation), max_length, part="continuation")
     tokens = (*context, *continuation)[-(max_length + 1) :]
     return EncodedRequest(tokens[:-1], tuple(continuation), len(tokens) - 1 - len(continuation))
+
+
+def name_runs(tracker: Any) -> None:
+    """Have the harness call our runs by :func:`run_name`: knowing other models' settings only, it draws a random name.
+
+    Args:
+        tracker: The class that notes what a run is called.
+    """
+    noted = tracker.log_experiment_args
+    sanitized = import_module("lm_eval.utils").sanitize_model_name
+
+    @wraps(noted)
+    def note(self: Any, model_source: str, model_args: Any, *more: Any, **settings: Any) -> None:
+        noted(self, model_source, model_args, *more, **settings)
+        if model_source == NAME:
+            self.model_name = run_name(model_args)
+            self.model_name_sanitized = sanitized(self.model_name)
+
+    tracker.log_experiment_args = note
 
 
 @cache
@@ -95,6 +154,7 @@ def model_class() -> type[Any]:
     try:
         parent = import_module("lm_eval.models.huggingface").HFLM
         register = import_module("lm_eval.api.registry").register_model
+        name_runs(import_module("lm_eval.loggers.evaluation_tracker").GeneralConfigTracker)
     except ImportError as error:
         raise ConfigurationError(f"lm_eval cannot be imported ({error}): pip install 'semprune[bench]'.") from error
 
@@ -103,17 +163,22 @@ def model_class() -> type[Any]:
 
         def __init__(
             self,
-            backbone: str | Backbone = "smollm2-135m",
+            backbone: str | Backbone = DEFAULT_BACKBONE,
             masks: str | None = None,
             dtype: str = "float32",
             device: str | None = None,
             token_budget: TokenBudget = "auto",
             **settings: Any,
         ) -> None:
-            """Load the backbone; other settings (``max_length``, ``batch_size`` of generation) are the harness's."""
+            """Load the backbone; other settings (``max_length``, ``batch_size`` of generation) are the harness's.
+
+            Raises:
+                ConfigurationError: If the tokenizer ends texts with a special token.
+            """
             lm = backbone
             if not isinstance(lm, Backbone):
                 lm = masked_backbone(lm, masks, dtype=dtype, device=usable_device(device))
+            check_tokenizer(lm.tokenizer)
             super().__init__(pretrained=lm.model, tokenizer=lm.tokenizer, **settings)
             self.engine = Engine(lm.model, padding_token(lm.tokenizer), token_budget)
 
@@ -121,12 +186,20 @@ def model_class() -> type[Any]:
             self, requests: list[TokenRequest], disable_tqdm: bool = False, override_bs: int | None = None
         ) -> list[tuple[float, bool]]:
             """Score the harness's tokens; batch sizes are the engine's affair."""
-            encoded = [encode_token_request(context, scored, self.max_length) for _, context, scored in requests]
+            encoded = [
+                encode_token_request(context or self._blank(), scored, self.max_length, texts or ("", ""))
+                for texts, context, scored in requests
+            ]
             results = score_encoded(self.engine, encoded)
             for (texts, _, _), result in zip(requests, results, strict=True):
                 if texts is not None:  # rolling log-likelihoods come without
                     self.cache_hook.add_partial("loglikelihood", texts, result)
             return results
+
+        def _blank(self) -> list[int]:
+            """What stands for a context without tokens (the harness's for an empty text, but not for blanks)."""
+            given = self.prefix_token_id
+            return list(start_tokens(self.tokenizer)) if given is None else [given]
 
         def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
             """Score whole texts, all windows together."""
@@ -144,10 +217,14 @@ def model_class() -> type[Any]:
 
 
 def main() -> None:
-    """Run the harness's command line with ``--model semprune`` known."""
-    model_class()
-    with fast_fp32():
-        import_module("lm_eval.__main__").cli_evaluate()
+    """Run the harness's command line with ``--model semprune`` known; what a user can cause is one line, status 2."""
+    try:
+        model_class()
+        with fast_fp32():
+            import_module("lm_eval.__main__").cli_evaluate()
+    except SempruneError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import semprune
+import semprune.pruning.methods.wanda
 
 FOUNDATION = {"errors", "io", "statistics", "artefacts", "types", "ranges"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
@@ -166,6 +167,19 @@ def packages(sources: Sources) -> set[str]:
     return {module.rpartition(".")[0] for module in sources}
 
 
+def hidden_packages(sources: Sources) -> list[str]:
+    """Folders that an object of their name hides in the package around them: ``import a.folder.b`` would not find b."""
+    hidden = []
+    for package in sorted(packages(sources)):
+        around, _, name = package.rpartition(".")
+        for node in ast.walk(ast.parse(sources.get(around, ""))):
+            if isinstance(node, ast.ImportFrom):
+                bound = {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+                if bound.get(name, package) != package:
+                    hidden.append(package)
+    return hidden
+
+
 def cycle(sources: Sources) -> list[str]:
     """One ring of modules that import each other, or nothing."""
     try:
@@ -218,6 +232,14 @@ def test_parts_of_a_room_import_in_one_order(sources):
 def test_no_folder_holds_more_than_one_can_take_in(sources):
     assert crowded(sources) == []
     assert crowded({f"semprune.data.m{n}": "" for n in range(16)}) == ["semprune.data"]
+
+
+def test_no_folder_is_hidden_by_an_object_of_its_name(sources):
+    assert hidden_packages(sources) == []
+    hiding = {"semprune.a": "from semprune.a.b import b", "semprune.a.b": "def b(): ...", "semprune.a.b.c": ""}
+    assert hidden_packages(hiding) == ["semprune.a.b"]
+    assert hidden_packages(hiding | {"semprune.a": "from semprune.a import b"}) == []
+    assert semprune.pruning.methods.wanda.METHOD.name == "wanda"
 
 
 @pytest.mark.parametrize(

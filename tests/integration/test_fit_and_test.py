@@ -12,7 +12,7 @@ import pytest
 import torch
 from tests.integration.tiny import LABELS, TEXTS, TinyData, add_targets_wide, tiny_backbone, tiny_module, tiny_trainer
 
-from semprune.attribution import load_association
+from semprune.attribution import NeuronSemanticAttribution, load_association
 from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.learner import forward_sites
 from semprune.data import DocumentDataModule, DocumentSettings, EvaluationDataModule
@@ -199,6 +199,7 @@ def reviews(monkeypatch):
         Item("movie_reviews", f"i{n}", f"i{n}", ((f"{text}:", " good"), (f"{text}:", " bad")), label, "tiny")
         for n, (text, label) in enumerate(zip(TEXTS[:8], LABELS[:8], strict=True))
     ]
+    items.append(Item("movie_reviews", "i8", "i8", (("a film:", ""), ("a film:", " bad")), 1, "tiny"))
     monkeypatch.setattr("semprune.data.modules.documents.load_documents", lambda *_, **__: documents)
     monkeypatch.setattr("semprune.data.modules.documents.fetch", lambda *_: None)
     monkeypatch.setattr("semprune.data.modules.evaluation.load_items", lambda *_, **__: items)
@@ -212,18 +213,20 @@ def test_documents_that_were_fitted_are_never_read_as_held_out(reviews, lm, tmp_
     trainer.save_checkpoint(tmp_path / "fit.ckpt")
     module.association().save(tmp_path / "association.safetensors")
 
-    def test(share: float, path: str = "fit.ckpt") -> None:
+    def test(share: float, path: str = "fit.ckpt") -> NeuronSemanticAttribution:
         documents = DocumentSettings(["movie_reviews"], max_length=32, validation_share=share)
         data = EvaluationDataModule(["movie_reviews"], calibration=None, documents=documents).bind(lm)
         trainer, path = tiny_trainer(tmp_path), str(tmp_path / path)
-        trainer.test(tiny_module(lm), data, ckpt_path=path, weights_only=True, verbose=False)
+        trainer.test(tested := tiny_module(lm), data, ckpt_path=path, weights_only=True, verbose=False)
+        return tested
 
     names = {document.document_id for document in fitting.train_documents}
     wider = [document for document in fitting.train_documents if is_validation(document, 0.5)]
     both = len(wider) + len(fitting.val_documents)
     with pytest.raises(FittedDocumentError, match=f"{len(wider)} of {both} documents .* 0.1: pass that, or less"):
         test(0.5)
-    test(0.1)
+    results = test(0.1).outcomes["dense"].results()
+    assert results[["n", "left_out"]].drop_duplicates().values.tolist() == [[8, 1]]  # "i8" has no token to score
     back = load_association(tmp_path / "association.safetensors").fitted
     assert len(back.hashes) == len(names)
     assert (back.datasets, back.validation_share, back.seed) == (("movie_reviews",), 0.1, 0)

@@ -161,7 +161,9 @@ def test_the_harness_runs_a_masked_backbone_from_its_command_line(pruned, tiny):
     done = subprocess.run(command, check=False, env=environment, timeout=500, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     [written] = (folder / "out").rglob("results*.json")
-    results = json.loads(written.read_text())["results"]["toy"]
+    said, name = json.loads(written.read_text()), f"{folder}/backbone,{folder}/masks.safetensors"
+    assert (said["model_name"], written.parent.name) == (name, name.replace("/", "__"))
+    results = said["results"]["toy"]
     reference = [[score for score, _ in own] for own in theirs(harness(lm), items)]
     assert (results["acc,none"], results["acc_norm,none"]) == pytest.approx(accuracies(items, reference))
     dense = [[score for score, _ in own] for own in theirs(harness(tiny), items)]

@@ -12,7 +12,8 @@ import pytest
 from tests.docs.pages import DOCS, ROOT, blocks
 from tests.integration.small_study import write_study
 
-from semprune.pruning import load_masks, methods
+from semprune.pruning import load_masks
+from semprune.pruning.methods import methods
 from semprune.report import load_run
 
 PAGE = DOCS / "how-to" / "own-method.md"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -83,6 +84,65 @@ def test_what_was_measured_without_the_keys_stays_readable(folder: Path, plain: 
     assert (plain / "results.parquet").read_bytes() == before
 
 
+MELT = {
+    "name": "melt", "family": "sentiment", "about": "x", "licence": "ours", "columns": ["id", "label", "text", "last"],
+    "text": ["text"], "id": "id", "labels": {"column": "label", "values": [0, 1], "classes": ["n", "p"]},
+    "prompts": [{"name": "ask", "context": "{text}", "choices": ["good", "{last}"]}], "metrics": ["accuracy"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def melting(folder: Path, plain: Path, talking: Path) -> Path:
+    """A study of a data set with one item of which nothing can be scored, as a chat that opens a thought."""
+    rows = [{"id": str(n), "label": n % 2, "text": f"film {n} is", "last": "bad" if n else ""} for n in range(8)]
+    (folder / "own").mkdir()
+    (folder / "own" / "melt.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    hub = {"path": "json", "data_files": str(folder / "own" / "melt.jsonl"), "split": "train"}
+    (folder / "own" / "melt.yaml").write_text(yaml.safe_dump(MELT | {"hub": hub}))
+    lm = tiny_backbone()
+    lm.tokenizer.chat_template = (
+        TEMPLATE + "{% if level %}{{ level }}{% endif %}{{ strftime_now('%d %b') }}<|start|>assistant"
+    )
+    lm.model.save_pretrained(folder / "thinking")
+    lm.tokenizer.save_pretrained(folder / "thinking")
+    chat = {"options": {"level": 3}, "thought": "close"}
+    settings = {"datasets": ["melt"], "backbone": {"name": str(folder / "thinking")}, "store": str(plain / "store")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMPRUNE_REGISTRY", str(folder / "own"))
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "hub")
+        assert (
+            run(folder, ["study", "--config", str(write_study(folder, folder / "open", **SMALL | settings, chat=True))])
+            == 2
+        )
+        config = write_study(folder, folder / "melting", **SMALL | settings, chat=chat)
+        assert run(folder, ["study", "--config", str(config)]) == 0
+        cells = {path.name for path in plain.glob("store/cells/*/predictions-melt-*")}
+        config = write_study(folder, folder / "other_day", **SMALL | settings, chat=chat | {"date": "2025-01-02"})
+        assert run(folder, ["study", "--config", str(config)]) == 0
+        assert {path.name for path in plain.glob("store/cells/*/predictions-melt-*")} > cells  # asked another way
+    return folder / "melting"
+
+
+def test_an_item_that_cannot_be_scored_is_left_out_by_every_model_and_counted(melting: Path) -> None:
+    results = pd.read_parquet(melting / "results.parquet")
+    own = results[results["dataset"] == "melt"]
+    assert set(own["method"]) == {"dense", "magnitude", "wanda"}
+    assert own[["n", "left_out"]].drop_duplicates().values.tolist() == [[7, 1]]
+    assert results.loc[results["dataset"] == "wiki", "left_out"].eq(0).all()
+    predictions = pd.read_parquet(melting / "predictions.parquet")
+    assert predictions.groupby("method")["item_id"].apply(sorted).map(tuple).unique().tolist() == [tuple("1234567")]
+    provenance = json.loads((melting / "provenance.json").read_text())
+    assert provenance["left_out"] == {"melt": {"ask+chat": ["0"]}}
+    page = (melting / "report.html").read_text(encoding="utf-8").replace("<wbr>", "")
+    assert "Items left out, as a choice has no token of its own: 1 of 8 of melt" in page
+
+
+def test_how_a_chat_was_asked_is_recorded_with_every_default(melting: Path, folder: Path) -> None:
+    for name, day in (("melting", "2024-07-26"), ("other_day", "2025-01-02")):
+        settings = json.loads((folder / name / "provenance.json").read_text())["settings"]
+        assert settings["chat"] == {"options": {"level": 3}, "date": day, "thought": "close"}
+
+
 def test_a_chat_without_a_template_costs_no_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write_study(folder, folder / "silent", **SMALL, chat=True)
     assert run(folder, ["study", "--config", str(config)]) == 2
@@ -113,3 +173,5 @@ def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(folder: Pa
             assert table.loc[table["method"] == callback.lower(), "calibrated"].eq(looked).all()
             assert not table.loc[table["method"] == "dense", "calibrated"].any()
         assert set(pd.read_parquet(newest)["prompt"]) == {"review+chat"}
+        settings = json.loads(newest.with_name("provenance.json").read_text())["settings"]
+        assert settings["chat"] == {"options": {}, "date": "2024-07-26", "thought": "error"}

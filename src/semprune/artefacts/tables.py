@@ -65,7 +65,7 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         {"backbone": "text", **SETTING, "dataset": "text", "family": "text", "prompt": "text", "metric": "text",
          "value": "number", "low": "number", "high": "number", "n": "integer", "dense": "number",
          "difference": "number", "difference_low": "number", "difference_high": "number", "p": "number"},
-        _CALIBRATED, of="items",
+        _CALIBRATED | {"left_out": "integer"}, of="items",
     ),
     RunTable(
         "sparsity", "Measured sparsity per pruned matrix.", ("matrix",),

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import yaml
-
 from semprune.errors import UnknownAssetError
+from semprune.io.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def find_asset(name: str) -> Asset:
 @functools.cache
 def _catalogue() -> dict[str, Asset]:
     text = resources.files("semprune.assets").joinpath("assets.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    entries: dict[str, dict[str, Any]] = read_yaml(text)
     return {name: _asset(name, entry) for name, entry in entries.items()}
 
 

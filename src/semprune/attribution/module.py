@@ -242,6 +242,9 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         """Gather over ranks, and log metrics and losses."""
         test_pass = self.outcomes[self.condition]
         test_pass.finish()
+        scorable = getattr(self.trainer.datamodule, "scorable", None)  # type: ignore[attr-defined]  # Lightning sets it
+        if scorable is not None:
+            test_pass.left_out = scorable.counts
         if self.text is not None:
             test_pass.measure_perplexity(self.lm, self.text)
         if self.learner is not None:

@@ -21,7 +21,8 @@ from semprune.backbones import Backbone
 from semprune.data import dataset_spec
 from semprune.evaluation import perplexity, summarise
 from semprune.evaluation.predictions.scorer import Scorer
-from semprune.pruning import find_method, methods
+from semprune.pruning import find_method
+from semprune.pruning.methods import methods
 from semprune.pruning.weights.linear import stored_weight
 
 
@@ -31,6 +32,7 @@ class TestPass:
     Attributes:
         scorer: Collects predictions.
         predictions: All ranks' predictions; after :meth:`finish`.
+        left_out: Items of each data set and prompt that could not be scored.
         held_out: Associations on held-out documents; None without an association.
         nll: Mean NLL of each held-out sequence; None where no text was given.
         watch: Raw activations of the watched neurons; None without any.
@@ -54,6 +56,7 @@ class TestPass:
             norms: Empty; gathered in this pass.
         """
         self.scorer = Scorer()
+        self.left_out: Mapping[tuple[str, str], int] = {}
         self.norms = norms
         self.held_out = HeldOutSums(learner) if learner is not None else None
         self.watch: Watch | None = None
@@ -105,6 +108,7 @@ class TestPass:
             dense.predictions if dense is not None else None,
             families={name: dataset_spec(name).family for name in names},
             metrics={name: dataset_spec(name).metrics for name in names},
+            left_out=self.left_out,
             seed=seed,
         )
 

@@ -3,7 +3,6 @@
 from semprune.backbones.ablate import Replacement, ablate
 from semprune.backbones.backbone import Backbone, describe
 from semprune.backbones.capture import capture
-from semprune.backbones.families import families
 from semprune.backbones.family import GATED_MLP, SEPARATE_ATTENTION, Family, FamilyMatrix
 from semprune.backbones.layout import neuron_sites
 from semprune.backbones.loading.load import load_backbone
@@ -19,7 +18,6 @@ __all__ = [
     "ablate",
     "capture",
     "describe",
-    "families",
     "fingerprint_model",
     "load_backbone",
     "neuron_sites",

@@ -16,13 +16,13 @@ from jsonargparse._loaders_dumpers import get_yaml_default_loader
 from lightning.pytorch.cli import LightningArgumentParser
 
 from semprune.data.settings import RENAMED
-from semprune.errors import ConfigurationError, RenamedSettingError
+from semprune.errors import ConfigurationError, RenamedSettingError, SettingError
 from semprune.io.yaml_text import bounded
 from semprune.ranges import check_ranges
 
 
 class _BoundedLoader(get_yaml_default_loader()):  # type: ignore[misc]  # made when it is first asked for
-    """The parsers' own YAML loader, which reads configurations and values, with bounds on what a text stands for."""
+    """The parsers' own YAML loader, which reads configurations and values, with the bounds of every other YAML text."""
 
     def get_single_node(self) -> Any:
         return bounded(super().get_single_node)
@@ -31,6 +31,7 @@ class _BoundedLoader(get_yaml_default_loader()):  # type: ignore[misc]  # made w
 # jsonargparse offers no other place for all that it reads
 _loaders_dumpers.yaml_default_loader = _BoundedLoader  # type: ignore[assignment]
 _PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
+_READ_AS_OTHER = re.compile(r"Expected a <class 'str'>.*value: (?:[-+.\d]\S*|True|False|None)\s*$", re.DOTALL)
 EXAMPLES = "examples:"
 Config = TypeVar("Config")
 
@@ -109,6 +110,8 @@ class OneLineErrors:
         if said is None:
             near = nearest_name(message, getattr(self, "args", ()), [*options, *self.classes])
             said = near + " ".join(message.split())
+            if _READ_AS_OTHER.search(message):
+                said += " (YAML reads it as a number or truth value; write a text that looks like one in quotes)"
             self.inside.append(said)
         raise ConfigurationError(f"{said.rstrip('.')}. `{command} --help` lists all options.") from ex
 
@@ -116,13 +119,43 @@ class OneLineErrors:
 class Parser(OneLineErrors, jsonargparse.ArgumentParser):
     """Parser of the plain commands."""
 
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
+        """Parse a command line; no text may be empty."""
+        given = sys.argv[1:] if args is None else args
+        return refuse_empty(given, super().parse_args(given, *more, **settings))
+
 
 class LightningParser(OneLineErrors, LightningArgumentParser):
     """Parser of ``fit`` and ``test``."""
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
         """Parse a command line, with the names of calibration and documents spelt out."""
-        return super().parse_args(spell_out(sys.argv[1:] if args is None else args), *more, **settings)
+        spelt = spell_out(sys.argv[1:] if args is None else args)
+        return refuse_empty(spelt, super().parse_args(spelt, *more, **settings))
+
+
+def refuse_empty(arguments: Sequence[str], parsed: Any) -> Any:
+    """Return what was parsed, unless a text is empty: as a folder it would be the working directory.
+
+    Settings of classes are their own affair: Lightning's have empty prefixes and versions.
+
+    Args:
+        arguments: The command line.
+        parsed: What was parsed of it, files included.
+
+    Raises:
+        SettingError: A text is empty.
+    """
+    if "" in arguments:
+        place = arguments.index("")
+        before = arguments[place - 1] if place else ""
+        name = before if before.startswith("--") else f"argument {place + 1}"
+    else:
+        empty = (name for name, value in parsed.items() if value == "" and "init_args" not in name)
+        name = next(empty, "")
+    if name:
+        raise SettingError(name, "", "a text that is not empty; leave it out for its default")
+    return parsed
 
 
 def spell_out(arguments: Sequence[str]) -> list[str]:

@@ -5,11 +5,12 @@ from semprune.data.modules.calibration import CalibrationDataModule
 from semprune.data.modules.documents import DocumentDataModule
 from semprune.data.modules.evaluation import EvaluationDataModule
 from semprune.data.registry import calibration_names, calibration_spec, dataset_names, dataset_spec
-from semprune.data.settings import CalibrationSettings, DocumentSettings
+from semprune.data.settings import CalibrationSettings, ChatSettings, DocumentSettings
 
 __all__ = [
     "CalibrationDataModule",
     "CalibrationSettings",
+    "ChatSettings",
     "DocumentDataModule",
     "DocumentSettings",
     "EvaluationDataModule",

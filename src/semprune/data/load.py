@@ -10,6 +10,7 @@ from semprune.data.registry import dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source
 from semprune.data.rows.splits import Split, read_shots, read_split, select
+from semprune.data.settings import ChatSettings
 from semprune.ranges import checked
 from semprune.types import Amount, Document, Item, Limit, Seed
 
@@ -26,7 +27,7 @@ def load_items(
     prompt: str | None = None,
     source: Source = "auto",
     shots: Amount = 0,
-    chat: bool = False,
+    chat: bool | ChatSettings = False,
     tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> list[Item]:
     """Load a data set's items for evaluation.
@@ -39,7 +40,7 @@ def load_items(
         source: Where rows come from, see :mod:`semprune.data.rows.sources`.
         shots: Answered examples before each item, of documents that are not evaluated; the same ones before all
             items of a data set (of a subject, for mmlu), so that their computation can be shared.
-        chat: Render contexts as a user's turn, see :mod:`semprune.data.prompts.chat`.
+        chat: Render contexts as a user's turn, see :class:`semprune.data.ChatSettings`.
         tokenizer: Whose chat template ``chat`` uses.
 
     Returns:
@@ -51,11 +52,11 @@ def load_items(
         DatasetUnavailableError: If its rows cannot be had.
         DatasetSchemaError: If its rows do not hold what they must.
         SettingError: If there are not so many examples to show.
-        ConfigurationError: If ``chat`` is asked for without a chat template.
+        ConfigurationError: If ``chat`` is asked for without a chat template, or its template begins a thought.
     """
     spec = dataset_spec(name)
     prompts = find_prompts(spec, prompt)
-    speaker = check_chat_template(tokenizer) if chat else None
+    speaker = check_chat_template(tokenizer, chat) if chat else None
     if shots:
         shown, evaluated = read_shots(spec, source)
     else:
@@ -67,7 +68,7 @@ def load_items(
 
     examples = select(evaluated, limit, key)
     items = [render(spec, example, chosen, picker(example)) for chosen in prompts for example in examples]
-    return items if speaker is None else [as_chat(speaker, item) for item in items]
+    return items if speaker is None else [as_chat(speaker, item, chat) for item in items]
 
 
 @checked

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ParamSpec
+from dataclasses import dataclass, field
+from typing import Any, Literal, ParamSpec
 
 from semprune.errors import RenamedSettingError, SettingError
 from semprune.types import Count, Length, Limit, PartOrNone
@@ -48,6 +49,50 @@ class DocumentSettings:
     max_length: Length = 128
     batch_size: Count = 32
     validation_share: PartOrNone = 0.25
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How a tokenizer's chat template is filled.
+
+    Attributes:
+        options: Options of the template itself, such as enable_thinking; each must be one that it reads.
+        date: The day that a template which asks for today's date is told, as YYYY-MM-DD; the same whenever a run is
+            repeated. The default is what Llama 3's templates say where there is no clock.
+        thought: What to do where the template begins the answer with a thought, in which no choice is an answer:
+            error, or close (an empty thought: the answer follows at once).
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    date: str = "2024-07-26"
+    thought: Literal["error", "close"] = "error"
+
+    @property
+    def day(self) -> datetime.date:
+        """The date."""
+        return datetime.date.fromisoformat(self.date)
+
+
+def chat_settings(chat: bool | ChatSettings | None) -> ChatSettings | None:
+    """Return the settings of a chat; None where none is asked for.
+
+    Raises:
+        SettingError: If a setting has a value that it cannot have.
+
+    Example:
+        >>> chat_settings(True), chat_settings(False)
+        (ChatSettings(options={}, date='2024-07-26', thought='error'), None)
+    """
+    settings = ChatSettings() if chat is True else chat or None
+    if settings is None:
+        return None
+    try:
+        _ = settings.day
+    except (TypeError, ValueError) as error:
+        raise SettingError("chat.date", settings.date, "a date such as '2024-07-26', in quotes") from error
+    if settings.thought not in ("error", "close"):
+        raise SettingError("chat.thought", settings.thought, "error or close")
+    return settings
 
 
 RENAMED = {

@@ -93,15 +93,97 @@ class RenamedSettingError(ConfigurationError):
         )
 
 
-class PromptTooLongError(SempruneError):
-    """A prompt that does not fit the model's context."""
+class UnknownTemplateOptionError(UnknownNameError):
+    """An option of a chat that the tokenizer's template never reads."""
 
-    def __init__(self, dataset: str, item: str, tokens: int, max_length: int) -> None:
-        """Name the item, its length and the limit."""
+    kind = "option of the chat template"
+    remedy = " Correct `chat.options`."
+
+
+class OpenThoughtError(ConfigurationError):
+    """A chat template that begins the answer with a thought.
+
+    Example:
+        >>> raise OpenThoughtError("<think>")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.OpenThoughtError: the chat template begins the answer with '<think>', and inside of a thought \
+no choice is an answer. Set `chat: {options: {enable_thinking: false}}` where the template has such an option, or \
+`chat: {thought: close}` to score behind an empty thought.
+    """
+
+    def __init__(self, opening: str) -> None:
+        """Name what opens the thought."""
         super().__init__(
-            f"data set '{dataset}', item '{item}': the prompt has {tokens} tokens, "
-            f"the model's context is {max_length}. "
-            "Set `max_words` for a text column in the data set's YAML, or pass `truncate: left` to keep its end."
+            f"the chat template begins the answer with '{opening}', and inside of a thought no choice is an answer. "
+            "Set `chat: {options: {enable_thinking: false}}` where the template has such an option, or "
+            "`chat: {thought: close}` to score behind an empty thought."
+        )
+
+
+def _request(dataset: str | None, item: str) -> str:
+    """What a request is called: an item of a data set, or one that Python code asked for."""
+    return f"request {item}".rstrip() if dataset is None else f"data set '{dataset}', item '{item}'"
+
+
+class PromptTooLongError(SempruneError):
+    """A prompt, or a continuation alone, that does not fit the model's context.
+
+    Example:
+        >>> raise PromptTooLongError(None, "3", 70, 64, part="continuation")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.PromptTooLongError: request 3: the continuation has 70 tokens, the model's context is 64. \
+Shorten it, or pass a larger `max_length` if the model reads more.
+    """
+
+    def __init__(self, dataset: str | None, item: str, tokens: int, max_length: int, part: str = "prompt") -> None:
+        """Name the item (of no data set where Python code asked), its length and the limit."""
+        remedy = "Set `max_words` for a text column in the data set's YAML"
+        if dataset is None:
+            remedy = "Shorten it, or pass a larger `max_length` if the model reads more"
+        elif part == "prompt":  # a continuation is never cut
+            remedy += ", or pass `truncate: left` to keep its end"
+        super().__init__(
+            f"{_request(dataset, item)}: the {part} has {tokens} tokens, the model's context is {max_length}. {remedy}."
+        )
+
+
+class NoOwnTokenError(ConfigurationError):
+    """A continuation of which nothing can be scored: it is empty, or melts into the context's last token.
+
+    Example:
+        >>> raise NoOwnTokenError("toy", "7", "e")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.NoOwnTokenError: data set 'toy', item '7': the continuation 'e' has no tokens of its own. \
+Give it text that does not melt into the context's last token, for example a leading space.
+    """
+
+    def __init__(self, dataset: str | None, item: str, continuation: str) -> None:
+        """Name the item (of no data set where Python code asked) and the continuation."""
+        super().__init__(
+            f"{_request(dataset, item)}: the continuation {continuation!r} has no tokens of its own. "
+            "Give it text that does not melt into the context's last token, for example a leading space."
+        )
+
+
+class TooManyLeftOutError(SempruneError):
+    """More items of a data set without a token of their own than may be left out.
+
+    Example:
+        >>> raise TooManyLeftOutError("toy", "ask", 3, 9, 0.2, "data set 'toy', item '7': nothing is its own")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.TooManyLeftOutError: data set 'toy', prompt 'ask': 3 of 9 items cannot be scored, more than \
+the 20 % that are left out. The first: data set 'toy', item '7': nothing is its own
+    """
+
+    def __init__(self, dataset: str, prompt: str, left_out: int, items: int, share: float, first: str) -> None:
+        """Name data set and prompt, how many there are, how many may be, and what the first says."""
+        super().__init__(
+            f"data set '{dataset}', prompt '{prompt}': {left_out} of {items} items cannot be scored, more than the "
+            f"{share:.0%} that are left out. The first: {first}".replace("%", " %", 1)
         )
 
 

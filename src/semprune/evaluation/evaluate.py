@@ -13,11 +13,12 @@ import pandas as pd
 from rich.console import Console
 
 from semprune.assets import cache_folder
-from semprune.data.batches.batching import encode_item
 from semprune.data.batches.encoding import Truncate, padding_token
+from semprune.data.batches.scorable import encode_items
 from semprune.data.batches.special_tokens import check_tokenizer
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
+from semprune.data.settings import ChatSettings
 from semprune.data.subject import Subject, subject_of
 from semprune.evaluation.engine.request_scorer import Engine, Throughput
 from semprune.evaluation.predictions.prediction import prediction_table
@@ -40,7 +41,7 @@ def evaluate(
     seed: Seed = 0,
     prompt: str | None = None,
     shots: Amount = 0,
-    chat: bool = False,
+    chat: bool | ChatSettings = False,
     token_budget: TokenBudget = "auto",
     truncate: Truncate = "error",
     cache: Path | str | bool = False,
@@ -55,7 +56,8 @@ def evaluate(
         seed: Which items a limit selects, and the bootstrap.
         prompt: See :func:`semprune.data.load_items`; ``all`` measures every prompt by itself.
         shots: Answered examples before each item.
-        chat: Ask as a chat, with the tokenizer's own template.
+        chat: Ask as a chat, with the tokenizer's own template: true, or its options, date and thought; see
+            :class:`semprune.data.ChatSettings`.
         token_budget: Most tokens of one forward; ``auto`` is halved whenever memory runs out.
         truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
         cache: A folder where scores are kept, so that the same weights score no item twice; True for ``scores`` in
@@ -70,6 +72,7 @@ def evaluate(
         DatasetUnavailableError: If its rows cannot be had.
         ConfigurationError: If a bare model comes without a tokenizer, or ``chat`` without a chat template.
         PromptTooLongError: If a prompt does not fit and ``truncate`` is ``error``.
+        TooManyLeftOutError: If more of a data set's items cannot be scored than may be left out.
         NonFiniteError: If the model gives NaN or infinite log-probabilities.
         OutOfMemoryError: If memory runs out and the batches cannot be smaller.
         CorruptArtefactError: If a file of the cache cannot be read.
@@ -84,6 +87,7 @@ def evaluate(
         predictions,
         families={name: spec.family for name, spec in specs.items()},
         metrics={name: spec.metrics for name, spec in specs.items()},
+        left_out=predictions.attrs["left_out"],
         seed=seed,
     )
     table.insert(0, "backbone", subject.name)
@@ -114,15 +118,20 @@ def predict_items(
     Returns:
         The table of :func:`semprune.evaluation.predictions.prediction.prediction_table`. Its ``attrs["throughput"]``
         holds the fields of :class:`semprune.evaluation.engine.request_scorer.Throughput`, ``tokens_per_second``, and
-        ``cached``, the number of items that were not scored again.
+        ``cached``, the number of items that were not scored again; ``attrs["left_out"]`` counts by data set and
+        prompt the items that cannot be scored, see :func:`semprune.data.batches.scorable.encode_items`.
+
+    Raises:
+        TooManyLeftOutError: If more of a data set's items cannot be scored than may be left out.
     """
     kept = _score_cache(cache, lm.model)
     check_tokenizer(lm.tokenizer)
-    encoded = [encode_item(lm.tokenizer, item, lm.max_length, truncate=truncate) for item in items]
+    scorable = encode_items(lm.tokenizer, items, lm.max_length, truncate=truncate)
     engine = Engine(lm.model, padding_token(lm.tokenizer), token_budget)
     table = prediction_table(
-        score_items(engine, encoded, cache=kept, progress=partial(scoring_progress, console=console))
+        score_items(engine, scorable.items, cache=kept, progress=partial(scoring_progress, console=console))
     )
+    table.attrs["left_out"] = scorable.counts
     table.attrs["throughput"] = _report(engine.throughput, kept.found if kept is not None else 0)
     return table
 

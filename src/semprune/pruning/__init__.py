@@ -11,7 +11,7 @@ from semprune.pruning.masks.file import load_masks, save_masks
 from semprune.pruning.masks.merge import merge_adapters
 from semprune.pruning.masks.stored import StoredMasks
 from semprune.pruning.method import Decision, Method, Needs, ScoredMethod, option
-from semprune.pruning.methods import find_method, method_labels, methods
+from semprune.pruning.methods import find_method, method_labels
 from semprune.pruning.removal.remove import RemovalReport, remove_neurons
 from semprune.pruning.report import PruneReport
 from semprune.pruning.selection.keep import keeper
@@ -33,7 +33,6 @@ __all__ = [
     "load_masks",
     "merge_adapters",
     "method_labels",
-    "methods",
     "option",
     "prune_from",
     "prune_model",

@@ -12,7 +12,7 @@ from semprune.artefacts import records
 from semprune.report.run.formats import TIMES, number
 from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.tables.headline import VERDICTS, family_table, headline_table, item_labels
+from semprune.report.tables.headline import VERDICTS, family_table, headline_table, item_labels, left_out_text
 
 
 def settings_table(run: RunArtefacts) -> Table:
@@ -32,6 +32,7 @@ def settings_table(run: RunArtefacts) -> Table:
     caption = "mean drop in points over a family's data sets with its 95 % interval; ▼ clearly worse, ▲ clearly better"
     if crowded:
         caption += f"; means of {len(run.settings)} pruned models over calibration sets and draws"
+    caption = "; ".join(filter(None, [caption, left_out_text(run)]))
     table = Table(title="What pruning cost", caption=caption, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("pruned", no_wrap=True)
     for name in names:
@@ -87,7 +88,8 @@ def terminal_table(run: RunArtefacts) -> Table:
     headline["label"] = item_labels(headline)
     families = family_table(headline)
     labels = [setting.label for setting in run.settings]
-    table = Table(title="Dense against pruned", caption=CAPTION, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    caption = "; ".join(filter(None, [CAPTION, left_out_text(run)]))
+    table = Table(title="Dense against pruned", caption=caption, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("data set", no_wrap=True)
     table.add_column("dense", justify="right", no_wrap=True)
     for label in labels:

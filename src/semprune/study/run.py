@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -133,7 +133,7 @@ def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) 
         "perplexity": window_prefix(tokenizer, config.text.add_bos),
     }
     write_provenance(
-        run, clock, lm, items=data.items_hash, documents=data.documents.data_hash, calibration=tokens,
-        special_tokens={name: spelled(tokenizer, prefix) for name, prefix in begins.items()},
-        settings=asdict(config), datasets=config.datasets,
+        run, clock, lm, items=data.items_hash, left_out=data.left_out, documents=data.documents.data_hash,
+        calibration=tokens, special_tokens={name: spelled(tokenizer, prefix) for name, prefix in begins.items()},
+        settings=asdict(replace(config, chat=config.spoken or False)), datasets=config.datasets,
     )  # fmt: skip

@@ -77,6 +77,7 @@ def write_provenance(
     lm: Backbone,
     *,
     items: str,
+    left_out: Mapping[str, Mapping[str, list[str]]],
     documents: str | None,
     calibration: Mapping[str, str],
     special_tokens: Mapping[str, str],
@@ -90,6 +91,7 @@ def write_provenance(
         clock: Started with the command.
         lm: The model.
         items: SHA-256 of all evaluated items.
+        left_out: Identifiers of the items that could not be scored, by data set and prompt.
         documents: SHA-256 of the documents that the association is fitted to and read back from; None without any.
         calibration: SHA-256 of the tokens of each draw of calibration sequences, by its name.
         special_tokens: What each kind of text begins with.
@@ -105,4 +107,6 @@ def write_provenance(
         "licences": {name: str(dataset_spec(name).licence) for name in datasets},
         "methods": [{"name": name, "label": label} for name, label in method_labels().items()],
     }
+    if left_out:
+        about["left_out"] = {name: dict(prompts) for name, prompts in left_out.items()}
     write_json(run / "provenance.json", clock.record() | about)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +126,13 @@ def write_test(
     data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
     draw, tokenizer = data.calibration, module.lm.tokenizer
     begins = {"texts": special_tokens(tokenizer).prefix} | ({"calibration": draw.prefix} if draw else {})
+    chat = {"chat": asdict(data.chat)} if data.chat else {}
     write_provenance(
-        folder, clock, module.lm, items=data.data_hash,
+        folder, clock, module.lm, items=data.data_hash, left_out=data.scorable.listed,
         documents=data.documents.data_hash if data.documents else None,
         calibration={draw.name: draw.token_hash} if draw else {},
         special_tokens={name: spelled(tokenizer, prefix) for name, prefix in begins.items()},
-        settings=module.hparams, datasets=data.datasets,
+        settings={**module.hparams, **chat}, datasets=data.datasets,
     )  # fmt: skip
     return folder
 

@@ -6,7 +6,7 @@ import torch
 import yaml
 from tests.models import LLAMA, random_model
 
-from semprune.backbones import families
+from semprune.backbones.families import families
 
 SIZE = LLAMA | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 del SIZE["intermediate_size"]  # each variant states its own, or has none

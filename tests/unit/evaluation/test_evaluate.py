@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 from tests.models import letter_tokenizer
 
-from semprune.errors import ConfigurationError, NonFiniteError, UnknownDatasetError
+from semprune.errors import ConfigurationError, NonFiniteError, TooManyLeftOutError, UnknownDatasetError
 from semprune.evaluation.engine.loglikelihood import loglikelihood
 from semprune.evaluation.evaluate import evaluate, predict_items
-from semprune.evaluation.results.summarise import MEASUREMENT_COLUMNS
+from semprune.evaluation.results.summarise import MEASUREMENT_COLUMNS, summarise
 from semprune.types import Item
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .:"
@@ -106,3 +106,21 @@ def test_a_model_without_numbers_is_an_error_that_names_the_data_set(tiny_model,
     broken.lm_head.weight.fill_(float("nan"))
     with pytest.raises(NonFiniteError, match="log-likelihood in 'sst2'"):
         predict_items(SimpleNamespace(name="tiny", model=broken, tokenizer=lm.tokenizer, max_length=64), items())
+
+
+def test_an_item_that_cannot_be_scored_is_counted_and_the_others_are_measured(lm, monkeypatch, tmp_path):
+    unscorable = Item("sst2", "99", "99", (("film z was", ""), ("film z was", " good")), 0, "harness")
+    monkeypatch.setitem(evaluate.__globals__, "load_items", lambda *_, **__: [*items(), unscorable])
+    result = evaluate(lm, ["sst2"])
+    assert result[["n", "left_out"]].drop_duplicates().values.tolist() == [[9, 1]]
+    predictions = predict_items(lm, [*items(), unscorable], cache=tmp_path)
+    assert predictions.attrs["left_out"] == {("sst2", "harness"): 1}
+    assert predictions["scores"].tolist() == predict_items(lm, items())["scores"].tolist()
+    dense_and_pruned = summarise(
+        predictions, predictions, families={"sst2": "sentiment"}, metrics={"sst2": ["accuracy"]}
+    )
+    assert dense_and_pruned[["n", "left_out", "difference"]].values.tolist() == [[9, 1, 0]]
+    monkeypatch.setitem(evaluate.__globals__, "load_items", lambda *_, **__: items())
+    assert evaluate(lm, ["sst2"])["left_out"].eq(0).all()
+    with pytest.raises(TooManyLeftOutError, match="1 of 3 items"):
+        predict_items(lm, [*items(2), unscorable])

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from semprune.attribution.fit.design import valid_tokens
 from semprune.backbones import Backbone
-from semprune.data.batches.batching import PaddedItems, encode_item, pad_items
+from semprune.data.batches.batching import PaddedItems, pad_items
 from semprune.data.batches.encoding import padding_token
 from semprune.data.batches.sampling import within_budget
+from semprune.data.batches.scorable import encode_items
 from semprune.errors import ConfigurationError
 from semprune.types import DocumentBatch, Item
 
@@ -63,7 +64,7 @@ def right_choice_objectives(
     """
     if not items:
         raise ConfigurationError("a ranking by gradients needs items that the check does not score. Raise `limit`.")
-    encoded = [encode_item(lm.tokenizer, item, lm.max_length) for item in items]
+    encoded = encode_items(lm.tokenizer, items, lm.max_length).items
     plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
     padding = padding_token(lm.tokenizer)
     for rows in plan:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from semprune.assets import cache_folder, ensure_asset, find_asset
 from semprune.assets.cache import writable_folder
 from semprune.errors import AssetDiskFullError
+from semprune.io.yaml_text import read_yaml
 
 CONVERSION = 2
 """Version of the conversion below; part of the folder's name, so that a change of it converts anew."""
@@ -49,7 +49,7 @@ def embedded_backbones() -> dict[str, EmbeddedBackbone]:
         ['smollm2-135m']
     """
     text = resources.files("semprune.backbones.loading").joinpath("embedded.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    entries: dict[str, dict[str, Any]] = read_yaml(text)
     return {name: EmbeddedBackbone(name, **entry) for name, entry in entries.items()}
 
 

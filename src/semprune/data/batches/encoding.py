@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from semprune.data.batches.special_tokens import encode, opening_length, start_tokens
-from semprune.errors import ConfigurationError, PromptTooLongError
+from semprune.errors import NoOwnTokenError, PromptTooLongError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,7 +36,7 @@ def encode_request(
     max_length: int,
     *,
     truncate: Truncate = "error",
-    dataset: str = "requests",
+    dataset: str | None = None,
     item: str = "",
 ) -> EncodedRequest:
     """Encode a context and its continuation for scoring.
@@ -53,7 +53,7 @@ def encode_request(
         continuation: What is scored, with its leading space.
         max_length: Tokens that the model can read.
         truncate: ``left`` cuts the beginning of the text, behind its special tokens; ``error`` refuses longer ones.
-        dataset: Name for messages.
+        dataset: Name for messages; None where the request is of no data set.
         item: Identifier for messages.
 
     Returns:
@@ -61,18 +61,17 @@ def encode_request(
 
     Raises:
         PromptTooLongError: If the tokens do not fit and may not be cut, or the continuation alone is too long.
-        ConfigurationError: If the continuation has no tokens of its own.
+        NoOwnTokenError: If the continuation has no tokens of its own.
     """
     given, scored = _encode_pair(tokenizer, context, continuation)
     tokens = given + scored
     if not scored:
-        raise ConfigurationError(
-            f"data set '{dataset}', item '{item}': the continuation {continuation!r} has no tokens of its own. "
-            "Give it text that does not melt into the context's last token, for example a leading space."
-        )
+        raise NoOwnTokenError(dataset, item, continuation)
     if len(tokens) - 1 > max_length:  # the last token is never read, so one more than the context length fits
         opening = opening_length(tokenizer, tokens)
-        if truncate == "error" or len(scored) > max_length + 1 - max(opening, 1):
+        if len(scored) > max_length + 1 - max(opening, 1):
+            raise PromptTooLongError(dataset, item, len(scored), max_length, part="continuation")
+        if truncate == "error":
             raise PromptTooLongError(dataset, item, len(tokens) - 1, max_length)
         tokens = tokens[:opening] + tokens[len(tokens) - (max_length + 1 - opening) :]
     return EncodedRequest(tuple(tokens[:-1]), tuple(scored), len(tokens) - 1 - len(scored))

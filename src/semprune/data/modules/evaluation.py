@@ -9,9 +9,10 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from semprune.data.batches.batching import ItemBatch, encode_item
+from semprune.data.batches.batching import ItemBatch
 from semprune.data.batches.encoding import Truncate
 from semprune.data.batches.sampling import ShardedBatchSampler, within_budget
+from semprune.data.batches.scorable import ScorableItems, encode_items
 from semprune.data.hashes import hash_items
 from semprune.data.load import load_items
 from semprune.data.modules.calibration import CalibrationDataModule
@@ -21,7 +22,14 @@ from semprune.data.prompts.chat import check_chat_template
 from semprune.data.prompts.render import find_prompts
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.sources import Source, check_source, fetch
-from semprune.data.settings import CalibrationSettings, DocumentSettings, names_of, refuse_renamed
+from semprune.data.settings import (
+    CalibrationSettings,
+    ChatSettings,
+    DocumentSettings,
+    chat_settings,
+    names_of,
+    refuse_renamed,
+)
 from semprune.errors import CalibrationMissingError, SettingError
 from semprune.ranges import checked
 from semprune.types import Amount, Count, Item, Limit, Seed
@@ -47,15 +55,17 @@ class EvaluationDataModule(TokenizedDataModule):
         source: auto (offline package if there is one, else hub), hub or offline.
         prompt: Name of a prompt that all data sets have, or all (every prompt of each); null for the first of each.
         shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
-        chat: Ask as a chat, with the tokenizer's own template.
+        chat: Ask as a chat, with the tokenizer's own template: true, or its options, date and thought.
 
     Attributes:
         items: All items, in the order of the data sets; after ``setup``.
         data_hash: Their SHA-256; after ``setup``.
+        scorable: The items as token ids, and those that cannot be scored; after ``item_dataloader``.
     """
 
     items: tuple[Item, ...]
     data_hash: str
+    scorable: ScorableItems
 
     @refuse_renamed
     @checked
@@ -71,7 +81,7 @@ class EvaluationDataModule(TokenizedDataModule):
         source: Source = "auto",
         prompt: str | None = None,
         shots: Amount = 0,
-        chat: bool = False,
+        chat: bool | ChatSettings = False,
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -91,7 +101,7 @@ class EvaluationDataModule(TokenizedDataModule):
         for spec in self.specs:
             find_prompts(spec, prompt)
         self.limit, self.seed, self.token_budget = limit, seed, token_budget
-        self.prompt, self.shots, self.chat = prompt, shots, chat
+        self.prompt, self.shots, self.chat = prompt, shots, chat_settings(chat)
         self.truncate: Truncate = truncate
         self.source: Source = source
         self.calibration = self.documents = None
@@ -125,7 +135,7 @@ class EvaluationDataModule(TokenizedDataModule):
             return
         tokenizer = self.take_tokenizer()
         if self.chat:
-            check_chat_template(tokenizer)
+            check_chat_template(tokenizer, self.chat)
         for module in (self.calibration, self.documents):
             if module is not None:
                 module.setup(stage)
@@ -148,6 +158,7 @@ class EvaluationDataModule(TokenizedDataModule):
 
         Raises:
             PromptTooLongError: If a prompt does not fit the model's context and ``truncate`` is ``error``.
+            TooManyLeftOutError: If more of a data set's items cannot be scored than may be left out.
         """
         loaders: list[DataLoader[Any]] = [self.item_dataloader()]
         return loaders if self.documents is None else [*loaders, self.documents.val_dataloader()]
@@ -155,7 +166,8 @@ class EvaluationDataModule(TokenizedDataModule):
     def item_dataloader(self) -> DataLoader[ItemBatch]:
         """Items in batches of similar lengths, longest first."""
         tokenizer = self.take_tokenizer()
-        encoded = [encode_item(tokenizer, item, self.context_length, truncate=self.truncate) for item in self.items]
+        self.scorable = encode_items(tokenizer, self.items, self.context_length, truncate=self.truncate)
+        encoded = self.scorable.items
         plan = within_budget(
             [len(item.rows) for item in encoded], [item.longest for item in encoded], self.token_budget
         )
@@ -171,6 +183,6 @@ class EvaluationDataModule(TokenizedDataModule):
             for name in self.datasets
             for item in load_items(
                 name, limit=self.limit, seed=self.seed, prompt=self.prompt, source=self.source, shots=self.shots,
-                chat=self.chat, tokenizer=tokenizer,
+                chat=self.chat or False, tokenizer=tokenizer,
             )
         ]  # fmt: skip

@@ -18,7 +18,7 @@ def parse(cls: type[Spec], content: object, *, name: str, where: str = "") -> Sp
 
     Args:
         cls: The dataclass.
-        content: A mapping, as YAML gives it.
+        content: A mapping, from :func:`semprune.io.yaml_text.read_yaml`.
         name: Data set or calibration set, for messages.
         where: Path of keys so far, for messages.
 
@@ -92,6 +92,6 @@ def _join(where: str, key: str) -> str:
 
 
 def _wrong(name: str, where: str, wanted: str, got: object) -> DatasetSchemaError:
-    return DatasetSchemaError(
-        name, f"{where or 'the file'} must be {wanted}, got {shortly(got)}", "Correct it in the YAML."
-    )
+    is_bare = wanted == "of type str" and not isinstance(got, list | Mapping | None)
+    remedy = "Write it in quotes, which YAML reads as text." if is_bare else "Correct it in the YAML."
+    return DatasetSchemaError(name, f"{where or 'the file'} must be {wanted}, got {shortly(got)}", remedy)

@@ -20,7 +20,8 @@ from semprune.statistics.significance import mcnemar
 from semprune.statistics.weighting import Array
 from semprune.types import Count, Seed
 
-MEASUREMENT_COLUMNS = TABLES["results"].measured
+LEFT_OUT = "left_out"
+MEASUREMENT_COLUMNS = (*TABLES["results"].measured, LEFT_OUT)
 """Columns of a results table; whoever ran the model adds which model, method and setting it was."""
 
 
@@ -31,6 +32,7 @@ def summarise(
     *,
     families: Mapping[str, str],
     metrics: Mapping[str, Sequence[str]],
+    left_out: Mapping[tuple[str, str], int] | None = None,
     seed: Seed = 0,
     resamples: Count = 1000,
 ) -> pd.DataFrame:
@@ -45,12 +47,14 @@ def summarise(
         dense: The dense model's table of the same items; None where ``predictions`` is the dense model's.
         families: Task family of each data set.
         metrics: Metrics of each data set.
+        left_out: Items of each data set and prompt that could not be scored; None takes what
+            :func:`semprune.evaluation.predict_items` noted in the table's ``attrs``.
         seed: Seed of the bootstrap; the same draws serve both models.
         resamples: Number of bootstrap resamples.
 
     Returns:
         One row per data set, prompt and metric with :data:`MEASUREMENT_COLUMNS`. Dense rows have their own value
-        as ``dense``, difference 0, and p NaN.
+        as ``dense``, difference 0, and p NaN. ``n`` items were measured, ``left_out`` beside them could not be.
 
     Raises:
         UnknownDatasetError: If a data set has no family or no metrics.
@@ -59,11 +63,13 @@ def summarise(
         UnpairedPredictionsError: If the two tables hold different items.
     """
     rows: list[Row] = []
+    unscored = predictions.attrs.get(LEFT_OUT, {}) if left_out is None else left_out
     for key, group in predictions.groupby(["dataset", "prompt"], sort=True):
         dataset, prompt = str(key[0]), str(key[1])
         if dataset not in families or dataset not in metrics:
             raise UnknownDatasetError(dataset, set(families) & set(metrics))
         keys: Row = {"dataset": dataset, "family": families[dataset], "prompt": prompt}
+        keys[LEFT_OUT] = unscored.get((dataset, prompt), 0)
         group, partner = _paired(dataset, prompt, group, dense)
         measured = _measure_group(group, partner, metrics[dataset], seed=seed, resamples=resamples)
         rows.extend(keys | row for row in measured)
@@ -139,7 +145,7 @@ def summarise_perplexity(
     sequences = [str(index) for index in range(len(nll))]
     statistics = [_perplexity_statistic(values) for values in (nll, dense) if values is not None]
     reference = statistics[1] if dense is not None else None
-    row: Row = {"dataset": dataset, "family": "language_modelling", "prompt": "", "metric": "perplexity"}
+    row: Row = {"dataset": dataset, "family": "language_modelling", "prompt": "", "metric": "perplexity", LEFT_OUT: 0}
     row |= compare(statistics[0], reference, sequences, seed=seed, resamples=resamples)
     return pd.DataFrame([row], columns=list(MEASUREMENT_COLUMNS))
 

@@ -15,6 +15,7 @@ _TITLES = {
     "versions": "Versions",
     "settings": "Settings",
     "data": "Data sets",
+    "left_out": "Items left out (a choice without a token of its own)",
     "calibration": "Calibration (hash of the tokens)",
     "special_tokens": "Special tokens that texts begin with",
     "licences": "Licences",

@@ -15,7 +15,7 @@ from semprune.report.run.labels import Setting, family_label
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.sections.section import Section
-from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
+from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels, left_out_text
 from semprune.report.tables.prompts import prompt_table, prompts_text
 
 FAMILY_CAPTION = (
@@ -185,11 +185,12 @@ def _survivors(table: pd.DataFrame) -> str:
     return "; ".join(counts)
 
 
-def _view(_: RunArtefacts, shown: RunArtefacts) -> dict[str, Any]:
+def _view(run: RunArtefacts, shown: RunArtefacts) -> dict[str, Any]:
     prompts = prompt_table(shown)
     return {
         "panels": score_panels(shown),
         "perplexity": perplexity_panel(shown),
+        "left_out": left_out_text(run),
         "prompts": prompts_text(prompts) if len(prompts) else None,  # none where every data set has one wording
     }
 

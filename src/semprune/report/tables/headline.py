@@ -120,3 +120,15 @@ def item_labels(table: pd.DataFrame) -> list[str]:
     prompts = table.groupby("dataset")["prompt"].transform("nunique")
     triples = zip(table["dataset"], table["prompt"], prompts, strict=True)
     return [f"{dataset} ({prompt})" if count > 1 else str(dataset) for dataset, prompt, count in triples]
+
+
+def left_out_text(run: RunArtefacts) -> str:
+    """How many items of which data sets could not be scored, for a caption; empty where all were, or none can tell."""
+    if "left_out" not in run.results:
+        return ""
+    table = run.results[run.results["left_out"] > 0].drop_duplicates(["dataset", "prompt"])
+    if table.empty:
+        return ""
+    named = zip(item_labels(table), table["left_out"], table["n"], strict=True)
+    each = ", ".join(f"{count} of {count + n} of {label}" for label, count, n in named)
+    return f"left out, as a choice has no token of its own: {each}"

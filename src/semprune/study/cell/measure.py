@@ -143,7 +143,10 @@ class CellMeasurement:
         file, spec, dense = self.addresses.items(name), dataset_spec(name), None
         if self.cell != DENSE:
             dense = store.read_table(self.addresses.cell(DENSE) / f"predictions-{file}.parquet")
-        results = summarise(predictions, dense, families={name: spec.family}, metrics={name: spec.metrics})
+        results = summarise(
+            predictions, dense, families={name: spec.family}, metrics={name: spec.metrics},
+            left_out=self.shared.data.scorable[name].counts,
+        )  # fmt: skip
         write_parquet(self.folder / f"predictions-{file}.parquet", predictions)
         write_parquet(self.folder / f"results-{file}.parquet", results)
 

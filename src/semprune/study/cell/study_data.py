@@ -14,7 +14,8 @@ from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
-from semprune.data.batches.batching import EncodedItem, encode_item
+from semprune.data.batches.batching import EncodedItem
+from semprune.data.batches.scorable import ScorableItems, encode_items
 from semprune.data.batches.special_tokens import start_tokens, window_prefix
 from semprune.data.calibration.text import calibration_text
 from semprune.data.hashes import hash_contents, hash_items
@@ -63,8 +64,8 @@ class StudyData:
         return self._windows((text.calibration, text.sequences, text.length, 0), text.add_bos)
 
     @cached_property
-    def datasets(self) -> dict[str, list[EncodedItem]]:
-        """Encoded items of every data set."""
+    def scorable(self) -> dict[str, ScorableItems]:
+        """Every data set's items that can be scored, and those that cannot."""
         return {name: self._encode(self._asked(name)) for name in self.config.datasets}
 
     def items(self, dataset: str) -> str:
@@ -90,6 +91,16 @@ class StudyData:
         if key not in self._hashes:
             self._hashes[key] = hash_contents(read())
         return self._hashes[key]
+
+    @property
+    def datasets(self) -> dict[str, tuple[EncodedItem, ...]]:
+        """Encoded items of every data set."""
+        return {name: scorable.items for name, scorable in self.scorable.items()}
+
+    @property
+    def left_out(self) -> dict[str, dict[str, list[str]]]:
+        """Identifiers of the items that cannot be scored, by data set and prompt."""
+        return {name: found for scorable in self.scorable.values() for name, found in scorable.listed.items()}
 
     @property
     def items_hash(self) -> str:
@@ -128,5 +139,5 @@ class StudyData:
             name, limit=config.limit, prompt=config.prompt, shots=config.shots, chat=config.chat, tokenizer=tokenizer
         )
 
-    def _encode(self, items: Sequence[Item]) -> list[EncodedItem]:
-        return [encode_item(self.lm.tokenizer, item, self.lm.max_length) for item in items]
+    def _encode(self, items: Sequence[Item]) -> ScorableItems:
+        return encode_items(self.lm.tokenizer, items, self.lm.max_length)

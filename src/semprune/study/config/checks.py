@@ -49,6 +49,7 @@ def _check_names(config: StudyConfig) -> None:
     _check_causal(config)
     for name in config.datasets:
         find_prompts(dataset_spec(name), config.prompt)
+    _ = config.spoken
     for sequences, length in config.sizes:
         for name in config.calibrations:
             CalibrationDataModule(name, sequences, length)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from semprune.data.settings import ChatSettings, chat_settings
 from semprune.pruning.settings import PruneSettings
 from semprune.types import Amount, Count, Filled, Length, Limit, NonNegative, Range, Seed, Share, Sparsity
 
@@ -130,7 +131,7 @@ class StudyConfig:
         token_budget: Padded tokens of a scoring batch.
         prompt: Name of a prompt that all data sets have, or all (every wording of each); null for the first of each.
         shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
-        chat: Ask as a chat, with the tokenizer's own template.
+        chat: Ask as a chat, with the tokenizer's own template: true, or its options, date and thought.
         text: Held-out text for the perplexity.
         neurons_per_concept: Neuron cards of each concept.
         sentence_encoder: Package of the encoder that says how diverse and how alike texts are
@@ -162,12 +163,17 @@ class StudyConfig:
     token_budget: Count = 4096
     prompt: str | None = None
     shots: Amount = 0
-    chat: bool = False
+    chat: bool | ChatSettings = False
     text: TextConfig = field(default_factory=TextConfig)
     neurons_per_concept: Count = 4
     sentence_encoder: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
     losses: list[str] = field(default_factory=list)
+
+    @property
+    def spoken(self) -> ChatSettings | None:
+        """How a chat is asked, with every default; None where none is."""
+        return chat_settings(self.chat)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

@@ -84,7 +84,9 @@ def test_what_does_not_fit_is_refused_by_name(plain_tokenizer: PreTrainedTokeniz
     with pytest.raises(PromptTooLongError, match=r"data set 'toy', item '7': the prompt has 4 tokens, .*context is 3"):
         encode_request(plain_tokenizer, "QZX", "JJ", 3, dataset="toy", item="7")
     assert len(encode_request(plain_tokenizer, "QZX", "J", 3).input_ids) == 3
-    with pytest.raises(PromptTooLongError, match="has 5 tokens"):  # the continuation alone is longer
+    with pytest.raises(
+        PromptTooLongError, match=r"request: the continuation has 4 tokens, .* pass a larger `max_length`"
+    ):
         encode_request(plain_tokenizer, "QZ", "JJJJ", 3, truncate="left")
 
 

@@ -6,7 +6,8 @@ from tests.unit.backbones import tiny
 from transformers import AutoModelForCausalLM
 
 from semprune.backbones.layout import decoder_layers, family_of, prunable_matrices
-from semprune.pruning import apply_masks, methods, prune_model
+from semprune.pruning import apply_masks, prune_model
+from semprune.pruning.methods import methods
 from semprune.pruning.weights.linear import prunable_linears
 
 IDS = torch.randint(3, 40, (6, 10), generator=torch.Generator().manual_seed(5))

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semprune.errors import ForeignMethodError, UnknownMethodError
-from semprune.pruning import find_method, methods
+from semprune.pruning import find_method
 from semprune.pruning.callbacks import methods as callbacks
 from semprune.pruning.callbacks.methods import CALLBACKS
-from semprune.pruning.methods import method_labels
+from semprune.pruning.methods import method_labels, methods
 from semprune.pruning.selection.keep import keeper
 from semprune.pruning.settings import check_settings
 from semprune.pruning.streamed.config import PruneConfig

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from semprune.report import load_run, terminal_table, write_tables
-from semprune.report.tables.headline import family_table, headline_metrics, headline_table
+from semprune.report import load_run, terminal_table, write_report, write_tables
+from semprune.report.tables.headline import family_table, headline_metrics, headline_table, left_out_text
 from semprune.statistics.intervals import mean_with_interval
 from semprune.statistics.significance import holm
 
@@ -121,3 +121,18 @@ def test_terminal_table_fits_80_columns_and_holds_the_numbers(run):
     assert "…" not in text
     assert "Sentiment, AUROC" in text
     assert "mean" in text
+
+
+def test_items_that_were_left_out_are_counted_where_the_scores_stand(run, edit):
+    assert left_out_text(run) == ""  # of before the count
+
+    def two_left_out(results):
+        return results.assign(left_out=[2 * (name == "sst2") for name in results["dataset"]])
+
+    edited = load_run(edit("results", two_left_out))
+    n = int(edited.results.loc[edited.results["dataset"] == "sst2", "n"].iloc[0])
+    assert left_out_text(edited) == f"left out, as a choice has no token of its own: 2 of {n + 2} of sst2"
+    terminal = io.StringIO()
+    Console(file=terminal, width=400).print(terminal_table(edited))
+    assert f"2 of {n + 2} of sst2" in terminal.getvalue()
+    assert f"2 of {n + 2} of sst2; the same ones for dense and pruned" in write_report(edited).read_text("utf-8")

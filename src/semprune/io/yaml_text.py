@@ -1,7 +1,8 @@
 """YAML that others wrote: read as plain values, within bounds, and without a key that stands twice.
 
-Of two values of one key one would be dropped without a word. An alias may stand for much: nine lines of ten aliases each are a thousand million values, and whoever walks over them
-never comes back. So what a text stands for is counted before anything is made of it.
+Of two values of one key one would be dropped without a word. And an alias may stand for much: nine lines of ten
+aliases each are a thousand million values, and whoever walks over them never comes back. So what a text stands for is
+counted before anything is made of it.
 """
 
 from __future__ import annotations

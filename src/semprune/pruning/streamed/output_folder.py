@@ -114,6 +114,8 @@ class OutputFolder:
         except SempruneError:
             if not self.blocks:
                 shutil.rmtree(self.work)
+                self.work.mkdir()
+                write_json(self.work / RUN, {"settings": None, "blocks": []})
             raise
 
     def _look(self) -> None:
@@ -123,7 +125,8 @@ class OutputFolder:
             shutil.rmtree(self.work, ignore_errors=True)  # of a run that was killed between its last two steps
         elif (self.work / RUN).is_file():
             record = _read(self.work / RUN)
-            self._compare(record.get("settings"), "an unfinished run", {TAKEN_ON})
+            if record != {"settings": None, "blocks": []}:  # as a run leaves it that gave the folder up
+                self._compare(record.get("settings"), "an unfinished run", {TAKEN_ON})
             self.blocks = record["blocks"]
         elif self.path.is_dir() and any(entry.name != WORK for entry in self.path.iterdir()):
             raise OutputOccupiedError(self.path, f"is not empty, and no run of semprune prune (no {PROVENANCE})")

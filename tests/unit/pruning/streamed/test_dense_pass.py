@@ -11,7 +11,7 @@ from tests.unit.pruning.streamed.streamed_runs import IDS, contents, plan_of, pr
 from semprune.errors import SettingError, UnroutedExpertError
 from semprune.pruning import load_masks, prune_model
 from semprune.pruning.streamed import plan as plan_module
-from semprune.pruning.streamed.output_folder import WORK, OutputFolder
+from semprune.pruning.streamed.output_folder import RUN, WORK, OutputFolder
 
 EXPERTS = "model.layers.{}.mlp.experts"
 SILENT = [f"{EXPERTS.format(layer)}.{kind}.4" for layer in (1, 2) for kind in ("gate_up_proj", "down_proj")]
@@ -47,7 +47,7 @@ def test_all_of_them_are_named_before_the_first_block_is_pruned(folder, tmp_path
     assert finished == []
     assert all(name in str(refused.value) for name in SILENT)
     assert "unrouted: keep" in str(refused.value)
-    assert not (tmp_path / "out" / WORK).exists()
+    assert [path.name for path in (tmp_path / "out" / WORK).iterdir()] == [RUN]
     OutputFolder(tmp_path / "out", {"calibration": "more text"})  # goes into the same folder
 
 

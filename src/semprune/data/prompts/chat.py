@@ -11,6 +11,7 @@ from jinja2 import Environment, TemplateError, meta
 
 from semprune.data.settings import ChatSettings, chat_settings
 from semprune.errors import ConfigurationError, OpenThoughtError, UnknownTemplateOptionError
+from semprune.errors.base import first_line
 from semprune.types import Item
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ def check_chat_template(
             f"chat was asked for, but tokenizer {type(tokenizer).__name__} ({tokenizer.name_or_path or 'unnamed'}) has "
             "no chat template: it is not a chat model's. Set `chat: false`, or set `tokenizer.chat_template`."
         )
+    try:
+        tokenizer.get_chat_template()
+    except ValueError as error:  # several templates, none of them the default
+        raise ConfigurationError(f"{first_line(error)}. Set `tokenizer.chat_template` to one of them.") from error
     settings = chat_settings(chat) or ChatSettings()
     known = template_options(tokenizer) if settings.options else frozenset()
     for name in settings.options:

@@ -88,6 +88,12 @@ def test_without_a_template_or_a_tokenizer_the_remedy_is_named(
         load_items("mrpc", chat=True, tokenizer=plain_tokenizer)
     with pytest.raises(ConfigurationError, match="chat needs the model's tokenizer"):
         load_items("mrpc", chat=True)
+    several = chatting(plain_tokenizer)
+    several.chat_template = {"rag": TEMPLATE, "tools": TEMPLATE}
+    with pytest.raises(ConfigurationError, match="no default"):
+        load_items("mrpc", chat=True, tokenizer=several)
+    several.chat_template["default"] = TEMPLATE
+    assert turn(several) == "<s>[user]Say <think> or[end][assistant]"
 
 
 def test_options_reach_the_template(offline: Path, plain_tokenizer: PreTrainedTokenizerFast) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import FilledZerosError
+from semprune.io.terminal import Terminal
 from semprune.pruning.masks.verify import VerifiedMatrix, verify_masks
 
 
@@ -35,7 +35,7 @@ def verify(arguments: list[str]) -> None:
     """
     parsed = verify_parser().parse_args(arguments)
     matrices = list(verify_masks(parsed.folder, parsed.masks))
-    Console().print(_table(matrices))
+    Terminal().print(_table(matrices))
     filled = {matrix.name: matrix.filled for matrix in matrices if matrix.filled}
     if filled:
         raise FilledZerosError(parsed.folder, str(parsed.masks), filled)

@@ -104,7 +104,7 @@ def _tables(parser: argparse.ArgumentParser) -> Iterable[str]:
         if action.dest.endswith(".help"):
             continue
         for kind in get_args(getattr(action, "_typehint", None)):
-            if dataclasses.is_dataclass(kind):  # options of a part that may be null
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind):  # options of a part that may be null
                 part = Parser()
                 part.add_class_arguments(kind, action.dest)
                 yield from _tables(part)

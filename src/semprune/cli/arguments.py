@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import difflib
+import functools
 import inspect
+import operator
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import jsonargparse
 from jsonargparse import _loaders_dumpers
@@ -64,6 +67,18 @@ def _names_in(message: str) -> list[str]:
     return [quoted or option for quoted, option in re.findall(r"(?<!class )'([\w.]+)'|--([\w.]+)", message)]
 
 
+def without_ranges(hint: Any) -> Any:
+    """A type as help shows it: ranges stand in types for their check, and would hide the type.
+
+    Example:
+        >>> from semprune.types import Limit, Seed
+        >>> without_ranges(Limit), without_ranges(list[Seed])
+        (int | None, list[int])
+    """
+    plain = get_type_hints(type("Of", (), {"__annotations__": {"it": hint}}))["it"]
+    return functools.reduce(operator.or_, get_args(plain)) if get_origin(plain) is Union else plain
+
+
 class HelpFormatter(jsonargparse.DefaultHelpFormatter):
     """Options with type and default; examples keep their lines, and lists are named once."""
 
@@ -77,6 +92,10 @@ class HelpFormatter(jsonargparse.DefaultHelpFormatter):
         return shown.partition(", ")[0] if f"{action.dest}+" in shown else shown  # `--x+` appends, for every list
 
     def _get_type_str(self, action: argparse.Action) -> str | None:
+        hint = getattr(action, "_typehint", None)
+        if hint is not None:
+            action = copy.copy(action)
+            action._typehint = without_ranges(hint)  # type: ignore[attr-defined]  # jsonargparse's
         shown = super()._get_type_str(action)
         return "path" if shown == "<class 'Path'>" else shown
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 
 @contextmanager
@@ -55,6 +58,18 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
     """Write a table without an index."""
     with atomic(path) as temporary:
         table.to_parquet(temporary, index=False)
+
+
+def write_parquet_parts(path: Path, parts: Iterable[pd.DataFrame]) -> None:
+    """Write the rows of several tables as one, each as row groups of its own: only one is in memory at a time.
+
+    All have the columns and types of the first.
+    """
+    rows = (pa.Table.from_pandas(part, preserve_index=False) for part in parts)
+    first = next(rows)
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+        for table in chain([first], rows):
+            writer.write_table(table)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
 
 ORDER: dict[str, str] = {
     "analysis": "drops calibration predictors recommend prediction",
-    "artefacts": "cell tables files",
+    "artefacts": "cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
     " controls test_pass monitoring module",

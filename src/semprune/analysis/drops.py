@@ -7,20 +7,19 @@ items cancels, and standard errors come from the items themselves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
-from semprune.artefacts import CELL, TABLES, stated_once
-from semprune.errors import SettingError, UnpairedPredictionsError
+from semprune.artefacts import NO_ANSWER, Answers, DatasetAnswers
+from semprune.errors import MetricUndefinedError, SettingError, UnpairedPredictionsError
 from semprune.statistics.auroc import auroc_values
 
-ITEM = list(TABLES["predictions"].keys)
 DROP_METRICS = ("accuracy", "auroc")
 EVERYTHING = "all"
 """The target that stands for all families."""
@@ -131,15 +130,17 @@ class Drops:
     def only(self, chosen: Collection[bool] | pd.Series) -> Drops:
         """The same of some of the models."""
         chosen = np.asarray(chosen, dtype=bool)
+        if chosen.all():  # without a copy of all items
+            return self
         datasets = tuple(DatasetDrops(one.name, one.family, one.drops[chosen], one.document) for one in self.datasets)
         return Drops(self.cells[chosen].reset_index(drop=True), datasets, self.metric)
 
 
-def read_drops(predictions: pd.DataFrame, results: pd.DataFrame, metric: str) -> Drops:
-    """Pair every pruned model's predictions with the dense model's.
+def read_drops(answers: Answers, results: pd.DataFrame, metric: str) -> Drops:
+    """Pair every pruned model's answers with the dense model's.
 
     Args:
-        predictions: ``predictions.parquet`` of a study.
+        answers: ``predictions.parquet`` of a study, of :func:`semprune.artefacts.read_answers`.
         results: ``results.parquet``: which data set is of which family and has which metrics.
         metric: ``accuracy`` or ``auroc``.
 
@@ -148,46 +149,51 @@ def read_drops(predictions: pd.DataFrame, results: pd.DataFrame, metric: str) ->
         the tables state it.
 
     Raises:
-        SettingError: The metric is neither.
+        SettingError: The metric is neither, or the run has several backbones.
         UnpairedPredictionsError: A model was measured on other items than the dense one.
+        MetricUndefinedError: The AUROC of items with different numbers of choices.
     """
     if metric not in DROP_METRICS:
         raise SettingError("metric", metric, f"one of {', '.join(DROP_METRICS)}")
+    if answers.models["backbone"].nunique() > 1:
+        raise SettingError("backbones", answers.models["backbone"].nunique(), "1: drops of several are not compared")
     families = dict(results[results["metric"] == metric][["dataset", "family"]].drop_duplicates().to_numpy().tolist())
-    table = stated_once(predictions[predictions["dataset"].isin(families)])
-    pruned = table[table["method"] != "dense"]
-    cells = pruned[CELL].drop_duplicates().reset_index(drop=True)
-    place = pruned[CELL].merge(cells.reset_index(names="place"), on=CELL, how="left")["place"].to_numpy()
-    datasets = tuple(
-        _paired(table[table["method"] == "dense"], pruned, place, len(cells), name, families[name], metric)
-        for name in sorted(families, key=list(dict.fromkeys(table["dataset"])).index)
-    )
-    return Drops(cells, datasets, metric)
+    own = [one for one in answers.datasets if one.name in families]
+    answered = np.any([(one.right != NO_ANSWER).any(axis=1) for one in own], axis=0)  # any of these data sets
+    is_dense = (answers.models["method"] == "dense").to_numpy()
+    pruned, dense = np.flatnonzero(~is_dense & answered), np.flatnonzero(is_dense)
+    datasets = tuple(DatasetDrops(one.name, families[one.name], *_paired(one, dense, pruned, metric)) for one in own)
+    return Drops(answers.models.iloc[pruned].reset_index(drop=True), datasets, metric)
 
 
 def _paired(
-    dense: pd.DataFrame, pruned: pd.DataFrame, place: Int[np.ndarray, " rows"], cells: int, name: str, family: str,
-    metric: str,
-) -> DatasetDrops:  # fmt: skip
-    here = (pruned["dataset"] == name).to_numpy()
-    before = dense[dense["dataset"] == name].sort_values(ITEM)
-    whole, drops = _values(before, metric), np.empty((cells, len(before)))
-    for cell, rows in _by_cell(pruned[here], place[here]):
-        if len(rows) != len(before):
-            raise UnpairedPredictionsError(name, max(0, len(before) - len(rows)), max(0, len(rows) - len(before)))
-        drops[cell] = whole - _values(rows.sort_values(ITEM), metric)
-    return DatasetDrops(name, family, drops, pd.factorize(before["document_id"])[0])
+    one: DatasetAnswers, dense: Int[np.ndarray, " models"], pruned: Int[np.ndarray, " models"], metric: str
+) -> tuple[Float[np.ndarray, "cells items"], Int[np.ndarray, " items"]]:
+    """Drops of the pruned models on the dense model's items, and the items' documents."""
+    answered = one.right != NO_ANSWER
+    asked, each = answered[dense].any(axis=0), answered[pruned]
+    for cell in np.flatnonzero((each != asked).any(axis=1)):
+        raise UnpairedPredictionsError(one.name, int((asked & ~each[cell]).sum()), int((each[cell] & ~asked).sum()))
+    values = _right if metric == "accuracy" else _areas
+    whole, left = (values(one, models, asked) for models in (dense, pruned))
+    return whole - left, pd.factorize(one.document[asked])[0]
 
 
-def _by_cell(rows: pd.DataFrame, place: Int[np.ndarray, " rows"]) -> Iterator[tuple[int, pd.DataFrame]]:
-    for cell, own in rows.groupby(place, sort=True):
-        yield int(str(cell)), own
+def _right(
+    one: DatasetAnswers, models: Int[np.ndarray, " models"], asked: Bool[np.ndarray, " items"]
+) -> Float[np.ndarray, "models asked"]:
+    right: Float[np.ndarray, "models asked"] = one.right[models][:, asked].astype(np.float64)
+    return right
 
 
-def _values(rows: pd.DataFrame, metric: str) -> Float[np.ndarray, " items"]:
-    if metric == "accuracy":
-        return (rows["prediction"] == rows["label"]).to_numpy(dtype=float)
-    values = np.empty(len(rows))
-    for _, own in rows.reset_index(drop=True).groupby("prompt", sort=False):
-        values[own.index] = auroc_values(np.stack(own["scores"].tolist()), own["label"].to_numpy())
+def _areas(
+    one: DatasetAnswers, models: Int[np.ndarray, " models"], asked: Bool[np.ndarray, " items"]
+) -> Float[np.ndarray, "models asked"]:
+    scores, label, prompts = one.scores[models][:, asked], one.label[asked], np.array(one.prompts)[asked]
+    if np.isnan(scores).any():
+        raise MetricUndefinedError("auroc", f"items of '{one.name}' have different numbers of choices")
+    values = np.empty(scores.shape[:-1])
+    for prompt in dict.fromkeys(prompts):
+        own = prompts == prompt
+        values[:, own] = auroc_values(scores[:, own], label[own])
     return values

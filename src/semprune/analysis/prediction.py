@@ -7,13 +7,13 @@ set, family or data set that it has not seen.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.stats import rankdata
 
 from semprune.analysis.predictors import CALIBRATION, MEANING, PRUNING
 from semprune.artefacts import CELL
@@ -30,6 +30,7 @@ MODELS: dict[str, tuple[str, ...]] = {
 }
 BASE = "pruning"
 _LEAST_GROUPS, _LEAST_CELLS = 2, 8
+_BLOCKS = 8
 Vector = Float[np.ndarray, " rows"]
 
 
@@ -170,16 +171,42 @@ def _correlated(
     ]
     count = len(both[0])
     drawn = rng.integers(0, count, (resamples, count))
-    ranks = (rankdata(values[drawn], axis=1) for values in both)  # of all resamples at once: a call costs much
-    resampled = [_mean_spearman(*pair) for pair in zip(*ranks, strict=True)]
+    blocks = np.array_split(drawn, _BLOCKS)  # many at once, since a call costs much, but not all: they must fit
+    resampled = np.concatenate([_mean_spearman(*(_drawn_ranks(values, block) for values in both)) for block in blocks])
     low, high = np.nanquantile(resampled, [0.025, 0.975]) if count > 2 else (float("nan"), float("nan"))
-    return _mean_spearman(*(rankdata(values, axis=0) for values in both)), float(low), float(high), count
+    [value] = _mean_spearman(*(_drawn_ranks(values, np.arange(count)[None]) for values in both))
+    return float(value), float(low), float(high), count
 
 
-def _mean_spearman(first: Float[np.ndarray, "cells datasets"], second: Float[np.ndarray, "cells datasets"]) -> float:
-    """Mean over data sets of the correlation of ranks; NaN where a column never varies."""
-    centred = [each - each.mean(0) for each in (first, second)]
-    norms = np.sqrt(np.square(centred[0]).sum(0) * np.square(centred[1]).sum(0))
+def _drawn_ranks(
+    values: Float[np.ndarray, "cells datasets"], drawn: Int[np.ndarray, "resamples cells"]
+) -> Float[np.ndarray, "resamples cells datasets"]:
+    """Ranks of each data set's drawn cells; NaN where one has no value. One sort serves all resamples."""
+    alike = bool((values == values[:, :1]).all())  # what is the same for every data set is ranked once
+    ranks = np.empty((len(drawn), values.shape[1], drawn.shape[1]))
+    for place, column in enumerate(values[:, :1].T if alike else values.T):
+        distinct, code = np.unique(column, return_inverse=True)  # NaN comes last
+        own = code[drawn]
+        cells = own + len(distinct) * np.arange(len(drawn))[:, None]
+        counts = np.bincount(cells.ravel(), minlength=len(drawn) * len(distinct)).reshape(len(drawn), len(distinct))
+        middle = np.cumsum(counts, axis=1) - (counts - 1) / 2
+        middle[(counts[:, -1] > 0) & np.isnan(distinct[-1])] = np.nan
+        ranks[:, place] = np.take_along_axis(middle, own, axis=1)
+    if alike:
+        ranks[:, 1:] = ranks[:, :1]
+    return ranks.swapaxes(1, 2)
+
+
+def _mean_spearman(
+    first: Float[np.ndarray, "resamples cells datasets"], second: Float[np.ndarray, "resamples cells datasets"]
+) -> Float[np.ndarray, " resamples"]:
+    """Mean over data sets of the correlation of ranks; NaN where none varies."""
+    centred = [each - each.mean(-2, keepdims=True) for each in (first, second)]
+    norms = np.sqrt(np.square(centred[0]).sum(-2) * np.square(centred[1]).sum(-2))
     with np.errstate(invalid="ignore"):
-        values = (centred[0] * centred[1]).sum(0) / norms
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+        values = (centred[0] * centred[1]).sum(-2) / norms
+    known = np.isfinite(values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a mean of none is NaN
+        mean: Float[np.ndarray, " resamples"] = np.nanmean(np.where(known, values, np.nan), axis=-1)
+    return mean

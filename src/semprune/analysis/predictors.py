@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from semprune.analysis.drops import Drops
-from semprune.artefacts import CELL, DRAW, stated_once
+from semprune.artefacts import CELL, DRAW, Answers, stated_once
 
 PRUNING = ("sparsity", "log_perplexity_ratio", "mass_lost")
 CALIBRATION = ("minilm_cosine", "concept_divergence", "input_norm_correlation", "bigram_coverage",
@@ -19,13 +19,14 @@ MEANING = ("sl", "xsl", "wsl")
 Tables = Mapping[str, pd.DataFrame]
 
 
-def predictor_table(drops: Drops, tables: Tables) -> pd.DataFrame:
+def predictor_table(drops: Drops, tables: Tables, answers: Answers) -> pd.DataFrame:
     """One row per pruned model and data set: its drop and everything that could have predicted it.
 
     Args:
         drops: Of a study.
-        tables: Tables of its run by name: ``results`` and ``predictions``, and as far as the run has them
-            ``sparsity``, ``semantic_loss``, ``task_concepts`` and ``calibration``.
+        tables: Tables of its run by name: ``results``, and as far as the run has them ``sparsity``,
+            ``semantic_loss``, ``task_concepts`` and ``calibration``.
+        answers: Its answers per item.
 
     Returns:
         The columns of :data:`semprune.artefacts.cell.CELL`, dataset, family, drop, error (its standard error),
@@ -34,7 +35,7 @@ def predictor_table(drops: Drops, tables: Tables) -> pd.DataFrame:
         set's own concepts.
     """
     table = pd.DataFrame([row for place in range(len(drops.cells)) for row in _drop_rows(drops, place)])
-    table["headroom"] = table["dataset"].map(_headroom(drops, tables)).clip(lower=0)
+    table["headroom"] = table["dataset"].map(_headroom(drops, tables["results"], answers)).clip(lower=0)
     parts = {"sparsity": _mass, "semantic_loss": _losses, "calibration": _likeness}
     table = _joined(table, _perplexity_ratio(tables["results"]))
     for name, part in parts.items():
@@ -59,18 +60,18 @@ def _drop_rows(drops: Drops, place: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _headroom(drops: Drops, tables: Tables) -> dict[str, float]:
+def _headroom(drops: Drops, results: pd.DataFrame, answers: Answers) -> dict[str, float]:
     """Dense score above guessing: the most frequent answer, at least one of the choices; AUROC one half."""
-    results = tables["results"]
     dense = results[(results["method"] == "dense") & (results["metric"] == drops.metric)]
     scores = dense.groupby("dataset")["value"].mean()
     if drops.metric == "auroc":
         return dict(scores - 0.5)
-    predictions = tables["predictions"]
-    items = predictions[predictions["method"] == "dense"].groupby("dataset")
-    frequent = items["label"].agg(lambda labels: labels.value_counts(normalize=True).max())
-    choices = items["scores"].agg(lambda scores: 1 / len(scores.iloc[0]))
-    return dict(scores - np.maximum(frequent, choices))
+    guessed = {
+        one.name: max(np.unique(one.label, return_counts=True)[1].max() / len(one.label), 1 / one.choices)
+        for one in answers.datasets
+        if one.choices
+    }
+    return dict(scores - pd.Series(guessed))
 
 
 def _perplexity_ratio(results: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from semprune.artefacts.tables import TABLES
 from semprune.errors import CorruptArtefactError
 from semprune.errors.base import first_line
-from semprune.io.files import write_parquet
+from semprune.io.files import write_parquet, write_parquet_parts
 from semprune.io.seals import check_parquet
 
 RERUN = "Run `semprune study` into this folder again: finished cells are reused, missing artefacts are written."
@@ -25,11 +26,30 @@ def write_table(folder: Path, name: str, table: pd.DataFrame) -> None:
     Raises:
         CorruptArtefactError: It lacks a column that its readers need; nothing is written.
     """
-    path = folder / TABLES[name].file
+    write_parquet(folder / TABLES[name].file, _complete(folder, name, table))
+
+
+def write_parts(folder: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
+    """Write a table's rows part by part, atomically: of a large one only a part is in memory at a time.
+
+    Args:
+        folder: The run folder.
+        name: Of the table.
+        parts: Its rows, at least one part; all have the columns and types of the first.
+
+    Raises:
+        CorruptArtefactError: A part lacks a column that its readers need; nothing is written.
+    """
+    write_parquet_parts(folder / TABLES[name].file, (_complete(folder, name, part) for part in parts))
+
+
+def _complete(folder: Path, name: str, table: pd.DataFrame) -> pd.DataFrame:
     missing = [column for column in TABLES[name].columns if column not in table]
     if missing:
-        raise CorruptArtefactError(path, f"it would lack {', '.join(missing)}", "It was not written.")
-    write_parquet(path, table)
+        raise CorruptArtefactError(
+            folder / TABLES[name].file, f"it would lack {', '.join(missing)}", "It was not written."
+        )
+    return table
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame | None:

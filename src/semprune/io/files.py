@@ -7,8 +7,9 @@ import glob
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -70,12 +71,7 @@ def _remove_unless_written(left: Path) -> None:
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
     """Write a table without an index, with a hash of the file in its footer."""
-    content = pa.Table.from_pandas(table, preserve_index=False)
-    with atomic(path) as temporary:
-        with pq.ParquetWriter(temporary, content.schema) as writer:
-            writer.write_table(content)
-            writer.add_key_value_metadata({PARQUET_KEY.decode(): HOLE.decode()})
-        seal_parquet(temporary)
+    write_parquet_parts(path, [table])
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -93,6 +89,21 @@ def read_parquet(path: Path) -> pd.DataFrame:
     """
     check_parquet(path)
     return pd.read_parquet(path)
+
+
+def write_parquet_parts(path: Path, parts: Iterable[pd.DataFrame]) -> None:
+    """Write the rows of several tables as one, each as row groups of its own: only one is in memory at a time.
+
+    All have the columns and types of the first. As :func:`write_parquet`, with a hash of the file.
+    """
+    rows = (pa.Table.from_pandas(part, preserve_index=False) for part in parts)
+    first = next(rows)
+    with atomic(path) as temporary:
+        with pq.ParquetWriter(temporary, first.schema) as writer:
+            for table in chain([first], rows):
+                writer.write_table(table)
+            writer.add_key_value_metadata({PARQUET_KEY.decode(): HOLE.decode()})
+        seal_parquet(temporary)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,7 +16,9 @@ from scipy.stats import rankdata
 from semprune.statistics.weighting import Array, item_weights
 
 
-def label_log_odds(scores: Float[np.ndarray, "items choices"], label: int) -> Float[np.ndarray, " items"]:
+def label_log_odds(
+    scores: Float[np.ndarray, "*models items choices"], label: int
+) -> Float[np.ndarray, "*models items"]:
     """Log-odds of one label against all others together.
 
     Args:
@@ -30,7 +32,7 @@ def label_log_odds(scores: Float[np.ndarray, "items choices"], label: int) -> Fl
         >>> label_log_odds(np.array([[-3.0, -1.0]]), 1).tolist()
         [2.0]
     """
-    odds: Array = scores[:, label] - logsumexp(np.delete(scores, label, axis=1), axis=1)
+    odds: Array = scores[..., label] - logsumexp(np.delete(scores, label, axis=-1), axis=-1)
     return odds
 
 
@@ -104,14 +106,14 @@ def auroc(
     return mean
 
 
-def _one_against_rest(scores: Float[np.ndarray, "items choices"]) -> Sequence[int]:
+def _one_against_rest(scores: Float[np.ndarray, "*models items choices"]) -> Sequence[int]:
     """Labels that are compared with all others; of two labels the second one says all."""
-    return [1] if scores.shape[1] == 2 else range(scores.shape[1])
+    return [1] if scores.shape[-1] == 2 else range(scores.shape[-1])
 
 
 def auroc_values(
-    scores: Float[np.ndarray, "items choices"], labels: Int[np.ndarray, " items"]
-) -> Float[np.ndarray, " items"]:
+    scores: Float[np.ndarray, "*models items choices"], labels: Int[np.ndarray, " items"]
+) -> Float[np.ndarray, "*models items"]:
     """One value per item whose mean is the AUROC of the label log-odds, and whose variance is DeLong's.
 
     With more than two labels the mean over one-versus-rest, of labels that have items and rests that have some.
@@ -119,7 +121,7 @@ def auroc_values(
     Source: DeLong, DeLong and Clarke-Pearson (1988): the placements, each class scaled to its share of the items.
 
     Args:
-        scores: Summed log-probabilities of a fixed label set.
+        scores: Summed log-probabilities of a fixed label set, of one model or of several.
         labels: Right labels.
 
     Returns:
@@ -132,23 +134,25 @@ def auroc_values(
     """
     held = [label for label in _one_against_rest(scores) if 0 < (labels == label).sum() < len(labels)]
     found = [_pseudo_values(label_log_odds(scores, label), labels == label) for label in held]
-    return np.mean(found, axis=0) if found else np.full(len(labels), np.nan)
+    return np.mean(found, axis=0) if found else np.full(scores.shape[:-1], np.nan)
 
 
-def _pseudo_values(ranking: Float[np.ndarray, " items"], positive: Bool[np.ndarray, " items"]) -> Array:
+def _pseudo_values(ranking: Float[np.ndarray, "*models items"], positive: Bool[np.ndarray, " items"]) -> Array:
     r"""`A + (V_i − A) · N / n_{class(i)}` with the placements `V_i` and the AUROC `A`.
 
     Example:
         >>> float(_pseudo_values(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])).mean())
         0.875
     """
-    together, values = rankdata(ranking), np.empty(len(ranking))
+    together, values = rankdata(ranking, axis=-1), np.empty(ranking.shape)
     for side in (True, False):
         own = positive == side
-        below = together[own] - rankdata(ranking[own])  # items of the other class below it, ties as halves
+        below = together[..., own] - rankdata(
+            ranking[..., own], axis=-1
+        )  # items of the other class below it, ties as halves
         share = below / (~own).sum()
-        values[own] = share if side else 1 - share
-    area = values[positive].mean()
+        values[..., own] = share if side else 1 - share
+    area = np.ascontiguousarray(values[..., positive]).mean(axis=-1, keepdims=True)
     counts = np.where(positive, positive.sum(), (~positive).sum())
-    scaled: Array = area + (values - area) * len(ranking) / counts
+    scaled: Array = area + (values - area) * len(positive) / counts
     return scaled

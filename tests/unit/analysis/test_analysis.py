@@ -17,7 +17,7 @@ from semprune.analysis import (
     variance_shares,
 )
 from semprune.analysis.drops import Estimate
-from semprune.artefacts import CELL, stated_once
+from semprune.artefacts import CELL, Answers, stated_once
 from semprune.errors import SettingError, UnpairedPredictionsError
 from semprune.statistics.auroc import auroc, auroc_values
 
@@ -29,7 +29,7 @@ def tables():
 
 @pytest.fixture(scope="module")
 def drops(tables):
-    return read_drops(tables["predictions"], tables["results"], "accuracy")
+    return read_drops(answers(tables), tables["results"], "accuracy")
 
 
 @pytest.mark.parametrize("choices", [2, 4])
@@ -136,9 +136,14 @@ def test_other_items_than_the_dense_model_s_are_refused(tables):
     predictions = tables["predictions"]
     short = predictions[~((predictions["method"] == "wanda") & (predictions["item_id"] == "003"))]
     with pytest.raises(UnpairedPredictionsError):
-        read_drops(short, tables["results"], "accuracy")
+        read_drops(Answers.of(short), tables["results"], "accuracy")
     with pytest.raises(SettingError, match="one of accuracy, auroc"):
-        read_drops(predictions, tables["results"], "f1")
+        read_drops(Answers.of(predictions), tables["results"], "f1")
+
+
+def answers(tables):
+    """The answers of the planted study."""
+    return Answers.of(tables["predictions"])
 
 
 def with_losses(tables, drops, noise):
@@ -156,8 +161,8 @@ def with_losses(tables, drops, noise):
 
 
 def test_a_loss_that_is_the_drop_predicts_it_and_noise_adds_nothing(tables, drops):
-    told = prediction_table(predictor_table(drops, with_losses(tables, drops, noise=False)))
-    noise = prediction_table(predictor_table(drops, with_losses(tables, drops, noise=True)))
+    told = prediction_table(predictor_table(drops, with_losses(tables, drops, noise=False), answers(tables)))
+    noise = prediction_table(predictor_table(drops, with_losses(tables, drops, noise=True), answers(tables)))
     wanted = (told["model"] == "pruning + semantic loss") & (told["left_out"] == "calibration")
     row = told[wanted].iloc[0]
     assert row["r2"] > 0.95
@@ -169,7 +174,9 @@ def test_a_loss_that_is_the_drop_predicts_it_and_noise_adds_nothing(tables, drop
 
 
 def test_rank_correlations_of_a_loss_that_is_the_drop(tables, drops):
-    table = spearman_table(predictor_table(drops, with_losses(tables, drops, noise=False)), resamples=50)
+    table = spearman_table(
+        predictor_table(drops, with_losses(tables, drops, noise=False), answers(tables)), resamples=50
+    )
     own = table[(table["predictor"] == "sl") & (table["family"] == "reasoning")].iloc[0]
     assert own["spearman"] > 0.98
     assert own["low"] <= own["spearman"] <= own["high"] + 1e-9
@@ -178,7 +185,7 @@ def test_rank_correlations_of_a_loss_that_is_the_drop(tables, drops):
 
 
 def test_a_row_without_a_predictor_counts_as_its_mean_and_too_few_models_give_no_table(tables, drops):
-    table = predictor_table(drops, tables)
+    table = predictor_table(drops, tables, answers(tables))
     table["minilm_cosine"] = np.where(table["calibrated"], 1.0, np.nan)
     assert np.isfinite(prediction_table(table)["r2"]).all()
     few = table[table["method"] == "magnitude"]

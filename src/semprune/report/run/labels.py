@@ -121,7 +121,10 @@ def varying_columns(results: pd.DataFrame) -> frozenset[str]:
 def setting_labels(frame: pd.DataFrame, varying: Iterable[str], methods: MethodLabels) -> list[str]:
     """Label of each row's setting; ``dense`` for the dense model (with its backbone where that varies)."""
     varying = [column for column in _NAMED if column in set(varying)]
-    return [_label(row, varying, methods) for row in records(frame)]
+    columns = [column for column in SETTING_COLUMNS if column in frame]
+    group = frame.groupby(columns, sort=False, dropna=False).ngroup()  # a label per setting, not per row
+    labels = [_label(row, varying, methods) for row in records(frame.loc[~group.duplicated(), columns])]
+    return [labels[place] for place in group]
 
 
 def _label(row: dict[str, Any], varying: list[str], methods: MethodLabels) -> str:

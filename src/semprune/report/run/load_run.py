@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from semprune.artefacts import DRAW, RERUN, TABLES, read_provenance, read_table
+from semprune.artefacts import DRAW, RERUN, TABLES, Answers, read_answers, read_provenance, read_table
 from semprune.errors import CorruptArtefactError
 from semprune.errors.base import first_line
 from semprune.report.run.labels import (
@@ -26,7 +26,8 @@ from semprune.report.run.labels import (
 from semprune.report.run.metrics import METRICS
 from semprune.report.run.study_tables import StudyTables, study_tables
 
-LABELLED = tuple(table.name for table in TABLES.values() if table.by_cell and table.name != "predictions")
+_FRAMES = tuple(name for name in TABLES if name != "predictions")
+LABELLED = tuple(name for name in _FRAMES if TABLES[name].by_cell)
 """Tables whose rows carry a setting's label; predictions are only read per item."""
 
 _RESULT_KEY = [*SETTING_COLUMNS, *TABLES["results"].keys]
@@ -36,16 +37,17 @@ _RESULT_KEY = [*SETTING_COLUMNS, *TABLES["results"].keys]
 class RunArtefacts:
     """A run folder's checked artefacts.
 
-    Every table of :data:`semprune.artefacts.tables.TABLES` is an attribute too, None where the folder lacks it:
+    Every other table of :data:`semprune.artefacts.tables.TABLES` is an attribute too, None where the folder lacks it:
     ``run.semantic_loss``. Those of :data:`LABELLED` have a column ``setting``, the label the page uses (``dense`` for
     the dense model).
 
     Attributes:
         folder: The run folder.
         settings: The pruned settings, in the order of every table.
-        tables: Those that the folder has, by name.
+        tables: Those that the folder has, by name, without the predictions.
         provenance: What made the run.
         methods: What its pruning methods are called.
+        predictions: Answers per item; None where the folder lacks them.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class RunArtefacts:
     tables: Mapping[str, pd.DataFrame]
     provenance: dict[str, Any] | None
     methods: MethodLabels = field(default_factory=MethodLabels)
+    predictions: Answers | None = None
 
     def __getattr__(self, name: str) -> pd.DataFrame | None:
         """A table by its name."""
@@ -68,7 +71,7 @@ class RunArtefacts:
     @cached_property
     def study(self) -> StudyTables | None:
         """What several calibration sets say together, computed once; None for a run with fewer than two."""
-        return study_tables(self.tables)
+        return study_tables(self.tables, self.predictions)
 
 
 def load_run(folder: Path) -> RunArtefacts:
@@ -84,7 +87,7 @@ def load_run(folder: Path) -> RunArtefacts:
         CorruptArtefactError: If ``results.parquet`` is missing, or any artefact that is there cannot be read, lacks a
             column, has one of another type, or contradicts itself.
     """
-    tables = {name: table for name in TABLES if (table := read_table(folder, name)) is not None}
+    tables = {name: table for name in _FRAMES if (table := read_table(folder, name)) is not None}
     if "results" not in tables:
         raise CorruptArtefactError(folder / TABLES["results"].file, "there is no such file", RERUN)
     results, provenance = tables["results"], read_provenance(folder)
@@ -94,7 +97,9 @@ def load_run(folder: Path) -> RunArtefacts:
         if name in tables:
             tables[name]["setting"] = setting_labels(tables[name], varying, methods)
     _check_results(results, folder / TABLES["results"].file)
-    return RunArtefacts(folder, settings_of(results, methods), tables, provenance, methods)
+    ranked = set(results.loc[results["metric"] == "auroc", "dataset"])  # the only ones whose scores are looked at
+    answers = read_answers(folder, ranked)
+    return RunArtefacts(folder, settings_of(results, methods), tables, provenance, methods, answers)
 
 
 def loaded(run: Path | RunArtefacts) -> RunArtefacts:
@@ -132,8 +137,8 @@ def _check_results(results: pd.DataFrame, path: Path) -> None:
 MOST_SETTINGS = 24
 """With more pruned models than these no table of all of them can be read; each is in the CSV files."""
 
-_OF_SINGLE = ("predictions", "causal_neurons")
-"""Items, and a model's choice of neurons: no means of these."""
+_OF_SINGLE = ("causal_neurons",)
+"""A model's choice of neurons: no mean of these; nor of answers per item."""
 _NO_DRAW: dict[str, Any] = {"calibration": "", "calibration_sequences": 0, "calibration_length": 0, "seed": 0}
 
 
@@ -156,7 +161,7 @@ def pooled(run: RunArtefacts) -> RunArtefacts:
     varying = varying_columns(results)
     for frame in frames.values():
         frame["setting"] = setting_labels(frame, varying, run.methods)
-    return replace(run, settings=settings_of(results, run.methods), tables=kept | frames)
+    return replace(run, settings=settings_of(results, run.methods), tables=kept | frames, predictions=None)
 
 
 def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:

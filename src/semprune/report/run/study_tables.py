@@ -21,7 +21,7 @@ from semprune.analysis import (
 )
 from semprune.analysis.calibration import calibrated_only
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
-from semprune.artefacts import CELL, stated_once
+from semprune.artefacts import CELL, Answers, stated_once
 from semprune.report.run.labels import family_rank
 
 SIZES = ("calibration_sequences", "calibration_length")
@@ -98,11 +98,12 @@ class StudyTables:
         return list(dict.fromkeys(self.spread.loc[self.spread["metric"] == metric, "target"]))
 
 
-def study_tables(frames: Frames) -> StudyTables | None:
+def study_tables(frames: Frames, answers: Answers | None) -> StudyTables | None:
     """Analyse a run's tables.
 
     Args:
         frames: The run's tables by name, as far as it has them.
+        answers: Its answers per item; None where it has none.
 
     Returns:
         The tables, of the data sets with predictions; None for a run without any, with fewer than two calibration sets
@@ -111,15 +112,15 @@ def study_tables(frames: Frames) -> StudyTables | None:
     Raises:
         UnpairedPredictionsError: A model was measured on other items than the dense one.
     """
-    results, predictions = frames.get("results"), frames.get("predictions")
-    if results is None or predictions is None or results["backbone"].nunique() > 1:
+    results = frames.get("results")
+    if results is None or answers is None or results["backbone"].nunique() > 1:
         return None
     if not _has_choice(results):
         return None
     with warnings.catch_warnings():
         # What never varies has no correlation and no F: NaN, shown as n/a.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return _analysed(frames, results, predictions)
+        return _analysed(frames, results, answers)
 
 
 def _has_choice(results: pd.DataFrame) -> bool:
@@ -127,17 +128,19 @@ def _has_choice(results: pd.DataFrame) -> bool:
     return int(once.loc[once["calibrated"], "calibration"].nunique()) > 1
 
 
-def _analysed(frames: Frames, results: pd.DataFrame, predictions: pd.DataFrame) -> StudyTables | None:
-    results = results[results["dataset"].isin(predictions["dataset"]) | (results["metric"] == "perplexity")]
+def _analysed(frames: Frames, results: pd.DataFrame, answers: Answers) -> StudyTables | None:
+    results = results[
+        results["dataset"].isin([one.name for one in answers.datasets]) | (results["metric"] == "perplexity")
+    ]
     results = results[results["dense"].notna()]  # items of a single label have no AUROC
     metrics = [metric for metric in DROP_METRICS if metric in set(results["metric"])]
-    every = {metric: _in_usual_order(read_drops(predictions, results, metric)) for metric in metrics}
+    every = {metric: _in_usual_order(read_drops(answers, results, metric)) for metric in metrics}
     calibrated = {metric: calibrated_only(drops) for metric, drops in every.items()}
     drops = {metric: balanced(own, ["calibration"]) for metric, own in calibrated.items()}
     drops = {metric: own for metric, own in drops.items() if own.cells["calibration"].nunique() > 1}
     if not drops:
         return None
-    models = {metric: predictor_table(every[metric], _usable(frames)) for metric in drops}
+    models = {metric: predictor_table(every[metric], _usable(frames), answers) for metric in drops}
     targets = {metric: [*own.families, EVERYTHING] for metric, own in drops.items()}
     rankings = [calibration_ranking(drops[metric], target) for metric in drops for target in targets[metric]]
     first = next(iter(drops))

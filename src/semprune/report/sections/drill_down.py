@@ -30,9 +30,10 @@ class Behind:
     def __init__(self, run: RunArtefacts, study: StudyTables) -> None:
         """Read a run's items and losses once for all squares."""
         self._drops = study.drops.get("accuracy")
-        self._items = _item_names(run.predictions) if run.predictions is not None else {}
+        self._items = {one.name: one.items for one in run.predictions.datasets} if run.predictions is not None else {}
         self._loss = stated_once(overall_loss(run)) if run.semantic_loss is not None else None
         self._kept = kept_shares(run)
+        self._chosen: dict[tuple[tuple[str, object], ...], np.ndarray] = {}  # models by what is wanted of them
         self._lost: dict[tuple[object, ...], list[str]] = {}
 
     def flips(self, dataset: str, wanted: Filter) -> list[str]:
@@ -40,7 +41,10 @@ class Behind:
         own: list[DatasetDrops] = [one for one in self._drops.datasets if one.name == dataset] if self._drops else []
         if self._drops is None or not own:
             return []
-        drops: Weights = own[0].drops[chosen(self._drops.cells, wanted)]
+        key = tuple(wanted.items())
+        if key not in self._chosen:
+            self._chosen[key] = chosen(self._drops.cells, wanted)
+        drops: Weights = own[0].drops[self._chosen[key]]
         wrong = (drops > 0).sum(axis=0)
         text = f"{number(wrong.sum(), 0)} of {number(drops.size, 0)} answers became wrong"
         often = np.argsort(-wrong, kind="stable")[:EXAMPLES]
@@ -80,9 +84,3 @@ def _hit(kept: pd.DataFrame, concept: str) -> str:
         for row in records(own.nsmallest(1, "kept"))
     ]
     return "".join(hit)
-
-
-def _item_names(predictions: pd.DataFrame) -> dict[str, list[str]]:
-    """Items of each data set in the order of its drops."""
-    dense = predictions[predictions["method"] == "dense"].sort_values(["dataset", "prompt", "item_id"])
-    return {str(name): rows["item_id"].tolist() for name, rows in dense.groupby("dataset")}

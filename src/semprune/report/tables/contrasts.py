@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from semprune.report.run.load_run import RunArtefacts
-from semprune.report.tables.headline import PARTS, headline_table
+from semprune.report.tables.headline import dataset_means, headline_table
 from semprune.statistics.intervals import difference_with_interval, mean_with_interval
 
 CONTRAST_METRICS = ("accuracy", "calibrated_accuracy", "auroc")
@@ -27,22 +27,25 @@ def contrast_table(run: RunArtefacts) -> pd.DataFrame:
     for metric in CONTRAST_METRICS:
         table = headline_table(run, metric)
         table = table[table["family"] != "language_modelling"]
-        for setting, group in table.groupby("setting", sort=False):
-            per_dataset = group.groupby(["family", "dataset"], sort=False)[list(PARTS)].mean().reset_index()
-            if per_dataset["family"].nunique() > 1:
-                rows += [_contrast(metric, str(setting), family, per_dataset) for family in _families(per_dataset)]
+        for setting, families in _by_setting(table).items():
+            if len(families) > 1:
+                rows += [_contrast(metric, setting, family, families) for family in families]
     columns = ["metric", "setting", "family", "datasets", "others", "damage", "other_damage"]
     return pd.DataFrame(rows, columns=[*columns, "difference", "difference_low", "difference_high", "verdict"])
 
 
-def _families(per_dataset: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(per_dataset["family"]))
+def _by_setting(table: pd.DataFrame) -> dict[str, dict[str, list[list[float]]]]:
+    """Damage and its ends of each family's data sets, by setting."""
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for (setting, family), means in dataset_means(table, ["setting", "family"]).items():
+        found.setdefault(setting, {})[family] = [parts for _, parts in means]
+    return found
 
 
-def _contrast(metric: str, setting: str, family: str, per_dataset: pd.DataFrame) -> tuple[object, ...]:
-    own = per_dataset[per_dataset["family"] == family]
-    others = per_dataset[per_dataset["family"] != family]
-    mean, rest = (mean_with_interval(*(side[part].tolist() for part in PARTS)) for side in (own, others))
+def _contrast(metric: str, setting: str, family: str, families: dict[str, list[list[float]]]) -> tuple[object, ...]:
+    own = families[family]
+    others = [parts for name, datasets in families.items() if name != family for parts in datasets]
+    mean, rest = (mean_with_interval(*zip(*side, strict=True)) for side in (own, others))
     difference, low, high = difference_with_interval(mean, rest)
     verdict = "most" if low > 0 else "least" if high < 0 else "unclear"
     return metric, setting, family, len(own), len(others), mean[0], rest[0], difference, low, high, verdict

@@ -106,13 +106,29 @@ def family_table(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     scored = table[table["family"] != "language_modelling"]
-    for (family, setting), group in scored.groupby(["family", "setting"], sort=False):
-        per_dataset = group.groupby("dataset")[list(PARTS)].mean()
-        mean = mean_with_interval(*(per_dataset[part].tolist() for part in PARTS))
-        rows.append((family, group["metric"].iloc[0], setting, len(per_dataset), *mean))
+    metrics = dict(zip(scored["family"], scored["metric"], strict=True))
+    for (family, setting), means in dataset_means(scored, ["family", "setting"]).items():
+        per_dataset = sorted(means, key=lambda one: one[0])
+        mean = mean_with_interval(*zip(*(parts for _, parts in per_dataset), strict=True))
+        rows.append((family, metrics[family], setting, len(per_dataset), *mean))
     families = pd.DataFrame(rows, columns=["family", "metric", "setting", "datasets", *PARTS])
     families["verdict"] = _verdicts(families)
     return families
+
+
+def dataset_means(table: pd.DataFrame, by: list[str]) -> dict[tuple[str, ...], list[tuple[str, list[float]]]]:
+    """Each data set's mean damage over its prompts, and of both its ends, by some columns.
+
+    All groups at once: a run has thousands.
+
+    Returns:
+        Name and :data:`PARTS` of each data set by the columns' values, all in the table's order.
+    """
+    means = table.groupby([*by, "dataset"], sort=False)[list(PARTS)].mean()
+    found: dict[tuple[str, ...], list[tuple[str, list[float]]]] = {}
+    for (*keys, dataset), parts in zip(means.index, means.to_numpy().tolist(), strict=True):
+        found.setdefault(tuple(keys), []).append((dataset, parts))
+    return found
 
 
 def item_labels(table: pd.DataFrame) -> list[str]:

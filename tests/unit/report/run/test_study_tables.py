@@ -110,7 +110,7 @@ def test_the_named_items_were_right_before_and_wrong_after(run):
     view = next(v for v in drop_heatmaps(run, run.study).views if v.label == "RIA, 30 %, Accuracy")
     more = dict(view.rows)["good_set"][0].more
     named = more.split("(items ")[1].split(")")[0].split(" and ")
-    rows = run.predictions.query("dataset == 'sst2' and item_id in @named", local_dict={"named": named})
+    rows = pd.read_parquet(run.folder / "predictions.parquet").query(f"dataset == 'sst2' and item_id in {named}")
     right = rows["prediction"] == rows["label"]
     ria = (rows["method"] == "ria") & (rows["sparsity"] == 0.3) & (rows["calibration"] == "good_set")
     assert right[rows["method"] == "dense"].tolist() == [True, True]

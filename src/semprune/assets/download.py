@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from semprune.assets.catalogue import Asset
 from semprune.errors import AssetChecksumError, AssetDiskFullError, AssetNetworkError
+from semprune.io.terminal import plain_console
 
 POLL_SECONDS = 0.1
 """How often the progress bar looks at the file; ours."""
@@ -104,7 +104,7 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]
 
 def _progress(asset: Asset) -> Progress:
     columns = TextColumn(f"fetching {asset.name}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=plain_console(stderr=True))
 
 
 def _bytes_below(folder: Path) -> int:

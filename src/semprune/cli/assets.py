@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from semprune.assets import asset_status, ensure_asset, verify_asset
 from semprune.assets import assets as known_assets
 from semprune.cli.arguments import Parser, command_parser
+from semprune.io.terminal import plain_console
 
 
 def assets_parser() -> Parser:
@@ -33,7 +33,7 @@ def assets(arguments: list[str]) -> None:
         SempruneError: Of the kind of what kept it from being fetched or verified.
     """
     parsed = assets_parser().parse_args(arguments)
-    console = Console()
+    console = plain_console()
     if parsed.action == "list":
         console.print(_asset_table())
         return

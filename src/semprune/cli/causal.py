@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution import Association, causal_check, load_association
@@ -24,6 +23,7 @@ from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, calibration_spec, dataset_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
+from semprune.io.terminal import plain_console
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig, TextConfig
 from semprune.types import Item
@@ -110,7 +110,7 @@ def causal(arguments: list[str]) -> None:
     concepts = target_columns(config, association)
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
     association.require(lm.fingerprint)
-    console, folder = Console(stderr=True), Path(config.output or config.run)
+    console, folder = plain_console(stderr=True), Path(config.output or config.run)
     text = CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
     sequences = text.bind(lm).calibration_input_ids()
     items = load_items(config.dataset, limit=config.limit)
@@ -125,7 +125,7 @@ def causal(arguments: list[str]) -> None:
         progress=lambda name: console.print(f"  {name}"),
     )  # fmt: skip
     write_parquet(folder / "causal.parquet", table)
-    Console().print(causal_table(table))
+    plain_console().print(causal_table(table))
     if config.specificity:
         labels = _labels(config.specificity, lm)
         assert labels is not None  # there are concepts

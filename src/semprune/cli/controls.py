@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution.controls.control_task import control_task, random_weight_control
@@ -24,6 +23,7 @@ from semprune.concepts import Concept, TokenLabeller, load_concepts
 from semprune.data import dataset_spec
 from semprune.errors import SettingError
 from semprune.io.files import write_parquet
+from semprune.io.terminal import plain_console
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig
 
@@ -141,9 +141,9 @@ def controls(arguments: list[str]) -> None:
     parser = controls_parser()
     config = configured(parser, parser.parse_args(arguments), ControlsConfig)
     check(config)
-    setting, console = Setting(config), Console()
+    setting, console = Setting(config), plain_console()
     for name in config.controls:
-        Console(stderr=True).print(name)
+        plain_console(stderr=True).print(name)
         table = CONTROLS[name](config, setting)
         write_parquet(Path(config.output) / f"{name}.parquet", table)
         console.print(summary(name, table))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +18,7 @@ from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
+from semprune.io.terminal import plain_console
 
 FIRES = 0.75  # standard deviations, mean of a concept's strongest neurons: from here on it is shown
 TOP = 10
@@ -74,7 +75,7 @@ def explain(arguments: list[str]) -> None:
         shown += about_concept(association, lm, given.run, given.concept, given.ranking)
     if given.text is not None:
         shown.append(text_table(association, text_evidence(lm, association, given.text, rows), given.neuron))
-    Console().print(Group(*(Padding(each, (0, 0, 1, 0)) for each in shown)))
+    plain_console().print(Group(*(Padding(each, (0, 0, 1, 0)) for each in shown)))
 
 
 def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -> list[RenderableType]:

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from semprune.attribution.neurons.concept_naming import named_concepts
@@ -18,6 +17,7 @@ from semprune.concepts.influential.words import PRIOR_STRENGTH, influential_word
 from semprune.data import dataset_spec
 from semprune.data.modules.documents import DocumentDataModule
 from semprune.errors import SettingError
+from semprune.io.terminal import plain_console
 from semprune.study.config.schema import BackboneConfig
 
 
@@ -87,8 +87,8 @@ def influential(arguments: list[str]) -> None:
         write_concepts(found, Path(config.output), source=source, licence=str(spec.licence))
         for concept in found:
             table.add_row(concept.name, ", ".join(concept.words))
-    Console().print(table)
-    Console().print(f"concepts: {config.output.rstrip('/')}/", soft_wrap=True)
+    plain_console().print(table)
+    plain_console().print(f"concepts: {config.output.rstrip('/')}/", soft_wrap=True)
 
 
 def class_concepts(

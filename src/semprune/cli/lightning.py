@@ -13,7 +13,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from rich.console import Console
 
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.fit.checkpoint import read_checkpoint
@@ -26,6 +25,7 @@ from semprune.data import (  # short names in configurations
 )
 from semprune.errors import ConfigurationError
 from semprune.io.provenance import RunClock
+from semprune.io.terminal import plain_console
 from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.report import concept_summary, load_run, terminal_table, write_report
 from semprune.study import PairedTrainer, further_tables, write_fit, write_test
@@ -145,7 +145,7 @@ class SempruneCLI(LightningCLI):
         folder = self.trainer.log_dir  # a collective call: every rank asks
         if self.trainer.is_global_zero and folder is not None:
             checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-            console = Console()
+            console = plain_console()
             console.print(concept_summary(write_fit(self.model, Path(folder))))
             console.print(f"association: {folder}/association.safetensors", soft_wrap=True)
             console.print(f"checkpoint: {checkpoint}", soft_wrap=True)
@@ -156,7 +156,7 @@ class SempruneCLI(LightningCLI):
         if self.trainer.is_global_zero and folder is not None:
             run = write_test(self.model, self.trainer, Path(folder), self.clock, further)
             page = write_report(run)
-            console = Console()
+            console = plain_console()
             console.print(terminal_table(load_run(run)))
             console.print(f"report: {page.resolve()}", soft_wrap=True)
 

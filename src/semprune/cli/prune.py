@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.io.terminal import plain_console
 from semprune.pruning.streamed.command import PruneResult, run_prune
 from semprune.pruning.streamed.config import PruneConfig
 
@@ -37,7 +37,7 @@ def prune(arguments: list[str]) -> None:
     """
     parser = prune_parser()
     config = configured(parser, parser.parse_args(spelled_out(arguments)), PruneConfig)
-    progress = Console(stderr=True)
+    progress = plain_console(stderr=True)
     count = TextColumn("block {task.completed:.0f} of {task.total:.0f}")
     with Progress(count, console=progress, transient=True, disable=not progress.is_terminal) as bar:
         task = bar.add_task("prune", total=None, visible=False)
@@ -46,7 +46,7 @@ def prune(arguments: list[str]) -> None:
             say=lambda text: progress.print(text, soft_wrap=True, highlight=False),
             on_block=lambda done, count: bar.update(task, completed=done, total=count, visible=True),
         )
-    console = Console()
+    console = plain_console()
     console.print(_table(result))
     console.print(_closing(result), soft_wrap=True, highlight=False)
 

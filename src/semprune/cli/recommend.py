@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from semprune.analysis import Drops, Recommendation, read_drops, recommend
@@ -13,6 +12,7 @@ from semprune.analysis.drops import DROP_METRICS, EVERYTHING
 from semprune.artefacts import RERUN, records
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import CorruptArtefactError
+from semprune.io.terminal import plain_console
 from semprune.report import load_run
 from semprune.report.run.formats import listed, p_value
 from semprune.report.run.labels import MethodLabels, amount_label
@@ -52,10 +52,10 @@ def recommend_from(arguments: list[str]) -> None:
     run = load_run(parsed.run_dir)
     if run.predictions is None:
         raise CorruptArtefactError(parsed.run_dir / "predictions.parquet", "there is no such file", RERUN)
-    drops, console = read_drops(run.predictions, run.results, parsed.metric), Console()
+    drops, console = read_drops(run.predictions, run.results, parsed.metric), plain_console()
     for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
         found = recommend(drops, parsed.target, sparsity=sparsity, pattern=pattern, method=parsed.method)
-        console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True, markup=False)
+        console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True)
         console.print(_table(found, parsed.top, run.methods))
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from semprune.cli.arguments import Parser, command_parser
+from semprune.io.terminal import plain_console
 from semprune.report import load_run, terminal_table, write_report, write_tables
 
 
@@ -32,6 +31,6 @@ def show_run(run: Path) -> None:
     artefacts = load_run(run)  # once: page and tables share the analysis
     page = write_report(artefacts)
     write_tables(artefacts)
-    console = Console()
+    console = plain_console()
     console.print(terminal_table(artefacts))
     console.print(f"report: {page.resolve()}", soft_wrap=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.cli.report import show_run
 from semprune.errors import FailedCellsError
+from semprune.io.terminal import plain_console
 from semprune.study import StudyConfig, failed_cells, plan_study, run_study
 
 
@@ -45,13 +45,13 @@ def study(arguments: list[str]) -> None:
     parsed = parser.parse_args(arguments)
     config = configured(parser, parsed, StudyConfig)
     if parsed.dry_run:
-        plan_study(config, Console())
+        plan_study(config, plain_console())
         return
     run = run_study(config)
     show_run(run)
     failures = failed_cells(run)
     if len(failures):
-        Console().print(_failure_table(failures))
+        plain_console().print(_failure_table(failures))
         raise FailedCellsError(len(failures), run)
 
 

@@ -13,6 +13,7 @@ from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.io.files import write_parquet
 from semprune.io.provenance import RunClock
+from semprune.io.terminal import plain_console
 from semprune.study.association import describe_association
 from semprune.study.calibration.table import calibration_table
 from semprune.study.calibration.task_concepts import task_concepts
@@ -47,7 +48,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
         SempruneError: Of the kind of what is wrong with the configuration, the data or the artefacts.
     """
     check(config)
-    console = console or Console(stderr=True)
+    console = console or plain_console(stderr=True)
     run = Path(config.output)
     if not config.backbones:
         return _run_one(config, console)

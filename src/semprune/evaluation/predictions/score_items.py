@@ -16,6 +16,7 @@ from semprune.evaluation.engine.packing import Scored
 from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.predictions.prediction import Prediction, predict
 from semprune.evaluation.predictions.score_cache import ScoreCache
+from semprune.io.terminal import plain_console
 
 Advance = Callable[[int, int, float], None]
 """Takes tokens read since the last call, items complete so far, and tokens computed per second."""
@@ -35,7 +36,7 @@ def scoring_progress(tokens: int, items: int, console: Console | None = None) ->
     Yields:
         The function that advances it.
     """
-    console = console or Console(stderr=True)
+    console = console or plain_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"0/{items} items scored", total=tokens)

@@ -80,3 +80,18 @@ class ConfigurationError(SempruneError):
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, without a full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def what_it_says(error: BaseException, most: int = 240) -> str:
+    r"""Return what a library's error says in one line, with its kind where the words alone say little.
+
+    Example:
+        >>> what_it_says(KeyError("rope_type"))
+        "KeyError: 'rope_type'"
+        >>> what_it_says(ValueError("no such\n   file."))
+        'no such file'
+    """
+    text = " ".join(str(error).split()).rstrip(".")
+    if not text or isinstance(error, LookupError | TypeError | AttributeError | ArithmeticError):
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text if len(text) <= most else f"{text[: most - 1]}…"

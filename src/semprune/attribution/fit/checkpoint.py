@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError
-from semprune.errors.base import first_line
+from semprune.errors.base import what_it_says
 from semprune.io.distributed import distributed, max_over_ranks, rank, sum_over_ranks
 from semprune.types import Fingerprint
 
@@ -29,10 +29,14 @@ def read_checkpoint(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     if not path.is_file():
         raise CorruptArtefactError(path, "there is no such file", remedy)
     try:
+        with zipfile.ZipFile(path) as archive:  # torch stores a checksum of each tensor and compares none
+            damaged = archive.testzip()
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise CorruptArtefactError(path, first_line(error), remedy) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    except Exception as error:  # both pass on whatever damaged bytes make them do
+        raise CorruptArtefactError(path, what_it_says(error), remedy) from error
+    if damaged is not None:
+        raise CorruptArtefactError(path, f"{damaged} in it does not have its checksum", remedy)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CorruptArtefactError(path, "it holds no state of a module", remedy)
     return checkpoint
 

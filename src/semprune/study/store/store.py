@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from semprune.artefacts import Cell
@@ -21,6 +19,7 @@ from semprune.attribution.fit.learner import AttributionLearner
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
 from semprune.errors import CorruptArtefactError
+from semprune.errors.base import what_it_says
 from semprune.io.tensor_files import write_safetensors
 from semprune.study.store.addresses import Addresses
 
@@ -65,8 +64,8 @@ def load_test_pass(folder: Path, learner: AttributionLearner, lm: Backbone) -> T
         if test_pass.norms is not None:
             test_pass.norms.squares.copy_(tensors["norms.squares"])
             test_pass.norms.tokens.copy_(tensors["norms.tokens"])
-    except (OSError, SafetensorError, KeyError, ValueError, pa.ArrowException) as error:
-        raise CorruptArtefactError(folder, str(error), remedy) from error
+    except Exception as error:  # as below
+        raise CorruptArtefactError(folder, what_it_says(error), remedy) from error
     return test_pass
 
 
@@ -78,9 +77,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         return pd.read_parquet(path)
-    except (OSError, pa.ArrowException, ValueError) as error:
+    except Exception as error:  # readers pass on whatever damaged bytes make them do
         remedy = f"Delete {path.parent} and run the same command again: that cell is then computed anew."
-        raise CorruptArtefactError(path, str(error), remedy) from error
+        raise CorruptArtefactError(path, what_it_says(error), remedy) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -91,10 +90,13 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
+    remedy = "Delete it and run the same command again."
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CorruptArtefactError(path, str(error), "Delete it and run the same command again.") from error
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorruptArtefactError(path, what_it_says(error), remedy) from error
+    if not isinstance(content, dict):
+        raise CorruptArtefactError(path, f"a JSON {type(content).__name__} where an object belongs", remedy)
     return content
 
 

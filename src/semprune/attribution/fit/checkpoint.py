@@ -72,9 +72,12 @@ class StoredFit:
             raise CorruptArtefactError(
                 "the checkpoint", "it holds no association", "Pass a checkpoint that `semprune fit` wrote."
             )
-        shape, fingerprint = LearnerShape(**stored["shape"]), Fingerprint(**stored["fingerprint"])
-        fitted = FittedDocuments(**stored["fitted"]) if "fitted" in stored else None
-        return cls(shape, fingerprint, dict(stored["precision"]), fitted)
+        try:
+            shape, fingerprint = LearnerShape(**stored["shape"]), Fingerprint(**stored["fingerprint"])
+            fitted = FittedDocuments(**stored["fitted"]) if "fitted" in stored else None
+            return cls(shape, fingerprint, dict(stored["precision"]), fitted)
+        except (LookupError, TypeError, ValueError) as error:
+            raise CorruptArtefactError("the checkpoint", what_it_says(error), REMEDY) from error
 
     def add_to(self, checkpoint: dict[str, Any]) -> None:
         """Write it, as plain values."""

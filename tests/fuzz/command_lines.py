@@ -6,13 +6,11 @@ import contextlib
 import io
 import random
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import yaml
 from tests.integration.small_study import run

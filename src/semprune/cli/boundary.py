@@ -71,10 +71,15 @@ def _unexpected(error: Exception) -> int:
 
 
 def _refusal_of_lightning(error: Exception) -> SempruneError | None:
-    library = sys.modules.get("lightning.fabric.utilities.exceptions")  # not loaded: not its error
-    if library is not None and isinstance(error, library.MisconfigurationException):
-        return TrainerRefusedError(error)
-    return None
+    """What a value means to a user that Lightning, or the parser that it brings, refused by itself.
+
+    It raises its own class, and built-in ones too: what counts is where they are raised.
+    """
+    own = type(error).__name__ == "MisconfigurationException"
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    place = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    builtin = isinstance(error, ValueError | TypeError) and place in ("lightning", "jsonargparse")
+    return TrainerRefusedError(error) if own or builtin else None
 
 
 def _say(text: str, status: int) -> int:

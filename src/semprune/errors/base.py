@@ -91,7 +91,7 @@ def what_it_says(error: BaseException, most: int = 240) -> str:
         >>> what_it_says(ValueError("no such\n   file."))
         'no such file'
     """
-    text = " ".join(str(error).split()).rstrip(".")
+    text = " ".join(str(error).split()).rstrip(".!")
     if not text or isinstance(error, LookupError | TypeError | AttributeError | ArithmeticError):
         text = f"{type(error).__name__}: {text}".removesuffix(": ")
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 
-from semprune.errors.base import ConfigurationError, SempruneError, UnknownNameError, first_line
+from semprune.errors.base import ConfigurationError, SempruneError, UnknownNameError, first_line, what_it_says
 
 _FULL = "Free some space, then run the same command again"
 _CLOSED = "Make it readable and its folder writable for you, or pass another path"
@@ -79,11 +79,13 @@ class MemoryExhaustedError(SempruneError):
 
 
 class TrainerRefusedError(ConfigurationError):
-    """A trainer's setting that Lightning refuses."""
+    """A configuration that Lightning itself refuses."""
 
     def __init__(self, error: BaseException) -> None:
         """Say what Lightning said."""
-        super().__init__(f"Lightning refuses the trainer's settings: {first_line(error)}. Correct --trainer.")
+        super().__init__(
+            f"Lightning refuses this configuration: {what_it_says(error)}. Correct --trainer, or what it names."
+        )
 
 
 class UnknownCommandError(UnknownNameError):

@@ -19,6 +19,7 @@ from semprune.data.registry.parse import Spec, parse
 from semprune.data.registry.rules import check_calibration, check_dataset
 from semprune.data.registry.schema import CalibrationSpec, DatasetSpec
 from semprune.errors import ConfigurationError, DatasetSchemaError, UnknownCalibrationError, UnknownDatasetError
+from semprune.errors.base import what_it_says
 
 OWN_FOLDER: Final = "SEMPRUNE_REGISTRY"
 """Environment variable that names a folder of YAML files of your own."""
@@ -61,7 +62,7 @@ def dataset_yaml(name: str) -> str:
     found = _files("datasets")
     if name not in found:
         raise UnknownDatasetError(name, found)
-    return found[name].read_text("utf-8")
+    return _text(name, found[name])
 
 
 def calibration_names() -> list[str]:
@@ -82,7 +83,7 @@ def calibration_spec(name: str) -> CalibrationSpec:
     found = _files("calibration")
     if name not in found:
         raise UnknownCalibrationError(name, found)
-    return _calibration(name, found[name].read_text("utf-8"))
+    return _calibration(name, _text(name, found[name]))
 
 
 def read_dataset_yaml(name: str, text: str) -> DatasetSpec:
@@ -105,6 +106,13 @@ def read_calibration_yaml(name: str, text: str) -> CalibrationSpec:
     spec = _read(CalibrationSpec, name, text)
     check_calibration(name, spec)
     return spec
+
+
+def _text(name: str, file: Traversable) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetSchemaError(name, f"{file} cannot be read ({what_it_says(error)})", "Save it as UTF-8.") from error
 
 
 def _read(cls: type[Spec], name: str, text: str) -> Spec:

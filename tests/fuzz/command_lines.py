@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 from tests.integration.small_study import run
 
-BAD = ("abc", "-1", "0", "-0.5", "1e30", "1" + "0" * 24, ".nan", ".inf", "null", "[]", "{}", "", "[/b]", "[1", "{a: 1}",
-       "true", "é\udcff", "no/such/place", "/dev/null", "/proc/none/x", "x" * 300, "[abc, 1]", "{class_path: os.system}")  # fmt: skip
+BAD = ("abc", "-1", "0", "-0.5", "1e30", "1" + "0" * 24, ".nan", ".inf", "null", "[]", "{}", "", "[/b]", "[1",
+       "{a: 1}", "true", "é\udcff", "no/such/place", "/dev/null", "/proc/none/x", "x" * 300, "[abc, 1]",
+       "{class_path: os.system}")  # fmt: skip
 """Of every kind: words, signs, sizes, no numbers, no values, markup, half of a list, files where folders belong …"""
 
 
@@ -31,8 +32,7 @@ class Folder:
         model, finished = str(self.path / "model"), str(self.path / "whole")
         texts = ["--text.sequences=2", "--text.length=16", "--limit=10", "--draws=1"]
         fitted = ["--fit.datasets=[movie_reviews]", "--fit.concepts=[sentiment.positive]", "--fit.max_length=16"]
-        quick = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.logger.save_dir",
-                 str(self.path / "logs"), "--trainer.max_steps=2"]  # fmt: skip
+        quick = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
         return {
             "prune": ["--backbone.name", model, "--method=magnitude", "--sparsity=0.5", "--output", self.output()],
             "study": ["--config", str(self.path / "whole.yaml"), "--causal=null"],
@@ -45,10 +45,11 @@ class Folder:
                             "--output", self.output()],
             "assets": ["list"],
             "fit": ["--backbone.name", model, "--data=DocumentDataModule", "--data.datasets=[movie_reviews]",
-                    "--data.max_length=16", "--model.concepts=[sentiment.positive]", *quick[:2],
+                    "--data.max_length=16", "--model.concepts=[sentiment.positive]", *quick,
                     f"--trainer.default_root_dir={self.output()}"],
             "test": ["--backbone.name", model, "--data=EvaluationDataModule", "--data.datasets=[sst2]",
-                     "--data.limit=4", "--data.calibration=null", *quick[:2], f"--trainer.default_root_dir={self.output()}"],
+                     "--data.limit=4", "--data.calibration=null", *quick,
+                     f"--trainer.default_root_dir={self.output()}"],
         }  # fmt: skip
 
     def output(self) -> str:

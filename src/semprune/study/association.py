@@ -24,6 +24,7 @@ from semprune.errors import CorruptArtefactError
 from semprune.io.files import write_json, write_parquet
 from semprune.study.config.schema import FitConfig, StudyConfig
 from semprune.study.store.addresses import content_hash
+from semprune.study.store.store import require_writable
 
 CHECKPOINT = "fit.ckpt"
 KEPT_EVERY = timedelta(minutes=2)  # at most so much of a fit is done again after a kill
@@ -48,6 +49,7 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
     if (folder / CHECKPOINT).is_file():
         _restore(module, folder / CHECKPOINT)
         return module
+    require_writable(folder)
     trainer = lightning.Trainer(
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
         use_distributed_sampler=False, enable_model_summary=False,
@@ -105,6 +107,7 @@ def check_causally(
         return None
     path = folder / f"causal-{content_hash([asdict(causal), asdict(config.text), config.token_budget])}.parquet"
     if not path.is_file():
+        require_writable(folder)
         items = load_items(causal.dataset, limit=causal.limit)
         concepts = family_classes(association, causal.family)
         table = causal_check(

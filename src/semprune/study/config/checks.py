@@ -10,7 +10,7 @@ from semprune.data.prompts.render import find_prompts
 from semprune.data.settings import at_least
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
 from semprune.pruning.settings import PruneSettings, check_settings
-from semprune.study.config.schema import StudyConfig
+from semprune.study.config.schema import CausalConfig, StudyConfig
 
 ENGINES = ("local", "ray", "slurm")
 
@@ -24,6 +24,9 @@ def check(config: StudyConfig) -> None:
     for field in ("methods", "calibrations", "seeds", "datasets", "sizes"):
         if not getattr(config, field):
             raise EmptyStudyError(field if field != "sizes" else "calibration_sequences or calibration_length")
+    for field in ("datasets", "concepts"):
+        if not getattr(config.fit, field):
+            raise EmptyStudyError(f"fit.{field}")
     if not config.patterns and not config.sparsities:
         raise EmptyStudyError("sparsities")
     for field in ("methods", "calibrations", "seeds", "datasets", "sparsities", "patterns", "sizes"):
@@ -50,9 +53,24 @@ def _check_names(config: StudyConfig) -> None:
             CalibrationDataModule(name, sequences, length)
     CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
     load_concepts(config.fit.concepts)
+    if config.causal is not None:
+        _check_causal(config.causal, config.fit.datasets)
     check_losses(config.losses)
     if config.sentence_encoder is not None:
         find_asset(config.sentence_encoder)
+
+
+def _check_causal(causal: CausalConfig, fitted: list[str]) -> None:
+    """Refuse a check of nothing: classes of the family come from the fitting data sets."""
+    families = {name: dataset_spec(name).family for name in fitted if dataset_spec(name).labels.classes}
+    if causal.family not in families.values():
+        known = ", ".join(sorted({str(family) for family in families.values()})) or "none"
+        raise SettingError(
+            "causal.family", causal.family, f"a family of the fitting data sets ({known}), or causal null"
+        )
+    classes = dataset_spec(causal.dataset).labels.classes
+    if len(classes) != 2:
+        raise SettingError("causal.dataset", causal.dataset, f"a data set of two classes; this one has {len(classes)}")
 
 
 def _check_engine(config: StudyConfig) -> None:

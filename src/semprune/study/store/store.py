@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pandas as pd
@@ -18,13 +20,15 @@ from semprune.attribution import TestPass
 from semprune.attribution.fit.learner import AttributionLearner
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
-from semprune.errors import CorruptArtefactError
+from semprune.errors import CorruptArtefactError, ReadOnlyStoreError
 from semprune.errors.base import what_it_says
 from semprune.io.tensor_files import write_safetensors
 from semprune.study.store.addresses import Addresses
 
 DONE = "cell.json"
 MEANING = "meaning.json"
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the system says of a place that can only be read."""
 
 
 def is_done(addresses: Addresses, cell: Cell) -> bool:
@@ -100,6 +104,22 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def require_writable(folder: Path) -> None:
+    """Refuse to compute what could not be kept.
+
+    Raises:
+        ReadOnlyStoreError: The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        raise ReadOnlyStoreError(folder, error.strerror or str(error)) from error
+
+
 @contextmanager
 def claim(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """Try to be the only process that works at something.
@@ -111,6 +131,9 @@ def claim(path: Path, *, wait: bool = False) -> Iterator[bool]:
         path: Lock file; it stays behind, empty.
         wait: Wait until the claim is free.
 
+    A folder that can only be read needs no claim: nobody writes there from here, and :func:`require_writable` refuses
+    to work for it.
+
     Yields:
         Whether the claim is this process's, until the block ends.
 
@@ -121,12 +144,17 @@ def claim(path: Path, *, wait: bool = False) -> Iterator[bool]:
         ...         mine, again
         (True, False)
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         yield False
+        return
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        yield True
         return
     try:
         yield True

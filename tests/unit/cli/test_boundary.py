@@ -32,12 +32,12 @@ def ended_by(error, capsys, command="report"):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), "FileAccessError: runs/x: No space left on device. "
-         "Free some space, then run the same command again."),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), "FileAccessError: runs/x: No space left on "
+         "device. Free some space, then run the same command again."),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "A file stands where a folder is expected"),
         (FileExistsError(errno.EEXIST, "File exists", "a"), "A file stands where a folder is expected"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), "Pass a shorter path or name."),
-        (OSError(errno.EROFS, "Read-only file system", "/mnt/a"), "Pass a path on a file system that is not read-only."),
+        (OSError(errno.EROFS, "Read-only file system", "/mnt"), "Pass a path on a file system that is not read-only."),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "NotUnicodeError: text is not UTF-8"),
         (MemoryError("Unable to allocate 7 TiB"), "MemoryExhaustedError: memory ran out (Unable to allocate 7 TiB)."),
     ],

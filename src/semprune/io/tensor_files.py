@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,9 +33,19 @@ CODES = {
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write tensors with a header of strings."""
+    """Write tensors with a header of strings.
+
+    Raises:
+        OSError: The system refuses it: no room, no permission.
+    """
     with atomic(path) as temporary:
-        save_file({name: tensor.detach().cpu() for name, tensor in tensors.items()}, temporary, dict(header))
+        try:
+            save_file({name: tensor.detach().cpu() for name, tensor in tensors.items()}, temporary, dict(header))
+        except SafetensorError as error:
+            if refused := re.search(r"\(os error (\d+)\)", str(error)):  # the library has one class for everything
+                code = int(refused[1])
+                raise OSError(code, os.strerror(code), str(path)) from error
+            raise
 
 
 def stream_safetensors(

@@ -1,9 +1,12 @@
 """Tensor files written tensor by tensor, against the safetensors library."""
 
+import errno
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from semprune.io.tensor_files import storage_order, stream_safetensors, tensor_bytes, write_safetensors
@@ -53,4 +56,15 @@ def test_a_transposed_tensor_is_written_row_by_row():
 def test_a_tensor_out_of_place_leaves_no_file(tmp_path, wrong):
     with pytest.raises(ValueError, match=r"belongs|shorter"):
         stream_safetensors(tmp_path / "file", {"a": (torch.float32, (2,))}, iter(wrong.items()), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_system_refuses_is_its_own_error(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("semprune.io.tensor_files.save_file", full)
+    with pytest.raises(OSError, match="No space left on device") as refused:
+        write_safetensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, {})
+    assert (refused.value.errno, refused.value.filename) == (errno.ENOSPC, str(tmp_path / "a.safetensors"))
     assert list(tmp_path.iterdir()) == []

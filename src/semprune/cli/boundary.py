@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,11 @@ def guarded(command: str, run: Callable[[], object]) -> int:
         run: Runs it.
     """
     tolerate_any_text()
+    with _threads_in_one_line():
+        return _guarded(command, run)
+
+
+def _guarded(command: str, run: Callable[[], object]) -> int:
     try:
         run()
         sys.stdout.flush()  # a full disk under a redirected output shows here
@@ -51,6 +57,23 @@ def guarded(command: str, run: Callable[[], object]) -> int:
     except Exception as error:
         return _unexpected(error)
     return 0
+
+
+@contextmanager
+def _threads_in_one_line() -> Iterator[None]:
+    """The same for what ends a library's thread, such as TensorBoard's writer on a full disk."""
+
+    def say(ended: threading.ExceptHookArgs) -> None:
+        if isinstance(ended.exc_value, Exception):
+            log = _log(ended.exc_value)
+            kept = "" if log is None else f" The traceback is in {log}."
+            _say(f"a thread in the background ended early: {first_line(ended.exc_value)}.{kept}", REFUSED)
+
+    before, threading.excepthook = threading.excepthook, say
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _interrupted(command: str) -> int:

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -112,3 +113,18 @@ def test_names_are_printed_as_they_are(capsys):
     status, line = ended_by(OSError(errno.EACCES, "Permission denied", "a[/b]c:smile:[red]"), capsys)
     assert status == 2
     assert "FileAccessError: a[/b]c:smile:[red]: Permission denied." in line
+
+
+def test_what_ends_a_thread_in_the_background_is_one_line_too(capsys, tmp_path):
+    def write():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def run():
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+
+    assert guarded("fit", run) == 0
+    (log,) = (tmp_path / "cache/logs").iterdir()
+    said = "a thread in the background ended early: [Errno 28] No space left on device. The traceback is in"
+    assert capsys.readouterr().err == f"{said} {log}.\n"

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import Any, get_args
 
 from semprune.attribution import NeuronSemanticAttribution
-from semprune.cli.__main__ import PARSERS
 from semprune.cli.arguments import HelpFormatter, Parser
+from semprune.cli.commands import PARSERS
 from semprune.cli.lightning import USAGE
 from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
 from semprune.pruning.callbacks.methods import CALLBACKS, HoldMasks

@@ -51,11 +51,11 @@ ORDER: dict[str, str] = {
     " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "arguments assets report prune verify study recommend explain lightning causal controls influential"
-    " __main__",
+    "cli": "arguments assets report prune verify study recommend explain lightning causal controls influential commands"
+    " boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
-    "errors": "base artefacts assets backbones data evaluation pruning attribution",
+    "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity rolling predictions results evaluate",
     "io": "seals bits safe_text terminal yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"

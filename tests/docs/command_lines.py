@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from semprune.cli.__main__ import PARSERS, main
+from semprune.cli.__main__ import main
+from semprune.cli.commands import PARSERS
 from semprune.cli.prune import spelled_out
 
 SHELL = {"|", "||", "&", "&&", ";", ">", "2>"}

@@ -11,7 +11,8 @@ import pytest
 from tests.docs.command_lines import commands_of, parse
 from tests.docs.pages import ROOT
 
-from semprune.cli.__main__ import COMMANDS, PARSERS, main
+from semprune.cli.__main__ import main
+from semprune.cli.commands import COMMANDS, PARSERS
 
 
 @pytest.fixture

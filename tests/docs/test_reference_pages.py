@@ -10,8 +10,8 @@ import re
 import pytest
 from tests.docs.pages import DOCS
 
-from semprune.cli.__main__ import COMMANDS
 from semprune.cli.causal import CausalCommandConfig
+from semprune.cli.commands import COMMANDS
 from semprune.data import EvaluationDataModule
 from semprune.pruning.callbacks.methods import CALLBACKS
 from semprune.pruning.streamed.config import PruneConfig

@@ -68,3 +68,41 @@ def test_patterns_are_cells_of_a_study():
         "calibration_sequences": 0, "calibration_length": 0,
     }  # fmt: skip
     assert cells[0].settings == {"pattern": "2:4"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"fit": {"concepts": []}}, "EmptyStudyError: the study's `fit.concepts` is empty"),
+        ({"fit": {"datasets": []}}, "EmptyStudyError: the study's `fit.datasets` is empty"),
+        ({"causal": {"family": "nothing"}}, "SettingError: causal.family must be a family of the fitting data sets ("),
+        ({"causal": {"dataset": "bbc_news"}}, "SettingError: causal.dataset must be a data set of two classes"),
+    ],
+)
+def test_what_a_study_would_find_out_late_is_refused_before_anything_is_read(change, said, tmp_path, capsys):
+    config = tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump({"output": str(tmp_path / "run"), **change}))
+    assert main(["study", "--config", str(config)]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_configuration_that_is_no_text_is_one_line(tmp_path, capsys):
+    (tmp_path / "study.yaml").write_bytes(b"output: \xff\xfe\n")
+    assert main(["study", "--config", str(tmp_path / "study.yaml")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--trainer.devices=0", "TrainerRefusedError: Lightning refuses this configuration: "),
+        ("--trainer.strategy=none", "TrainerRefusedError: Lightning refuses this configuration: "),
+        ("--data=null", "ConfigurationError: semprune fit needs data: pass --data, as in configs/fit.yaml."),
+    ],
+)
+def test_what_lightning_refuses_is_one_line(option, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = [] if option == "--data=null" else ["--data=DocumentDataModule", "--data.datasets=[movie_reviews]"]
+    assert main(["fit", *data, "--trainer.accelerator=cpu", option]) == 2
+    assert said in capsys.readouterr().err

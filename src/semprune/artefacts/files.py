@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 
 from semprune.artefacts.tables import TABLES
 from semprune.errors import CorruptArtefactError
-from semprune.errors.base import first_line
+from semprune.errors.base import what_it_says
 from semprune.io.files import write_parquet, write_parquet_parts
 from semprune.io.seals import check_parquet
 
@@ -62,18 +63,26 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     path = folder / declared.file
     if not path.exists():
         return None
-    try:
+    with _reading(path):
         check_parquet(path)
         table = pq.read_table(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise CorruptArtefactError(path, f"not a parquet file, or damaged ({first_line(error)})", RERUN) from error
-    newer = {column: kind for column, kind in declared.newer.items() if column in table.column_names}
-    schema = declared.columns | newer
-    faults = [fault for column, kind in schema.items() if (fault := column_fault(table, column, kind))]
-    if faults:
-        raise CorruptArtefactError(path, "; ".join(faults), RERUN)
-    frame: pd.DataFrame = table.select(list(schema)).to_pandas()
+        newer = {column: kind for column, kind in declared.newer.items() if column in table.column_names}
+        schema = declared.columns | newer
+        faults = [fault for column, kind in schema.items() if (fault := column_fault(table, column, kind))]
+        if faults:
+            raise CorruptArtefactError(path, "; ".join(faults), RERUN)
+        frame: pd.DataFrame = table.select(list(schema)).to_pandas()
     return frame
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except CorruptArtefactError:
+        raise
+    except Exception as error:  # readers pass on whatever damaged bytes make them do
+        raise CorruptArtefactError(path, f"not a parquet file ({what_it_says(error)})", RERUN) from error
 
 
 def read_provenance(folder: Path) -> dict[str, Any] | None:
@@ -87,8 +96,8 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorruptArtefactError(path, f"not JSON ({first_line(error)})", RERUN) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorruptArtefactError(path, f"not JSON ({what_it_says(error)})", RERUN) from error
     if not isinstance(content, dict):
         raise CorruptArtefactError(path, f"a JSON {type(content).__name__} where an object belongs", RERUN)
     return content

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from semprune.backbones.family import Family
-from semprune.backbones.layout import family_of, neuron_sites, prunable_matrices
+from semprune.backbones.layout import family_of, neuron_sites, prunable_matrices, require_in_memory
 from semprune.backbones.weights.fingerprint import fingerprint_model
 from semprune.types import Fingerprint, NeuronSite, PrunableMatrix
 
@@ -79,7 +79,9 @@ def describe(
         UnknownArchitectureError: No family declares the model's class.
         UnprunedMatrixError: A decoder block has a matrix that the family does not name.
         BackboneLoadError: The model lacks a matrix that the family names, or its weights are quantised.
+        OffloadedModelError: A weight is not in memory.
     """
+    require_in_memory(model)
     family = family_of(model)
     matrices = prunable_matrices(model, family)
     mark = fingerprint or fingerprint_model(model, tokenizer=tokenizer)

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 
 from semprune.backbones.families import families, find_family
 from semprune.backbones.family import Family, FamilyMatrix
-from semprune.errors import BackboneLoadError, ConfigurationError, RoutedNeuronsError, SettingError, UnprunedMatrixError
+from semprune.errors import (
+    BackboneLoadError,
+    ConfigurationError,
+    OffloadedModelError,
+    RoutedNeuronsError,
+    SettingError,
+    UnprunedMatrixError,
+)
 from semprune.types import NeuronSite, PrunableMatrix
 
 SITE_KINDS = {"mlp": ("down", "mlp"), "attention": ("o", "attn")}
@@ -112,6 +119,17 @@ def neuron_sites(model: nn.Module, family: Family, kinds: Sequence[str] = ("mlp"
             module = f"{family.layers}.{index}.{reader.path}"
             sites.append(NeuronSite(f"layers.{index}.{suffix}", index, kind, width, module))
     return tuple(sites)
+
+
+def require_in_memory(model: nn.Module) -> None:
+    """Refuse a model whose weights are not all in memory: what is written to the others is lost.
+
+    Raises:
+        OffloadedModelError: They are not; names the first.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.is_meta:
+            raise OffloadedModelError(name)
 
 
 def kind_of_site(name: str) -> str:

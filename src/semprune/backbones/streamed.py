@@ -10,14 +10,14 @@ import torch
 from accelerate import init_empty_weights
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from semprune.backbones.companions import companions
 from semprune.backbones.families import find_family
 from semprune.backbones.hardware import check_device, resolve_dtype
 from semprune.backbones.layout import decoder_layers, prunable_matrices
 from semprune.backbones.loading.load import refuse_absent
-from semprune.backbones.loading.source import BackboneSource
+from semprune.backbones.loading.source import BackboneSource, read_configuration, reading
 from semprune.backbones.weights.conversion import Conversion
 from semprune.backbones.weights.fingerprint import fingerprint_folder
 from semprune.backbones.weights.stored_tensors import Checkpoint
@@ -97,11 +97,12 @@ class StreamedModel:
         self.source = source
         self.device = check_device(device)
         self.checkpoint = Checkpoint(source.folder)
-        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+        config = read_configuration(source.name, source.folder)
         self._refuse_quantised(config)
         self._stored = self._stored_dtype(config)
         self.dtype = self._stored if dtype == "stored" else resolve_dtype(dtype, self.device)
-        self.model = skeleton(config, self.dtype, self.device)
+        with reading(source.name, "Is a field of its config.json of the wrong type or out of range?"):
+            self.model = skeleton(config, self.dtype, self.device)
         self.family = find_family(source.architecture)
         self.blocks = decoder_layers(self.model, self.family)
         self.matrices = prunable_matrices(self.model, self.family)

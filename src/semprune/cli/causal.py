@@ -222,7 +222,7 @@ def causal_table(table: pd.DataFrame) -> Table:
     metrics = list(dict.fromkeys(table["metric"]))
     shown = Table("neurons", "set", *metrics, title=f"after mean-ablation (against matched random; * p < {SURE})")
     for (k, name), rows in table.groupby(["k", "selection"], sort=False):
-        by_metric = rows.set_index("metric")
+        by_metric = rows.drop_duplicates("metric").set_index("metric")  # shares of a small model may be of one size
         cells = []
         for metric in metrics:
             row = by_metric.loc[metric]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -148,6 +149,8 @@ class SempruneCLI(LightningCLI):
         """Assert that links arrived: Lightning ignores one whose target has no such parameter."""
         stage = self.config["subcommand"]
         backbone, losses = self.config[stage].backbone, self.config[stage].losses
+        if self.datamodule is None:
+            raise ConfigurationError(f"semprune {stage} needs data: pass --data, as in configs/{stage}.yaml.")
         check_losses(losses)
         if losses and stage != "test":
             raise ConfigurationError(f"`losses` are measured by `semprune test`, not by {stage}: leave them out.")
@@ -175,8 +178,13 @@ class SempruneCLI(LightningCLI):
             console.print(f"report: {page.resolve()}", soft_wrap=True)
 
 
+def _without_interrupt(record: logging.LogRecord) -> bool:
+    return "KeyboardInterrupt" not in record.getMessage()
+
+
 def run_lightning(arguments: list[str]) -> None:
     """Run ``fit`` or ``test``, the first argument."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_without_interrupt)  # one line, from us
     import_module("semprune.pruning.callbacks.methods")  # here, where a method that is refused is one line
     LightningParser.classes = tuple(each.__name__ for kind in SHORT_NAMES for each in (kind.__subclasses__() or [kind]))
     SempruneCLI(

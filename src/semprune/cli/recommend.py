@@ -59,7 +59,7 @@ def recommend_from(arguments: list[str]) -> None:
     drops, console = read_drops(run.predictions, run.results, parsed.metric), Terminal()
     for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
         found = recommend(drops, parsed.target, sparsity=sparsity, pattern=pattern, method=parsed.method)
-        console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True, markup=False)
+        console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True)
         console.print(_table(found, parsed.top, run.methods))
 
 

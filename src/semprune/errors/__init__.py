@@ -13,6 +13,7 @@ from semprune.errors.backbones import *
 from semprune.errors.base import *
 from semprune.errors.data import *
 from semprune.errors.evaluation import *
+from semprune.errors.machine import *
 from semprune.errors.pruning import *
 
 __all__ = sorted(name for name, each in globals().items() if isinstance(each, type) and issubclass(each, SempruneError))

@@ -29,6 +29,17 @@ class BackboneLoadError(SempruneError):
         super().__init__(f"backbone '{backbone}' could not be loaded: {detail}. {remedy}")
 
 
+class OffloadedModelError(SempruneError):
+    """A model some of whose weights are not in memory."""
+
+    def __init__(self, parameter: str) -> None:
+        """Name one of its parameters that is elsewhere."""
+        super().__init__(
+            f"{parameter} is not in memory: the model is offloaded (device_map, disk_offload …), or was made "
+            "without weights. Load it without, or run `semprune prune` on its folder, which holds one block at a time."
+        )
+
+
 class CaptureError(SempruneError):
     """A capture whose hooks did not fire, or fired on something unexpected."""
 

@@ -104,3 +104,18 @@ def some_of(names: Iterable[str], shown: int = 5) -> str:
     """
     listed = sorted(names)
     return ", ".join(listed[:shown]) + (f" and {len(listed) - shown} more" if listed[shown:] else "")
+
+
+def what_it_says(error: BaseException, most: int = 240) -> str:
+    r"""Return what a library's error says in one line, with its kind where the words alone say little.
+
+    Example:
+        >>> what_it_says(KeyError("rope_type"))
+        "KeyError: 'rope_type'"
+        >>> what_it_says(ValueError("no such\n   file."))
+        'no such file'
+    """
+    text = " ".join(str(error).split()).rstrip(".!")
+    if not text or isinstance(error, LookupError | TypeError | AttributeError | ArithmeticError):
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text if len(text) <= most else f"{text[: most - 1]}…"

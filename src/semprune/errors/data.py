@@ -198,9 +198,11 @@ class DatasetSchemaError(SempruneError):
 class DatasetUnavailableError(SempruneError):
     """A data set that neither the hub nor an offline package gave."""
 
-    def __init__(self, dataset: str, detail: str) -> None:
-        """Name the data set and what was tried."""
-        super().__init__(
-            f"data set '{dataset}' could not be loaded: {detail}. "
-            "Check the network, or run `semprune assets get` for its offline package."
+    def __init__(self, dataset: str, detail: str, *, local: bool = False) -> None:
+        """Name the data set and what was tried; what to do depends on whether its files are this machine's."""
+        remedy = (
+            "Are the files where its YAML says, in UTF-8 and of that format?"
+            if local
+            else "Check the network, or run `semprune assets get` for its offline package."
         )
+        super().__init__(f"data set '{dataset}' could not be loaded: {detail}. {remedy}")

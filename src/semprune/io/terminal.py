@@ -5,6 +5,7 @@ Brackets in paths and names are no markup (``[/b]``), ``:x:`` is no emoji, escap
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,3 +41,10 @@ class Terminal(Console):
         """Render anything; what stands in texts that were made elsewhere is made harmless last."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text), style, control)
+
+
+def tolerate_any_text() -> None:
+    """Let the standard streams write what their encoding lacks as escapes: a path may be no Unicode at all."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where it was replaced
+            stream.reconfigure(errors="backslashreplace")

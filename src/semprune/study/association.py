@@ -22,6 +22,7 @@ from semprune.io.files import write_json, write_parquet
 from semprune.study.checkpoints import COMPLETE, AtomicCheckpointIO, interrupted_fit, keeping_the_last, restore
 from semprune.study.config.schema import FitConfig, StudyConfig
 from semprune.study.store.addresses import content_hash
+from semprune.study.store.store import require_writable
 
 
 def fit_documents(fit: FitConfig, lm: Backbone) -> DocumentDataModule:
@@ -46,6 +47,7 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
     if (folder / COMPLETE).is_file():
         restore(module, folder / COMPLETE)
         return module
+    require_writable(folder)
     partial = interrupted_fit(folder)
     trainer = lightning.Trainer(
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
@@ -88,6 +90,7 @@ def check_causally(
     read = [text.token_hash, hash_contents(items)]
     path = folder / f"causal-{content_hash([asdict(causal), *read, config.token_budget])}.parquet"
     if not path.is_file():
+        require_writable(folder)
         concepts = family_classes(association, causal.family)
         table = causal_check(
             lm, association, concepts, items, text.input_ids, target=causal.family,

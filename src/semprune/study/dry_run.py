@@ -92,7 +92,7 @@ def _plan_one(config: StudyConfig, console: Console) -> float:
                       str(len(group) - len(open_cells)), _minutes(seconds))  # fmt: skip
     console.print(table)
     for cell in (cell for group in groups for cell in group if not store.is_done(worker.addresses, cell)):
-        console.print(f"  {cell.label}", markup=False)
+        console.print(f"  {cell.label}")
     workers = config.engine.workers
     console.print(
         f"{sum(map(len, groups))} cells and the dense model; about {_minutes(total)} left on one process"

@@ -87,6 +87,7 @@ class Worker:
         """
         with claim(self._lock(DENSE), wait=True):
             if not store.is_done(self.addresses, DENSE):
+                store.require_writable(self.addresses.cell(DENSE))
                 CellMeasurement(self.shared, self.addresses, DENSE).run()
 
     def work(self, chosen: list[int] | None = None) -> None:
@@ -140,6 +141,7 @@ class Worker:
     def measure(self, cell: Cell) -> None:
         """Measure a cell, whoever else may; what goes wrong is recorded in its folder."""
         failed = self.addresses.cell(cell) / FAILED
+        store.require_writable(failed.parent)
         try:
             CellMeasurement(self.shared, self.addresses, cell).run()
         except Exception as error:  # whatever it is: recorded, and the rest goes on

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from semprune.cli.__main__ import PARSERS
+from semprune.cli.commands import PARSERS
 from semprune.cli.arguments import configured
 from semprune.data import ChatSettings
 from semprune.errors import ConfigurationError, SettingError

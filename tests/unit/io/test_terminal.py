@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 import semprune
-from semprune.io.terminal import Terminal
+from semprune.io.terminal import Terminal, tolerate_any_text
 
 HOSTILE = "runs/a[/b][red]c:bomb:\x1b]0;owned\x07\x1b[2J"
 SHOWN = r"runs/a[/b][red]c:bomb:\x1b]0;owned\x07\x1b[2J"
@@ -47,3 +48,12 @@ def test_every_console_of_the_package_is_this_one():
     files = list(Path(semprune.__file__).parent.rglob("*.py"))
     assert [path.name for path in files if re.search(r"\bConsole\(", path.read_text())] == []
     assert [path.name for path in files if "(Console):" in path.read_text()] == ["terminal.py"]
+
+
+def test_a_name_that_is_no_unicode_is_printed_with_escapes(monkeypatch):
+    kept = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding="ascii"))
+    tolerate_any_text()
+    Terminal().print("é\udcff")
+    sys.stdout.flush()
+    assert kept.getvalue() == rb"\xe9\udcff" + b"\n"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
 import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +13,10 @@ from torch import Tensor
 from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
 from semprune.errors import BackboneMismatchError, ConfigurationError, CorruptArtefactError
-from semprune.errors.base import first_line
+from semprune.errors.base import what_it_says
 from semprune.io.distributed import distributed, max_over_ranks, rank, sum_over_ranks
 from semprune.types import Fingerprint
 
-UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError)
 REMEDY = "Pass a checkpoint that `semprune fit` wrote; where a run was cut off, fit again."
 
 
@@ -35,9 +31,9 @@ def read_checkpoint(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     try:
         _check_sums(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, *UNREADABLE) as error:
-        raise CorruptArtefactError(path, first_line(error), remedy) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    except Exception as error:  # both pass on whatever damaged bytes make them do
+        raise CorruptArtefactError(path, what_it_says(error), remedy) from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CorruptArtefactError(path, "it holds no state of a module", remedy)
     return checkpoint
 
@@ -81,9 +77,12 @@ class StoredFit:
             raise CorruptArtefactError(
                 "the checkpoint", "it holds no association", "Pass a checkpoint that `semprune fit` wrote."
             )
-        shape, fingerprint = LearnerShape(**stored["shape"]), Fingerprint(**stored["fingerprint"])
-        fitted = FittedDocuments(**stored["fitted"]) if "fitted" in stored else None
-        return cls(shape, fingerprint, dict(stored["precision"]), fitted)
+        try:
+            shape, fingerprint = LearnerShape(**stored["shape"]), Fingerprint(**stored["fingerprint"])
+            fitted = FittedDocuments(**stored["fitted"]) if "fitted" in stored else None
+            return cls(shape, fingerprint, dict(stored["precision"]), fitted)
+        except (LookupError, TypeError, ValueError) as error:
+            raise CorruptArtefactError("the checkpoint", what_it_says(error), REMEDY) from error
 
     def add_to(self, checkpoint: dict[str, Any]) -> None:
         """Write it, as plain values."""

@@ -135,6 +135,10 @@ def text_evidence(lm: Backbone, association: Association, text: str, rows: tuple
         BackboneMismatchError: The association is another backbone's.
     """
     association.require(lm.fingerprint)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SettingError("text", text, "Unicode") from error
     ids = encode(lm.tokenizer, text)[: lm.max_length]
     if not ids:
         raise SettingError("text", text, "a text with at least one token")

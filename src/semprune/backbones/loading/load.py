@@ -11,12 +11,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from semprune.backbones.backbone import Backbone, describe
 from semprune.backbones.hardware import check_device, resolve_dtype
-from semprune.backbones.loading.source import find_backbone
+from semprune.backbones.loading.source import find_backbone, reading
 from semprune.backbones.weights.conversion import Conversion
 from semprune.backbones.weights.fingerprint import fingerprint_folder
 from semprune.backbones.weights.stored_tensors import Checkpoint
 from semprune.errors import BackboneLoadError
-from semprune.errors.base import first_line, some_of
+from semprune.errors.base import some_of
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +56,10 @@ def load_backbone(
 
 
 def _read(name: str, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    try:
+    with reading(name, _remedy(folder)):
         model, loading = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise BackboneLoadError(name, first_line(error), _remedy(folder)) from error
     # transformers fills what a file lacks with random numbers and only warns.
     refuse_absent(name, folder, {str(key) for kind in ("missing_keys", "mismatched_keys") for key in loading[kind]})
     unplaced = loading["unexpected_keys"]
@@ -92,10 +90,9 @@ def load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
     Raises:
         BackboneLoadError: There is none.
     """
-    try:
+    with reading(name, _remedy(folder)):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise BackboneLoadError(name, first_line(error), _remedy(folder)) from error
+        tokenizer("a")  # some fields of a wrong type show only here
     # transformers makes an empty tokenizer for some models where there is none.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise BackboneLoadError(name, "there is no vocabulary for its tokenizer", _remedy(folder))

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-from transformers import AutoConfig
+from transformers import AutoConfig, PretrainedConfig
 
 from semprune.backbones.families import find_family
 from semprune.backbones.loading.embedded import embedded_backbones, embedded_folder
 from semprune.backbones.weights.stored_tensors import SINGLE, listed_files
-from semprune.errors import BackboneLoadError, SettingError, UnknownBackboneError
-from semprune.errors.base import first_line
+from semprune.errors import BackboneLoadError, SempruneError, SettingError, UnknownBackboneError
+from semprune.errors.base import what_it_says
 
 CONFIG = ("config.json",)
 BESIDE = ("*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken")
 """Configuration and tokenizer; no code. Weights are asked for by name: no pickled ones, no second copy of them."""
+LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+MOST_LAYERS = 1000
+"""Several times those of the deepest model that there is; ours."""
 
 
 def fetch(name: str, revision: str | None, files: Iterable[str], known: Iterable[str]) -> Path:
@@ -108,16 +114,51 @@ def declared_architecture(name: str, folder: Path) -> str:
     """
     if not (folder / "config.json").is_file():
         raise BackboneLoadError(name, "there is no config.json", "Pass a folder made by save_pretrained.")
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise BackboneLoadError(name, first_line(error), "Is config.json damaged, or of an unknown model?") from error
+    config = read_configuration(name, folder)
     if getattr(config, "transformers_weights", None) is not None:
         detail = "config.json names a file of weights itself (transformers_weights), which other readers do not read"
         raise BackboneLoadError(name, detail, "Store the weights as model.safetensors or with an index.")
-    declared = str((config.architectures or ["none"])[0])
+    architectures = config.architectures or ["none"]
+    if not isinstance(architectures, list):
+        raise BackboneLoadError(name, f"architectures in config.json is {architectures!r}", "It is a list of a class.")
+    declared = str(architectures[0])
     find_family(declared)
     return declared
+
+
+def read_configuration(name: str, folder: Path) -> PretrainedConfig:
+    """Read a folder's ``config.json``.
+
+    Raises:
+        BackboneLoadError: There is none that can be read.
+    """
+    with reading(name, "Is a field of config.json of the wrong type, or the file damaged, or of an unknown model?"):
+        _check_layers(name, folder / "config.json")
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    return config
+
+
+def _check_layers(name: str, path: Path) -> None:
+    """Refuse no layers, and layers that would be made, one by one, until memory ends."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for key in LAYER_KEYS if isinstance(content, dict) else ():
+        if isinstance(layers := content.get(key), int) and not 1 <= layers <= MOST_LAYERS:
+            raise BackboneLoadError(name, f"config.json says {key} {layers:g}", f"1 to {MOST_LAYERS} are read.")
+
+
+@contextmanager
+def reading(name: str, remedy: str) -> Iterator[None]:
+    """Turn what libraries raise on a model's files into an error that names the model.
+
+    Raises:
+        BackboneLoadError: Something was raised, other than an error of ours or for want of memory.
+    """
+    try:
+        yield
+    except (SempruneError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a field of a wrong type ends in any built-in error, and tokenizers has but `Exception`
+        raise BackboneLoadError(name, what_it_says(error), remedy) from error
 
 
 def _find_on_hub(name: str, revision: str | None) -> BackboneSource:

@@ -11,6 +11,7 @@ import yaml
 
 from semprune.concepts.concept import Concept, Vocabulary, some_of
 from semprune.errors import VocabularySchemaError
+from semprune.errors.base import what_it_says
 from semprune.io.yaml_text import read_yaml
 
 FILE_SUFFIX: Final = ".yaml"
@@ -72,7 +73,13 @@ def read_vocabulary(path: Path) -> Concept:
     """
     if not path.is_file():
         raise VocabularySchemaError(path.stem, f"there is no file {path}", "Check the path.")
-    return parse_vocabulary(path.name.removesuffix(FILE_SUFFIX), path.read_text(encoding="utf-8"))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise VocabularySchemaError(
+            path.stem, f"{path} cannot be read ({what_it_says(error)})", "Save it as UTF-8."
+        ) from error
+    return parse_vocabulary(path.name.removesuffix(FILE_SUFFIX), text)
 
 
 class OwnVocabulary(Vocabulary):

@@ -25,6 +25,7 @@ from semprune.errors import (
     UnknownCalibrationError,
     UnknownDatasetError,
 )
+from semprune.errors.base import what_it_says
 from semprune.io.yaml_text import read_yaml
 from semprune.ranges import check_ranges
 
@@ -69,7 +70,7 @@ def dataset_yaml(name: str) -> str:
     found = _files("datasets")
     if name not in found:
         raise UnknownDatasetError(name, found)
-    return found[name].read_text("utf-8")
+    return _text(name, found[name])
 
 
 def calibration_names() -> list[str]:
@@ -90,7 +91,7 @@ def calibration_spec(name: str) -> CalibrationSpec:
     found = _files("calibration")
     if name not in found:
         raise UnknownCalibrationError(name, found)
-    return _calibration(name, found[name].read_text("utf-8"))
+    return _calibration(name, _text(name, found[name]))
 
 
 def read_dataset_yaml(name: str, text: str) -> DatasetSpec:
@@ -113,6 +114,13 @@ def read_calibration_yaml(name: str, text: str) -> CalibrationSpec:
     spec = _read(CalibrationSpec, name, text)
     check_calibration(name, spec)
     return spec
+
+
+def _text(name: str, file: Traversable) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetSchemaError(name, f"{file} cannot be read ({what_it_says(error)})", "Save it as UTF-8.") from error
 
 
 def _read(cls: type[Spec], name: str, text: str) -> Spec:

@@ -20,8 +20,11 @@ from semprune.data.registry import CalibrationSpec, DatasetSpec, HubSource, Offl
 from semprune.data.rows.local_files import rows_cache
 from semprune.data.rows.readers import Row, read_files
 from semprune.errors import AssetNetworkError, DatasetSchemaError, DatasetUnavailableError, SettingError
+from semprune.errors.base import what_it_says
 
 Source = Literal["auto", "hub", "offline"]
+READERS_OF_FILES = ("json", "csv", "parquet", "text", "arrow")
+"""Paths that name a format, whose files are this machine's."""
 Hub = TypeVar("Hub")
 Offline = TypeVar("Offline")
 
@@ -99,7 +102,13 @@ def read_text(spec: CalibrationSpec, source: Source = "auto") -> str:
     """
     chosen = _chosen(spec.name, source, spec.hub, spec.offline)
     if isinstance(chosen, TextFileSource):
-        text = (_asset(spec.name, chosen.asset) / chosen.file).read_text(chosen.encoding)
+        path = _asset(spec.name, chosen.asset) / chosen.file
+        try:
+            text = path.read_text(chosen.encoding)
+        except UnicodeDecodeError as error:
+            raise DatasetSchemaError(
+                spec.name, f"{path} is not {chosen.encoding} ({error})", "Fetch it again."
+            ) from error
     else:
         text = _hub_text(spec.name, chosen)
     for pattern in spec.strip:
@@ -143,6 +152,8 @@ def _hub_rows(name: str, hub: HubSource, *, fit: bool) -> list[Row]:
         files |= {} if cache is None else {"cache_dir": cache}
         return list(datasets.load_dataset(hub.path, hub.config, split=split, revision=hub.revision, **files))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and built-in errors
+        if is_local(hub):
+            raise DatasetUnavailableError(name, _local_fault(hub, error), local=True) from error
         why = "all rows at hand are for evaluation, and for fitting " if fit else ""
         raise DatasetUnavailableError(
             name, f"{why}the hub did not give {hub.path}, split {split} ({str(error).rstrip('.')})"
@@ -155,7 +166,28 @@ def _hub_text(name: str, hub: TextHubSource) -> str:
         rows = datasets.load_dataset(hub.path, hub.config, data_files=hub.data_files, split=hub.split, streaming=True)
         return "\n\n".join(row[hub.column] for row in itertools.islice(rows, hub.rows))
     except Exception as error:  # as above
+        if is_local(hub):
+            raise DatasetUnavailableError(name, _local_fault(hub, error), local=True) from error
         raise DatasetUnavailableError(name, f"the hub did not give {hub.path} ({str(error).rstrip('.')})") from error
+
+
+def is_local(hub: HubSource | TextHubSource) -> bool:
+    """Whether a source that the hub's client reads is this machine's files.
+
+    Example:
+        >>> is_local(HubSource("json", "train", data_files="data/coffee.jsonl")), is_local(HubSource("piqa", "test"))
+        (True, False)
+    """
+    on_hub = hub.data_files is not None and "://" in hub.data_files
+    return (hub.path in READERS_OF_FILES and not on_hub) or Path(hub.path).exists()
+
+
+def _local_fault(hub: HubSource | TextHubSource, error: Exception) -> str:
+    """What is wrong with local files: the reader's own words stand below the client's."""
+    first: BaseException = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    return f"{hub.data_files or hub.path}: {what_it_says(first)}"
 
 
 def _declared(spec: DatasetSpec, row: Row, rename: Mapping[str, str]) -> Row:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from semprune.backbones.blocks.runner import BlockRunner, split_batches
-from semprune.backbones.layout import decoder_layers, family_of
+from semprune.backbones.layout import decoder_layers, family_of, require_in_memory
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.settings import PruneSettings
@@ -58,7 +58,9 @@ def checked_blocks(model: nn.Module, settings: PruneSettings) -> dict[int, list[
         UnprunedMatrixError: A block has a matrix that the family does not name.
         SettingError: A matrix's inputs are not whole runs of the asked pattern.
         NonFiniteError: A weight is NaN or infinite; names the parameter.
+        OffloadedModelError: A weight is not in memory.
     """
+    require_in_memory(model)
     blocks = prunable_linears(model)
     linears = list(chain.from_iterable(blocks.values()))
     settings.check_widths((linear.name, linear.weight.shape[1]) for linear in linears)

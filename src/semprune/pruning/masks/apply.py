@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from semprune.backbones.backbone import Backbone
+from semprune.backbones.layout import require_in_memory
 from semprune.errors import BackboneMismatchError, SettingError
 from semprune.pruning.masks.file import load_masks
 from semprune.pruning.masks.stored import StoredMasks
@@ -26,7 +27,9 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Bool[Tensor, "rows columns
 
     Raises:
         SettingError: The model has no such weight; nothing is changed then.
+        OffloadedModelError: A weight is not in memory; the same.
     """
+    require_in_memory(model)
     check_masks(model, masks)
     for name, mask in masks.items():
         zero_pruned(stored_weight(model, name), mask)

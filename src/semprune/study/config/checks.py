@@ -28,6 +28,9 @@ def check(config: StudyConfig) -> None:
     for field in ("methods", "calibrations", "seeds", "datasets", "sizes"):
         if not getattr(config, field):
             raise EmptyStudyError(field if field != "sizes" else "calibration_sequences or calibration_length")
+    for field in ("datasets", "concepts"):
+        if not getattr(config.fit, field):
+            raise EmptyStudyError(f"fit.{field}")
     if not config.patterns and not config.sparsities:
         raise EmptyStudyError("sparsities")
     for field in ("methods", "calibrations", "seeds", "datasets", "sparsities", "patterns", "sizes"):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -60,9 +64,36 @@ def run_local(config: StudyConfig, worker: Worker) -> None:
         # Not forked: a forked process hangs in the parent's thread pools.
         spawn, threads = multiprocessing.get_context("spawn"), max(1, torch.get_num_threads() // config.engine.workers)
         pool = ProcessPoolExecutor(config.engine.workers, spawn, torch.set_num_threads, (threads,))
-        with pool:
-            tasks = [pool.submit(work_at, config, [number], worker.run) for number in open_groups(worker)]
+        with pool, _ended_where_interrupted():
+            with _deaf_to_interrupts():  # the processes inherit it: Ctrl-C is this one's, which then ends them
+                tasks = [pool.submit(work_at, config, [number], worker.run) for number in open_groups(worker)]
             for task in as_completed(tasks):
                 if task.exception() is None:
                     worker.hear(task.result())
     worker.work()
+
+
+@contextmanager
+def _ended_where_interrupted() -> Iterator[None]:
+    """End the processes that were started inside where the block is interrupted: their pool would wait for them."""
+    before = multiprocessing.active_children()
+    try:
+        yield
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            if process not in before:
+                process.terminate()
+        raise
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C, as do processes that are started inside; only a main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

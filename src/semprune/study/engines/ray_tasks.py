@@ -40,7 +40,7 @@ def run_on_ray(config: StudyConfig, worker: Worker) -> None:
                 try:
                     worker.hear(ray.get(reference))
                 except ray.exceptions.RayError as error:
-                    worker.console.print(f"a Ray task died: {error}", markup=False)
+                    worker.console.print(f"a Ray task died: {error}")
     finally:
         ray.shutdown()
     worker.work()

@@ -41,7 +41,7 @@ def run_on_slurm(config: StudyConfig, worker: Worker) -> None:
             if job.exception() is None:
                 worker.hear(job.result())
             else:
-                worker.console.print(f"job {job.job_id} died: {job.exception()}", markup=False)
+                worker.console.print(f"job {job.job_id} died: {job.exception()}")
     worker.work()
 
 

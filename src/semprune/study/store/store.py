@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 
 from semprune.artefacts import Cell
 from semprune.attribution import TestPass
 from semprune.attribution.fit.learner import AttributionLearner
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
-from semprune.errors import CorruptArtefactError
+from semprune.errors import CorruptArtefactError, ReadOnlyStoreError
+from semprune.errors.base import what_it_says
 from semprune.io.files import read_parquet
 from semprune.io.tensor_files import read_sealed, write_sealed
 from semprune.study.store.addresses import Addresses
 
 DONE = "cell.json"
 MEANING = "meaning.json"
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the system says of a place that can only be read."""
 
 
 def is_done(addresses: Addresses, cell: Cell) -> bool:
@@ -65,8 +68,8 @@ def load_test_pass(folder: Path, learner: AttributionLearner, lm: Backbone) -> T
         if test_pass.norms is not None:
             test_pass.norms.squares.copy_(tensors["norms.squares"])
             test_pass.norms.tokens.copy_(tensors["norms.tokens"])
-    except (OSError, SafetensorError, KeyError, ValueError, pa.ArrowException) as error:
-        raise CorruptArtefactError(folder, str(error), remedy) from error
+    except Exception as error:  # as below
+        raise CorruptArtefactError(folder, what_it_says(error), remedy) from error
     return test_pass
 
 
@@ -78,9 +81,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         return read_parquet(path)
-    except (OSError, pa.ArrowException, ValueError) as error:
+    except Exception as error:  # readers pass on whatever damaged bytes make them do
         remedy = f"Delete {path.parent} and run the same command again: that cell is then computed anew."
-        raise CorruptArtefactError(path, str(error), remedy) from error
+        raise CorruptArtefactError(path, what_it_says(error), remedy) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -91,11 +94,30 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
+    remedy = "Delete it and run the same command again."
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CorruptArtefactError(path, str(error), "Delete it and run the same command again.") from error
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorruptArtefactError(path, what_it_says(error), remedy) from error
+    if not isinstance(content, dict):
+        raise CorruptArtefactError(path, f"a JSON {type(content).__name__} where an object belongs", remedy)
     return content
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse to compute what could not be kept.
+
+    Raises:
+        ReadOnlyStoreError: The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        raise ReadOnlyStoreError(folder, error.strerror or str(error)) from error
 
 
 @contextmanager
@@ -109,6 +131,9 @@ def claim(path: Path, *, wait: bool = False) -> Iterator[bool]:
         path: Lock file; it stays behind, empty.
         wait: Wait until the claim is free.
 
+    A folder that can only be read needs no claim: nobody writes there from here, and :func:`require_writable` refuses
+    to work for it.
+
     Yields:
         Whether the claim is this process's, until the block ends.
 
@@ -119,12 +144,17 @@ def claim(path: Path, *, wait: bool = False) -> Iterator[bool]:
         ...         mine, again
         (True, False)
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         yield False
+        return
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        yield True
         return
     try:
         yield True

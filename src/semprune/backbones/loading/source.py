@@ -132,7 +132,7 @@ def read_configuration(name: str, folder: Path) -> PretrainedConfig:
     Raises:
         BackboneLoadError: There is none that can be read.
     """
-    with reading(name, "Is a field of config.json of the wrong type, or the file damaged, or of an unknown model?"):
+    with reading(name, "Is config.json damaged, or of an unknown model, or one of its fields of a wrong type?"):
         _check_layers(name, folder / "config.json")
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     return config

@@ -32,7 +32,9 @@ def label_log_odds(
         >>> label_log_odds(np.array([[-3.0, -1.0]]), 1).tolist()
         [2.0]
     """
-    odds: Array = scores[..., label] - logsumexp(np.delete(scores, label, axis=-1), axis=-1)
+    others = np.delete(scores, label, axis=-1)
+    together = others[..., 0] if others.shape[-1] == 1 else logsumexp(others, axis=-1)  # of one, it is the one
+    odds: Array = scores[..., label] - together
     return odds
 
 

@@ -141,6 +141,29 @@ def test_other_items_than_the_dense_model_s_are_refused(tables):
         read_drops(Answers.of(predictions), tables["results"], "f1")
 
 
+def test_a_data_set_that_a_model_was_not_measured_on_is_refused(tables):
+    predictions = tables["predictions"]
+    lost = predictions[~((predictions["method"] == "ria") & (predictions["dataset"] == "copa"))]
+    with pytest.raises(UnpairedPredictionsError, match="'copa': 400 items have dense predictions only, 0 pruned only"):
+        read_drops(Answers.of(lost), tables["results"], "accuracy")
+
+
+def test_as_many_items_but_others_are_refused(tables):
+    swapped = tables["predictions"].copy()
+    swapped.loc[(swapped["method"] == "ria") & (swapped["item_id"] == "003"), "item_id"] = "900"
+    with pytest.raises(UnpairedPredictionsError, match="1 items have dense predictions only, 1 pruned only"):
+        read_drops(Answers.of(swapped), tables["results"], "accuracy")
+
+
+def test_data_sets_without_answers_and_runs_of_several_backbones(tables):
+    predictions = tables["predictions"]
+    left = read_drops(Answers.of(predictions[predictions["dataset"] != "sst2"]), tables["results"], "accuracy")
+    assert [one.name for one in left.datasets] == ["movies", "piqa", "copa"]
+    both = pd.concat([predictions, predictions.assign(backbone="c")], ignore_index=True)
+    with pytest.raises(SettingError, match="backbones"):
+        read_drops(Answers.of(both), tables["results"], "accuracy")
+
+
 def answers(tables):
     """The answers of the planted study."""
     return Answers.of(tables["predictions"])

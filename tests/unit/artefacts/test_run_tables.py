@@ -3,7 +3,19 @@
 import pandas as pd
 import pytest
 
-from semprune.artefacts import CELL, DENSE, DRAW, SETTING, TABLES, Cell, read_table, stated_once, with_cell, write_table
+from semprune.artefacts import (
+    CELL,
+    DENSE,
+    DRAW,
+    SETTING,
+    TABLES,
+    Cell,
+    read_table,
+    stated_once,
+    with_cell,
+    write_parts,
+    write_table,
+)
 from semprune.errors import CorruptArtefactError
 from semprune.evaluation.predictions.prediction import PREDICTION_COLUMNS
 from semprune.evaluation.results.summarise import MEASUREMENT_COLUMNS
@@ -56,3 +68,17 @@ def test_what_evaluation_measures_is_what_is_declared():
     assert MEASUREMENT_COLUMNS == ("dataset", "family", "prompt", "metric", "value", "low", "high", "n", "dense",
                                    "difference", "difference_low", "difference_high", "p")  # fmt: skip
     assert set(TABLES["predictions"].measured) < set(PREDICTION_COLUMNS)
+
+
+def test_parts_are_read_as_one_table(tmp_path):
+    parts = [with_cell(row_of("predictions").assign(item_id=name), WANDA, "b") for name in "xy"]
+    write_parts(tmp_path, "predictions", iter(parts))
+    whole = pd.concat(parts, ignore_index=True)
+    pd.testing.assert_frame_equal(read_table(tmp_path, "predictions"), whole, check_like=True)
+
+
+def test_parts_that_lack_a_column_leave_no_file(tmp_path):
+    parts = [with_cell(row_of("predictions"), WANDA, "b")]
+    with pytest.raises(CorruptArtefactError, match="it would lack label"):
+        write_parts(tmp_path, "predictions", iter([*parts, parts[0].drop(columns="label")]))
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import pandas as pd
 import semprune
 from semprune.data import CalibrationDataModule, dataset_spec, load_items
 from semprune.evaluation import flips, predict_items, summarise
-from semprune.pruning.methods import methods
+from semprune.pruning import method_labels
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--backbone", default="smollm2-135m")
@@ -27,7 +27,7 @@ items = load_items(arguments.dataset, limit=arguments.limit)
 dense_weights = copy.deepcopy(lm.model.state_dict())
 dense = predict_items(lm, items)
 tables = []
-for method in methods():
+for method in method_labels():
     semprune.prune_model(lm.model, input_ids, method=method, sparsity=arguments.sparsity)  # in place
     pruned = predict_items(lm, items)
     table = summarise(pruned, dense, families={spec.name: spec.family}, metrics={spec.name: spec.metrics})

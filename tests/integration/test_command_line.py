@@ -73,10 +73,13 @@ def test_patterns_are_cells_of_a_study():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"fit": {"concepts": []}}, "EmptyStudyError: the study's `fit.concepts` is empty"),
-        ({"fit": {"datasets": []}}, "EmptyStudyError: the study's `fit.datasets` is empty"),
-        ({"causal": {"family": "nothing"}}, "SettingError: causal.family must be a family of the fitting data sets ("),
-        ({"causal": {"dataset": "bbc_news"}}, "SettingError: causal.dataset must be a data set of two classes"),
+        ({"fit": {"concepts": []}}, "SettingError: fit.concepts must be one concept or more"),
+        ({"fit": {"datasets": []}}, "SettingError: fit.datasets must be one data set or more"),
+        (
+            {"causal": {"family": "nothing"}},
+            "SettingError: causal.family must be a family of the fit's data sets with classes (",
+        ),
+        ({"causal": {"dataset": "piqa"}}, "SettingError: causal.dataset must be a data set with classes"),
     ],
 )
 def test_what_a_study_would_find_out_late_is_refused_before_anything_is_read(change, said, tmp_path, capsys):

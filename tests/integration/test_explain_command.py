@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 import yaml
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tests.integration.small_study import run, write_package
 from tests.integration.tiny import tiny_backbone
 
 from semprune.attribution.association.association import FORMAT, Association
 from semprune.backbones import load_backbone
 from semprune.cli.__main__ import main
+from semprune.io.tensor_files import read_sealed, write_sealed
 
 CONCEPTS = ("sentiment.positive", "sentiment.negative", "movie_reviews.positive", "movie_reviews.negative")
 
@@ -100,7 +98,7 @@ def test_a_text_shows_each_token_and_the_neuron(folder, capsys, monkeypatch):
         ([], "ConfigurationError: say what to explain"),
         (["--neuron", "layers.1.mlp/999"], "UnknownNeuronError: unknown neuron 'layers.1.mlp/999'; did you mean"),
         (["--concept", "sentiment.negativ"], "did you mean 'sentiment.negative'?"),
-        (["--text", "", "--neuron", "layers.1.mlp/5"], "SettingError: text must be a text with at least one token"),
+        (["--text", "", "--neuron", "layers.1.mlp/5"], "SettingError: --text must be a text that is not empty"),
     ],
 )
 def test_mistakes_are_one_line(folder, arguments, said, capsys):
@@ -112,10 +110,9 @@ def test_a_folder_without_an_association_and_another_backbone_are_named(folder, 
     assert main(["explain", "--run", str(tmp_path), "--text", "good"]) == 2
     assert "CorruptArtefactError" in capsys.readouterr().err
     source = folder / "run/association.safetensors"
-    with safe_open(str(source), "pt") as stored:
-        header, tensors = json.loads(stored.metadata()[FORMAT]), {k: stored.get_tensor(k) for k in stored.keys()}  # noqa: SIM118
+    header, tensors = read_sealed(source, kind=FORMAT)
     header["fingerprint"]["weights_sha256"] = "0" * 64
-    save_file(tensors, tmp_path / "association.safetensors", {FORMAT: json.dumps(header)})
+    write_sealed(tmp_path / "association.safetensors", tensors, header, kind=FORMAT)
     assert main(["explain", "--run", str(tmp_path), "--text", "good"]) == 2
     assert "BackboneMismatchError" in capsys.readouterr().err
 

@@ -11,6 +11,8 @@ import yaml
 from tests.integration.small_study import run, write_study
 from tests.integration.tiny import tiny_backbone
 
+from semprune.attribution.fit.checkpoint import read_checkpoint
+from semprune.backbones import load_backbone
 from semprune.data import dataset_spec
 
 TEMPLATE = "{% for turn in messages %}{{ turn.content }}{% endfor %}|"
@@ -150,7 +152,9 @@ def test_a_chat_without_a_template_costs_no_work(folder: Path, capsys: pytest.Ca
     assert not (folder / "silent" / "association.safetensors").exists()
 
 
-def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(folder: Path, plain: Path, talking: Path) -> None:
+def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(
+    folder: Path, plain: Path, talking: Path, chat: Path
+) -> None:
     data = {"datasets": ["sst2"], "limit": 4, "chat": True, "prompt": "review",
             "calibration": {"sequences": 4, "length": 16},
             "documents": {"datasets": ["movie_reviews", "bbc_news"], "max_length": 32}}  # fmt: skip
@@ -161,7 +165,12 @@ def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(folder: Pa
         "trainer": {"accelerator": "cpu", "devices": 1, "default_root_dir": str(folder), "logger": logger},
     }
     config = folder / "test.yaml"
-    (checkpoint,) = plain.glob("store/fit/*/fit.ckpt")
+    own = load_backbone(str(talking)).fingerprint.configuration_sha256
+    (checkpoint,) = (
+        path
+        for path in plain.glob("store/fit/*/fit.ckpt")
+        if read_checkpoint(path)["semprune"]["fingerprint"]["configuration_sha256"] == own
+    )
     for callback, looked in (("Wanda", True), ("Magnitude", False)):
         settings["trainer"]["callbacks"] = [{"class_path": callback}]
         config.write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -173,5 +182,5 @@ def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(folder: Pa
             assert table.loc[table["method"] == callback.lower(), "calibrated"].eq(looked).all()
             assert not table.loc[table["method"] == "dense", "calibrated"].any()
         assert set(pd.read_parquet(newest)["prompt"]) == {"review+chat"}
-        settings = json.loads(newest.with_name("provenance.json").read_text())["settings"]
-        assert settings["chat"] == {"options": {}, "date": "2024-07-26", "thought": "error"}
+        told = json.loads(newest.with_name("provenance.json").read_text())["settings"]
+        assert told["chat"] == {"options": {}, "date": "2024-07-26", "thought": "error"}

@@ -19,10 +19,9 @@ from jaxtyping import Float, Int
 
 from semprune.artefacts.cell import CELL
 from semprune.artefacts.dataset_answers import DatasetAnswers, DatasetBuilder, Names
-from semprune.artefacts.files import RERUN, column_fault
+from semprune.artefacts.files import RERUN, column_fault, reading_parquet
 from semprune.artefacts.tables import TABLES
 from semprune.errors import CorruptArtefactError
-from semprune.errors.base import first_line
 from semprune.io.seals import check_parquet
 
 _ROWS = 65536  # read at a time: 10 MB
@@ -77,13 +76,9 @@ def read_answers(folder: Path, ranked: Collection[str] | None = None) -> Answers
     path = folder / _TABLE.file
     if not path.exists():
         return None
-    try:
+    with reading_parquet(path):
         check_parquet(path)
         return gathered(_checked_batches(path), ranked)
-    except (OSError, pa.ArrowException) as error:
-        raise CorruptArtefactError(path, f"not a parquet file ({first_line(error)})", RERUN) from error
-    except ValueError as error:
-        raise CorruptArtefactError(path, first_line(error), RERUN) from error
 
 
 def _checked_batches(path: Path) -> Iterator[pa.RecordBatch]:

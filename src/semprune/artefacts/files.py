@@ -63,7 +63,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     path = folder / declared.file
     if not path.exists():
         return None
-    with _reading(path):
+    with reading_parquet(path):
         check_parquet(path)
         table = pq.read_table(path)
         newer = {column: kind for column, kind in declared.newer.items() if column in table.column_names}
@@ -76,7 +76,12 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading_parquet(path: Path) -> Iterator[None]:
+    """Turn whatever a reader makes of damaged bytes into an error that names the file.
+
+    Raises:
+        CorruptArtefactError: The block raised anything.
+    """
     try:
         yield
     except CorruptArtefactError:

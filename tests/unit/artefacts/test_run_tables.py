@@ -66,7 +66,7 @@ def test_a_cell_s_columns_stand_first_and_once():
 
 def test_what_evaluation_measures_is_what_is_declared():
     assert MEASUREMENT_COLUMNS == ("dataset", "family", "prompt", "metric", "value", "low", "high", "n", "dense",
-                                   "difference", "difference_low", "difference_high", "p")  # fmt: skip
+                                   "difference", "difference_low", "difference_high", "p", "left_out")  # fmt: skip
     assert set(TABLES["predictions"].measured) < set(PREDICTION_COLUMNS)
 
 

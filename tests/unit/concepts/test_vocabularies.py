@@ -137,8 +137,8 @@ def test_a_file_of_ones_own_is_a_concept(tmp_path):
 def test_concepts_of_two_sources_with_one_name_are_refused(tmp_path, asked, said):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.b.yaml").write_text(VALID + f"words: [{folder}]\n")
-    own_positive = VALID.replace("a.b", "sentiment.positive") + "words: [mine]\n"
+        (tmp_path / folder / "a.b.yaml").write_text(VALID.replace("[never, no longer]", f"[{folder}]"))
+    own_positive = VALID.replace("a.b", "sentiment.positive").replace("[never, no longer]", "[mine]")
     if "sentiment" in asked[0]:
         (tmp_path / "one/sentiment.positive.yaml").write_text(own_positive)
     with pytest.raises(VocabularySchemaError, match=said):

@@ -48,7 +48,7 @@ def test_rows_of_a_named_data_set(lm, monkeypatch):
         assert tokenizer is lm.tokenizer
         return items()
 
-    monkeypatch.setitem(evaluate.__globals__, "load_items", load)
+    monkeypatch.setitem(evaluate.__wrapped__.__globals__, "load_items", load)
     result = evaluate(lm, ["sst2"], limit=9, seed=4, shots=1, chat=True)
     assert asked == [("sst2", 9, 4, None, 1, True)]
     assert tuple(result.columns) == ("backbone", *MEASUREMENT_COLUMNS)
@@ -76,7 +76,7 @@ def test_progress_is_shown_on_a_terminal_only(lm):
 
 
 def test_any_model_in_memory_is_evaluated_with_its_tokenizer(lm, llama, monkeypatch):
-    monkeypatch.setitem(evaluate.__globals__, "load_items", lambda *_, **__: items())
+    monkeypatch.setitem(evaluate.__wrapped__.__globals__, "load_items", lambda *_, **__: items())
     bare = evaluate(llama.train(), ["sst2"], tokenizer=lm.tokenizer)
     assert all(module.training for module in llama.modules())  # left as it was
     llama.eval()
@@ -90,7 +90,7 @@ def test_any_model_in_memory_is_evaluated_with_its_tokenizer(lm, llama, monkeypa
 
 
 def test_the_result_says_what_it_cost(lm, monkeypatch, caplog):
-    monkeypatch.setitem(evaluate.__globals__, "load_items", lambda *_, **__: items())
+    monkeypatch.setitem(evaluate.__wrapped__.__globals__, "load_items", lambda *_, **__: items())
     with caplog.at_level("INFO", logger="semprune.evaluation"):
         cost = evaluate(lm, ["sst2"]).attrs["throughput"]
     # "film x was" and " bad" or " good" without the last letter, one token a letter: 10 + 3 and 10 + 4 tokens read, the
@@ -110,7 +110,7 @@ def test_a_model_without_numbers_is_an_error_that_names_the_data_set(tiny_model,
 
 def test_an_item_that_cannot_be_scored_is_counted_and_the_others_are_measured(lm, monkeypatch, tmp_path):
     unscorable = Item("sst2", "99", "99", (("film z was", ""), ("film z was", " good")), 0, "harness")
-    monkeypatch.setitem(evaluate.__globals__, "load_items", lambda *_, **__: [*items(), unscorable])
+    monkeypatch.setitem(evaluate.__wrapped__.__globals__, "load_items", lambda *_, **__: [*items(), unscorable])
     result = evaluate(lm, ["sst2"])
     assert result[["n", "left_out"]].drop_duplicates().values.tolist() == [[9, 1]]
     predictions = predict_items(lm, [*items(), unscorable], cache=tmp_path)
@@ -120,7 +120,7 @@ def test_an_item_that_cannot_be_scored_is_counted_and_the_others_are_measured(lm
         predictions, predictions, families={"sst2": "sentiment"}, metrics={"sst2": ["accuracy"]}
     )
     assert dense_and_pruned[["n", "left_out", "difference"]].values.tolist() == [[9, 1, 0]]
-    monkeypatch.setitem(evaluate.__globals__, "load_items", lambda *_, **__: items())
+    monkeypatch.setitem(evaluate.__wrapped__.__globals__, "load_items", lambda *_, **__: items())
     assert evaluate(lm, ["sst2"])["left_out"].eq(0).all()
     with pytest.raises(TooManyLeftOutError, match="1 of 3 items"):
         predict_items(lm, [*items(2), unscorable])

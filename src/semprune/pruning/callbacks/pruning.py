@@ -91,7 +91,7 @@ class PruningCallback(Callback):
         selection: str = PruneSettings.selection,
         statistics: str = PruneSettings.statistics,
         batch_size: Count = PruneSettings.batch_size,
-        pattern: str | int | None = None,
+        pattern: str | None = None,
         allocation: str = PruneSettings.allocation,
         unrouted: str = PruneSettings.unrouted,
         **options: Any,

@@ -74,7 +74,7 @@ class PruneConfig:
     backbone: PrunedBackboneConfig = field(default_factory=PrunedBackboneConfig)
     method: str = "wanda"
     sparsity: Sparsity | None = None
-    pattern: str | int | None = None
+    pattern: str | None = None
     selection: str = PruneSettings.selection
     statistics: str = PruneSettings.statistics
     allocation: str = PruneSettings.allocation

@@ -5,7 +5,6 @@ running means over sequences, a failed Cholesky factorisation, TF32.
 """
 
 import copy
-import math
 
 import pytest
 import torch
@@ -91,9 +90,8 @@ def test_trap_more_than_the_asked_share_goes(llama, input_ids, method, amount):
 
 
 @pytest.mark.parametrize("method", CALIBRATED)
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_activations_that_are_not_finite_name_the_matrix(llama, input_ids, method, value):
-    llama.model.layers[1].post_attention_layernorm.weight.data[3] = value
+def test_activations_that_are_not_finite_name_the_matrix(llama, input_ids, method):
+    llama.model.layers[1].post_attention_layernorm.weight.data[:] = 3e38  # finite; its products are not
     with pytest.raises(NonFiniteError, match=r"the input of model\.layers\.1\.mlp\.gate_proj"):
         prune_model(llama, input_ids, method=method, sparsity=0.5)
 

@@ -1,0 +1,3 @@
+"""What pytest does not collect: scripts of other interpreters' packages."""
+
+collect_ignore = ["older_transformers.py"]

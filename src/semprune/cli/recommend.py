@@ -11,7 +11,7 @@ from semprune.analysis import Drops, Recommendation, read_drops, recommend
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
 from semprune.artefacts import RERUN, records
 from semprune.cli.arguments import Parser, command_parser
-from semprune.errors import CorruptArtefactError
+from semprune.errors import ConfigurationError, CorruptArtefactError
 from semprune.io.terminal import Terminal
 from semprune.ranges import check_value
 from semprune.report import load_run
@@ -47,6 +47,7 @@ def recommend_from(arguments: list[str]) -> None:
     """Run the command.
 
     Raises:
+        ConfigurationError: It holds no pruned model.
         CorruptArtefactError: The run folder has no predictions.
         SettingError: A number is out of range, or the study cannot answer, with what it can.
     """
@@ -67,6 +68,8 @@ def _amounts(drops: Drops, sparsity: float | None, pattern: str | None) -> list[
     """What was asked for, or every amount of the study; an unknown one is left to say what there is."""
     known = list(dict.fromkeys(zip(drops.cells["sparsity"], drops.cells["pattern"], strict=True)))
     chosen = [each for each in known if sparsity in (None, each[0]) and pattern in (None, each[1])]
+    if not known:
+        raise ConfigurationError("the run holds the dense model alone, so there is no choice to recommend.")
     first = known[0]
     return chosen or [(first[0] if sparsity is None else sparsity, first[1] if pattern is None else pattern)]
 

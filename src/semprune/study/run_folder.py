@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from semprune.artefacts import DENSE, TABLES, Cell, RunTable, with_cell, write_table
+from semprune.artefacts import DENSE, TABLES, Cell, RunTable, with_cell, write_parts, write_table
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
 from semprune.io.files import write_json
@@ -32,12 +33,14 @@ def merge(addresses: Addresses, cells: list[Cell], backbone: str, run: Path) -> 
     """
     done = [cell for cell in cells if store.is_done(addresses, cell)]
     for table in MERGED:
-        parts = [part for cell in done for part in _stated(addresses, cell, table, backbone)]
-        parts = [part for part in parts if len(part)]  # empty ones would change the columns' types
-        if parts:
-            write_table(run, table.name, pd.concat(parts, ignore_index=True))
-        else:
+        stated_as = (part for cell in done for part in _stated(addresses, cell, table, backbone))
+        parts = (part for part in stated_as if len(part))  # empty ones would change the columns' types
+        if (first := next(parts, None)) is None:
             (run / table.file).unlink(missing_ok=True)  # of another study in this folder
+        elif table.name == "predictions":  # a row per item and model: they need not fit into memory
+            write_parts(run, table.name, chain([first], parts))
+        else:
+            write_table(run, table.name, pd.concat([first, *parts], ignore_index=True))
     dense = addresses.cell(DENSE) / addresses.meaning
     write_table(run, "contexts", store.read_table(dense / TABLES["contexts"].file))
 

@@ -1,5 +1,6 @@
 """``semprune recommend`` on the planted study."""
 
+import pandas as pd
 import pytest
 from tests.unit.report.study_run import build_study
 
@@ -56,3 +57,12 @@ def test_a_run_without_predictions_says_what_to_do(planted, capsys, tmp_path):
     assert status == 2
     assert "predictions.parquet" in text
     assert "Run `semprune study`" in text
+
+
+def test_a_run_of_the_dense_model_alone_has_nothing_to_recommend(planted, capsys, tmp_path):
+    for name in ("results", "predictions"):
+        table = pd.read_parquet(planted / f"{name}.parquet")
+        table[table["method"] == "dense"].to_parquet(tmp_path / f"{name}.parquet")
+    status, text = said(capsys, tmp_path)
+    assert status == 2
+    assert "ConfigurationError: the run holds the dense model alone" in text

@@ -172,7 +172,7 @@ def test_a_mistake_is_one_typed_line_before_anything_is_written(folder, tmp_path
 def test_a_pattern_without_quotes_in_yaml_is_refused_with_the_reason(folder, tmp_path, capsys):
     (tmp_path / "config.yaml").write_text("pattern: 2:4\n")
     assert _prune(folder, tmp_path / "out", "--config", tmp_path / "config.yaml") == 2
-    assert "in YAML in quotes" in capsys.readouterr().err
+    assert "looks like one in quotes" in capsys.readouterr().err
 
 
 def test_a_folder_without_safetensors(folder, tmp_path, capsys):

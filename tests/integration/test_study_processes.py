@@ -149,7 +149,7 @@ def test_two_processes_one_killed_three_times_end_with_the_same_rows(folder: Pat
     ("engine", "options"),
     [
         pytest.param("local", {}, marks=pytest.mark.slow),
-        ("ray", {"include_dashboard": False}),
+        pytest.param("ray", {"include_dashboard": False}, marks=pytest.mark.slow),
         pytest.param("slurm", {"cluster": "local", "timeout_min": 10}, marks=pytest.mark.slow),
     ],
 )

@@ -121,7 +121,7 @@ def rank_process(rank, size, folder):
     table.to_json(f"{folder}/{rank}.json", double_precision=15)
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_any_number_of_ranks_gives_the_table_of_one(tmp_path, size):
     alone = score(range(7))
     assert 0 < (alone["prediction"] == alone["label"]).mean() < 1

@@ -115,7 +115,7 @@ def work(rank, folder, ranks):
     dist.destroy_process_group()
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def by_rank(request, tmp_path_factory):
     """What each of two or three gloo processes computed."""
     folder = tmp_path_factory.mktemp("ranks")

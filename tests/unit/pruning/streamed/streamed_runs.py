@@ -82,11 +82,11 @@ def killed(folder: Path, out: Path, number: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def main(folder: Path, outs: Path) -> None:
-    """Prune once to the end; then, for each rename, kill twice there and prune to the end."""
+def main(folder: Path, outs: Path, step: int) -> None:
+    """Prune once to the end; then, for each rename (or every ``step``-th), kill twice there and prune to the end."""
     torch.set_num_threads(1)
     assert not killed(folder, outs / "whole", 0)
-    for number in itertools.count(1):
+    for number in itertools.count(1, step):
         out = outs / f"killed-{number}"
         if not killed(folder, out, number):
             return
@@ -95,4 +95,4 @@ def main(folder: Path, outs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

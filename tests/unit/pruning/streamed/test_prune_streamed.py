@@ -139,14 +139,15 @@ def test_one_block_is_in_memory_at_a_time(folder, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork; un-skip where the system has it")
-def test_killed_twice_at_any_rename_it_ends_with_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_twice_at_any_rename_it_ends_with_the_same_bytes(tmp_path, step):
     folder = saved(tmp_path / "model")
     outs = tmp_path / "outs"
-    command = [sys.executable, "-m", "tests.unit.pruning.streamed.streamed_runs", str(folder), str(outs)]
+    command = [sys.executable, "-m", "tests.unit.pruning.streamed.streamed_runs", str(folder), str(outs), str(step)]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     whole = contents(outs / "whole")
     runs = sorted(path.name for path in outs.iterdir())
-    assert len(runs) > 12  # 2 blocks of masks, weights, hidden states and record, and the files of the end
+    assert len(runs) * step > 12  # 2 blocks of masks, weights, hidden states and record, and the files of the end
     for run in runs:
         assert contents(outs / run) == whole, run
     assert not list(outs.rglob(".*.tmp"))

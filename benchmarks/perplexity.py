@@ -27,7 +27,8 @@ from semprune.evaluation import perplexity
 from semprune.evaluation.perplexity import perplexity_of
 from semprune.io.files import write_json
 from semprune.pruning.weights.linear import WeightCopy
-from semprune.statistics.bootstrap import Interval, bootstrap, percentile_interval
+from semprune.statistics.bootstrap import bootstrap, percentile_interval
+from semprune.statistics.intervals import Interval
 
 REFERENCE = "wanda"
 

@@ -56,12 +56,12 @@ ORDER: dict[str, str] = {
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
-    "evaluation": "metrics engine perplexity rolling predictions results evaluate",
+    "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate",
     "io": "seals bits safe_text terminal yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
-    "statistics": "weighting bootstrap significance intervals auroc average_precision",
+    "statistics": "weighting intervals proportions bootstrap significance auroc average_precision label_pairs skill",
     "study": "config store checkpoints association cell run_folder calibration progress worker dry_run trainer_run"
     " engines run",
 }

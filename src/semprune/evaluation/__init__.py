@@ -2,21 +2,29 @@
 
 from semprune.evaluation.engine.loglikelihood import loglikelihood
 from semprune.evaluation.evaluate import evaluate, predict_items
+from semprune.evaluation.fidelity import dense_states, token_fidelity
 from semprune.evaluation.perplexity import perplexity
 from semprune.evaluation.results.comparison import prompt_spread
 from semprune.evaluation.results.flips import compare_scores, flips
+from semprune.evaluation.results.item_fidelity import item_fidelity
+from semprune.evaluation.results.retained import admitted_datasets, retained_table
 from semprune.evaluation.results.summarise import summarise
 from semprune.evaluation.rolling import rolling_loglikelihood, text_perplexity
 
 __all__ = [
+    "admitted_datasets",
     "compare_scores",
+    "dense_states",
     "evaluate",
     "flips",
+    "item_fidelity",
     "loglikelihood",
     "perplexity",
     "predict_items",
     "prompt_spread",
+    "retained_table",
     "rolling_loglikelihood",
     "summarise",
     "text_perplexity",
+    "token_fidelity",
 ]

@@ -146,15 +146,32 @@ def _pseudo_values(ranking: Float[np.ndarray, "*models items"], positive: Bool[n
         >>> float(_pseudo_values(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])).mean())
         0.875
     """
-    together, values = rankdata(ranking, axis=-1), np.empty(ranking.shape)
-    for side in (True, False):
-        own = positive == side
-        below = together[..., own] - rankdata(
-            ranking[..., own], axis=-1
-        )  # items of the other class below it, ties as halves
-        share = below / (~own).sum()
-        values[..., own] = share if side else 1 - share
+    values = placements(ranking, positive)
     area = np.ascontiguousarray(values[..., positive]).mean(axis=-1, keepdims=True)
     counts = np.where(positive, positive.sum(), (~positive).sum())
     scaled: Array = area + (values - area) * len(positive) / counts
     return scaled
+
+
+def placements(
+    ranking: Float[np.ndarray, "*models items"], positive: Bool[np.ndarray, " items"]
+) -> Float[np.ndarray, "*models items"]:
+    """Share of the other class's items that an item is rightly ordered with, ties as halves.
+
+    Its mean over either class is the AUROC.
+
+    Args:
+        ranking: Values that should be larger for positive items.
+        positive: Which items are positive; some are, some are not.
+
+    Example:
+        >>> placements(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])).tolist()
+        [1.0, 0.75, 0.75, 1.0]
+    """
+    together, values = rankdata(ranking, axis=-1), np.empty(ranking.shape)
+    for side in (True, False):
+        own = positive == side
+        below = together[..., own] - rankdata(ranking[..., own], axis=-1)  # of the other class, ties as halves
+        share = below / (~own).sum()
+        values[..., own] = share if side else 1 - share
+    return values

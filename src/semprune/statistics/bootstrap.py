@@ -7,21 +7,15 @@ was drawn. A metric that takes weights is then one matrix product over all resam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from semprune.statistics.intervals import Interval
+
 Statistic = Callable[[Float[np.ndarray, "resamples items"]], Float[np.ndarray, " resamples"]]
 
 _BLOCK = 2**20  # multiplicities at once: 8 MB
-
-
-class Interval(NamedTuple):
-    """A two-sided interval."""
-
-    low: float
-    high: float
 
 
 def document_resamples(

@@ -1,10 +1,10 @@
-"""Intervals of combined estimates and over blocks of documents."""
+"""Intervals of means over documents, of combined estimates and over blocks of documents."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,77 @@ from scipy import stats
 
 Estimate = tuple[float, float, float]
 """A value with the lower and upper end of its interval."""
+
+
+class Interval(NamedTuple):
+    """A two-sided interval."""
+
+    low: float
+    high: float
+
+
+def clustered_error(values: Float[np.ndarray, " items"], documents: Sequence[str]) -> tuple[float, int]:
+    r"""Standard error of a mean over items of which those of one document go together.
+
+    .. math:: \frac{1}{N}\sqrt{\frac{D}{D - 1} \sum_d \Big(\sum_{i \in d} (v_i - \bar v)\Big)^2}
+
+    Source: Liang and Zeger (1986), the sandwich estimate of a mean.
+
+    Args:
+        values: A value of each item.
+        documents: Document of each item.
+
+    Returns:
+        The error, NaN of a single document; and the degrees of freedom of its t quantile, D − 1.
+
+    Example:
+        >>> clustered_error(np.array([0.0, 0.0, 1.0, 1.0]), ["a", "a", "b", "b"])
+        (0.5, 1)
+    """
+    sums = clustered_sums(values, documents)
+    clusters = len(sums)
+    if clusters < 2:
+        return float("nan"), 0
+    return float(np.sqrt(clusters / (clusters - 1) * np.square(sums).sum()) / len(values)), clusters - 1
+
+
+def clustered_sums(values: Float[np.ndarray, " items"], documents: Sequence[str]) -> Float[np.ndarray, " documents"]:
+    """Sum of each document's deviations from the mean over items.
+
+    Example:
+        >>> clustered_sums(np.array([0.0, 0.0, 1.0, 1.0]), ["a", "a", "b", "b"]).tolist()
+        [-1.0, 1.0]
+    """
+    _, document = np.unique(np.asarray(documents, dtype=str), return_inverse=True)
+    sums: np.ndarray[Any, Any] = np.bincount(document, values - values.mean())
+    return sums
+
+
+def mean_test(values: Float[np.ndarray, " items"], documents: Sequence[str]) -> tuple[Interval, float]:
+    """95 % interval and two-sided p of a mean over items, by Student's t with documents − 1 degrees of freedom.
+
+    Of paired differences of :func:`~semprune.statistics.label_pairs.pair_auroc_values` it is DeLong's test.
+
+    Args:
+        values: A value of each item, for example a paired difference.
+        documents: Document of each item.
+
+    Returns:
+        The interval, and p of a mean of 0: 1 where every value is 0, NaN with a single document.
+
+    Example:
+        >>> interval, p = mean_test(np.array([0.0, 1.0, 2.0, 3.0]), ["a", "b", "c", "d"])
+        >>> round(interval.low, 3), round(interval.high, 3), round(p, 3)
+        (-0.554, 3.554, 0.103)
+    """
+    error, freedom = clustered_error(values, documents)
+    mean = float(values.mean())
+    if error == 0:
+        return Interval(mean, mean), 1.0 if mean == 0 else 0.0
+    if not freedom:
+        return Interval(float("nan"), float("nan")), float("nan")
+    margin = float(stats.t.ppf(0.975, freedom)) * error
+    return Interval(mean - margin, mean + margin), float(2 * stats.t.sf(abs(mean) / error, freedom))
 
 
 def mean_with_interval(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> Estimate:

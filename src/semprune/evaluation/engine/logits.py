@@ -110,9 +110,7 @@ def logits_at(
     Raises:
         CaptureError: If the model has no head, or the hook did not fire exactly once (a compiled model).
     """
-    head = model.get_output_embeddings()
-    if head is None:
-        raise CaptureError(f"{type(model).__name__} has no output embeddings, so it gives no logits")
+    head = _head(model)
     device = input_device(model)
     elements = elements or LOGIT_ELEMENTS.get(device.type, LOGIT_ELEMENTS["cpu"])
     size = max(1, elements // int(head.weight.shape[0]))
@@ -125,6 +123,55 @@ def logits_at(
     del logits, inputs
     for chunk in torch.split(hidden, size)[1:]:
         yield head(chunk[None])[0] if bare else _replayed(model, head, token, chunk)
+
+
+def head_states(
+    model: CausalLM, input_ids: Int[Tensor, "rows tokens"], positions: Int[Tensor, " positions"]
+) -> Float[Tensor, "rows positions d"]:
+    """What the language-model head is given at some positions of rows without padding; one logit of each batch is made.
+
+    A head that no method prunes makes the same logits of it at any time: a dense model's distributions over a
+    vocabulary are kept as its hidden states, which are some hundred times smaller.
+
+    Args:
+        model: Any causal LM with a head.
+        input_ids: Token ids without padding.
+        positions: Columns.
+
+    Returns:
+        Hidden states in the model's dtype, on its output device.
+
+    Raises:
+        CaptureError: See :func:`logits_at`.
+    """
+    head = _head(model)
+    device = input_device(model)
+    rows, columns = len(input_ids), positions.repeat(len(input_ids))
+    inputs = {"input_ids": input_ids.to(device), "attention_mask": torch.ones_like(input_ids, device=device)}
+    each = torch.arange(rows).repeat_interleave(len(positions))
+    _, hidden, _ = _gathered_forward(model, head, inputs, each, columns, 1)
+    return hidden.reshape(rows, len(positions), -1)
+
+
+def logits_of(model: CausalLM, hidden: Float[Tensor, "chunk d"]) -> Float[Tensor, "chunk vocabulary"]:
+    """Logits of hidden states of :func:`head_states`, with whatever the model does after its head.
+
+    Args:
+        model: The model, or one with the same head.
+        hidden: Hidden states.
+
+    Returns:
+        Logits in the model's dtype.
+    """
+    one = torch.ones((1, 1), dtype=torch.long, device=input_device(model))
+    return _replayed(model, _head(model), {"input_ids": one, "attention_mask": one}, hidden)
+
+
+def _head(model: CausalLM) -> Any:
+    head = model.get_output_embeddings()
+    if head is None:
+        raise CaptureError(f"{type(model).__name__} has no output embeddings, so it gives no logits")
+    return head
 
 
 def _replayed(

@@ -1,0 +1,92 @@
+"""How far a pruned model's answers are from the dense model's, right or wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax
+from scipy.stats import spearmanr
+
+from semprune.artefacts import TABLES
+from semprune.evaluation.results.flips import check_paired, flips
+from semprune.statistics.intervals import mean_test
+
+_KEYS = list(TABLES["predictions"].keys)
+FIDELITY_COLUMNS = ("dataset", "prompt", "n", "divergence", "low", "high", "lost", "gained", "moved", "rank_agreement")
+"""Columns of :func:`item_fidelity`."""
+
+
+def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
+    r"""Compare two models' answers to the same items, data set by data set.
+
+    .. math:: \mathrm{KL}_i = \sum_c p_i(c) \log \frac{p_i(c)}{p'_i(c)}, \quad p_i = \mathrm{softmax}(s_i)
+
+    over the choices of an item, with the dense model's summed log-probabilities s.
+
+    Source: ours; flips are those of arXiv 2407.09141, in three parts.
+
+    Args:
+        dense: The dense model's predictions.
+        pruned: The pruned model's, of the same items.
+
+    Returns:
+        One row per data set and prompt with :data:`FIDELITY_COLUMNS`: ``divergence`` in nats with its 95 % interval
+        over documents, the shares of items that are ``lost``, ``gained`` and ``moved``, and ``rank_agreement``, the
+        mean over pairs of choices of Spearman's correlation of the log-odds; NaN where items have different numbers of
+        choices.
+
+    Raises:
+        UnpairedPredictionsError: If the two tables hold different items.
+
+    Example:
+        >>> keys = {"dataset": "toy", "prompt": "ask", "item_id": ["0", "1"], "document_id": ["0", "1"], "label": 0}
+        >>> one = pd.DataFrame(keys | {"prediction": [0, 1], "scores": [[-1.0, -3.0], [-2.0, -1.0]]})
+        >>> two = pd.DataFrame(keys | {"prediction": [1, 1], "scores": [[-4.0, -3.5], [-2.0, -1.0]]})
+        >>> item_fidelity(one, two)[["n", "lost", "gained", "moved"]].values.tolist()
+        [[2.0, 0.5, 0.0, 0.0]]
+    """
+    check_paired(dense, pruned)
+    turned = flips(dense, pruned)
+    both = dense[[*_KEYS, "document_id", "scores"]].merge(
+        pruned[[*_KEYS, "scores"]], on=_KEYS, suffixes=("", "_pruned"), validate="one_to_one"
+    )
+    rows = []
+    for (dataset, prompt), own in both.groupby(["dataset", "prompt"], sort=True):
+        kinds = Counter(turned.loc[(turned["dataset"] == dataset) & (turned["prompt"] == prompt), "flip"])
+        values = np.array([choice_divergence(*pair) for pair in zip(own["scores"], own["scores_pruned"], strict=True)])
+        interval, _ = mean_test(values, own["document_id"].astype(str).tolist())
+        shares = [kinds[kind] / len(own) for kind in ("lost", "gained", "moved")]
+        agreement = _rank_agreement(own["scores"].tolist(), own["scores_pruned"].tolist())
+        rows.append((dataset, prompt, len(own), values.mean(), *interval, *shares, agreement))
+    return pd.DataFrame(rows, columns=list(FIDELITY_COLUMNS))
+
+
+def choice_divergence(dense: list[float], pruned: list[float]) -> float:
+    """KL divergence of two models' distributions over an item's choices.
+
+    Args:
+        dense: The dense model's summed log-probabilities.
+        pruned: The pruned model's.
+
+    Returns:
+        Nats; at least 0.
+
+    Example:
+        >>> choice_divergence([0.0, 0.0], [0.0, 0.0]), round(choice_divergence([0.0, 0.0], [2.0, 0.0]), 4)
+        (0.0, 0.4338)
+    """
+    before, after = log_softmax(np.asarray(dense)), log_softmax(np.asarray(pruned))
+    return max(0.0, float(np.exp(before) @ (before - after)))
+
+
+def _rank_agreement(dense: list[list[float]], pruned: list[list[float]]) -> float:
+    if len({len(scores) for scores in dense}) > 1:
+        return float("nan")
+    before, after = np.array(dense), np.array(pruned)
+    odds = [[scores[:, second] - scores[:, first] for scores in (before, after)]
+            for first, second in combinations(range(before.shape[1]), 2)]  # fmt: skip
+    found = [spearmanr(*pair).statistic for pair in odds if all(np.ptp(each) for each in pair)]
+    return float(np.mean(found)) if found else float("nan")

@@ -19,7 +19,7 @@ import semprune
 from semprune.artefacts import read_table
 from semprune.attribution.fit.checkpoint import StoredFit, read_checkpoint
 from semprune.errors import SempruneError
-from semprune.pruning.masks.file import MaskFile
+from semprune.pruning.masks.file import MASKS, MaskFile
 from semprune.pruning.streamed.command import run_prune
 from semprune.pruning.streamed.config import PruneConfig, PrunedBackboneConfig
 
@@ -109,8 +109,8 @@ def sharded(folder: Folder) -> Path:
 
 READERS: dict[str, tuple[Callable[[Folder], Path], Callable[[Path], Any]]] = {
     "association": (lambda f: f.path / "whole/association.safetensors", association),
-    "masks": (lambda f: f.path / "masks/masks.safetensors", masks),
-    "masks-one-by-one": (lambda f: f.path / "masks/masks.safetensors", mask_file),
+    "masks": (lambda f: f.path / "masks" / MASKS, masks),
+    "masks-one-by-one": (lambda f: f.path / "masks" / MASKS, mask_file),
     "fit.ckpt": (lambda f: next(f.path.glob("whole/store/fit/*/fit.ckpt")), checkpoint),
     "last.ckpt": (lambda f: next(f.path.glob("whole/store/fit/*/last.ckpt")), checkpoint),
     "results": (lambda f: f.path / "whole/results.parquet", table),

@@ -63,7 +63,7 @@ def _number_format(path: Path, dtype: torch.dtype) -> dict[str, str]:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         parsed = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BackboneLoadError(
             str(path.parent), f"{path.name} is damaged ({error})", "Fetch the model again."
         ) from error

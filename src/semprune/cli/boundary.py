@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -61,7 +62,10 @@ def _guarded(command: str, run: Callable[[], object]) -> int:
 
 @contextmanager
 def _threads_in_one_line() -> Iterator[None]:
-    """The same for what ends a library's thread, such as TensorBoard's writer on a full disk."""
+    """The same for what ends a library's thread, such as TensorBoard's writer on a full disk.
+
+    Log lines that the disk refuses are lost; by default they are tracebacks.
+    """
 
     def say(ended: threading.ExceptHookArgs) -> None:
         if isinstance(ended.exc_value, Exception):
@@ -70,10 +74,12 @@ def _threads_in_one_line() -> Iterator[None]:
             _say(f"a thread in the background ended early: {first_line(ended.exc_value)}.{kept}", REFUSED)
 
     before, threading.excepthook = threading.excepthook, say
+    raising, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
     finally:
         threading.excepthook = before
+        logging.raiseExceptions = raising
 
 
 def _interrupted(command: str) -> int:

@@ -30,12 +30,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            OSError: The system refuses it: no room, no permission.
+        """
         if "://" in str(path):  # a remote one
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         with atomic(Path(path)) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # torch ends its archive in vain, and hides why
+                    raise error.__context__ from None
+                raise
 
 
 def keeping_the_last(folder: Path) -> list[lightning.Callback]:

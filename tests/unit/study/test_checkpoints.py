@@ -1,5 +1,8 @@
 """Checkpoints of a study's fit: half of one is never there by a kill, and refused by name where it is."""
 
+import resource
+import signal
+
 import pytest
 import torch
 
@@ -50,6 +53,18 @@ def test_one_that_cannot_be_written_to_its_end_leaves_the_one_of_before(partial,
         AtomicCheckpointIO().save_checkpoint(STATE, partial)
     assert partial.read_bytes() == before
     assert [path.name for path in partial.parent.iterdir()] == [PARTIAL]
+
+
+def test_a_full_disk_is_said_as_one(partial):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            AtomicCheckpointIO().save_checkpoint(STATE, partial)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_fit_writes_so_too(tmp_path):

@@ -48,7 +48,7 @@ def _content(path: Path) -> Any:
     if path.suffix == ".json":
         try:
             value = json.loads(content)
-        except ValueError:  # whoever reads it will say so
+        except (ValueError, RecursionError):  # whoever reads it will say so
             return hashlib.sha256(content).hexdigest()
         return _related(value) if isinstance(value, dict) else value
     return hashlib.sha256(content).hexdigest()

@@ -61,7 +61,7 @@ def _assigned(folder: Path) -> dict[str, str]:
     try:
         stored: Mapping[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         assigned = {str(tensor): str(PurePosixPath(file)) for tensor, file in stored.items()}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:  # the last: nested too deeply
         raise _damaged_index(folder, repr(error)) from error
     outside = [file for file in assigned.values() if PurePosixPath(file).is_absolute() or ".." in Path(file).parts]
     if outside or not assigned:

@@ -64,8 +64,16 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     assert sparsity["mass_lost"].between(0.05, 0.6).all()  # small scores go: less than half of the mass, by and large
 
 
-def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finished: Path) -> None:
-    config, output = write_study(folder, folder / "killed"), folder / "killed"
+KILLED_AT = ("store/fit/*/last.ckpt", "store/fit/*/causal-*.parquet", "store/cells/dense-*/cell.json")
+
+
+@pytest.mark.parametrize(
+    "signs", [KILLED_AT[:1], pytest.param(KILLED_AT, marks=pytest.mark.slow)], ids=["once", "thrice"]
+)
+def test_killed_at_any_place_it_ends_with_the_same_bytes(
+    folder: Path, finished: Path, tmp_path: Path, signs: tuple[str, ...]
+) -> None:
+    config, output = write_study(folder, tmp_path / "killed"), tmp_path / "killed"
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "tests.integration.small_study", str(folder), "study", "--config", str(config)]
     environment = os.environ | {
@@ -77,7 +85,7 @@ def test_killed_at_three_places_it_ends_with_the_same_bytes(folder: Path, finish
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(command, cwd=root, env=environment, text=True, stderr=subprocess.PIPE)
 
-    for sign in ("store/fit/*/last.ckpt", "store/fit/*/causal-*.parquet", "store/cells/dense-*/cell.json"):
+    for sign in signs:
         process = start()
         while not list(output.glob(sign)):
             assert process.poll() is None, process.communicate()[1][-3000:]

@@ -128,3 +128,10 @@ def test_what_ends_a_thread_in_the_background_is_one_line_too(capsys, tmp_path):
     (log,) = (tmp_path / "cache/logs").iterdir()
     said = "a thread in the background ended early: [Errno 28] No space left on device. The traceback is in"
     assert capsys.readouterr().err == f"{said} {log}.\n"
+
+
+def test_an_unknown_command_is_one_line(capsys):
+    assert entry.main(["nothing"]) == 2
+    said = capsys.readouterr().err
+    assert "unknown command 'nothing'" in said
+    assert said.count("\n") == 1

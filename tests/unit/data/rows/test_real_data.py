@@ -58,7 +58,12 @@ def test_every_data_set_with_a_package_is_counted() -> None:
     assert set(ROWS) == {name for name in dataset_names() if dataset_spec(name).offline is not None}
 
 
-@pytest.mark.parametrize("name", sorted(ROWS))
+LARGE = {"hellaswag", "crowd_tweets", "mmlu", "bbc_news"}  # seconds each
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in sorted(ROWS)]
+)
 def test_rows_and_counts_are_those_of_the_package(name: str) -> None:
     spec = dataset_spec(name)
     assert spec.offline is not None

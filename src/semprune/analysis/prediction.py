@@ -124,12 +124,14 @@ def _features(table: pd.DataFrame, predictors: Sequence[str]) -> Float[np.ndarra
 
 
 def _ridge(features: Float[np.ndarray, "rows features"], drop: Vector, seen: np.ndarray) -> Vector:
+    from sklearn import config_context
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
-    predicted: Vector = model.fit(features[seen], drop[seen]).predict(features)
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # checked by who made the features
+        predicted: Vector = model.fit(features[seen], drop[seen]).predict(features)
     return predicted
 
 

@@ -56,11 +56,15 @@ def drop_heatmaps(run: RunArtefacts, study: StudyTables) -> HeatChoice:
     methods, amounts = _methods(first, run.methods), _amounts(first)
     behind = Behind(run, study)
     views = []
+    limits = {
+        (amount, name): _limit(drops, pruned, list(methods.values()))
+        for amount, pruned in amounts.items()
+        for name, drops in study.drops.items()
+    }
     for (row, (method, only)), (column, (amount, pruned)) in _product(methods, amounts):
         for name, drops in study.drops.items():
             key, label = f"drops-{row}-{column}-{name}", f"{method}, {amount}, {METRICS[name].label}"
-            limit = _limit(drops, pruned, list(methods.values()))
-            views.append(_view(key, label, METRICS[name], drops, only | pruned, limit, behind))
+            views.append(_view(key, label, METRICS[name], drops, only | pruned, limits[amount, name], behind))
     selects = [
         ("Method", [(f"drops-{place}", name) for place, name in enumerate(methods)]),
         ("Amount", [(str(place), name) for place, name in enumerate(amounts)]),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from semprune.errors import VocabularySchemaError
+from semprune.errors.base import shortly, some_of
 
 TOKEN_LEVEL: Final = "token"
 MOST_LETTERS: Final = 100
 """Of a word or phrase: Pliny's Latin for a lung disease has 45."""
-_SHOWN: Final = 6
 _WORD: Final = re.compile(r"[^\W_](?:.*[^\W_])?")
 
 
@@ -73,20 +73,7 @@ Write each word in lower case; its other casings are matched as well.
 
     def _refuse(self, words: list[str], detail: str, remedy: str) -> None:
         if words:
-            raise VocabularySchemaError(self.name, f"{detail}: {some_of(words)}", remedy)
-
-
-def some_of(words: Sequence[str]) -> str:
-    """The first of some words, each cut, as a message shows them.
-
-    Example:
-        >>> some_of(["a", "b"])
-        "'a', 'b'"
-        >>> some_of(["x" * 200] * 9)[-16:]
-        "xxx…' and 3 more"
-    """
-    shown = [repr(word if len(word) <= MOST_LETTERS else f"{word[:MOST_LETTERS]}…") for word in words[:_SHOWN]]
-    return ", ".join(shown) + (f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else "")
+            raise VocabularySchemaError(self.name, f"{detail}: {some_of(map(shortly, words))}", remedy)
 
 
 class Vocabulary(Protocol):

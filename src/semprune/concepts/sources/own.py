@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import yaml
 
-from semprune.concepts.concept import Concept, Vocabulary, some_of
+from semprune.concepts.concept import Concept, Vocabulary
 from semprune.errors import VocabularySchemaError
-from semprune.errors.base import what_it_says
+from semprune.errors.base import shortly, some_of, what_it_says
 from semprune.io.yaml_text import read_yaml
 
 FILE_SUFFIX: Final = ".yaml"
@@ -51,7 +51,9 @@ def parse_vocabulary(stem: str, text: str) -> Concept:
         )
     repeated = sorted(word for word, count in Counter(words).items() if count > 1)
     if repeated:
-        raise VocabularySchemaError(stem, f"words are repeated: [{some_of(repeated)}]", "Write each word once.")
+        raise VocabularySchemaError(
+            stem, f"words are repeated: [{some_of(map(shortly, repeated))}]", "Write each word once."
+        )
     return Concept(stem, tuple(words), raw.get("token_pattern"))
 
 

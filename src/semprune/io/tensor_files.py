@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from semprune.io.files import atomic
@@ -81,6 +82,28 @@ def read_sealed(path: Path, *, kind: str = SEALED) -> tuple[dict[str, Any], dict
     if TENSORS in header and header[TENSORS] != hash_tensors(tensors):
         raise ValueError(ALTERED)
     return header, tensors
+
+
+@contextmanager
+def opened_safetensors(
+    path: Path, refused: Callable[[Exception], Exception], also: tuple[type[Exception], ...] = ()
+) -> Iterator[Any]:
+    """Open a file of tensors, which are read one by one; what is damaged, or cannot be read, is said in other words.
+
+    Args:
+        path: The file.
+        refused: Makes the error to raise of the library's or the system's.
+        also: Errors of the block that mean damage too.
+
+    Yields:
+        safetensors' file.
+    """
+    damage: tuple[type[Exception], ...] = (SafetensorError, OSError, *also)
+    try:
+        with safe_open(path, framework="pt", backend="pread") as file:
+            yield file
+    except damage as error:
+        raise refused(error) from error
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, UInt8
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from semprune.backbones.weights.stored_tensors import REMEDY, weight_files
+from semprune.backbones.weights.stored_tensors import opened_weights, weight_files
 from semprune.errors import BackboneLoadError
 
 ZERO_POINTS = ("_zero_point", "_zero_points", "_offset")
@@ -63,24 +60,14 @@ def _values_of_nibbles(codes: UInt8[Tensor, "..."], book: Tensor, shape: tuple[i
 
 
 def _names(path: Path) -> list[str]:
-    with _opened(path) as file:
+    with opened_weights(path) as file:
         return list(file.keys())
 
 
 def _read(path: Path, name: str) -> Tensor:
-    with _opened(path) as file:
+    with opened_weights(path) as file:
         tensor: Tensor = file.get_tensor(name)
         return tensor
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="pt", backend="pread") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        detail = f"its weights are damaged ({path.name}: {error})"
-        raise BackboneLoadError(str(path.parent), detail, REMEDY) from error
 
 
 def _unreadable(folder: Path, name: str) -> BackboneLoadError:

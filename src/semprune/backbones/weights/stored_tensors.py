@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from semprune.errors import BackboneLoadError
 from semprune.errors.base import some_of
-from semprune.io.tensor_files import CODES
+from semprune.io.tensor_files import CODES, opened_safetensors
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -147,7 +146,7 @@ class Checkpoint:
             by_file[self.tensors[name].file].append(name)
         read: dict[str, Tensor] = {}
         for path, inside in by_file.items():
-            with self._opened(path) as file:
+            with opened_weights(path) as file:
                 read |= {name: file.get_tensor(name) for name in inside}
         return read
 
@@ -161,22 +160,26 @@ class Checkpoint:
         return found
 
     def _header(self, path: Path) -> Iterator[tuple[str, StoredTensor]]:
-        with self._opened(path) as file:
+        with opened_weights(path) as file:
             for name in file.keys():  # noqa: SIM118  # safe_open is no mapping
                 part = file.get_slice(name)
                 yield name, StoredTensor(path, tuple(part.get_shape()), self._dtype(name, part.get_dtype()))
-
-    @contextmanager
-    def _opened(self, path: Path) -> Iterator[Any]:
-        try:
-            with safe_open(path, framework="pt", backend="pread") as file:
-                yield file
-        except (SafetensorError, OSError) as error:
-            detail = f"its weights are damaged ({path.name}: {error})"
-            raise BackboneLoadError(str(self.folder), detail, REMEDY) from error
 
     def _dtype(self, name: str, stored: str) -> torch.dtype:
         if stored not in DTYPES:
             detail = f"{name} has the number format {stored} (a quantised model?)"
             raise BackboneLoadError(str(self.folder), detail, "Use unquantised weights.")
         return DTYPES[stored]
+
+
+def opened_weights(path: Path) -> AbstractContextManager[Any]:
+    """Open a file of a model's weights, whose tensors are read one by one.
+
+    Raises:
+        BackboneLoadError: Inside of the block: it is gone or damaged.
+    """
+
+    def refused(error: Exception) -> BackboneLoadError:
+        return BackboneLoadError(str(path.parent), f"its weights are damaged ({path.name}: {error})", REMEDY)
+
+    return opened_safetensors(path, refused)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Bool
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from semprune.errors import CorruptArtefactError
 from semprune.io.bits import Bits, hash_bits, unpack_bits
 from semprune.io.seals import check_seal, seal
-from semprune.io.tensor_files import storage_order, stream_safetensors, write_safetensors
+from semprune.io.tensor_files import opened_safetensors, storage_order, stream_safetensors, write_safetensors
 from semprune.pruning.masks.codec import UNREADABLE, check_hash, describe_masks, shapes_in
 from semprune.pruning.masks.stored import StoredMasks, unpack_masks
 from semprune.types import Fingerprint
@@ -140,10 +139,5 @@ def _header(path: Path, file: Any) -> dict[str, Any]:
     return header
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="pt", backend="pread") as file:
-            yield file
-    except (OSError, SafetensorError, *UNREADABLE) as error:
-        raise CorruptArtefactError(path, str(error), REMEDY) from error
+def _opened(path: Path) -> AbstractContextManager[Any]:
+    return opened_safetensors(path, lambda error: CorruptArtefactError(path, str(error), REMEDY), UNREADABLE)

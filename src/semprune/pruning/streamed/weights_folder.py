@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from semprune.backbones.streamed import StreamedModel
 from semprune.backbones.weights.stored_tensors import INDEX
 from semprune.errors import CorruptArtefactError
 from semprune.io.files import atomic, write_json
-from semprune.io.tensor_files import storage_order, stream_safetensors
+from semprune.io.tensor_files import opened_safetensors, storage_order, stream_safetensors
 from semprune.pruning.streamed.output_folder import PROVENANCE, OutputFolder
 from semprune.pruning.weights.linear import refuse_non_finite
 
@@ -133,12 +132,7 @@ def read_stored(path: Path, name: str) -> Tensor:
     return tensor
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> AbstractContextManager[Any]:
     """Open a file that an earlier block, or an earlier call, wrote."""
-    try:
-        with safe_open(path, framework="pt", backend="pread") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        remedy = f"Delete {path.parent} and run the same command again."
-        raise CorruptArtefactError(path, str(error), remedy) from error
+    remedy = f"Delete {path.parent} and run the same command again."
+    return opened_safetensors(path, lambda error: CorruptArtefactError(path, str(error), remedy))

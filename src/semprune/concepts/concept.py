@@ -73,7 +73,7 @@ Write each word in lower case; its other casings are matched as well.
 
     def _refuse(self, words: list[str], detail: str, remedy: str) -> None:
         if words:
-            raise VocabularySchemaError(self.name, f"{detail}: {some_of(map(shortly, words))}", remedy)
+            raise VocabularySchemaError(self.name, f"{detail}: {some_of(map(shortly, words), 6)}", remedy)
 
 
 class Vocabulary(Protocol):

@@ -52,7 +52,7 @@ def parse_vocabulary(stem: str, text: str) -> Concept:
     repeated = sorted(word for word, count in Counter(words).items() if count > 1)
     if repeated:
         raise VocabularySchemaError(
-            stem, f"words are repeated: [{some_of(map(shortly, repeated))}]", "Write each word once."
+            stem, f"words are repeated: [{some_of(map(shortly, repeated), 6)}]", "Write each word once."
         )
     return Concept(stem, tuple(words), raw.get("token_pattern"))
 

@@ -117,18 +117,9 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         return self._labeller
 
     def association(self) -> Association:
-        """The association as it stands.
-
-        Raises:
-            ConfigurationError: The fit did not see its documents even once.
-        """
-        settings, learner = {**self.hparams, "dtype": str(self.lm.dtype)}, self._fitted()
-        if not int(learner.stage):
-            raise ConfigurationError(
-                "no association yet: the fit has not read its documents once. Raise --trainer.max_epochs, max_steps or "
-                "limit_train_batches."
-            )
-        return fitted_association(learner, self.lm.fingerprint, settings, self.hparams["q"], self.fitted)
+        """The association as it stands; see :func:`~semprune.attribution.fit.fitted.fitted_association` for errors."""
+        settings = {**self.hparams, "dtype": str(self.lm.dtype)}
+        return fitted_association(self._fitted(), self.lm.fingerprint, settings, self.hparams["q"], self.fitted)
 
     def agreement(self) -> float:
         """Spearman correlation of the learned matrix with the closed form, over gated token-level entries."""

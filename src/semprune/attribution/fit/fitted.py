@@ -15,6 +15,7 @@ from semprune.attribution.association.score import classify
 from semprune.attribution.fit.encoding import independent_t
 from semprune.attribution.fit.inference import design_effect, gate
 from semprune.attribution.fit.learner import AttributionLearner
+from semprune.errors import ConfigurationError
 from semprune.types import Fingerprint
 
 
@@ -36,7 +37,15 @@ def fitted_association(
         settings: How it was fitted; kept in the artefact.
         q: False discovery rate of the gate.
         fitted: The documents that it was fitted on, where they are known.
+
+    Raises:
+        ConfigurationError: The fit did not see its documents even once.
     """
+    if not int(learner.stage):
+        raise ConfigurationError(
+            "no association yet: the fit has not read its documents once. Raise --trainer.max_epochs, max_steps or "
+            "limit_train_batches."
+        )
     standardiser = learner.standardiser
     effect = torch.cat([learner.token.effect, learner.sequence.effect], dim=1).cpu()
     t = torch.cat([learner.token.t, learner.sequence.t], dim=1).cpu()

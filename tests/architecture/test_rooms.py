@@ -68,6 +68,7 @@ ORDER: dict[str, str] = {
 """Inside of a room: each file and sub-room imports only those before it."""
 
 MOST_MODULES = 15
+MOST_LINES = 300
 REGISTRIES = {"semprune.backbones.families", "semprune.pruning.methods", "semprune.attribution.rankings"}
 """Folders of one file per thing that is found by being there: as many files as there are things."""
 
@@ -227,6 +228,10 @@ def test_parts_of_a_room_import_in_one_order(sources):
     two = {"semprune.io.a": "import semprune.io.b.c", "semprune.io.b.c": "", "semprune.io.d": ""}
     assert wrong_order(two, {"io": "b a"}) == ["semprune.io.d: d has no place in its room"]
     assert wrong_order(two, {"io": "a b d"}) == ["semprune.io.a -> semprune.io.b.c"]
+
+
+def test_no_file_is_longer_than_one_can_take_in(sources):
+    assert {name: text.count("\n") for name, text in sources.items() if text.count("\n") > MOST_LINES} == {}
 
 
 def test_no_folder_holds_more_than_one_can_take_in(sources):

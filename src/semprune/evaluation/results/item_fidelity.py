@@ -13,9 +13,10 @@ from scipy.stats import spearmanr
 from semprune.artefacts import TABLES
 from semprune.evaluation.results.flips import check_paired, flips
 from semprune.statistics.intervals import mean_test
+from semprune.statistics.proportions import paired_difference_interval
 
 _KEYS = list(TABLES["predictions"].keys)
-FIDELITY_COLUMNS = ("dataset", "prompt", "n", "divergence", "low", "high", "lost", "gained", "moved", "rank_agreement")
+FIDELITY_COLUMNS = ("dataset", "prompt", "n", "divergence", "low", "high", "lost", "gained", "moved", "change", "change_low", "change_high", "rank_agreement")  # fmt: skip # noqa: E501
 """Columns of :func:`item_fidelity`."""
 
 
@@ -34,9 +35,9 @@ def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per data set and prompt with :data:`FIDELITY_COLUMNS`: ``divergence`` in nats with its 95 % interval
-        over documents, the shares of items that are ``lost``, ``gained`` and ``moved``, and ``rank_agreement``, the
-        mean over pairs of choices of Spearman's correlation of the log-odds; NaN where items have different numbers of
-        choices.
+        over documents, the shares of items that are ``lost``, ``gained`` and ``moved``, the ``change`` of accuracy
+        that is gained minus lost, with Tango's interval, and ``rank_agreement``, the mean over pairs of choices of
+        Spearman's correlation of the log-odds; NaN where items have different numbers of choices.
 
     Raises:
         UnpairedPredictionsError: If the two tables hold different items.
@@ -50,17 +51,21 @@ def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
     """
     check_paired(dense, pruned)
     turned = flips(dense, pruned)
-    both = dense[[*_KEYS, "document_id", "scores"]].merge(
-        pruned[[*_KEYS, "scores"]], on=_KEYS, suffixes=("", "_pruned"), validate="one_to_one"
+    answers = ["prediction", "scores"]
+    both = dense[[*_KEYS, "document_id", "label", *answers]].merge(
+        pruned[[*_KEYS, *answers]], on=_KEYS, suffixes=("", "_pruned"), validate="one_to_one"
     )
     rows = []
     for (dataset, prompt), own in both.groupby(["dataset", "prompt"], sort=True):
         kinds = Counter(turned.loc[(turned["dataset"] == dataset) & (turned["prompt"] == prompt), "flip"])
         values = np.array([choice_divergence(*pair) for pair in zip(own["scores"], own["scores_pruned"], strict=True)])
-        interval, _ = mean_test(values, own["document_id"].astype(str).tolist())
+        documents = own["document_id"].astype(str).tolist()
+        interval, _ = mean_test(values, documents)
+        before, after = ((own[name] == own["label"]).to_numpy() for name in ("prediction", "prediction_pruned"))
+        change = (float(after.mean() - before.mean()), *paired_difference_interval(before, after, documents))
         shares = [kinds[kind] / len(own) for kind in ("lost", "gained", "moved")]
         agreement = _rank_agreement(own["scores"].tolist(), own["scores_pruned"].tolist())
-        rows.append((dataset, prompt, len(own), values.mean(), *interval, *shares, agreement))
+        rows.append((dataset, prompt, len(own), values.mean(), *interval, *shares, *change, agreement))
     return pd.DataFrame(rows, columns=list(FIDELITY_COLUMNS))
 
 

@@ -10,7 +10,7 @@ import inspect
 import operator
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import jsonargparse
@@ -140,7 +140,8 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
         """Parse a command line; no text may be empty."""
-        given = sys.argv[1:] if args is None else args
+        known = {option for action in self._actions for option in action.option_strings}
+        given = as_known(sys.argv[1:] if args is None else args, known)
         return refuse_empty(given, super().parse_args(given, *more, **settings))
 
 
@@ -151,6 +152,26 @@ class LightningParser(OneLineErrors, LightningArgumentParser):
         """Parse a command line, with the names of calibration and documents spelt out."""
         spelt = spell_out(sys.argv[1:] if args is None else args)
         return refuse_empty(spelt, super().parse_args(spelt, *more, **settings))
+
+
+def as_known(arguments: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return options as their parser spells them: dashes and underscores mean the same, in nested keys too.
+
+    Args:
+        arguments: A command line.
+        known: Options of the parser; what is none of them in either spelling stays as it was typed.
+
+    Example:
+        >>> as_known(["--dry-run", "--fit.max-length=3", "--output", "a-b"], {"--dry_run", "--fit.max_length"})
+        ['--dry_run', '--fit.max_length=3', '--output', 'a-b']
+    """
+    spellings = {option.replace("-", "_"): option for option in known}
+    return [_as_known(argument, known, spellings) if argument.startswith("--") else argument for argument in arguments]
+
+
+def _as_known(argument: str, known: Collection[str], spellings: Mapping[str, str]) -> str:
+    name, equals, value = argument.partition("=")
+    return argument if name in known else spellings.get(name.replace("-", "_"), name) + equals + value
 
 
 def refuse_empty(arguments: Sequence[str], parsed: Any) -> Any:

@@ -71,3 +71,12 @@ def test_a_chat_is_asked_for_in_one_word_or_with_its_settings() -> None:
     assert chat("--chat.thought", "close") == ChatSettings(thought="close")
     with pytest.raises(ConfigurationError, match="did you mean 'thought'"):
         chat("--chat.tought", "close")
+
+
+def test_options_take_dashes_and_underscores_alike() -> None:
+    """Nested keys, appended lists and options that are named with dashes too; values stay as they are."""
+    parsed = parse("study", "--dry-run", "--fit.max-length", "7", "--token-budget=9", "--output", "a-b")
+    assert (parsed.dry_run, parsed.fit.max_length, parsed.token_budget, parsed.output) == (True, 7, 9, "a-b")
+    assert parse("assets", "list", "--accept_non_commercial").accept_non_commercial
+    with pytest.raises(ConfigurationError, match="--dry-rum"):
+        parse("study", "--dry-rum")

@@ -106,7 +106,7 @@ def _catalogue() -> dict[str, Asset]:
 
 
 def _asset(name: str, entry: dict[str, Any]) -> Asset:
-    listed = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
+    listed: dict[str, Any] = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
     parts = tuple(Part(**part) for part in entry.get("parts", []))
     if parts:
         whole = {

@@ -13,11 +13,13 @@ from filelock import FileLock
 from semprune.assets.cache import asset_folder, is_whole, writable_folder, write_manifest
 from semprune.assets.catalogue import Asset, find_asset
 from semprune.assets.download import download
-from semprune.assets.extract import extract
-from semprune.errors import AssetDiskFullError, AssetLicenceError
+from semprune.assets.extract import Member, extract, join
+from semprune.errors import AssetDiskFullError, AssetLicenceError, AssetTermsError
 
 
-def ensure_asset(name: str, *, accept_non_commercial: bool = False, force: bool = False) -> Path:
+def ensure_asset(
+    name: str, *, accept_non_commercial: bool = False, accept_terms: bool = False, force: bool = False
+) -> Path:
     """Return the folder with an asset's members; fetch it on first use.
 
     Safe when two processes ask at once (the second waits) and when the process is killed half-way.
@@ -25,6 +27,7 @@ def ensure_asset(name: str, *, accept_non_commercial: bool = False, force: bool 
     Args:
         name: Name in the catalogue.
         accept_non_commercial: Consent to a non-commercial licence; asked for only when the asset is fetched.
+        accept_terms: Consent to an asset's terms of use; asked for only when the asset is fetched.
         force: Fetch again what is already there.
 
     Returns:
@@ -33,22 +36,28 @@ def ensure_asset(name: str, *, accept_non_commercial: bool = False, force: bool 
     Raises:
         UnknownAssetError: No asset has this name.
         AssetLicenceError: The licence is non-commercial and was not accepted.
+        AssetTermsError: The asset comes under terms of use and they were not accepted.
         AssetNetworkError: The package index could not give the release.
         AssetChecksumError: The download is not the pinned archive.
         AssetDiskFullError: There is not enough room.
         AssetUnsafePathError: The archive would write outside the cache.
         AssetMemberMissingError: The archive lacks a declared member, or the cache lost one.
     """
-    return install(find_asset(name), accept_non_commercial=accept_non_commercial, force=force)
+    asset = find_asset(name)
+    return install(asset, accept_non_commercial=accept_non_commercial, accept_terms=accept_terms, force=force)
 
 
-def install(asset: Asset, *, accept_non_commercial: bool = False, force: bool = False) -> Path:
+def install(
+    asset: Asset, *, accept_non_commercial: bool = False, accept_terms: bool = False, force: bool = False
+) -> Path:
     """Do the work of :func:`ensure_asset` for an asset of any catalogue."""
     folder = asset_folder(asset)
     if not force and is_whole(asset, folder):
         return folder
     if asset.non_commercial and not accept_non_commercial:
         raise AssetLicenceError(asset.name, asset.licence)
+    if asset.terms and not accept_terms:
+        raise AssetTermsError(asset.name, asset.terms)
     writable_folder(folder.parent)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if force or not is_whole(asset, folder):  # another process may have made it while this one waited
@@ -61,10 +70,8 @@ def _make(asset: Asset, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a killed process: this one holds the lock
     try:
-        (part / "archive").mkdir(parents=True)
-        archive = download(asset, part / "archive")
-        (part / "members").mkdir()
-        members = extract(asset, archive, part / "members")
+        (part / "members").mkdir(parents=True)
+        members = _fetch(asset, part)
         write_manifest(asset, part / "members", members)
         old = part / "old"
         if folder.exists():
@@ -72,6 +79,16 @@ def _make(asset: Asset, folder: Path) -> None:
         (part / "members").rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _fetch(asset: Asset, part: Path) -> list[Member]:
+    """Download and unpack archive by archive, so that no more than one of them lies on the disk."""
+    members: list[Member] = []
+    for archive in asset.archives:
+        (part / "archive").mkdir()
+        members += extract(archive, download(archive, part / "archive"), part / "members")
+        shutil.rmtree(part / "archive")
+    return join(asset, part / "members", members) if asset.parts else members
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+from pathlib import Path
+
 from rich.table import Table
 
 from semprune.assets import asset_status, ensure_asset, verify_asset
@@ -21,6 +24,7 @@ def assets_parser() -> Parser:
     parser.add_argument("action", choices=["list", "get", "verify"], help="what to do")
     parser.add_argument("names", metavar="NAME", nargs="*", default=[], help="assets; all where none is named")
     parser.add_argument("--accept-non-commercial", action="store_true", help="fetch non-commercial assets too")
+    parser.add_argument("--accept-terms", action="store_true", help="fetch assets under terms of use too")
     parser.add_argument("--force", action="store_true", help="fetch again what is there")
     return parser
 
@@ -39,11 +43,18 @@ def assets(arguments: list[str]) -> None:
         return
     for name in parsed.names or known_assets():
         if parsed.action == "get":
-            folder = ensure_asset(name, accept_non_commercial=parsed.accept_non_commercial, force=parsed.force)
+            folder = _get(parsed, name)
+            if terms := known_assets()[name].terms:
+                console.print(f"{name}: {terms}")
             console.print(f"{name}: {folder}", soft_wrap=True)
         else:
             verify_asset(name)
             console.print(f"{name}: verified")
+
+
+def _get(parsed: Namespace, name: str) -> Path:
+    consent = {"accept_non_commercial": parsed.accept_non_commercial, "accept_terms": parsed.accept_terms}
+    return ensure_asset(name, **consent, force=parsed.force)
 
 
 def _asset_table() -> Table:

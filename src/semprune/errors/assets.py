@@ -64,6 +64,17 @@ class AssetMemberMissingError(SempruneError):
         )
 
 
+class AssetTermsError(SempruneError):
+    """An asset under terms of use without the user's explicit consent."""
+
+    def __init__(self, asset: str, terms: str) -> None:
+        """Show the terms and the flag."""
+        super().__init__(
+            f"asset '{asset}' comes under terms of use: {terms.rstrip('.')}. "
+            f"If you accept them, run `semprune assets get {asset} --accept-terms`."
+        )
+
+
 class AssetLicenceError(SempruneError):
     """A non-commercial asset without the user's explicit consent."""
 

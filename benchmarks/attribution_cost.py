@@ -78,7 +78,7 @@ def main() -> None:
     for dtype in asked.dtype:
         lm = load_backbone(asked.backbone, dtype=dtype, device=asked.device)
         batches, labels = corpus(lm, asked)
-        learner = prepared(lm, batches, labels, asked)
+        learner = prepared(lm, batches, labels, asked.concepts)
         if asked.profile:
             profile(partial(accumulate, learner, lm, batches[:1], labels))
             continue
@@ -91,19 +91,22 @@ def corpus(lm: Backbone, asked: argparse.Namespace) -> tuple[list[DocumentBatch]
     """Batches of c4 and labels of their types."""
     data = CalibrationDataModule("c4", asked.tokens // asked.length, asked.length).bind(lm)
     ids = data.calibration_input_ids().to(lm.device)
+    return batches_of(ids, asked.batch), TypeLabels(ids, lm.model.get_input_embeddings().num_embeddings, asked.concepts)
+
+
+def batches_of(ids: Tensor, size: int) -> list[DocumentBatch]:
+    """Every sequence a document of its own, without a label."""
     batches = []
-    for rows in torch.arange(len(ids), device=lm.device).split(asked.batch):
+    for rows in torch.arange(len(ids), device=ids.device).split(size):
         zero = torch.zeros_like(rows)
         batches.append(DocumentBatch(ids[rows], torch.ones_like(ids[rows]), rows, zero, zero - 1, rows))
-    return batches, TypeLabels(ids, lm.model.get_input_embeddings().num_embeddings, asked.concepts)
+    return batches
 
 
-def prepared(
-    lm: Backbone, batches: list[DocumentBatch], labels: TypeLabels, asked: argparse.Namespace
-) -> AttributionLearner:
+def prepared(lm: Backbone, batches: Sequence[DocumentBatch], labels: TypeLabels, concepts: int) -> AttributionLearner:
     """A learner with its standardisation."""
-    names = tuple(f"concept.{k}" for k in range(asked.concepts))
-    shape = LearnerShape(names, (), ("c4",), asked.length, labels.table.shape[0])
+    names = tuple(f"concept.{k}" for k in range(concepts))
+    shape = LearnerShape(names, (), ("c4",), batches[0].input_ids.shape[1], labels.table.shape[0])
     learner = AttributionLearner(shape, lm.sites, RIDGE, READ).to(lm.device)
     prepare(learner, lm, labels, lambda: batches, 1024)
     return learner
@@ -121,6 +124,15 @@ def accumulate(learner: AttributionLearner, lm: Backbone, batches: Sequence[Docu
     with torch.no_grad():
         for batch in batches:
             learner.accumulate(lm, learner.labelled(batch, labels))
+
+
+def add_variances(
+    learner: AttributionLearner, lm: Backbone, batches: Sequence[DocumentBatch], labels: TypeLabels
+) -> None:
+    """The other pass: labels, forward, clustered variances; after the sums are finished."""
+    with torch.no_grad():
+        for batch in batches:
+            learner.batch_statistics(lm, learner.labelled(batch, labels), variance=True)
 
 
 def seconds(run: Callable[[], Any], device: torch.device) -> float:
@@ -161,12 +173,8 @@ def compare_forward(
         sums.append((seconds(fitting, lm.device), seconds(bare, lm.device)))
     solving = seconds(learner.finish_sums, lm.device)
 
-    def study(some: Sequence[DocumentBatch] = batches) -> None:
-        with torch.no_grad():
-            for batch in some:
-                learner.batch_statistics(lm, learner.labelled(batch, labels), variance=True)
-
-    study(batches[:1])
+    study = partial(add_variances, learner, lm, batches, labels)
+    add_variances(learner, lm, batches[:1], labels)
     for _ in range(asked.repeats):
         variances.append((seconds(study, lm.device), seconds(bare, lm.device)))
     forwards = [each for _, each in (*sums, *variances)]

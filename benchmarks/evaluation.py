@@ -104,9 +104,11 @@ def engine(lm: semprune.Backbone, side: Side) -> Callable[[list[Item]], list[boo
 
 @fast_fp32()
 @torch.inference_mode()
-def bare_seconds(lm: semprune.Backbone, clock: Clock, tokens: int, logits: int) -> tuple[float, float]:
+def bare_seconds(
+    lm: semprune.Backbone, clock: Clock, tokens: int, logits: int, height: int = ROWS
+) -> tuple[float, float]:
     """Seconds that so many tokens take in the decoder blocks alone, and so many logits in the head alone."""
-    rows = torch.randint(0, lm.model.config.vocab_size, (ROWS, WIDTH))
+    rows = torch.randint(0, lm.model.config.vocab_size, (height, WIDTH), device=lm.device)
     body: Any = lm.model.get_decoder()
     started = clock()
     hidden = body(input_ids=rows, use_cache=False).last_hidden_state

@@ -5,18 +5,19 @@ sequential statistics need. The peak is that of an 8192 × 8192 × 8192 product 
 share counts the forwards' matrix products alone. At last the blocks' matrices, pruned 2:4, are run as torch's
 semi-structured tensors beside dense ones.
 
-    python benchmarks/pruning_7b.py                       # all 32 blocks: 13 GB of weights
-    python benchmarks/pruning_7b.py --blocks 4 --sequences 16
+    python -m benchmarks.pruning_7b                       # all 32 blocks: 13 GB of weights
+    python -m benchmarks.pruning_7b --blocks 4 --sequences 16
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
+from benchmarks.gpu.timing import seconds
 from benchmarks.pruning import forward_blocks
 from torch import Tensor, nn
 from torch.sparse import to_sparse_semi_structured
@@ -31,19 +32,21 @@ SHAPE = {"hidden_size": 4096, "intermediate_size": 11008, "num_attention_heads":
 def main() -> None:
     """Time every method, then 2:4."""
     asked = arguments()
-    model = build(asked.blocks, asked.device)
+    device = torch.device(asked.device)
+    model = build(SHAPE, asked.blocks, device)
     ids = torch.randint(SHAPE["vocab_size"], (asked.sequences, asked.length), device=asked.device)
-    peak = peak_flops(asked.device)
+    peak = peak_flops(device)
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {asked.blocks} blocks of Llama-7B's shape in "
           f"bfloat16, {asked.sequences} x {asked.length} tokens; measured peak {peak / 1e12:.0f} TFLOP/s")  # fmt: skip
     work = 2 * block_weights(model) * ids.numel() * (2 * asked.blocks - 1) / asked.blocks
     forward_blocks(model, ids, 1, asked.batch_size)  # warm
-    floor = seconds(lambda: forward_blocks(model, ids, 2, asked.batch_size))
+    floor = seconds(lambda: forward_blocks(model, ids, 2, asked.batch_size), device)
     report("two forwards", floor, floor, work / peak)
     for method in asked.methods:
         redraw(model)
         torch.cuda.reset_peak_memory_stats()
-        found = seconds(lambda m=method: prune_model(model, ids, method=m, sparsity=0.5, batch_size=asked.batch_size))
+        prune = partial(prune_model, model, ids, method=method, sparsity=0.5, batch_size=asked.batch_size)
+        found = seconds(prune, device)
         report(method, found, floor, None if method == "magnitude" else work / peak)
         print(f"{'':14} sparsity {sparsity(model):.6f}, {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of memory")
     redraw(model)
@@ -64,13 +67,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build(blocks: int, device: str) -> LlamaForCausalLM:
+def build(
+    shape: Mapping[str, int], blocks: int, device: torch.device, dtype: torch.dtype = torch.bfloat16
+) -> LlamaForCausalLM:
     """Make the model where it is used, with random weights."""
-    config = LlamaConfig(**SHAPE, num_hidden_layers=blocks, dtype=torch.bfloat16, max_position_embeddings=4096)
+    config = LlamaConfig(**shape, num_hidden_layers=blocks, dtype=dtype, max_position_embeddings=4096)
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
+    torch.set_default_dtype(dtype)
     try:
-        with torch.device(device):
+        with device:
             return LlamaForCausalLM(config).eval().requires_grad_(False)
     finally:
         torch.set_default_dtype(before)
@@ -97,25 +102,16 @@ def sparsity(model: LlamaForCausalLM) -> float:
     return sum(int((module.weight == 0).sum()) for module in matrices(model)) / block_weights(model)
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Wall-clock time of a call, with the card idle before and after."""
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def median_seconds(run: Callable[[], object], repeats: int) -> float:
+def median_seconds(run: Callable[[], object], repeats: int, device: torch.device) -> float:
     """Median of several calls after one to warm up."""
     run()
-    return statistics.median(seconds(run) for _ in range(repeats))
+    return statistics.median(seconds(run, device) for _ in range(repeats))
 
 
-def peak_flops(device: str, size: int = 8192) -> float:
-    """What the card reaches on a large product of random bfloat16 matrices."""
+def peak_flops(device: torch.device, size: int = 8192) -> float:
+    """What the device reaches on a large product of random bfloat16 matrices."""
     one, other = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    return 2 * size**3 / median_seconds(lambda: one @ other, 20)
+    return 2 * size**3 / median_seconds(lambda: one @ other, 20, device)
 
 
 def report(name: str, found: float, floor: float, ideal: float | None) -> None:
@@ -142,17 +138,18 @@ def compare_two_of_four(model: LlamaForCausalLM, ids: Tensor, asked: argparse.Na
         body(input_ids=batch, use_cache=False)
 
     with torch.no_grad():
-        dense = median_seconds(forward, asked.repeats)
+        dense = median_seconds(forward, asked.repeats, ids.device)
         for module in matrices(model):
             module.weight = nn.Parameter(to_sparse_semi_structured(module.weight.data), requires_grad=False)
-        show("forward of the blocks", tokens, (dense, median_seconds(forward, asked.repeats)))
+        show("forward of the blocks", tokens, (dense, median_seconds(forward, asked.repeats, ids.device)))
 
 
 def products(x: Tensor, dense: Tensor, sparse: Tensor, repeats: int) -> tuple[float, float]:
     """Seconds of ``x @ weight.T`` with both."""
     linear = nn.functional.linear
     with torch.no_grad():
-        return (median_seconds(lambda: linear(x, dense), repeats), median_seconds(lambda: linear(x, sparse), repeats))
+        both = [median_seconds(partial(linear, x, weight), repeats, x.device) for weight in (dense, sparse)]
+    return both[0], both[1]
 
 
 def show(name: str, tokens: int, both: Sequence[float]) -> None:

@@ -72,8 +72,8 @@ class Encoder(nn.Module):
             targets: `z` of each row.
             squares: `Σ z²` where it is known already.
         """
-        self.cross[:, where] += regressors.T @ targets
-        self.squares[where] += targets.square().sum(0) if squares is None else squares
+        self.cross[:, where].add_(regressors.T @ targets)  # `x[i] += y` would copy `x[i]` onto itself, too
+        self.squares[where].add_(targets.square().sum(0) if squares is None else squares)
 
     def finish_sums(self) -> None:
         """Sum over ranks, solve, and start the learned matrix from the solution."""
@@ -114,7 +114,7 @@ class Encoder(nn.Module):
         dtype, coefficients = influence.weights.dtype, self.closed_form[:, where]
         if targets.dtype != dtype:
             targets = self._rounded.take(tuple(targets.shape), dtype, targets.device).copy_(targets)
-        self.variance[:, where] += clustered_scores(influence, targets, coefficients, self._explained)
+        self.variance[:, where].add_(clustered_scores(influence, targets, coefficients, self._explained))
 
     def step_loss(self, batch: EncodingSums) -> Float[Tensor, ""]:
         """Set the parameter's gradient from one batch's sums, and give the loss before the step."""

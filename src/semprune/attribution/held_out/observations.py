@@ -145,9 +145,9 @@ class Moments:
     def take(self, where: slice, values: Float[Tensor, "n neurons"], targets: Int[Tensor, "n concepts"]) -> None:
         """Add one site's observations of a batch; labels are counted with the first site."""
         present, known = (targets == 1).float(), (targets >= 0).float()
-        self.sum_present[where] += values.T @ present
-        self.sum_known[where] += values.T @ known
-        self.square_known[where] += values.square().T @ known
+        self.sum_present[where].add_(values.T @ present)
+        self.sum_known[where].add_(values.T @ known)
+        self.square_known[where].add_(values.square().T @ known)
         if where.start == 0:
             self.present += present.sum(0)
             self.known += known.sum(0)

@@ -70,8 +70,9 @@ def site_pass(
         energy += own.square().sum(0)
         if moments:
             h = h.float() * real
-            raw[:2] += torch.stack([h.sum(0), h.square().sum(0)])
-            raw[2] = torch.maximum(raw[2], h.abs().amax(0))
+            raw[0].add_(h.sum(0))
+            raw[1].add_(h.square().sum(0))
+            torch.maximum(raw[2], h.abs().amax(0), out=raw[2])
     return SitePass(z.view(activations.shape), energy, raw if moments else None)
 
 

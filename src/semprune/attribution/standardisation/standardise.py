@@ -95,8 +95,8 @@ class Standardiser(nn.Module):
         room = self._memory.take((rows, site.width), torch.float32, device) if brief else None
         own = site_pass(activations, valid, self.median[where], self.scale[where], moments=moments, room=room)
         if moments and own.moments is not None:
-            self.total[where] += own.moments[0]
-            self.squares[where] += own.moments[1]
+            self.total[where].add_(own.moments[0])
+            self.squares[where].add_(own.moments[1])
             self.peak[where] = torch.maximum(self.peak[where], own.moments[2])
         return own
 

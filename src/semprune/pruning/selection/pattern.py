@@ -110,8 +110,8 @@ def select_pattern_exact(score: Float[Tensor, "out in"], pattern: Pattern) -> Bo
     places = score.reshape(score.shape[0], -1, pattern.run).movedim(-1, 0).contiguous()  # [M, out, runs]
     lower = torch.zeros(places.shape, dtype=torch.int16, device=score.device)  # how many of its run go before each
     for index, place in enumerate(places):
-        lower[:index] += place < places[:index]
-        lower[index + 1 :] += place <= places[index + 1 :]
+        lower[:index].add_(place < places[:index])
+        lower[index + 1 :].add_(place <= places[index + 1 :])
     return (lower >= pattern.run - pattern.kept).movedim(0, -1).reshape(score.shape)
 
 

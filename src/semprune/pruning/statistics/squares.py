@@ -97,11 +97,12 @@ class SquareSums:
     def update(self, inputs: Float[Tensor, "batch tokens in"], tau: Float[Tensor, "batch tokens"] | None) -> None:
         """Add a batch; ``tau`` holds token weights, 0 for padding, None for 1 everywhere."""
         batch, tokens, _ = inputs.shape
+        totals = self._totals[:-2]
         # One sequence at a time: its squares stay in the cache, and its sum does not depend on its neighbours.
         for index in range(batch):
-            self._totals[:-2] += token_squares(inputs[index], None if tau is None else tau[index])
-        self._totals[-2] += batch * tokens if tau is None else tau.double().sum()
-        self._totals[-1] += batch
+            totals.add_(token_squares(inputs[index], None if tau is None else tau[index]))
+        self._totals[-2].add_(batch * tokens if tau is None else tau.double().sum())
+        self._totals[-1].add_(batch)
 
     def additive(self) -> tuple[Tensor, ...]:
         """Return the float64 totals that sum over ranks in place."""

@@ -124,7 +124,7 @@ def sweep(
         gone, errors = _sweep_block(columns, upper[start:stop, start:stop], choice, stop)
         finished[start:stop] = columns
         torch.eq(gone, 0, out=kept[start:stop])
-        weight[:, stop:] -= _transposed(errors) @ upper[start:stop, stop:]
+        weight[:, stop:].sub_(_transposed(errors) @ upper[start:stop, stop:])
     weight.copy_(finished.t())
     return _transposed(kept)
 
@@ -145,7 +145,7 @@ def _sweep_block(columns: Tensor, corner: Tensor, choice: Choice, stop: int) -> 
         last = min(first + step, width)
         _sweep_step(columns, corner, choice, (gone, errors), (first, last))
         if last < width:
-            columns[last:] -= corner[first:last, last:].t() @ errors[first:last]
+            columns[last:].sub_(corner[first:last, last:].t() @ errors[first:last])
     return gone, errors
 
 
@@ -154,18 +154,19 @@ def _sweep_step(
 ) -> None:
     """Prune some columns of a block, each before the next; those right of them are left as they are."""
     (gone, errors), (first, last) = gone_and_errors, step
-    pivots, product = corner.diagonal().unbind(0), torch.empty_like(columns[first:last])
+    pivots = corner.diagonal().unbind(0)
+    removed, product = (torch.empty_like(columns[first:last]) for _ in range(2))
     for index in range(first, last):
         if choice.run and index % choice.run == 0:
             end = index + choice.run
             gone[index:end] = ~choice.of_run(_losses(columns, corner, index, end)).t()
-        column, error, rest = columns[index], errors[index], last - index - 1
-        torch.mul(column, gone[index], out=error)
-        column -= error
-        error /= pivots[index]
+        error, rest = errors[index], last - index - 1
+        torch.mul(columns[index], gone[index], out=removed[index - first])
+        torch.div(removed[index - first], pivots[index], out=error)
         if rest:
             torch.mul(corner[index, index + 1 : last].unsqueeze(1), error, out=product[:rest])
-            columns[index + 1 : last] -= product[:rest]
+            columns[index + 1 : last].sub_(product[:rest])  # `x[i] -= y` would copy `x[i]` onto itself, too
+    columns[first:last].sub_(removed)
 
 
 def _losses(columns: Tensor, corner: Tensor, start: int, stop: int) -> Float[Tensor, "out columns"]:

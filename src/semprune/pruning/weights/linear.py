@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -202,6 +203,6 @@ def refuse_non_finite(name: str, tensor: Tensor) -> None:
         NonFiniteError: A value is NaN or infinite; names the tensor.
     """
     if tensor.numel() and tensor.is_floating_point():
-        low, high = torch.aminmax(tensor)  # NaN if any is
-        if not (low.isfinite() and high.isfinite()):
+        extremes = torch.stack(torch.aminmax(tensor))  # NaN if any is
+        if not all(map(math.isfinite, extremes.tolist())):  # asked at once: each question waits for a GPU
             raise NonFiniteError(name)

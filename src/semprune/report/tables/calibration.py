@@ -179,7 +179,7 @@ def prediction_text(table: pd.DataFrame) -> TextTable:
         "Share of the variance of the drops that a ridge regression explains for a method, calibration set, family or "
         "data set that it has not seen (R² out of sample; below 0 it is worse than the mean of the others). Table: "
         "the mean drop of the data set at the sparsity (of an unseen data set, of all at the sparsity). Pruning: "
-        "sparsity, growth of the perplexity, Wanda mass removed. Added: R² beyond that of the pruning facts; who explains "
-        "less than the table has predicted nothing."
+        "sparsity, growth of the perplexity, Wanda mass removed. Added: R² beyond that of the pruning facts; who "
+        "explains less than the table has predicted nothing."
     )
     return TextTable(caption, [*header, "models"], rows, names=3)

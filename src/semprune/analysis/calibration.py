@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats
 
 from semprune.analysis.drops import EVERYTHING, Drops, Estimate, Weights
 from semprune.statistics.significance import holm
 
 FACTORS = ("method", "sparsity", "calibration")
+SIMULATED = 4000
+TIED = 1e-12
 
 
 def calibrated_only(drops: Drops) -> Drops:
@@ -47,6 +48,12 @@ def draw_variance(drops: Drops, target: str) -> float:
     return float(within.mean())
 
 
+def draw_freedom(drops: Drops) -> int:
+    """Degrees of freedom of :func:`draw_variance`; at least 1."""
+    draws = drops.cells[["calibration", "seed"]].drop_duplicates()
+    return max(1, len(draws) - draws["calibration"].nunique())
+
+
 def _by_draw(drops: Drops, target: str) -> Float[np.ndarray, "calibrations seeds"]:
     mean = drops.cells[["calibration", "seed"]].assign(drop=drops.mean_drops(target))
     table = mean.groupby(["calibration", "seed"])["drop"].mean().unstack()
@@ -68,11 +75,12 @@ def calibration_ranking(drops: Drops, target: str) -> pd.DataFrame:
     own = calibrated_only(drops)
     names = calibrations(own)
     seeds = own.cells["seed"].nunique()
-    variance = np.nan_to_num(draw_variance(own, target)) / seeds
+    variance, freedom = np.nan_to_num(draw_variance(own, target)) / seeds, draw_freedom(own)
     weights = {name: even_weights(own, name) for name in names}
-    means = {name: own.estimate(weights[name], target).wider(variance) for name in names}
+    means = {name: own.estimate(weights[name], target).wider(variance, freedom) for name in names}
     names.sort(key=lambda name: means[name].value)
-    behind = [own.estimate(weights[name] - weights[names[0]], target).wider(2 * variance) for name in names]
+    gaps = [own.estimate(weights[name] - weights[names[0]], target) for name in names]
+    behind = [gap.wider(2 * variance, freedom) for gap in gaps]
     corrected = holm([float("nan"), *(each.p for each in behind[1:])])
     datasets = own.of(target)
     rows = []
@@ -94,9 +102,9 @@ def calibration_spread(drops: Drops) -> pd.DataFrame:
 
     Returns:
         Columns target, metric, calibrations, seeds, spread (standard deviation of the sets' mean drops), draw (standard
-        deviation over draws of one set), f and p (is the spread more than draws explain? one-way analysis of variance),
-        gap (worst minus best, chosen by one draw and measured on the others, so that luck does not count), gap_low and
-        gap_high. NaN where a single seed leaves it unknown.
+        deviation over draws of one set), gap (worst minus best, chosen by one draw on one half of the documents and
+        measured on the other draws and the other half, so that luck does not count; ties share), gap_low, gap_high and
+        p, all of the same gap. NaN where a single seed leaves it unknown.
     """
     own = calibrated_only(drops)
     targets = [*own.families, EVERYTHING]
@@ -107,25 +115,58 @@ def calibration_spread(drops: Drops) -> pd.DataFrame:
         one |= {"spread": means.mean(1).std(ddof=1) if len(means) > 1 else float("nan")}
         one |= {"draw": float(np.sqrt(draw_variance(own, target)))}
         repeated = len(means) > 1 and means.shape[1] > 1
-        f = stats.f_oneway(*means) if repeated else None
-        one |= {"f": float(f.statistic), "p": float(f.pvalue)} if f else {"f": float("nan"), "p": float("nan")}
-        gap = _gap(own, target) if repeated else Estimate(float("nan"), float("nan"))
-        rows.append(one | _numbers("gap", "gap_", gap))
+        gap, margin, p = crossed_gap(own, target) if repeated else (float("nan"),) * 3
+        rows.append(one | {"gap": gap, "gap_low": gap - margin, "gap_high": gap + margin, "p": p})
     return pd.DataFrame(rows)
 
 
-def _gap(drops: Drops, target: str) -> Estimate:
-    """Worst minus best calibration set, chosen by each seed in turn and measured on the others."""
-    names, means = calibrations(drops), _by_draw(drops, target)
-    seeds = sorted(drops.cells["seed"].unique())
-    weights = np.zeros(len(drops.cells))
-    for place, seed in enumerate(seeds):
-        best, worst = names[means[:, place].argmin()], names[means[:, place].argmax()]
-        others = [other for other in seeds if other != seed]
-        for other in others:
-            gap = even_weights(drops, worst, other) - even_weights(drops, best, other)
-            weights += gap / len(others) / len(seeds)
-    return drops.estimate(weights, target).wider(2 * draw_variance(drops, target) / len(seeds))
+def crossed_gap(drops: Drops, target: str, *, seed: int = 0) -> tuple[float, float, float]:
+    """Worst minus best calibration set: chosen on one draw and half of the documents, measured on the others.
+
+    Both halves and all draws choose in turn, so that the measurements are not independent of each other. Their mean is
+    compared with what it is where no set is better: simulated from the documents' own deviations and the draws'.
+
+    Returns:
+        The mean, half the width of its 95 % interval and its two-sided p.
+    """
+    names, seeds = calibrations(drops), sorted(drops.cells["seed"].unique())
+    weights = np.stack([[even_weights(drops, name, each) for name in names] for each in seeds])
+    rng = np.random.default_rng(seed)
+    means, luck = np.zeros((2, *weights.shape[:2])), np.zeros((SIMULATED, 2, *weights.shape[:2]))
+    datasets, noise = drops.of(target), 0.0
+    for one in datasets:
+        each = weights @ one.drops  # [seeds, calibrations, items]
+        for half in (0, 1):
+            own = one.document % 2 == half
+            part = each[..., own]
+            if not part.shape[-1]:
+                return (float("nan"),) * 3
+            mean = part.mean(-1)
+            _, document = np.unique(one.document[own], return_inverse=True)
+            member = document[:, None] == np.arange(document.max() + 1)
+            sums = (part - mean[..., None]) @ member / part.shape[-1]  # [seeds, calibrations, documents]
+            means[half] += mean / len(datasets)
+            sums *= np.sqrt(sums.shape[-1] / max(1, sums.shape[-1] - 1)) / len(datasets)
+            luck[:, half] += np.einsum("rd,scd->rsc", rng.standard_normal((SIMULATED, sums.shape[-1])), sums)
+            noise += float(np.square(sums - sums.mean(0)).sum() / (len(seeds) - 1) / len(names)) / 4
+    freedom = draw_freedom(drops)
+    drawn = max(0.0, draw_variance(drops, target) - noise)
+    spread = np.sqrt(drawn * freedom / rng.chisquare(freedom, SIMULATED))[:, None, None, None]
+    luck += spread * rng.standard_normal((SIMULATED, 1, *weights.shape[:2]))
+    gap, null = float(_gap(means)), np.abs(_gap(luck))
+    p = (1 + int((null >= abs(gap) - TIED).sum())) / (1 + SIMULATED)
+    return gap, float(np.quantile(null, 0.95)), p
+
+
+def _gap(means: Float[np.ndarray, "*simulated two seeds calibrations"]) -> Float[np.ndarray, "*simulated"]:
+    """Mean of what is measured on the other half and the other seeds, over the choices of every half and seed."""
+    others = means.sum(-2, keepdims=True) - means
+    measured = others[..., ::-1, :, :] / (means.shape[-2] - 1)
+    worst = means >= means.max(-1, keepdims=True) - TIED
+    best = means <= means.min(-1, keepdims=True) + TIED
+    sides = [(measured * chosen).sum(-1) / chosen.sum(-1) for chosen in (worst, best)]
+    gap: Float[np.ndarray, "*simulated"] = (sides[0] - sides[1]).mean((-1, -2))
+    return gap
 
 
 def variance_shares(drops: Drops) -> pd.DataFrame:
@@ -137,19 +178,28 @@ def variance_shares(drops: Drops) -> pd.DataFrame:
     and what differs between draws of one set.
 
     Returns:
-        Columns target, metric, factor (method, sparsity, calibration, interactions, draw), share. Shares of a target
-        sum to 1; NaN where every model drops the same.
+        Columns target, metric, sparsity, factor (method, sparsity, calibration, interactions, draw), share: first at
+        each sparsity, then (sparsity NaN) over the whole grid, whose spread is mostly that of the sparsities that
+        somebody chose. Shares of a target and sparsity sum to 1; NaN where every model drops the same.
     """
     own = calibrated_only(drops)
     rows = []
     for target in [*own.families, EVERYTHING]:
         table = own.cells[list(FACTORS)].assign(drop=own.mean_drops(target))
-        whole = float(((table["drop"] - table["drop"].mean()) ** 2).sum()) or float("nan")
-        shares = {factor: _between(table, [factor]) / whole for factor in FACTORS}
-        cells = _between(table, list(FACTORS)) / whole
-        shares |= {"interactions": cells - sum(shares.values()), "draw": 1 - cells}
-        rows += [{"target": target, "metric": drops.metric, "factor": f, "share": share} for f, share in shares.items()]
+        parts = [(float(str(sparsity)), part) for sparsity, part in table.groupby("sparsity")]
+        if len(parts) > 1:
+            parts.append((float("nan"), table))
+        for sparsity, part in parts:
+            common = {"target": target, "metric": drops.metric, "sparsity": sparsity}
+            rows += [common | {"factor": factor, "share": share} for factor, share in _shares(part).items()]
     return pd.DataFrame(rows)
+
+
+def _shares(table: pd.DataFrame) -> dict[str, float]:
+    whole = float(((table["drop"] - table["drop"].mean()) ** 2).sum()) or float("nan")
+    shares = {factor: _between(table, [factor]) / whole for factor in FACTORS}
+    cells = _between(table, list(FACTORS)) / whole
+    return shares | {"interactions": cells - sum(shares.values()), "draw": 1 - cells}
 
 
 def _between(table: pd.DataFrame, factors: list[str]) -> float:
@@ -180,7 +230,8 @@ def task_likeness_effect(drops: Drops) -> pd.DataFrame:
                     continue
                 several = len(rest) if against == "mean of others" else 1
                 variance = np.nan_to_num(draw_variance(part, EVERYTHING)) / seeds * (1 + 1 / several)
-                gain = part.estimate(weights - even_weights(own, prompts), EVERYTHING).wider(variance)
+                gain = part.estimate(weights - even_weights(own, prompts), EVERYTHING)
+                gain = gain.wider(variance, draw_freedom(part))
                 row = {"family": family, "metric": drops.metric, "against": against, "on": on}
                 rows.append(row | _numbers("gain", "", gain) | {"p": gain.p})
     return pd.DataFrame(rows, columns=["family", "metric", "against", "on", "gain", "low", "high", "p"])

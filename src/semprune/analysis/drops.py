@@ -7,7 +7,8 @@ items cancels, and standard errors come from the items themselves.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,30 +35,52 @@ class Estimate:
     Attributes:
         value: The mean.
         error: Its standard error.
+        freedom: Degrees of freedom of the error.
     """
 
     value: float
     error: float
+    freedom: float = math.inf
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval, normal."""
-        margin = float(stats.norm.ppf(0.975)) * self.error
+        """95 % interval by Student's t."""
+        margin = float(stats.t.ppf(0.975, self.freedom)) * self.error
         return self.value - margin, self.value + margin
 
     @property
     def p(self) -> float:
-        """Two-sided p value of 0, normal; NaN without an error."""
-        return float(2 * stats.norm.sf(abs(self.value) / self.error)) if self.error > 0 else float("nan")
+        """Two-sided p value of 0 by Student's t; NaN without an error."""
+        return float(2 * stats.t.sf(abs(self.value) / self.error, self.freedom)) if self.error > 0 else float("nan")
 
-    def wider(self, variance: float) -> Estimate:
+    def wider(self, variance: float, freedom: float = math.inf) -> Estimate:
         """With the variance of something else that is drawn at random, e.g. calibration sequences.
 
+        Args:
+            variance: Of what is drawn.
+            freedom: Degrees of freedom that it is estimated with.
+
         Example:
-            >>> Estimate(1.0, 3.0).wider(16.0).error
-            5.0
+            >>> wide = Estimate(1.0, 3.0).wider(16.0, 4)
+            >>> wide.error, round(wide.freedom, 2)
+            (5.0, 9.77)
         """
-        return Estimate(self.value, float(np.sqrt(self.error**2 + variance)))
+        parts = np.array([self.error**2, variance])
+        return Estimate(self.value, float(np.sqrt(parts.sum())), effective_freedom(parts, [self.freedom, freedom]))
+
+
+def effective_freedom(variances: Float[np.ndarray, " parts"], freedoms: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of independently estimated variances.
+
+    Source: Satterthwaite (1946).
+
+    Example:
+        >>> float(effective_freedom(np.array([1.0, 1.0]), [4.0, 4.0]))
+        8.0
+    """
+    known = variances > 0
+    weight = float((np.square(variances[known]) / np.asarray(freedoms, dtype=np.float64)[known]).sum())
+    return float(variances.sum()) ** 2 / weight if weight > 0 else math.inf
 
 
 @dataclass(frozen=True)
@@ -82,7 +105,9 @@ class DatasetDrops:
         residual = np.bincount(self.document, each - each.mean())
         clusters = len(residual)
         correction = clusters / (clusters - 1) if clusters > 1 else float("nan")
-        return Estimate(float(each.mean()), float(np.sqrt(correction * np.square(residual).sum()) / len(each)))
+        return Estimate(
+            float(each.mean()), float(np.sqrt(correction * np.square(residual).sum()) / len(each)), clusters - 1
+        )
 
 
 @dataclass(frozen=True)
@@ -119,8 +144,12 @@ class Drops:
     def estimate(self, weights: Weights, target: str) -> Estimate:
         """Weighted sum of the models' drops, mean over the target's data sets."""
         each = [one.estimate(weights) for one in self.of(target)]
-        error = np.sqrt(np.sum([one.error**2 for one in each])) / len(each)
-        return Estimate(float(np.mean([one.value for one in each])), float(error))
+        variances = np.square([one.error for one in each])
+        error, freedom = (
+            np.sqrt(variances.sum()) / len(each),
+            effective_freedom(variances, [one.freedom for one in each]),
+        )
+        return Estimate(float(np.mean([one.value for one in each])), float(error), freedom)
 
     def mean_drops(self, target: str) -> Float[np.ndarray, " cells"]:
         """Each model's drop, mean over the target's data sets."""

@@ -16,7 +16,9 @@ from semprune.analysis import (
     task_likeness_effect,
     variance_shares,
 )
-from semprune.analysis.drops import Estimate
+from semprune.analysis.calibration import _gap, crossed_gap
+from semprune.analysis.drops import DatasetDrops, Drops, Estimate
+from semprune.analysis.prediction import PENALTIES, _fitted, _ridge
 from semprune.artefacts import CELL, Answers, stated_once
 from semprune.errors import SettingError, UnpairedPredictionsError
 from semprune.statistics.auroc import auroc, auroc_values
@@ -91,12 +93,18 @@ def test_the_gap_and_the_spread_are_the_planted_ones(drops):
 
 def test_shares_of_the_variance_are_those_of_the_planted_effects(drops):
     shares = variance_shares(drops)
-    table = shares[shares["target"] == "reasoning"].set_index("factor")["share"]
+    whole = shares[(shares["target"] == "reasoning") & shares["sparsity"].isna()]
+    table = whole.set_index("factor")["share"]
     assert table.sum() == pytest.approx(1)
     planted = {"sparsity": 0.2**2 / 4, "method": 0.1**2 / 4, "calibration": np.array([0, 0.1, 0.1]).var()}
     for factor, variance in planted.items():
         assert table[factor] == pytest.approx(variance / sum(planted.values()), abs=0.05)
     assert table["draw"] == pytest.approx(0, abs=1e-9)  # the planted seeds are alike
+    fixed = shares[(shares["target"] == "reasoning") & (shares["sparsity"] == 0.5)].set_index("factor")["share"]
+    del planted["sparsity"]
+    assert fixed["sparsity"] == pytest.approx(0, abs=1e-12)
+    for factor, variance in planted.items():
+        assert fixed[factor] == pytest.approx(variance / sum(planted.values()), abs=0.05)
 
 
 def test_own_prompts_help_the_family_and_not_the_others(drops):
@@ -219,3 +227,61 @@ def test_an_estimate_of_no_error_has_no_p():
     assert np.isnan(Estimate(1.0, 0.0).p)
     low, high = Estimate(0.0, 1.0).interval
     assert (low, high) == pytest.approx((-1.96, 1.96), abs=1e-3)
+
+
+def test_few_documents_have_the_quantiles_of_t():
+    few = Estimate(2.0, 1.0, 4)
+    assert few.interval == pytest.approx((2 - 2.776445, 2 + 2.776445), abs=1e-6)
+    assert few.p == pytest.approx(0.116117, abs=1e-6)
+
+
+def test_tied_sets_share_what_is_measured_on_the_other_half():
+    chosen = np.array([[[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]]] * 2)  # [halves, seeds, calibrations]
+    chosen[1, :, :] = [1.0, 3.0, 2.0]
+    # half 0 chooses: worst the third, best the first two; half 1 measures 2 - 2. Half 1 chooses: worst the second,
+    # best the first; half 0 measures 0 - 0.
+    assert _gap(chosen) == pytest.approx(0.0)
+    assert _gap(np.array([[[0.0, 1.0]] * 2] * 2)) == pytest.approx(1.0)
+
+
+def planted_luck(rng, documents=60, sets=8, seeds=2, draw=0.1):
+    """Sets that are alike but for the items and the draws."""
+    cells = pd.DataFrame([(f"set{c}", s) for c in range(sets) for s in range(seeds)], columns=["calibration", "seed"])
+    items = np.repeat(rng.normal(0, 0.5, (sets, documents)), seeds, 0) + rng.normal(0, 0.7, (len(cells), documents))
+    drops = items + rng.normal(0, draw, (len(cells), 1))
+    one = DatasetDrops("toy", "topic", drops, np.arange(documents))
+    return Drops(cells, (one,), "accuracy")
+
+
+@pytest.mark.slow
+def test_the_gap_of_sets_that_are_alike_is_clear_in_one_of_twenty():
+    found = [crossed_gap(planted_luck(np.random.default_rng(seed)), "all")[2] for seed in range(2000)]
+    assert 0.04 < np.mean(np.array(found) < 0.05) < 0.06
+
+
+def test_the_interval_of_the_gap_and_its_p_are_of_one_quantity():
+    for seed in range(20):
+        gap, margin, p = crossed_gap(planted_luck(np.random.default_rng(seed), draw=0.4), "all")
+        assert (p < 0.049) <= (abs(gap) > margin)
+        assert (abs(gap) > margin) <= (p < 0.051)
+
+
+def test_the_ridge_of_many_penalties_is_that_of_each():
+    rng = np.random.default_rng(0)
+    features, drop, seen = rng.normal(size=(30, 4)), rng.normal(size=30), np.arange(30) < 20
+    found = _fitted(features, drop, seen, PENALTIES)
+    own, mean = features[seen] - features[seen].mean(0), drop[seen].mean()
+    for k, penalty in enumerate(PENALTIES):
+        slope = np.linalg.solve(own.T @ own + penalty * np.eye(4), own.T @ (drop[seen] - mean))
+        np.testing.assert_allclose(found[:, k], mean + (features - features[seen].mean(0)) @ slope, atol=1e-9)
+
+
+def test_the_penalty_is_chosen_on_whole_groups():
+    """A feature that marks groups says nothing of a new one: chosen by rows it is believed, by groups it is not."""
+    rng = np.random.default_rng(0)
+    groups, rows = np.repeat(np.arange(12), 20), np.arange(240)
+    features, level = rng.normal(size=(12, 8))[groups], rng.normal(size=12)[groups]
+    drop, seen = level + rng.normal(0, 0.1, 240), groups != 11
+    by_group = _ridge(features, drop, groups, rows, seen)
+    by_row = _ridge(features, drop, rows, rows, seen)
+    assert np.std(by_group[seen]) < 0.5 * np.std(by_row[seen])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from semprune.analysis.drops import EVERYTHING
+from semprune.analysis.prediction import TABLE
 from semprune.artefacts import records
 from semprune.report.run.formats import interval, listed, number
 from semprune.report.run.labels import family_label
@@ -54,7 +55,10 @@ def _importance(study: StudyTables, metric: Metric) -> Finding:
     rest = [_measured(row, "gap", "gap_", "target") for row in rows if not row["gap_low"] > ROUNDING]
     parts = [f"the worst of {count} sets loses {listed(clear)} more than the best"] if clear else []
     parts += [f"no clear gap was found between the {count} sets: {listed(rest)}"] if rest else []
-    text = "; ".join(parts) + ", in points (worst and best chosen by one draw, measured on the others)."
+    text = (
+        "; ".join(parts)
+        + ", in points (worst and best chosen by one draw on half of the items, measured on the others)."
+    )
     return Finding(subject, text, "worse" if clear else "unclear")
 
 
@@ -86,16 +90,17 @@ def _prediction(study: StudyTables, metric: Metric) -> Finding | None:
     own = study.prediction[(study.prediction["metric"] == metric.name) & (study.prediction["left_out"] != "dataset")]
     if own.empty:
         return None
-    alone = {row["left_out"]: row["r2"] for row in records(own[own["model"] == "sparsity"])}
+    alone = {row["left_out"]: row["r2"] for row in records(own[own["model"] == TABLE])}
     base = [
         f"{number(row['r2'], 2)}\u00a0{interval(row['low'], row['high'], 2)} for an unseen {LEFT_OUT[row['left_out']]}"
-        + (f" (sparsity alone {number(alone[row['left_out']], 2)})" if row["left_out"] in alone else "")
+        + (f" (table {number(alone[row['left_out']], 2)})" if row["left_out"] in alone else "")
         for row in records(own[own["model"] == "pruning"])
     ]
     told = records(own[own["model"] == WITH_MEANING])
     more = [row for row in told if row["added_low"] > 0 and row["r2"] > alone.get(row["left_out"], row["r2"] - 1)]
     less = [row for row in told if row["added_high"] < 0]
-    text = f"what is known of the pruning (sparsity, perplexity, removed mass) explains R² {listed(base)}."
+    text = f"what is known of the pruning (sparsity, perplexity, removed mass) explains R² {listed(base)}, "
+    text += "beside a table of the mean drops by data set and sparsity."
     text += f" Semantic loss adds {listed([_added(row) for row in told])}{_told(more, less)}." if told else ""
     return Finding(f"Predicting the drop, {_by(metric)}:", text, "holds" if more else "unclear")
 
@@ -106,7 +111,7 @@ def _added(row: dict[str, Any]) -> str:
 
 
 def _told(more: list[dict[str, Any]], less: list[dict[str, Any]]) -> str:
-    """Where what semantic loss adds is clear (and beats sparsity alone), and where it clearly takes away."""
+    """Where what semantic loss adds is clear (and beats a table of data set and sparsity), and where less."""
     parts = []
     for side, rows in (("clearly more", more), ("clearly less", less)):
         if rows:

@@ -56,16 +56,18 @@ def hardest_hit(run: RunArtefacts) -> list[Finding]:
         first = table.sort_values("damage", ascending=False, kind="stable").groupby("setting", sort=False).head(1)
         families = first.groupby("family", sort=False)
         text = "; ".join(_suffers(metric, str(family), rows, len(first)) for family, rows in families)
-        clear = (first["verdict"] == "most").any()
+        clear = first["verdict"].isin(["most", "more"]).any()
         found.append(Finding(f"Hit hardest by {label}:", f"{text}.", "worse" if clear else "unclear"))
     return found
 
 
 def _suffers(metric: Metric, family: str, rows: pd.DataFrame, settings: int) -> str:
     top = records(rows.sort_values("difference", ascending=False, kind="stable"))[0]
-    clear = int((rows["verdict"] == "most").sum())
+    most = int((rows["verdict"] == "most").sum())
+    more = int(rows["verdict"].isin(["most", "more"]).sum())
     return (
-        f"{family_label(family).lower()} under {len(rows)} of {settings} settings, clearly under {clear} (with "
+        f"{family_label(family).lower()} under {len(rows)} of {settings} settings, clearly more than each other family "
+        f"under {most} and than their mean under {more} (with "
         f"{top['setting']} {metric.number(top['difference'])} points more than all others' mean "
         f"{metric.interval(top['difference_low'], top['difference_high'])})"
     )

@@ -57,9 +57,10 @@ def spread_text(table: pd.DataFrame) -> TextTable:
     header = ["target", "metric", "sets", "draws", "worst − best", "95 % interval", "sd of sets", "sd of draws"]
     caption = (
         "How much the calibration set matters, in points. Worst minus best: both chosen by one draw of the sequences "
-        "and measured on the others, so that luck does not count and a gap of zero or less means that none was found. "
-        "sd: standard deviation of the sets' mean drops, and over draws of one set. p: whether sets differ by more "
-        "than their draws (analysis of variance). n/a where one draw leaves it unknown."
+        "on one half of the documents and measured on the other draws and the other half, so that luck does not count "
+        "and a gap of zero or less means that none was found; interval and p are of this gap. "
+        "sd: standard deviation of the sets' mean drops, and over draws of one set. n/a where one draw "
+        "leaves it unknown."
     )
     return TextTable(caption, [*header, "p"], rows, names=2)
 
@@ -67,16 +68,19 @@ def spread_text(table: pd.DataFrame) -> TextTable:
 def shares_text(table: pd.DataFrame) -> TextTable:
     """Which choice explains how much of the spread."""
     rows = []
-    for (target, metric), group in table.groupby(["target", "metric"], sort=False):
+    keys = ["target", "metric", "sparsity"]
+    for (target, metric, sparsity), group in table.groupby(keys, sort=False, dropna=False):
         shares = dict(zip(group["factor"], group["share"], strict=True))
         start = _start({"target": target, "metric": metric})
-        rows.append([*start, *(percent(shares.get(name, float("nan")), 1) for name in SHARE_NAMES)])
+        at = "all" if sparsity != sparsity else percent(float(str(sparsity)))
+        rows.append([*start, at, *(percent(shares.get(name, float("nan")), 1) for name in SHARE_NAMES)])
     caption = (
-        "Share of the variance of the drops over the grid that each choice explains (η² of a balanced analysis of "
-        "variance); interactions of the three together; draw: what differs between draws of one calibration set."
+        "Share of the variance of the drops that each choice explains, at one sparsity and over all (η² of a balanced "
+        "analysis of variance); interactions of the three together; draw: what differs between draws of one "
+        "calibration set."
     )
-    header = ["target", "metric", "method", "sparsity", "calibration set", "interactions", "draw"]
-    return TextTable(caption, header, rows, names=2)
+    header = ["target", "metric", "at sparsity", "method", "sparsity", "calibration set", "interactions", "draw"]
+    return TextTable(caption, header, rows, names=3)
 
 
 def own_prompts_text(table: pd.DataFrame) -> TextTable:
@@ -169,12 +173,13 @@ def prediction_text(table: pd.DataFrame) -> TextTable:
         added = [number(row["added"], 2), interval(row["added_low"], row["added_high"], 2)]
         added = ["", ""] if row["model"] == "pruning" else added
         start = [METRICS[row["metric"]].label, LEFT_OUT[row["left_out"]], row["model"]]
-        rows.append([*start, *r2, *added, number(row["ceiling"], 2), str(row["cells"])])
+        rows.append([*start, *r2, *added, str(row["cells"])])
     header = ["metric", "unseen", "known to the model", "R²", "95 % interval", "added", "95 % interval"]
     caption = (
         "Share of the variance of the drops that a ridge regression explains for a method, calibration set, family or "
-        "data set that it has not seen (R² out of sample; below 0 it is worse than the mean of the others). Pruning: "
-        "sparsity, growth of the perplexity, Wanda mass removed. Added: R² beyond that of the pruning facts. Ceiling: "
-        "what a perfect model would reach, the rest is sampling error of the items."
+        "data set that it has not seen (R² out of sample; below 0 it is worse than the mean of the others). Table: "
+        "the mean drop of the data set at the sparsity (of an unseen data set, of all at the sparsity). Pruning: "
+        "sparsity, growth of the perplexity, Wanda mass removed. Added: R² beyond that of the pruning facts; who "
+        "explains less than the table has predicted nothing."
     )
-    return TextTable(caption, [*header, "ceiling", "models"], rows, names=3)
+    return TextTable(caption, [*header, "models"], rows, names=3)

@@ -21,7 +21,8 @@ def contrast_table(run: RunArtefacts) -> pd.DataFrame:
     Returns:
         Columns metric, setting, family, datasets, others (numbers of data sets), damage (mean of the family),
         other_damage, difference, difference_low, difference_high, verdict (``most`` or ``least`` where the interval
-        excludes zero, else ``unclear``).
+        of the difference to each other family excludes zero, ``more`` or ``less`` where only that to their mean does,
+        else ``unclear``).
     """
     rows = []
     for metric in CONTRAST_METRICS:
@@ -47,5 +48,11 @@ def _contrast(metric: str, setting: str, family: str, families: dict[str, list[l
     others = [parts for name, datasets in families.items() if name != family for parts in datasets]
     mean, rest = (mean_with_interval(*zip(*side, strict=True)) for side in (own, others))
     difference, low, high = difference_with_interval(mean, rest)
-    verdict = "most" if low > 0 else "least" if high < 0 else "unclear"
+    verdict = "more" if low > 0 else "less" if high < 0 else "unclear"
+    each = [mean_with_interval(*zip(*parts, strict=True)) for name, parts in families.items() if name != family]
+    against = [difference_with_interval(mean, one) for one in each]
+    if verdict == "more" and all(one[1] > 0 for one in against):
+        verdict = "most"
+    if verdict == "less" and all(one[2] < 0 for one in against):
+        verdict = "least"
     return metric, setting, family, len(own), len(others), mean[0], rest[0], difference, low, high, verdict

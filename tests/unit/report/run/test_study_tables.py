@@ -147,17 +147,17 @@ def test_the_summary_says_what_was_planted(run):
     predicted = found["Predicting the drop, by accuracy:"]
     assert predicted.verdict == "holds"
     assert predicted.text.endswith(
-        "clearly more for an unseen method and unseen calibration set; clearly less for an unseen task family."
+        "clearly more for an unseen calibration set; clearly less for an unseen method and unseen task family."
     )
 
 
-def test_what_adds_no_more_than_sparsity_alone_is_not_called_a_gain(run):
+def test_what_explains_no_more_than_a_table_of_means_is_not_called_a_gain(run):
     prediction = run.study.prediction.copy()
-    prediction.loc[prediction["model"] == "sparsity", "r2"] = 0.99
+    prediction.loc[prediction["model"] == "table", "r2"] = 0.99
     study = replace(run.study, prediction=prediction)
     finding = _prediction(study, METRICS["accuracy"])
     assert finding.verdict == "unclear"
-    assert "(sparsity alone 0.99)" in finding.text
+    assert "(table 0.99)" in finding.text
     assert "clearly more" not in finding.text
 
 

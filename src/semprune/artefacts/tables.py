@@ -68,6 +68,13 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         _CALIBRATED | {"left_out": "integer"}, of="items",
     ),
     RunTable(
+        "fidelity", "How far each model is from the dense one, over the noise of running that again.",
+        ("dataset", "prompt", "measure"),
+        {"backbone": "text", **SETTING, "dataset": "text", "family": "text", "prompt": "text", "measure": "text",
+         "value": "number", "low": "number", "high": "number", "n": "integer", "floor": "number"},
+        _CALIBRATED, of="items",
+    ),
+    RunTable(
         "sparsity", "Measured sparsity per pruned matrix.", ("matrix",),
         {**SETTING, "matrix": "text", "layer": "integer", "role": "text", "measured": "number"},
         {"backbone": "text", **_CALIBRATED, "mass_lost": "number"}, of="pruning",

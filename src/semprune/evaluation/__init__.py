@@ -2,7 +2,7 @@
 
 from semprune.evaluation.engine.loglikelihood import loglikelihood
 from semprune.evaluation.evaluate import evaluate, predict_items
-from semprune.evaluation.fidelity import dense_states, token_fidelity
+from semprune.evaluation.fidelity import dense_text, token_fidelity
 from semprune.evaluation.perplexity import perplexity
 from semprune.evaluation.results.comparison import prompt_spread
 from semprune.evaluation.results.flips import compare_scores, flips
@@ -14,7 +14,7 @@ from semprune.evaluation.rolling import rolling_loglikelihood, text_perplexity
 __all__ = [
     "admitted_datasets",
     "compare_scores",
-    "dense_states",
+    "dense_text",
     "evaluate",
     "flips",
     "item_fidelity",

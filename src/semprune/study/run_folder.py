@@ -67,7 +67,8 @@ def _paths(addresses: Addresses, cell: Cell, table: RunTable) -> list[Path]:
     folder, datasets = addresses.cell(cell), sorted(addresses.config.datasets)
     if table.of == "items":
         own = [folder / f"{table.name}-{addresses.items(dataset)}.parquet" for dataset in datasets]
-        return [*own, folder / f"{addresses.text}.parquet"] if table.name == "results" else own
+        of_text = {"results": f"{addresses.text}.parquet", "fidelity": f"fidelity-{addresses.text}.parquet"}
+        return [*own, folder / of_text[table.name]] if table.name in of_text else own
     if cell == DENSE:
         return []
     path = folder / table.file if table.of == "pruning" else folder / addresses.meaning / table.file

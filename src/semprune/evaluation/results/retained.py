@@ -12,8 +12,8 @@ from semprune.evaluation.metrics import ChoiceScores, right_choices
 from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.evaluation.results.flips import check_paired
 from semprune.ranges import checked
+from semprune.statistics.auroc import auroc_values
 from semprune.statistics.intervals import Interval, mean_test
-from semprune.statistics.label_pairs import pair_auroc_values
 from semprune.statistics.proportions import share_interval
 from semprune.statistics.skill import PairedSkill, d_prime, guessing_accuracy, retained_skill
 from semprune.statistics.weighting import Array
@@ -146,7 +146,7 @@ def _metric(dataset: str, families: Mapping[str, str], metrics: Mapping[str, Seq
 
 def _values(name: str, items: ChoiceScores) -> Array:
     if name == "auroc":
-        return pair_auroc_values(items.scores, items.labels)
+        return auroc_values(items.scores, items.labels)
     return right_choices(name, items).astype(np.float64)
 
 

@@ -62,8 +62,8 @@ ORDER: dict[str, str] = {
     " streamed removal callbacks",
     "report": "run tables charts sections summary export terminal page",
     "statistics": "weighting intervals proportions bootstrap significance auroc average_precision skill",
-    "study": "config store checkpoints association cell run_folder calibration progress worker dry_run trainer_run"
-    " engines run",
+    "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
+    " trainer_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 

@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
 """What each room may import besides itself."""
 
 ORDER: dict[str, str] = {
-    "analysis": "drops calibration predictors recommend prediction",
+    "analysis": "drops skill_drops calibration predictors recommend prediction",
     "artefacts": "cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"

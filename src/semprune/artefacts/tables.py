@@ -143,7 +143,7 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         "predictions", "Answers per item, dense and pruned.", ("dataset", "prompt", "item_id"),
         {"backbone": "text", **SETTING, "dataset": "text", "prompt": "text", "item_id": "text", "document_id": "text",
          "label": "integer", "prediction": "integer", "scores": "numbers"},
-        _CALIBRATED, of="items",
+        _CALIBRATED | {"lengths": "numbers"}, of="items",
     ),
     RunTable(
         "screening", "What the dense model can do, on items never evaluated: one row per data set × wording.",
@@ -169,7 +169,7 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         {**SETTING, "family": "text", "dataset": "text", "prompt": "text", "metric": "text", "n": "integer",
          "guessing": "number", "dense": "number", "pruned": "number", "dense_d_prime": "number",
          "pruned_d_prime": "number", "retained": "number", "low": "number", "high": "number"},
-        {"backbone": "text", **_CALIBRATED}, of="answers", gives="which share of its skill the model keeps",
+        {"backbone": "text", **_CALIBRATED}, of="answers",
     ),
 )}  # fmt: skip
 

@@ -69,7 +69,7 @@ def hardest_hit(run: RunArtefacts) -> list[Finding]:
         ]
         unclear = first[~first["verdict"].isin(["most", "more"])]
         if len(unclear):
-            clauses.append(f"{_under(unclear, len(first))} no family clearly loses more than the others")
+            clauses.append(f"{_under(unclear, len(first))} no family is clearly hit harder than the others")
         found.append(
             Finding(
                 f"Hit hardest by {label}:",

@@ -7,11 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from semprune.analysis import SkillOf
 from semprune.artefacts import records
 from semprune.report.run.formats import listed, number
 from semprune.report.run.labels import family_label, family_rank
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS
+from semprune.report.tables.headline import item_labels
 from semprune.report.tables.text_table import TextTable
 from semprune.statistics.intervals import Estimate
 
@@ -115,16 +117,30 @@ def skill_text(table: pd.DataFrame, about: str) -> TextTable:
         "",
     ]
     caption = f"Share of the dense model's skill that is kept, its score above guessing; {about}."
-    return TextTable(caption, header, [_row(row) for row in records(table)], names=3)
+    return TextTable(caption, header, [_row(row) for row in records(table.assign(label=item_labels(table)))], names=3)
 
 
 def _row(row: dict[str, Any]) -> list[str]:
     scores = [number(100 * row[name]) for name in ("guessing", "dense", "pruned")]
     primes = ["" if math.isnan(row[name]) else number(row[name], 2) for name in ("dense_d_prime", "pruned_d_prime")]
     wording = "" if row["counts"] else " (not in the family)"
-    name = f"{row['dataset']}{wording}" if row["dataset"] else f"{family_label(row['family'])}, pooled"
+    name = f"{row['label']}{wording}" if row["dataset"] else f"{family_label(row['family'])}, pooled"
     metric = METRICS[row["metric"]].label if row["metric"] else ""
     return [name, metric, row["setting"], str(row["n"]), *scores, *primes, kept(row), SIGNS[row["verdict"]]]
+
+
+def skills(table: pd.DataFrame) -> dict[str, SkillOf]:
+    """How the skill of each data set that counts is measured.
+
+    Args:
+        table: What :func:`skill_table` returned.
+    """
+    counted = table[(table["dataset"] != "") & table["counts"] & table["dense"].notna()]
+    found = {}
+    for name, rows in counted.drop_duplicates(["dataset", "prompt"]).groupby("dataset", sort=False):
+        guessing = float((rows["guessing"] * rows["n"]).sum() / rows["n"].sum())  # several wordings as one
+        found[str(name)] = SkillOf(rows["family"].iloc[0], rows["metric"].iloc[0], guessing)
+    return found
 
 
 def guessed(rows: pd.DataFrame) -> str:

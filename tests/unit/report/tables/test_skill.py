@@ -103,8 +103,8 @@ def test_one_plain_sentence_per_model_stands_above(folder):
     assert explained.startswith("Skill is the score above guessing")
     assert magnitude == (
         "At 50 % sparsity magnitude pruning keeps 10 % [0, 20] of the dense model's skill in sentiment and 80 % "
-        "[70, 90] in reasoning; on sst2 and movie_reviews it is no longer clearly better than guessing; what it keeps in "
-        "semantic similarity cannot be told, as the dense model has no clear skill there."
+        "[70, 90] in reasoning; on sst2 and movie_reviews it is no longer clearly better than guessing; what it keeps "
+        "in semantic similarity cannot be told, as the dense model has no clear skill there."
     )
     assert wanda.startswith(
         "At 50 % sparsity Wanda keeps 50 % [40, 60] of the dense model's skill in sentiment and 50 %"

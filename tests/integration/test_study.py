@@ -20,7 +20,7 @@ from tests.integration.tiny import tiny_backbone
 
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
           "layer_concept", "neurons", "contexts", "word_activations", "readout_loss", "causal_loss",
-          "causal_neurons", "fidelity")  # fmt: skip
+          "causal_neurons", "fidelity", "retained")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,12 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     assert set(words["word"]) >= {"good", "great", "not"}
     assert words.groupby("method")["n"].sum().nunique() == 1  # the same words before and after
     assert (words["dense"] != words["pruned"]).any()
+    retained = pd.read_parquet(finished / "retained.parquet")
+    assert set(retained["method"]) == {"magnitude", "wanda"}
+    assert set(retained["dataset"]) == {"sst2", "movie_reviews", ""}
+    scores = retained[retained["dataset"] != ""].merge(results[results["metric"] == "auroc"], on=["method", "dataset"])
+    assert len(scores) == 4
+    assert (scores["pruned"] - scores["value"]).abs().max() < 1e-12  # the results' own figure
     sparsity = pd.read_parquet(finished / "sparsity.parquet")
     assert sparsity["measured"].between(0.49, 0.51).all()
     own = pd.read_parquet(finished / "task_concepts.parquet")

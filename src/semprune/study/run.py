@@ -26,6 +26,7 @@ from semprune.study.config.grid import all_cells, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
 from semprune.study.progress import Progress
+from semprune.study.retained import write_retained
 from semprune.study.run_folder import MERGED, merge, write_provenance
 from semprune.study.store import store
 from semprune.study.store.store import claim
@@ -58,7 +59,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
         return _run_one(config, console)
     _require_different(one_backbone_each(config))
     runs = [_run_one(one, console) for one in one_backbone_each(config)]
-    for name in (*(table.name for table in MERGED), "calibration", "task_concepts", "failures"):
+    for name in (*(table.name for table in MERGED), "retained", "calibration", "task_concepts", "failures"):
         tables = [store.read_table(path) for one in runs if (path := one / f"{name}.parquet").is_file()]
         if tables:
             write_parquet(run / f"{name}.parquet", pd.concat(tables, ignore_index=True))
@@ -115,6 +116,7 @@ def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) 
     config, addresses, lm = worker.config, worker.addresses, worker.lm
     cells = list(all_cells(config))
     merge(addresses, cells, str(lm.fingerprint), run)
+    write_retained(addresses, cells, str(lm.fingerprint), run)
     if causal is None:
         (run / TABLES["causal"].file).unlink(missing_ok=True)  # of other settings
     else:

@@ -10,6 +10,7 @@ from semprune.evaluation.results.item_fidelity import item_fidelity
 from semprune.evaluation.results.retained import admitted_datasets, retained_table
 from semprune.evaluation.results.summarise import summarise
 from semprune.evaluation.rolling import rolling_loglikelihood, text_perplexity
+from semprune.evaluation.screen import screen, screening_table
 
 __all__ = [
     "admitted_datasets",
@@ -24,6 +25,8 @@ __all__ = [
     "prompt_spread",
     "retained_table",
     "rolling_loglikelihood",
+    "screen",
+    "screening_table",
     "summarise",
     "text_perplexity",
     "token_fidelity",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, explain, load_association
     from semprune.backbones import Backbone, load_backbone
     from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
-    from semprune.evaluation import evaluate, loglikelihood
+    from semprune.evaluation import evaluate, loglikelihood, screen
     from semprune.pruning import PruneReport, load_masks, merge_adapters, prune_model
     from semprune.pruning.callbacks.methods import HoldMasks, PruningCallback
 
@@ -46,6 +46,7 @@ _HOMES = {
     "loglikelihood": "semprune.evaluation",
     "merge_adapters": "semprune.pruning",
     "prune_model": "semprune.pruning",
+    "screen": "semprune.evaluation",
 }
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "loglikelihood",
     "merge_adapters",
     "prune_model",
+    "screen",
 ]
 
 

@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
 """What each room may import besides itself."""
 
 ORDER: dict[str, str] = {
-    "analysis": "drops calibration predictors recommend prediction",
+    "analysis": "drops skill_drops calibration predictors recommend prediction",
     "artefacts": "cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
@@ -56,14 +56,14 @@ ORDER: dict[str, str] = {
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
-    "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate",
+    "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate screen",
     "io": "seals bits safe_text terminal yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " streamed removal callbacks",
-    "report": "run tables charts sections summary export terminal page",
-    "statistics": "weighting intervals proportions bootstrap significance auroc average_precision label_pairs skill",
-    "study": "config store checkpoints association cell run_folder calibration progress worker dry_run trainer_run"
-    " engines run",
+    "report": "run tables charts sections summary export skill_terminal terminal page",
+    "statistics": "weighting intervals proportions bootstrap significance auroc average_precision skill",
+    "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
+    " trainer_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 

@@ -27,7 +27,8 @@ def test_every_data_set_has_one_full_row() -> None:
 def test_rows_by_hand() -> None:
     page = dataset_page()
     assert (
-        "| simlex | 999 | none | spearman, accuracy, calibrated_accuracy, auroc | same_thing, similar, replace "
+        "| simlex | 999 | none | spearman, accuracy, calibrated_accuracy, auroc "
+        "| same_thing, similar, replace, different_or_same "
         "| not stated; offered for research | package `gensim` |\n"
     ) in page
     assert (

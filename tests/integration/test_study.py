@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,7 +20,7 @@ from tests.integration.tiny import tiny_backbone
 
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
           "layer_concept", "neurons", "contexts", "word_activations", "readout_loss", "causal_loss",
-          "causal_neurons")  # fmt: skip
+          "causal_neurons", "fidelity", "retained")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,12 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     assert set(words["word"]) >= {"good", "great", "not"}
     assert words.groupby("method")["n"].sum().nunique() == 1  # the same words before and after
     assert (words["dense"] != words["pruned"]).any()
+    retained = pd.read_parquet(finished / "retained.parquet")
+    assert set(retained["method"]) == {"magnitude", "wanda"}
+    assert set(retained["dataset"]) == {"sst2", "movie_reviews", ""}
+    scores = retained[retained["dataset"] != ""].merge(results[results["metric"] == "auroc"], on=["method", "dataset"])
+    assert len(scores) == 4
+    assert (scores["pruned"] - scores["value"]).abs().max() < 1e-12  # the results' own figure
     sparsity = pd.read_parquet(finished / "sparsity.parquet")
     assert sparsity["measured"].between(0.49, 0.51).all()
     own = pd.read_parquet(finished / "task_concepts.parquet")
@@ -62,6 +69,26 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     assert own["source"].eq("labels").all()  # the association knows sentiment
     assert set(own["concept"]) <= set(loss["concept"])
     assert sparsity["mass_lost"].between(0.05, 0.6).all()  # small scores go: less than half of the mass, by and large
+
+
+def test_fidelity_agrees_with_perplexity_and_answers_and_lies_over_its_floor(finished: Path) -> None:
+    table, results = (pd.read_parquet(finished / f"{name}.parquet") for name in ("fidelity", "results"))
+    dense, pruned = (table[(table["method"] == "dense") == own] for own in (True, False))
+    assert (dense["value"].abs() == dense["floor"]).all()
+    kl = table[table["measure"] == "kl"].set_index("method")
+    assert kl.loc["dense", "value"] < 1e-6
+    assert (kl.loc[["magnitude", "wanda"], "value"] > 100 * kl.loc["dense", "value"]).all()
+    assert table.loc[table["measure"].isin(["kl", "item_kl"]), "value"].ge(0).all()
+    assert pruned.loc[pruned["measure"] != "rank_agreement", "floor"].notna().all()
+    grown = results[results["metric"] == "perplexity"].set_index("method")
+    for method, row in table[table["measure"] == "log_perplexity"].set_index("method").drop(index="dense").iterrows():
+        assert row["value"] == pytest.approx(np.log(grown.loc[method, "value"] / grown.loc[method, "dense"]), abs=1e-9)
+    answers = pd.read_parquet(finished / "predictions.parquet")
+    before = answers[answers["method"] == "dense"].set_index(["dataset", "item_id"])["prediction"]
+    for keys, row in pruned[pruned["measure"] == "flips"].set_index(["method", "dataset"]).iterrows():
+        after = answers[(answers["method"] == keys[0]) & (answers["dataset"] == keys[1])]
+        after = after.set_index(["dataset", "item_id"])["prediction"]
+        assert row["value"] == pytest.approx((after != before[after.index]).mean())
 
 
 KILLED_AT = ("store/fit/*/last.ckpt", "store/fit/*/causal-*.parquet", "store/cells/dense-*/cell.json")

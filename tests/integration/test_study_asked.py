@@ -67,7 +67,7 @@ def test_the_report_sums_up_what_the_results_say_of_each_wording(chat: Path) -> 
     for row, method in zip(spread.itertuples(), ("magnitude", "wanda"), strict=True):
         own = results[(results["method"] == method) & (results["metric"] == row.metric)]
         drops = -own[own["dataset"] == "sst2"].set_index("prompt")["difference"]
-        assert (row.dataset, row.prompts) == ("sst2", 3)
+        assert (row.dataset, row.prompts) == ("sst2", len(dataset_spec("sst2").prompts))
         assert (row.damage, row.lowest, row.highest) == pytest.approx((drops.mean(), drops.min(), drops.max()))
         assert drops[row.lowest_prompt] == pytest.approx(drops.min())
     scores = (chat / "tables" / "scores.md").read_text(encoding="utf-8")

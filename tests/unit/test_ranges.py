@@ -90,12 +90,12 @@ def test_a_number_without_a_range_is_seen():
     assert numbers_in(Limit | list[Count]) == []
 
 
-def with_value(config, where, name, value):
-    """A configuration with one value changed, in itself or in a part."""
+def with_value(config, where, part, name, value):
+    """A configuration with one value changed, in itself or in a part (which may be null by default)."""
     if not where:
         return dataclasses.replace(config, **{name: value})
-    part = getattr(config, where)
-    return dataclasses.replace(config, **{where: dataclasses.replace(part, **{name: value})})
+    given = getattr(config, where) or part()
+    return dataclasses.replace(config, **{where: dataclasses.replace(given, **{name: value})})
 
 
 def refusal(config):
@@ -117,7 +117,7 @@ def test_what_lies_outside_is_refused_by_its_full_name(kind):
                 continue
             full, refused = f"{where}.{name}".lstrip("."), 0
             for value in BAD:
-                said = refusal(with_value(kind(), where, name, value))
+                said = refusal(with_value(kind(), where, part, name, value))
                 assert said is None or said.startswith((f"{full} must be ", "sparsity must be "))
                 refused += said is not None
                 flat = value if isinstance(value, list) else [value]

@@ -5,17 +5,20 @@ from semprune.analysis.drops import Drops, Estimate, read_drops
 from semprune.analysis.prediction import prediction_table, spearman_table
 from semprune.analysis.predictors import predictor_table
 from semprune.analysis.recommend import Recommendation, recommend
+from semprune.analysis.skill_drops import SkillOf, skill_drops
 
 __all__ = [
     "Drops",
     "Estimate",
     "Recommendation",
+    "SkillOf",
     "calibration_ranking",
     "calibration_spread",
     "prediction_table",
     "predictor_table",
     "read_drops",
     "recommend",
+    "skill_drops",
     "spearman_table",
     "task_likeness_effect",
     "variance_shares",

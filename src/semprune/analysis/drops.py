@@ -191,27 +191,50 @@ def read_drops(answers: Answers, results: pd.DataFrame, metric: str) -> Drops:
     answered = np.any([(one.right != NO_ANSWER).any(axis=1) for one in own], axis=0)  # any of these data sets
     is_dense = (answers.models["method"] == "dense").to_numpy()
     pruned, dense = np.flatnonzero(~is_dense & answered), np.flatnonzero(is_dense)
-    datasets = tuple(DatasetDrops(one.name, families[one.name], *_paired(one, dense, pruned, metric)) for one in own)
-    return Drops(answers.models.iloc[pruned].reset_index(drop=True), datasets, metric)
+    datasets = []
+    for one in own:
+        whole, left, document = paired_values(one, dense, pruned, metric)
+        datasets.append(DatasetDrops(one.name, families[one.name], whole - left, document))
+    return Drops(answers.models.iloc[pruned].reset_index(drop=True), tuple(datasets), metric)
 
 
-def _paired(
+def paired_values(
     one: DatasetAnswers, dense: Int[np.ndarray, " models"], pruned: Int[np.ndarray, " models"], metric: str
-) -> tuple[Float[np.ndarray, "cells items"], Int[np.ndarray, " items"]]:
-    """Drops of the pruned models on the dense model's items, and the items' documents."""
+) -> tuple[Float[np.ndarray, "dense items"], Float[np.ndarray, "cells items"], Int[np.ndarray, " items"]]:
+    """Values of the dense and the pruned models on the dense model's items, and the items' documents.
+
+    Args:
+        one: The data set.
+        dense: Places of the dense model.
+        pruned: Places of the pruned models.
+        metric: ``accuracy``, ``acc_norm`` or ``auroc``.
+
+    Raises:
+        UnpairedPredictionsError: A model was measured on other items than the dense one.
+        MetricUndefinedError: The AUROC of items with different numbers of choices, or ``acc_norm`` of unknown lengths.
+    """
     answered = one.right != NO_ANSWER
     asked, each = answered[dense].any(axis=0), answered[pruned]
     for cell in np.flatnonzero((each != asked).any(axis=1)):
         raise UnpairedPredictionsError(one.name, int((asked & ~each[cell]).sum()), int((each[cell] & ~asked).sum()))
-    values = _right if metric == "accuracy" else _areas
+    values = {"accuracy": _right, "acc_norm": _normalised, "auroc": _areas}[metric]
     whole, left = (values(one, models, asked) for models in (dense, pruned))
-    return whole - left, pd.factorize(one.document[asked])[0]
+    return whole, left, pd.factorize(one.document[asked])[0]
 
 
 def _right(
     one: DatasetAnswers, models: Int[np.ndarray, " models"], asked: Bool[np.ndarray, " items"]
 ) -> Float[np.ndarray, "models asked"]:
     right: Float[np.ndarray, "models asked"] = one.right[models][:, asked].astype(np.float64)
+    return right
+
+
+def _normalised(
+    one: DatasetAnswers, models: Int[np.ndarray, " models"], asked: Bool[np.ndarray, " items"]
+) -> Float[np.ndarray, "models asked"]:
+    right: Float[np.ndarray, "models asked"] = one.normalised[models][:, asked].astype(np.float64)
+    if (right == NO_ANSWER).any():
+        raise MetricUndefinedError("acc_norm", f"the predictions of '{one.name}' do not say how long the choices are")
     return right
 
 

@@ -138,6 +138,7 @@ class _Rows:
         else:
             self.calibrated = self.codes["calibration"] != names["calibration"].code("")
         self.scores = batch.column("scores")
+        self.lengths = batch.column("lengths") if "lengths" in batch.schema.names else None
 
     def runs(self) -> Iterator[tuple[int, int]]:
         """First row, and the row after the last one, of each stretch of one model and data set."""
@@ -161,8 +162,9 @@ class _Rows:
 
     def items(
         self, start: int, end: int
-    ) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"], Float[np.ndarray, " rows"], Any, Any]:
-        """Key, document, label, prediction and scores of some rows."""
+    ) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"], Float[np.ndarray, " rows"], Any, Any, Any]:
+        """Key, document, label, prediction, scores and, where they are known, lengths of choices of some rows."""
         keys = self.codes["prompt"][start:end] << 32 | self.codes["item_id"][start:end]
         numbers = [self.numbers[name][start:end] for name in ("label", "prediction")]
-        return keys, self.codes["document_id"][start:end], numbers[0], numbers[1], self.scores.slice(start, end - start)
+        lists = [None if each is None else each.slice(start, end - start) for each in (self.scores, self.lengths)]
+        return keys, self.codes["document_id"][start:end], numbers[0], numbers[1], lists[0], lists[1]

@@ -25,6 +25,7 @@ class DatasetAnswers:
         label: Right choice of each item.
         choices: Of the item that the dense model answers first; 0 where it answers none.
         right: 1 where a model's answer is right, 0 where it is wrong, :data:`NO_ANSWER` where it gave none.
+        normalised: The same by scores divided by the choices' characters; without any where these are not known.
         scores: Log-probability of each choice, NaN where an item has fewer or no answer; without choices where scores
             were not kept.
     """
@@ -36,6 +37,7 @@ class DatasetAnswers:
     label: Int[np.ndarray, " items"]
     choices: int
     right: Int[np.ndarray, "models items"]
+    normalised: Int[np.ndarray, "models items"]
     scores: Float[np.ndarray, "models items choices"]
 
 
@@ -81,6 +83,7 @@ class DatasetBuilder:
         self._label = np.empty(0, dtype=np.int64)
         self._choices = 0
         self._right: dict[int, Int[np.ndarray, " items"]] = {}
+        self._normalised: dict[int, Int[np.ndarray, " items"]] = {}
         self._scores: dict[int, Float[np.ndarray, "items choices"]] = {}
 
     def add(
@@ -92,6 +95,7 @@ class DatasetBuilder:
         label: Int[np.ndarray, " rows"],
         prediction: Int[np.ndarray, " rows"],
         scores: pa.Array,
+        lengths: pa.Array | None,
     ) -> None:
         """Add rows of one model.
 
@@ -108,6 +112,11 @@ class DatasetBuilder:
         rows = first[new]
         known[new] = prediction[rows] == label[rows]
         self._right[model] = known
+        if lengths is not None and len(new):
+            shown = _padded(self._normalised.get(model), (len(self._keys),), NO_ANSWER, np.int8)
+            per_character = _matrix(scores)[rows] / _matrix(lengths)[rows]
+            shown[new] = np.nanargmax(per_character, axis=1) == label[rows]
+            self._normalised[model] = shown
         if self._keep_scores and len(new):
             values = _matrix(scores)
             before = self._scores.get(model)
@@ -148,8 +157,10 @@ class DatasetBuilder:
         width = max((scores.shape[1] for scores in self._scores.values()), default=0)
         right = np.full((models, len(order)), NO_ANSWER, dtype=np.int8)
         scores = np.full((models, len(order), width), np.nan)
-        for model, own in self._right.items():
-            right[model] = _padded(own, (len(order),), NO_ANSWER, np.int8)[order]
+        normalised = right.copy()
+        for answers, gathered in ((right, self._right), (normalised, self._normalised)):
+            for model, own in gathered.items():
+                answers[model] = _padded(own, (len(order),), NO_ANSWER, np.int8)[order]
         for model in list(self._scores):
             scores[model] = _padded(self._scores.pop(model), (len(order), width), np.nan, np.float64)[order]
         return DatasetAnswers(
@@ -160,6 +171,7 @@ class DatasetBuilder:
             self._label[order],
             self._choices,
             right,
+            normalised,
             scores,
         )
 

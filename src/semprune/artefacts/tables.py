@@ -29,7 +29,8 @@ class RunTable:
             that may be empty; integers are numbers) or ``numbers``, a list of them in each row.
         newer: Columns that only newer runs or studies have: read and checked where they are there.
         of: What it is measured of, by which a study stores it: each data set's ``items``, a ``pruning`` alone, a
-            pruning's concepts (``meaning``), or the whole ``run``.
+            pruning's concepts (``meaning``), or the whole ``run``. What is made of all ``answers`` of a pruned model
+            is not stored: a run makes it when it is put together.
         asked: Whether only runs have it that were asked for it.
         gives: What it gives the page, for the note that stands in its place; empty where nothing is missed.
     """
@@ -39,7 +40,7 @@ class RunTable:
     keys: tuple[str, ...]
     columns: dict[str, str]
     newer: dict[str, str] = field(default_factory=dict)
-    of: Literal["items", "pruning", "meaning", "run"] = "run"
+    of: Literal["items", "pruning", "meaning", "answers", "run"] = "run"
     asked: bool = False
     gives: str = ""
 
@@ -66,6 +67,13 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
          "value": "number", "low": "number", "high": "number", "n": "integer", "dense": "number",
          "difference": "number", "difference_low": "number", "difference_high": "number", "p": "number"},
         _CALIBRATED | {"left_out": "integer"}, of="items",
+    ),
+    RunTable(
+        "fidelity", "How far each model is from the dense one, over the noise of running that again.",
+        ("dataset", "prompt", "measure"),
+        {"backbone": "text", **SETTING, "dataset": "text", "family": "text", "prompt": "text", "measure": "text",
+         "value": "number", "low": "number", "high": "number", "n": "integer", "floor": "number"},
+        _CALIBRATED, of="items",
     ),
     RunTable(
         "sparsity", "Measured sparsity per pruned matrix.", ("matrix",),
@@ -142,7 +150,21 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         "predictions", "Answers per item, dense and pruned.", ("dataset", "prompt", "item_id"),
         {"backbone": "text", **SETTING, "dataset": "text", "prompt": "text", "item_id": "text", "document_id": "text",
          "label": "integer", "prediction": "integer", "scores": "numbers"},
-        _CALIBRATED, of="items",
+        _CALIBRATED | {"lengths": "numbers"}, of="items",
+    ),
+    RunTable(
+        "screening", "What the dense model can do, on items never evaluated: one row per data set × wording.",
+        ("backbone", "dataset", "prompt"),
+        {"backbone": "text", "family": "text", "dataset": "text", "prompt": "text", "metric": "text", "n": "integer",
+         "guessing": "number", "dense": "number", "low": "number", "admitted": "flag", "chosen": "flag"},
+        asked=True,
+    ),
+    RunTable(
+        "screening", "What the dense model can do, on items never evaluated: one row per data set × wording.",
+        ("backbone", "dataset", "prompt"),
+        {"backbone": "text", "family": "text", "dataset": "text", "prompt": "text", "metric": "text", "n": "integer",
+         "guessing": "number", "dense": "number", "low": "number", "admitted": "flag", "chosen": "flag"},
+        asked=True,
     ),
     RunTable(
         "task_concepts", "Which concepts are a data set's own.", ("dataset", "concept", "level"),
@@ -154,6 +176,14 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         (*DRAW, "dataset", "measure"),
         {**{column: SETTING[column] for column in DRAW}, "dataset": "text", "measure": "text", "value": "number"},
         gives="how diverse each calibration set is, and how like each data set",
+    ),
+    RunTable(
+        "retained", "Share of the dense model's skill that is kept, by data set and family (its data set is empty).",
+        ("family", "dataset", "prompt"),
+        {**SETTING, "family": "text", "dataset": "text", "prompt": "text", "metric": "text", "n": "integer",
+         "guessing": "number", "dense": "number", "pruned": "number", "dense_d_prime": "number",
+         "pruned_d_prime": "number", "retained": "number", "low": "number", "high": "number"},
+        {"backbone": "text", **_CALIBRATED}, of="answers",
     ),
 )}  # fmt: skip
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from semprune.analysis import Drops, Recommendation, read_drops, recommend
+from semprune.analysis import Drops, Recommendation, read_drops, recommend, skill_drops
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
-from semprune.artefacts import RERUN, records
+from semprune.artefacts import RERUN, Answers, records
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError, CorruptArtefactError
 from semprune.io.terminal import Terminal
@@ -17,8 +17,12 @@ from semprune.ranges import check_value
 from semprune.report import load_run
 from semprune.report.run.formats import listed, p_value
 from semprune.report.run.labels import MethodLabels, amount_label
+from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
+from semprune.report.tables.skill import WITHOUT, skill_table, skills
 from semprune.types import Count, Sparsity
+
+SKILL, RETAINED = "skill", "retained"  # as asked for, and as it is called in tables
 
 
 def recommend_parser() -> Parser:
@@ -35,7 +39,13 @@ def recommend_parser() -> Parser:
     parser.add_argument(
         "--for", dest="target", default=EVERYTHING, help="what must survive: a family, a data set, or all"
     )
-    parser.add_argument("--metric", choices=DROP_METRICS, default="accuracy", help="what its drop is measured by")
+    parser.add_argument(
+        "--metric",
+        choices=(SKILL, *DROP_METRICS),
+        default=None,
+        help="what its loss is measured by: the share of the dense model's skill (default; accuracy for a run without "
+        "it), or points",
+    )
     parser.add_argument("--sparsity", type=float, default=None, help="only this one")
     parser.add_argument("--pattern", default=None, help="only this one: unstructured or N:M")
     parser.add_argument("--method", default=None, help="only this one")
@@ -47,7 +57,7 @@ def recommend_from(arguments: list[str]) -> None:
     """Run the command.
 
     Raises:
-        ConfigurationError: It holds no pruned model.
+        ConfigurationError: It holds no pruned model, or not the share of skill that was asked for.
         CorruptArtefactError: The run folder has no predictions.
         SettingError: A number is out of range, or the study cannot answer, with what it can.
     """
@@ -57,11 +67,24 @@ def recommend_from(arguments: list[str]) -> None:
     run = load_run(parsed.run_dir)
     if run.predictions is None:
         raise CorruptArtefactError(parsed.run_dir / "predictions.parquet", "there is no such file", RERUN)
-    drops, console = read_drops(run.predictions, run.results, parsed.metric), Terminal()
+    console = Terminal()
+    drops = _drops(run, run.predictions, parsed.metric, parsed.target)
+    if parsed.metric is None and drops.metric != RETAINED:
+        console.print(f"by accuracy, {WITHOUT}", soft_wrap=True)
     for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
         found = recommend(drops, parsed.target, sparsity=sparsity, pattern=pattern, method=parsed.method)
         console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True)
         console.print(_table(found, parsed.top, run.methods))
+
+
+def _drops(run: RunArtefacts, answers: Answers, metric: str | None, target: str) -> Drops:
+    """What each model loses, by the share of skill where the run has it and nothing else was asked for."""
+    table = skill_table(run)
+    if table is None and metric == SKILL:
+        raise ConfigurationError(f"this run has no share of skill. {RERUN}")
+    if table is None or metric not in (None, SKILL):
+        return read_drops(answers, run.results, metric or "accuracy")
+    return skill_drops(answers, skills(table), target)
 
 
 def _amounts(drops: Drops, sparsity: float | None, pattern: str | None) -> list[tuple[float, str]]:
@@ -80,13 +103,19 @@ def _advice(found: Recommendation, amount: str, labels: MethodLabels) -> str:
     draws = f"{found.seeds} draws" if found.seeds > 1 else "one draw"
     text = (
         f"For {found.target} at {amount}, by {_lower(metric)} ({listed(found.datasets)}; {found.items} items; {draws} "
-        f"of each calibration set): {_choice(best, labels)} drops least, {metric.number(best['drop'])} points "
-        f"{metric.interval(best['low'], best['high'])}."
+        f"of each calibration set): {_choice(best, labels)} {_least(best, metric)}."
     )
     if not tied:
         return f"{text} Every other choice is clearly worse."
     some = [*tied[:4], f"{len(tied) - 4} more"] if len(tied) > 4 else tied
     return f"{text} Not clearly worse: {listed(some)}."
+
+
+def _least(best: dict[str, Any], metric: Metric) -> str:
+    if metric.name == RETAINED:
+        ends = metric.interval(1 - best["high"], 1 - best["low"])
+        return f"keeps most, {metric.number(1 - best['drop'])} % of the dense model's skill {ends}"
+    return f"drops least, {metric.number(best['drop'])} points {metric.interval(best['low'], best['high'])}"
 
 
 def _lower(metric: Metric) -> str:
@@ -105,7 +134,8 @@ def _table(found: Recommendation, top: int, labels: MethodLabels) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in names:
         table.add_column(name, no_wrap=True)
-    for name in ("drop, 95 %", "behind the best", "p (Holm)"):
+    loss = "skill kept, %" if metric.name == RETAINED else "drop, 95 %"
+    for name in (loss, "behind the best", "p (Holm)"):
         table.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(rows[:top]):
         choice = [labels.label(row["method"]), row["calibration"] or "none"]
@@ -119,6 +149,8 @@ def _size(row: dict[str, object]) -> str:
 
 
 def _figures(row: dict[str, Any], metric: Metric) -> list[str]:
-    drop = f"{metric.number(row['drop'])} {metric.interval(row['low'], row['high'])}"
+    loss = (row["drop"], row["low"], row["high"])
+    shown = (1 - loss[0], 1 - loss[2], 1 - loss[1]) if metric.name == RETAINED else loss
+    drop = f"{metric.number(shown[0])} {metric.interval(*shown[1:])}"
     behind = f"{metric.number(row['behind'])} {metric.interval(row['behind_low'], row['behind_high'])}"
     return [drop, behind, p_value(row["p_holm"])]

@@ -7,13 +7,16 @@ from pathlib import Path
 from semprune.cli.arguments import Parser, command_parser
 from semprune.io.terminal import Terminal
 from semprune.report import load_run, terminal_table, write_report, write_tables
+from semprune.report.summary.skill import plain_sentences
+from semprune.report.tables.skill import WITHOUT
 
 
 def report_parser() -> Parser:
     """The parser of ``report``."""
-    examples = ["semprune report runs/quickstart"]
+    examples = ["semprune report runs/quickstart", "semprune report runs/quickstart --points"]
     parser = command_parser("report", "HTML page, CSV and Markdown tables of a study.", "RUN_DIR", examples)
     parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="run folder of a study")
+    parser.add_argument("--points", action="store_true", help="show drops in points instead of the share of skill kept")
     return parser
 
 
@@ -23,14 +26,20 @@ def report(arguments: list[str]) -> None:
     Raises:
         CorruptArtefactError: The folder has no results, or an artefact cannot be read.
     """
-    show_run(report_parser().parse_args(arguments).run_dir)
+    parsed = report_parser().parse_args(arguments)
+    show_run(parsed.run_dir, points=parsed.points)
 
 
-def show_run(run: Path) -> None:
+def show_run(run: Path, *, points: bool = False) -> None:
     """Write the report and the tables of a run folder, and show the main one."""
     artefacts = load_run(run)  # once: page and tables share the analysis
     page = write_report(artefacts)
     write_tables(artefacts)
     console = Terminal()
-    console.print(terminal_table(artefacts))
+    sentences = [] if points else plain_sentences(artefacts)
+    for sentence in sentences:
+        console.print(sentence)
+    console.print(terminal_table(artefacts, points=points))
+    if artefacts.settings and artefacts.retained is None:
+        console.print(WITHOUT)
     console.print(f"report: {page.resolve()}", soft_wrap=True)

@@ -1,6 +1,6 @@
 """Data: the registry of data sets, their sources, prompts and encodings, and the Lightning data modules."""
 
-from semprune.data.load import load_documents, load_items
+from semprune.data.load import load_documents, load_items, load_screening_items
 from semprune.data.modules.calibration import CalibrationDataModule
 from semprune.data.modules.documents import DocumentDataModule
 from semprune.data.modules.evaluation import EvaluationDataModule
@@ -20,4 +20,5 @@ __all__ = [
     "dataset_spec",
     "load_documents",
     "load_items",
+    "load_screening_items",
 ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from semprune.data.prompts.chat import as_chat, check_chat_template
-from semprune.data.prompts.render import ShotPicker, find_prompts, render
-from semprune.data.registry import dataset_spec
+from semprune.data.prompts.render import ALL_PROMPTS, ShotPicker, find_prompts, render
+from semprune.data.registry import DatasetSpec, dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source
-from semprune.data.rows.splits import Split, read_shots, read_split, select
+from semprune.data.rows.splits import Split, evaluation_key, keep_back, read_shots, read_split, select
 from semprune.data.settings import ChatSettings
+from semprune.errors import SettingError
 from semprune.ranges import checked
-from semprune.types import Amount, Document, Item, Limit, Seed
+from semprune.types import Amount, Count, Document, Item, Limit, Seed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,6 +31,7 @@ def load_items(
     shots: Amount = 0,
     chat: bool | ChatSettings = False,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    screening: Amount = 0,
 ) -> list[Item]:
     """Load a data set's items for evaluation.
 
@@ -42,6 +45,7 @@ def load_items(
             items of a data set (of a subject, for mmlu), so that their computation can be shared.
         chat: Render contexts as a user's turn, see :class:`semprune.data.ChatSettings`.
         tokenizer: Whose chat template ``chat`` uses.
+        screening: Items that are kept back for :func:`load_screening_items`: the same number gives the same ones.
 
     Returns:
         The items of one prompt after another, each in an order that depends on the seed and their identifiers only.
@@ -55,18 +59,71 @@ def load_items(
         ConfigurationError: If ``chat`` is asked for without a chat template, or its template begins a thought.
     """
     spec = dataset_spec(name)
-    prompts = find_prompts(spec, prompt)
+    shown, evaluated = _read(spec, source, shots)
+    if screening:
+        evaluated = keep_back(name, evaluated, screening)[1]
+    examples = select(evaluated, limit, evaluation_key(name, seed))
+    return _ask(spec, examples, prompt, ShotPicker(spec, shown, shots, seed), chat, tokenizer)
+
+
+@checked
+def load_screening_items(
+    name: str,
+    *,
+    items: Count = 100,
+    prompt: str | None = ALL_PROMPTS,
+    source: Source = "auto",
+    shots: Amount = 0,
+    chat: bool | ChatSettings = False,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> list[Item]:
+    """Load the items that say what a dense model can do, and in which wording; they are for nothing else.
+
+    Whole documents from the end of the order in which items are evaluated, at most a fifth of them
+    (:func:`semprune.data.rows.splits.keep_back`). :func:`load_items` with ``screening`` leaves them out. No fit and no
+    calibration reads them, since they are of the evaluated side.
+
+    Args:
+        name: Name of the data set.
+        items: How many.
+        prompt: See :func:`load_items`.
+        source: See :func:`load_items`.
+        shots: See :func:`load_items`.
+        chat: See :func:`load_items`.
+        tokenizer: See :func:`load_items`.
+
+    Returns:
+        The items of one prompt after another.
+
+    Raises:
+        SettingError: If the data set has too few documents to keep any back.
+        UnknownDatasetError: If there is no such data set.
+        UnknownPromptError: If it has no such prompt.
+        DatasetUnavailableError: If its rows cannot be had.
+        DatasetSchemaError: If its rows do not hold what they must.
+    """
+    spec = dataset_spec(name)
+    shown, evaluated = _read(spec, source, shots)
+    examples = keep_back(name, evaluated, items)[0]
+    if not examples:
+        raise SettingError("screening", items, f"null for '{name}', whose documents are too few or too large for it")
+    return _ask(spec, examples, prompt, ShotPicker(spec, shown, shots, 0), chat, tokenizer)
+
+
+def _read(spec: DatasetSpec, source: Source, shots: int) -> tuple[list[Example], list[Example]]:
+    return read_shots(spec, source) if shots else ([], read_split(spec, "evaluation", source))
+
+
+def _ask(
+    spec: DatasetSpec,
+    examples: Sequence[Example],
+    prompt: str | None,
+    picker: ShotPicker,
+    chat: bool | ChatSettings,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> list[Item]:
     speaker = check_chat_template(tokenizer, chat) if chat else None
-    if shots:
-        shown, evaluated = read_shots(spec, source)
-    else:
-        shown, evaluated = [], read_split(spec, "evaluation", source)
-    picker = ShotPicker(spec, shown, shots, seed)
-
-    def key(example: Example) -> str:
-        return f"items/{seed}/{name}/{example.example_id}"
-
-    examples = select(evaluated, limit, key)
+    prompts = find_prompts(spec, prompt)
     items = [render(spec, example, chosen, picker(example)) for chosen in prompts for example in examples]
     return items if speaker is None else [as_chat(speaker, item, chat) for item in items]
 

@@ -9,12 +9,17 @@ from torch import Tensor
 
 from semprune.errors import NonFiniteError, SettingError
 from semprune.evaluation.engine.causal_lm import CausalLM, check_tokens, evaluating
-from semprune.evaluation.engine.token_logprobs import token_logprobs
+from semprune.evaluation.engine.token_logprobs import Watch, token_logprobs
 from semprune.statistics.weighting import Array
 
 
 def perplexity(
-    model: CausalLM, input_ids: Int[Tensor, "sequences tokens"], batch_size: int = 8, *, first: int = 1
+    model: CausalLM,
+    input_ids: Int[Tensor, "sequences tokens"],
+    batch_size: int = 8,
+    *,
+    first: int = 1,
+    watch: Watch | None = None,
 ) -> tuple[float, Float[Tensor, " sequences"]]:
     r"""Perplexity over non-overlapping sequences of one length.
 
@@ -31,6 +36,7 @@ def perplexity(
         batch_size: Sequences per forward.
         first: Position of the first token that is predicted, f above: 1, or the number of special tokens that each
             sequence begins with.
+        watch: Sees the distributions at all positions that predict, batch by batch.
 
     Returns:
         The perplexity, and each sequence's mean NLL in nats (float64, CPU).
@@ -46,21 +52,21 @@ def perplexity(
         raise SettingError("first", first, f"a position from 1 to {input_ids.shape[1] - 1}")
     check_tokens(model, input_ids.unique().tolist())
     with evaluating(model):
-        nll = torch.cat([_sequence_nll(model, batch, first) for batch in torch.split(input_ids, batch_size)])
+        nll = torch.cat([_sequence_nll(model, batch, first, watch) for batch in torch.split(input_ids, batch_size)])
     if not nll.isfinite().all():
         raise NonFiniteError("the negative log-likelihood of a sequence")
     return float(nll.mean().exp()), nll
 
 
 def _sequence_nll(
-    model: CausalLM, input_ids: Int[Tensor, "sequences tokens"], first: int
+    model: CausalLM, input_ids: Int[Tensor, "sequences tokens"], first: int, watch: Watch | None
 ) -> Float[Tensor, " sequences"]:
     """Mean NLL of each sequence of one batch."""
     inputs = input_ids[:, :-1]  # the last token predicts nothing that is known
     targets = input_ids[:, first:]
     rows, positions = torch.ones_like(targets).nonzero(as_tuple=True)
     logprobs, _ = token_logprobs(
-        model, inputs, torch.ones_like(inputs), rows, positions + first - 1, targets.reshape(-1)
+        model, inputs, torch.ones_like(inputs), rows, positions + first - 1, targets.reshape(-1), watch=watch
     )
     return -logprobs.cpu().double().reshape(targets.shape).mean(dim=1)
 

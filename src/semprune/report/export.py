@@ -26,6 +26,7 @@ from semprune.report.tables.contrasts import contrast_table
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
 from semprune.report.tables.prompts import prompt_table, prompts_text
 from semprune.report.tables.semantic_loss import causal_text, readout_text
+from semprune.report.tables.skill import counted_text, skill_table, skill_text
 from semprune.report.tables.text_table import TextTable, files_of
 
 
@@ -103,7 +104,9 @@ def contrast_text(contrasts: pd.DataFrame) -> TextTable:
 
 
 def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
-    """Write ``tables/{scores,families,contrasts}.{csv,md,tex}`` in a run folder; each file is replaced atomically.
+    """Write ``tables/{skill,scores,families,contrasts}.{csv,md,tex}`` in a run folder; each is replaced atomically.
+
+    ``skill`` is the share of skill that is kept, where the run has it; the others are in points.
 
     ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics;
     the contrasts hold each family against the others. ``prompts`` is there where a data set was asked with several
@@ -129,6 +132,9 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
         **files_of("contrasts", contrasts, contrast_text(contrasts)),
         **study_files(run),
     }
+    skill = skill_table(run)
+    if skill is not None:
+        contents |= files_of("skill", skill, skill_text(skill, counted_text(run)))
     for name, table in (("readout_loss", readout_text(run)), ("causal_loss", causal_text(run))):
         if table is not None:
             contents |= files_of(name, run.tables[name], table)

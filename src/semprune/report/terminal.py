@@ -12,7 +12,9 @@ from semprune.artefacts import records
 from semprune.report.run.formats import TIMES, number
 from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
+from semprune.report.skill_terminal import STYLES, skill_by_dataset, skill_by_setting
 from semprune.report.tables.headline import VERDICTS, family_table, headline_table, item_labels, left_out_text
+from semprune.report.tables.skill import skill_table
 
 
 def settings_table(run: RunArtefacts) -> Table:
@@ -24,15 +26,12 @@ def settings_table(run: RunArtefacts) -> Table:
     Returns:
         A table for ``rich.console.Console.print``.
     """
-    crowded = is_crowded(run)
-    shown = pooled(run) if crowded else run
+    shown = pooled(run) if is_crowded(run) else run
     headline = headline_table(shown)
     families = family_table(headline)
     names = list(dict.fromkeys(families["family"]))
     caption = "mean drop in points over a family's data sets with its 95 % interval; ▼ clearly worse, ▲ clearly better"
-    if crowded:
-        caption += f"; means of {len(run.settings)} pruned models over calibration sets and draws"
-    caption = "; ".join(filter(None, [caption, left_out_text(run)]))
+    caption = "; ".join(filter(None, [caption, _means_of(run)]))
     table = Table(title="What pruning cost", caption=caption, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("pruned", no_wrap=True)
     for name in names:
@@ -51,7 +50,7 @@ def _drop(row: dict[str, Any]) -> Text:
     metric = METRICS[row["metric"]]
     interval = metric.interval(row["damage_low"], row["damage_high"])
     text = f"{metric.number(row['damage'])} {VERDICTS[row['verdict']]}\n{interval}"
-    return Text(text, _STYLES[row["verdict"]])
+    return Text(text, STYLES[row["verdict"]])
 
 
 def _growth(rows: pd.DataFrame) -> str:
@@ -62,7 +61,6 @@ def _growth(rows: pd.DataFrame) -> str:
     return f"{TIMES}{number(first['value'] / first['dense'])}"
 
 
-_STYLES = {"worse": "bold red", "better": "bold green", "unclear": "dim"}
 MOST_COLUMNS = 6
 
 CAPTION = (
@@ -71,19 +69,40 @@ CAPTION = (
 )
 
 
-def terminal_table(run: RunArtefacts) -> Table:
-    """Data sets grouped by family × (dense, each pruned setting), with the mean drop of each family.
+def terminal_table(run: RunArtefacts, *, points: bool = False) -> Table:
+    """Data sets grouped by family × (dense, each pruned setting), with the share of skill that is kept.
 
     With more than :data:`MOST_COLUMNS` settings, settings × families instead.
 
     Args:
         run: The run's artefacts.
+        points: Drops in points instead, with the mean drop of each family; so are runs without the share of skill.
 
     Returns:
         A table for ``rich.console.Console.print``.
     """
-    if len(run.settings) > MOST_COLUMNS:
-        return settings_table(run)
+    many = len(run.settings) > MOST_COLUMNS
+    skill = None if points else skill_table(run)
+    if skill is not None and not many:
+        return skill_by_dataset(run, skill)
+    if skill is not None:
+        return _skill_of_settings(run)
+    return settings_table(run) if many else _points_table(run)
+
+
+def _skill_of_settings(run: RunArtefacts) -> Table:
+    shown = pooled(run) if is_crowded(run) else run
+    skill = skill_table(shown)
+    assert skill is not None  # the means of what there is
+    return skill_by_setting(shown, skill, shown.settings, _means_of(run))
+
+
+def _means_of(run: RunArtefacts) -> str:
+    means = f"means of {len(run.settings)} pruned models over calibration sets and draws" if is_crowded(run) else ""
+    return "; ".join(filter(None, [means, left_out_text(run)]))
+
+
+def _points_table(run: RunArtefacts) -> Table:
     headline = headline_table(run)
     headline["label"] = item_labels(headline)
     families = family_table(headline)
@@ -130,7 +149,7 @@ def _score(row: dict[str, Any], metric: Metric) -> Text:
 def _damage(row: dict[str, Any], metric: Metric) -> Text:
     interval = metric.interval(row["damage_low"], row["damage_high"])
     text = f"{metric.number(row['damage']):>5} {interval:<12} {VERDICTS[row['verdict']]}".rstrip()
-    return Text(text, _STYLES[row["verdict"]])
+    return Text(text, STYLES[row["verdict"]])
 
 
 CONCEPT_CAPTION = (

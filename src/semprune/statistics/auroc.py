@@ -6,7 +6,8 @@ be paired and averaged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -78,11 +79,16 @@ def auroc(
     labels: Int[np.ndarray, " items"],
     weights: Float[np.ndarray, "*resamples items"] | None = None,
 ) -> Float[np.ndarray, "*resamples"]:
-    """AUROC of the label log-odds; for more than two labels the mean over one-versus-rest.
+    r"""AUROC of the label log-odds; for more than two labels the mean over all pairs of labels.
 
-    It does not change when a label's scores all move by the same amount in a two-label task: a shifted label
-    prior leaves it alone, lost knowledge does not (equations.md, bias versus semantics). It means nothing where
-    each item has choices of its own (piqa); such data sets do not list it.
+    .. math:: \frac{2}{c(c-1)} \sum_{a<b} P(s_{ib} - s_{ia} < s_{jb} - s_{ja}), \quad y_i = a, \; y_j = b
+
+    It does not change when a label's scores all move by the same amount: a shifted label prior leaves it alone, lost
+    knowledge does not (equations.md, bias versus semantics). One label against all the others together would move:
+    which of the others stands for them depends on the prior. It means nothing where each item has choices of its own
+    (piqa); such data sets do not list it.
+
+    Source: Hand and Till (2001), eq. 7, of log-odds, for which both of its directions are the same.
 
     Args:
         scores: Summed log-probabilities of a fixed label set, finite.
@@ -90,35 +96,42 @@ def auroc(
         weights: Multiplicities of bootstrap resamples; None counts each item once.
 
     Returns:
-        AUROC in [0, 1], one per resample. Labels without a positive or a negative item are left out of the mean;
-        NaN where none is left.
+        AUROC in [0, 1], one per resample. Pairs of which one label has no item are left out of the mean; NaN where
+        none is left.
 
     Example:
         >>> scores = np.array([[-1.0, -9.0], [-1.0, -5.0], [-1.0, -4.0]])
         >>> float(auroc(scores, np.array([0, 0, 1]))), float(auroc(scores, np.array([0, 1, 0])))
         (1.0, 0.5)
     """
-    one_against_rest = _one_against_rest(scores)
-    areas = np.stack(
-        [binary_auroc(label_log_odds(scores, label), labels == label, weights) for label in one_against_rest]
-    )
-    defined = ~np.isnan(areas)
-    count = defined.sum(axis=0)
-    mean: Array = np.where(defined, areas, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
+    weights = item_weights(len(labels), weights)
+    total, count = np.zeros(weights.shape[:-1]), np.zeros(weights.shape[:-1])
+    for ranking, positive, items in _label_pairs(scores, labels):
+        area = binary_auroc(ranking, positive, weights[..., items])
+        defined = ~np.isnan(area)
+        total += np.where(defined, area, 0.0)
+        count += defined
+    mean: Array = total / np.where(count > 0, count, np.nan)
     return mean
 
 
-def _one_against_rest(scores: Float[np.ndarray, "*models items choices"]) -> Sequence[int]:
-    """Labels that are compared with all others; of two labels the second one says all."""
-    return [1] if scores.shape[-1] == 2 else range(scores.shape[-1])
+def _label_pairs(
+    scores: Float[np.ndarray, "*models items choices"], labels: Int[np.ndarray, " items"]
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Of each two labels that have items: log-odds of the second, which items have it, and the items' places."""
+    for first, second in combinations(np.unique(labels).tolist(), 2):
+        items = np.flatnonzero((labels == first) | (labels == second))
+        yield scores[..., items, second] - scores[..., items, first], labels[items] == second, items
 
 
 def auroc_values(
     scores: Float[np.ndarray, "*models items choices"], labels: Int[np.ndarray, " items"]
 ) -> Float[np.ndarray, "*models items"]:
-    """One value per item whose mean is the AUROC of the label log-odds, and whose variance is DeLong's.
+    r"""One value per item whose mean is :func:`auroc`, and whose variance is DeLong's.
 
-    With more than two labels the mean over one-versus-rest, of labels that have items and rests that have some.
+    .. math:: A + \frac{N}{n_{y_i}} \frac{1}{|P|} \sum_{p \ni y_i} (V_{ip} - A_p)
+
+    with the placements `V` of an item among the other label's, and the pairs of labels `P` that have items.
 
     Source: DeLong, DeLong and Clarke-Pearson (1988): the placements, each class scaled to its share of the items.
 
@@ -130,27 +143,23 @@ def auroc_values(
         Values; NaN where every item has the same label.
 
     Example:
-        >>> scores = np.array([[-1.0, -9.0], [-1.0, -5.0], [-1.0, -4.0]])
-        >>> float(auroc_values(scores, np.array([0, 1, 0])).mean())
-        0.5
+        >>> scores = np.array([[-1.0, -3.0, -9.0], [-2.0, -1.0, -9.0], [-4.0, -4.0, -1.0]])
+        >>> float(auroc_values(scores, np.array([0, 1, 2])).mean())
+        1.0
+        >>> float(auroc_values(scores + np.array([50.0, 0.0, 0.0]), np.array([0, 1, 2])).mean())
+        1.0
     """
-    held = [label for label in _one_against_rest(scores) if 0 < (labels == label).sum() < len(labels)]
-    found = [_pseudo_values(label_log_odds(scores, label), labels == label) for label in held]
-    return np.mean(found, axis=0) if found else np.full(scores.shape[:-1], np.nan)
-
-
-def _pseudo_values(ranking: Float[np.ndarray, "*models items"], positive: Bool[np.ndarray, " items"]) -> Array:
-    r"""`A + (V_i − A) · N / n_{class(i)}` with the placements `V_i` and the AUROC `A`.
-
-    Example:
-        >>> float(_pseudo_values(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])).mean())
-        0.875
-    """
-    values = placements(ranking, positive)
-    area = np.ascontiguousarray(values[..., positive]).mean(axis=-1, keepdims=True)
-    counts = np.where(positive, positive.sum(), (~positive).sum())
-    scaled: Array = area + (values - area) * len(positive) / counts
-    return scaled
+    areas = []
+    deviations = np.zeros(scores.shape[:-1])
+    for ranking, positive, items in _label_pairs(scores, labels):
+        own = placements(ranking, positive)
+        areas.append(np.ascontiguousarray(own[..., positive]).mean(axis=-1, keepdims=True))
+        deviations[..., items] += own - areas[-1]
+    if not areas:
+        return np.full(scores.shape[:-1], np.nan)
+    _, label, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    values: Array = np.mean(areas, axis=0) + deviations / len(areas) * len(labels) / counts[label]
+    return values
 
 
 def placements(

@@ -61,7 +61,7 @@ def clustered_sums(values: Float[np.ndarray, " items"], documents: Sequence[str]
 def mean_test(values: Float[np.ndarray, " items"], documents: Sequence[str]) -> tuple[Interval, float]:
     """95 % interval and two-sided p of a mean over items, by Student's t with documents − 1 degrees of freedom.
 
-    Of paired differences of :func:`~semprune.statistics.label_pairs.pair_auroc_values` it is DeLong's test.
+    Of paired differences of :func:`~semprune.statistics.auroc.auroc_values` it is DeLong's test.
 
     Args:
         values: A value of each item, for example a paired difference.

@@ -36,8 +36,27 @@ def share_interval(right: Bool[np.ndarray, " items"], documents: Sequence[str]) 
     """
     if not len(right):
         return Interval(float("nan"), float("nan"))
-    n = effective_items(right.astype(np.float64), documents)
-    share = float(right.mean())
+    return wilson(float(right.mean()), effective_items(right.astype(np.float64), documents))
+
+
+def wilson(share: float, n: float) -> Interval:
+    r"""95 % score interval of a share of n independent items.
+
+    .. math:: \frac{p + \frac{z^2}{2n} \pm z \sqrt{\frac{p(1 - p)}{n} + \frac{z^2}{4n^2}}}{1 + \frac{z^2}{n}}
+
+    Source: Wilson (1927).
+
+    Args:
+        share: In [0, 1].
+        n: Positive.
+
+    Returns:
+        Ends in [0, 1].
+
+    Example:
+        >>> [round(end, 4) for end in wilson(1.0, 10)]
+        [0.7225, 1.0]
+    """
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     margin = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     return Interval(max(0.0, centre - margin), min(1.0, centre + margin))

@@ -86,7 +86,7 @@ def check_causally(
     if causal is None:
         return None
     text.setup()
-    items = load_items(causal.dataset, limit=causal.limit)
+    items = load_items(causal.dataset, limit=causal.limit, screening=config.screened)
     read = [text.token_hash, hash_contents(items)]
     path = folder / f"causal-{content_hash([asdict(causal), *read, config.token_budget])}.parquet"
     if not path.is_file():

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from semprune.artefacts import DENSE, Cell
 from semprune.backbones import load_backbone
+from semprune.data.batches.batching import EncodedItem
 from semprune.data.batches.encoding import padding_token
 from semprune.evaluation.engine.loglikelihood import score_encoded
 from semprune.evaluation.engine.prefix_tree import grow_trees
@@ -78,11 +79,12 @@ def plan_study(config: StudyConfig, console: Console) -> float:
 
 def _plan_one(config: StudyConfig, console: Console) -> float:
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
-    worker = Worker(config, lm, console)
+    worker = Worker(config, lm, console, reads_only=True)
     groups = in_groups(list(pruned_cells(config)))
     cost = probe(worker)
     table = Table("calibration", "size", "seed", "cells", "done", "left", title=f"{config.backbone.name}: cells")
-    total = 0.0 if store.is_done(worker.addresses, DENSE) else cost.measuring
+    screening = _screening_seconds(worker, cost)
+    total = screening if store.is_done(worker.addresses, DENSE) else screening + cost.measuring
     for group in groups:
         open_cells = [cell for cell in group if not store.is_done(worker.addresses, cell)]
         seconds = cost.seconds(open_cells, config.statistics) if open_cells else 0.0
@@ -93,6 +95,10 @@ def _plan_one(config: StudyConfig, console: Console) -> float:
     console.print(table)
     for cell in (cell for group in groups for cell in group if not store.is_done(worker.addresses, cell)):
         console.print(f"  {cell.label}")
+    if screening:
+        console.print(
+            f"  screening: about {_minutes(screening)}; until then the first wording of each data set is counted"
+        )
     workers = config.engine.workers
     console.print(
         f"{sum(map(len, groups))} cells and the dense model; about {_minutes(total)} left on one process"
@@ -103,12 +109,24 @@ def _plan_one(config: StudyConfig, console: Console) -> float:
     return total
 
 
+def _screening_seconds(worker: Worker, cost: Cost) -> float:
+    """What the dense model's answers to the screening items cost that are not in the store."""
+    screening = worker.data.screening
+    missing = [] if screening is None else screening.missing
+    items = [item for name in missing if screening is not None for item in screening.items[name].items]
+    return _tokens(worker, items) * cost.calibration
+
+
+def _tokens(worker: Worker, items: list[EncodedItem]) -> int:
+    requests = [request for item in items for request in item.requests]
+    trees = grow_trees(requests, branching=reads_trees(worker.lm.model), largest=worker.config.token_budget)
+    return sum(len(tree.tokens) for tree in trees)
+
+
 def probe(worker: Worker) -> Cost:
     """Measure for some seconds what cells cost, and read what finished ones have cost."""
-    lm, data, config = worker.lm, worker.data, worker.config
-    requests = [request for items in data.datasets.values() for item in items for request in item.requests]
-    trees = grow_trees(requests, branching=reads_trees(lm.model), largest=config.token_budget)
-    tokens = sum(len(tree.tokens) for tree in trees) + data.text.numel()
+    data = worker.data
+    tokens = _tokens(worker, [item for items in data.datasets.values() for item in items]) + data.text.numel()
     tokens += sum(int(batch.attention_mask.sum()) for batch in data.held_out)
     second = _seconds_per_token(worker)
     return Cost(tokens * second, _pruning_seconds(worker), second, recorded_seconds(worker))

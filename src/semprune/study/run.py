@@ -26,6 +26,7 @@ from semprune.study.config.grid import all_cells, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
 from semprune.study.progress import Progress
+from semprune.study.retained import write_retained
 from semprune.study.run_folder import MERGED, merge, write_provenance
 from semprune.study.store import store
 from semprune.study.store.store import claim
@@ -58,7 +59,8 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
         return _run_one(config, console)
     _require_different(one_backbone_each(config))
     runs = [_run_one(one, console) for one in one_backbone_each(config)]
-    for name in (*(table.name for table in MERGED), "calibration", "task_concepts", "failures"):
+    apart = ("retained", "calibration", "task_concepts", "screening", "failures")
+    for name in (*(table.name for table in MERGED), *apart):
         tables = [store.read_table(path) for one in runs if (path := one / f"{name}.parquet").is_file()]
         if tables:
             write_parquet(run / f"{name}.parquet", pd.concat(tables, ignore_index=True))
@@ -94,6 +96,8 @@ def _run_one(config: StudyConfig, console: Console) -> Path:
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
     console.print(f"backbone {lm.fingerprint}, {str(lm.dtype).removeprefix('torch.')}")
     worker = Worker(config, lm, console)
+    if worker.data.screening is not None and worker.data.screening.missing:
+        console.print(f"screening {len(worker.data.screening.missing)} data sets")
     worker.data.read_all(list(pruned_cells(config)))
     shared = worker.shared
     describe_association(shared.module, shared.cards, run)
@@ -114,7 +118,12 @@ def _run_one(config: StudyConfig, console: Console) -> Path:
 def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) -> None:
     config, addresses, lm = worker.config, worker.addresses, worker.lm
     cells = list(all_cells(config))
+    if worker.data.screening is None:
+        (run / TABLES["screening"].file).unlink(missing_ok=True)  # of other settings
+    else:
+        write_table(run, "screening", worker.data.screening.table)
     merge(addresses, cells, str(lm.fingerprint), run)
+    write_retained(addresses, cells, str(lm.fingerprint), run)
     if causal is None:
         (run / TABLES["causal"].file).unlink(missing_ok=True)  # of other settings
     else:

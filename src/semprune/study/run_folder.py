@@ -19,7 +19,7 @@ from semprune.study.config.grid import stated
 from semprune.study.store import store
 from semprune.study.store.addresses import Addresses
 
-MERGED = tuple(table for table in TABLES.values() if table.by_cell)
+MERGED = tuple(table for table in TABLES.values() if table.by_cell and table.of != "answers")
 
 
 def merge(addresses: Addresses, cells: list[Cell], backbone: str, run: Path) -> None:
@@ -50,12 +50,22 @@ def cell_results(addresses: Addresses, cell: Cell) -> pd.DataFrame:
     return pd.concat(_tables(addresses, cell, TABLES["results"]), ignore_index=True)
 
 
+def cell_predictions(addresses: Addresses, cell: Cell) -> pd.DataFrame:
+    """The answers of one finished cell."""
+    return pd.concat(_tables(addresses, cell, TABLES["predictions"]), ignore_index=True)
+
+
 def _stated(addresses: Addresses, cell: Cell, table: RunTable, backbone: str) -> list[pd.DataFrame]:
     """A cell's rows, once for each cell as which it is stated."""
     tables = _tables(addresses, cell, table)
     if not tables:
         return []
-    rows, looked = pd.concat(tables, ignore_index=True), bool(cell.calibration)
+    return as_stated(pd.concat(tables, ignore_index=True), addresses, cell, backbone)
+
+
+def as_stated(rows: pd.DataFrame, addresses: Addresses, cell: Cell, backbone: str) -> list[pd.DataFrame]:
+    """Rows of a cell, once for each cell as which the study states it."""
+    looked = bool(cell.calibration)
     return [with_cell(rows, as_cell, backbone, calibrated=looked) for as_cell in stated(cell, addresses.config)]
 
 
@@ -67,7 +77,8 @@ def _paths(addresses: Addresses, cell: Cell, table: RunTable) -> list[Path]:
     folder, datasets = addresses.cell(cell), sorted(addresses.config.datasets)
     if table.of == "items":
         own = [folder / f"{table.name}-{addresses.items(dataset)}.parquet" for dataset in datasets]
-        return [*own, folder / f"{addresses.text}.parquet"] if table.name == "results" else own
+        of_text = {"results": f"{addresses.text}.parquet", "fidelity": f"fidelity-{addresses.text}.parquet"}
+        return [*own, folder / of_text[table.name]] if table.name in of_text else own
     if cell == DENSE:
         return []
     path = folder / table.file if table.of == "pruning" else folder / addresses.meaning / table.file

@@ -43,6 +43,7 @@ class Worker:
         lm: Its model, loaded.
         console: Where progress goes.
         told: Hears of every cell that is finished, whoever measured it.
+        reads_only: Whether the data is only read: what screening has not scored yet is then not scored.
         run: Names the run, whose processes share it; cells that failed in other runs are tried again.
     """
 
@@ -51,6 +52,7 @@ class Worker:
     console: Console
     told: Told = lambda cell, how: None
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    reads_only: bool = False
     _told: set[Cell] = field(default_factory=set)
 
     @cached_property
@@ -61,7 +63,7 @@ class Worker:
     @cached_property
     def data(self) -> StudyData:
         """What is measured on."""
-        return StudyData(self.config, self.lm)
+        return StudyData(self.config, self.lm, self.reads_only)
 
     @cached_property
     def shared(self) -> SharedInputs:

@@ -21,6 +21,7 @@ def said(capsys, *arguments):
 def test_it_names_the_planted_best_and_its_ties_at_every_sparsity(planted, capsys):
     status, text = said(capsys, planted, "--for", "sentiment")
     assert status == 0
+    assert "by accuracy, in points only: this run was made before the share of skill was measured" in text
     assert "For sentiment at 30 %, by accuracy (sst2 and movies; 800 items; 2 draws of each calibration set)" in text
     first = text.split("drops least")[0]
     assert "Wanda with good_set" in first or "Wanda with sentiment_prompts" in first
@@ -66,3 +67,26 @@ def test_a_run_of_the_dense_model_alone_has_nothing_to_recommend(planted, capsys
     status, text = said(capsys, tmp_path)
     assert status == 2
     assert "ConfigurationError: the run holds the dense model alone" in text
+
+
+def test_by_skill_where_the_run_has_it(planted, capsys, tmp_path):
+    status, text = said(capsys, planted, "--metric", "skill")
+    assert status == 2
+    assert "this run has no share of skill. Run `semprune study`" in text
+    for path in planted.glob("*.parquet"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    predictions = pd.read_parquet(tmp_path / "predictions.parquet")
+    shape = predictions[
+        ["method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length", "seed"]
+    ]
+    cells = shape[shape["method"] != "dense"].drop_duplicates()
+    figures = dict.fromkeys(("dense_d_prime", "pruned_d_prime"), 1.0) | {"dense": 0.9, "pruned": 0.6, "retained": 0.4}
+    row = {"family": "sentiment", "dataset": "sst2", "prompt": "p", "metric": "accuracy", "n": 400, "guessing": 0.5}
+    cells.assign(**row, **figures, low=0.3, high=0.5).to_parquet(tmp_path / "retained.parquet", index=False)
+    status, text = said(capsys, tmp_path, "--sparsity", "0.5")
+    assert status == 0
+    assert "For all at 50 %, by share of skill (sst2; 400 items; 2 draws of each calibration set)" in text
+    assert "keeps most" in text
+    assert "% of the dense model's skill [" in text
+    _, text = said(capsys, tmp_path, "--sparsity", "0.5", "--metric", "accuracy")
+    assert "drops least" in text

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+from semprune.statistics.auroc import auroc_values
 from semprune.statistics.intervals import clustered_error, mean_test
-from semprune.statistics.label_pairs import pair_auroc_values
 
 
 def test_mean_test_of_single_items_is_students():
@@ -35,6 +35,6 @@ def test_delong_rejects_five_per_cent_under_the_null(choices):
     rejected = 0
     for _ in range(2000):
         knows = np.eye(choices)[labels] * 0.8 + random.normal(size=(120, choices))
-        one, other = (pair_auroc_values(knows + random.normal(size=knows.shape), labels) for _ in range(2))
+        one, other = (auroc_values(knows + random.normal(size=knows.shape), labels) for _ in range(2))
         rejected += mean_test(one - other, documents)[1] < 0.05
     assert 0.04 <= rejected / 2000 <= 0.06

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from semprune.statistics.intervals import difference_with_interval
 from semprune.statistics.skill import PairedSkill, d_prime, guessing_accuracy, retained_skill
 
 
@@ -56,3 +57,14 @@ def test_no_skill_has_no_share():
 def test_guessing_by_chance_or_by_the_frequent_label():
     assert guessing_accuracy(np.array([0, 1, 2, 3]), np.array([4, 4, 4, 2])) == pytest.approx(0.3125)
     assert d_prime(1.0) == np.inf
+
+
+@pytest.mark.slow
+def test_families_of_equal_lost_share_and_unequal_skill_differ_in_five_per_cent():
+    random = np.random.default_rng(4)
+    rejected = 0
+    for _ in range(2000):
+        little, much = ([toy(random, skill, 0.6, 150), toy(random, skill, 0.6, 100)] for skill in (0.15, 0.4))
+        _, low, high = difference_with_interval(retained_skill(little), retained_skill(much))
+        rejected += not low <= 0 <= high
+    assert 0.04 <= rejected / 2000 <= 0.06

@@ -7,6 +7,7 @@ what one run fitted on no other run evaluates.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar
 
@@ -18,6 +19,9 @@ from semprune.types import Document
 
 Split = Literal["fit", "evaluation"]
 Thing = TypeVar("Thing")
+
+MOST_SCREENED = 0.2
+"""Largest share of a data set's items that screening takes: the rest is what it is for (ours)."""
 
 OVERLAP_WORDS = 8
 """Words in a row that two texts must share to overlap; GPT-2 was checked with 8-grams (Radford et al., 2019)."""
@@ -42,6 +46,38 @@ def select(things: Sequence[Thing], limit: int | None, key: Callable[[Thing], st
         key: Identifier of a thing, with the seed in it.
     """
     return sorted(things, key=lambda thing: hash_share(key(thing)))[:limit]
+
+
+def evaluation_key(name: str, seed: int) -> Callable[[Example], str]:
+    """Key of :func:`select` for the order in which a data set's examples are evaluated."""
+    return lambda example: f"items/{seed}/{name}/{example.example_id}"
+
+
+def keep_back(name: str, examples: Sequence[Example], items: int) -> tuple[list[Example], list[Example]]:
+    """Take the examples for screening from those that could be evaluated.
+
+    They are whole documents from the end of the order in which seed 0 evaluates, so that the first items that a limit
+    selects stay the same ones; of a small data set at most the share :data:`MOST_SCREENED`.
+
+    Args:
+        name: Name of the data set.
+        examples: All that could be evaluated.
+        items: How many to take; 0 for none.
+
+    Returns:
+        Examples to screen with, examples to evaluate; they share no document.
+    """
+    ordered = select(examples, None, evaluation_key(name, 0))
+    most = int(MOST_SCREENED * len(ordered))
+    sizes = Counter(example.document_id for example in ordered)  # in the order of each document's first example
+    taken: dict[str, int] = {}
+    for document in reversed(sizes):
+        if sum(taken.values()) >= items:
+            break
+        if sum(taken.values()) + sizes[document] <= most:
+            taken[document] = sizes[document]
+    screened = [example for example in ordered if example.document_id in taken][:items]
+    return screened, [example for example in examples if example.document_id not in taken]
 
 
 def is_validation(document: Document, validation_share: float) -> bool:

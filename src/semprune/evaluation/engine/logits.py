@@ -7,7 +7,7 @@ and logits of positions that nobody asked for are never made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +85,7 @@ def logits_at(
     *,
     trees: TreeRows | None = None,
     elements: int | None = None,
+    states: Callable[[Float[Tensor, "positions d"]], None] | None = None,
 ) -> Iterator[Float[Tensor, "chunk vocabulary"]]:
     """Logits at chosen positions, in chunks of bounded size; one forward of the body in all.
 
@@ -103,6 +104,7 @@ def logits_at(
         trees: Where the rows are packed prefix trees; only for models that
             :func:`semprune.evaluation.engine.tree_attention.reads_trees`.
         elements: Most positions × vocabulary at once; None takes :data:`LOGIT_ELEMENTS` for the device.
+        states: Is given what the head is given at all of these positions, before the first logits come.
 
     Yields:
         Logits in the model's dtype, in the order of ``positions``.
@@ -112,59 +114,45 @@ def logits_at(
     """
     head = _head(model)
     device = input_device(model)
-    elements = elements or LOGIT_ELEMENTS.get(device.type, LOGIT_ELEMENTS["cpu"])
-    size = max(1, elements // int(head.weight.shape[0]))
+    size = _chunk_size(head, device, elements)
     inputs: dict[str, Any] = {"input_ids": input_ids.to(device), "attention_mask": attention_mask.to(device)}
     token = {name: values[:1, :1] for name, values in inputs.items()}
     if trees is not None:
         inputs |= tree_inputs(model, TreeRows(trees.depth.to(device), trees.reach.to(device)))
     logits, hidden, bare = _gathered_forward(model, head, inputs, rows, positions, size)
+    if states is not None:
+        states(hidden)
     yield logits
     del logits, inputs
     for chunk in torch.split(hidden, size)[1:]:
         yield head(chunk[None])[0] if bare else _replayed(model, head, token, chunk)
 
 
-def head_states(
-    model: CausalLM, input_ids: Int[Tensor, "rows tokens"], positions: Int[Tensor, " positions"]
-) -> Float[Tensor, "rows positions d"]:
-    """What the language-model head is given at some positions of rows without padding; one logit of each batch is made.
+def logits_of(
+    model: CausalLM, hidden: Float[Tensor, "positions d"], *, elements: int | None = None
+) -> Iterator[Float[Tensor, "chunk vocabulary"]]:
+    """Logits of stored hidden states, in the chunks of :func:`logits_at`, with whatever the model does after its head.
 
-    A head that no method prunes makes the same logits of it at any time: a dense model's distributions over a
+    A head that no method prunes makes the same logits of them at any time: a dense model's distributions over a
     vocabulary are kept as its hidden states, which are some hundred times smaller.
 
     Args:
-        model: Any causal LM with a head.
-        input_ids: Token ids without padding.
-        positions: Columns.
-
-    Returns:
-        Hidden states in the model's dtype, on its output device.
-
-    Raises:
-        CaptureError: See :func:`logits_at`.
-    """
-    head = _head(model)
-    device = input_device(model)
-    rows, columns = len(input_ids), positions.repeat(len(input_ids))
-    inputs = {"input_ids": input_ids.to(device), "attention_mask": torch.ones_like(input_ids, device=device)}
-    each = torch.arange(rows).repeat_interleave(len(positions))
-    _, hidden, _ = _gathered_forward(model, head, inputs, each, columns, 1)
-    return hidden.reshape(rows, len(positions), -1)
-
-
-def logits_of(model: CausalLM, hidden: Float[Tensor, "chunk d"]) -> Float[Tensor, "chunk vocabulary"]:
-    """Logits of hidden states of :func:`head_states`, with whatever the model does after its head.
-
-    Args:
         model: The model, or one with the same head.
-        hidden: Hidden states.
+        hidden: What ``states`` of :func:`logits_at` was given.
+        elements: Most positions × vocabulary at once; None takes :data:`LOGIT_ELEMENTS` for the device.
 
-    Returns:
+    Yields:
         Logits in the model's dtype.
     """
-    one = torch.ones((1, 1), dtype=torch.long, device=input_device(model))
-    return _replayed(model, _head(model), {"input_ids": one, "attention_mask": one}, hidden)
+    head, device = _head(model), input_device(model)
+    one = torch.ones((1, 1), dtype=torch.long, device=device)
+    for chunk in torch.split(hidden, _chunk_size(head, device, elements)):
+        yield _replayed(model, head, {"input_ids": one, "attention_mask": one}, chunk)
+
+
+def _chunk_size(head: Any, device: torch.device, elements: int | None) -> int:
+    elements = elements or LOGIT_ELEMENTS.get(device.type, LOGIT_ELEMENTS["cpu"])
+    return max(1, elements // int(head.weight.shape[0]))
 
 
 def _head(model: CausalLM) -> Any:

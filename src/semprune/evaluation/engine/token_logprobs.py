@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,6 +16,16 @@ from semprune.evaluation.engine.tree_attention import TreeRows
 _BLOCK_ELEMENTS = {"cpu": 2**20, "cuda": 2**27}  # of a log-softmax: 4 MB stay in a CPU's cache
 
 
+class Watch(Protocol):
+    """Sees the distributions of a forward as they pass; none is kept for it."""
+
+    def states(self, hidden: Float[Tensor, "positions d"]) -> None:
+        """What the head is given at all positions, in their order, before the first block."""
+
+    def block(self, logprobs: Float[Tensor, "block vocabulary"]) -> None:
+        """Log-probabilities of the next few of these positions."""
+
+
 def token_logprobs(
     model: CausalLM,
     input_ids: Int[Tensor, "rows tokens"],
@@ -25,6 +36,7 @@ def token_logprobs(
     *,
     trees: TreeRows | None = None,
     elements: int | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Float[Tensor, " targets"], Bool[Tensor, " targets"]]:
     """Log-probability of each target token at its position, and whether it is the likeliest token.
 
@@ -42,6 +54,7 @@ def token_logprobs(
         targets: Token ids.
         trees: See :func:`logits_at`.
         elements: Most positions × vocabulary at once, see :func:`logits_at`.
+        watch: Sees the whole distributions at the positions, row by row and each once.
 
     Returns:
         Log-probabilities in nats, at most 0, and the greedy flags; both on the model's output device.
@@ -54,12 +67,15 @@ def token_logprobs(
     order = place.argsort(stable=True)
     counts = torch.bincount(place, minlength=len(wanted)).cumsum(0).tolist()
     chunks = logits_at(
-        model, input_ids, attention_mask, wanted // width, wanted % width, trees=trees, elements=elements
-    )
+        model, input_ids, attention_mask, wanted // width, wanted % width, trees=trees, elements=elements,
+        states=watch.states if watch else None,
+    )  # fmt: skip
     values: list[Tensor] = []
     greedy: list[Tensor] = []
     first = 0
-    for block in _log_softmax_blocks(chunks):
+    for block in log_softmax_blocks(chunks):
+        if watch is not None:
+            watch.block(block)
         own = order[counts[first - 1] if first else 0 : counts[first + len(block) - 1] if len(block) else 0]
         at, target = (place[own] - first).to(block.device), targets[own].to(block.device)
         values.append(block[at, target])
@@ -69,7 +85,7 @@ def token_logprobs(
     return torch.cat(values)[back], torch.cat(greedy)[back]
 
 
-def _log_softmax_blocks(
+def log_softmax_blocks(
     chunks: Iterator[Float[Tensor, "chunk vocabulary"]],
 ) -> Iterator[Float[Tensor, "block vocabulary"]]:
     """Log-probabilities in fp32 or better, a few positions at a time.

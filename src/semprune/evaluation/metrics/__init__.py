@@ -17,7 +17,7 @@ from semprune.evaluation.metrics.accuracy import accuracy, chosen
 from semprune.evaluation.metrics.calibration import calibrated_accuracy, expected_calibration_error
 from semprune.evaluation.metrics.confusion import f1, macro_f1
 from semprune.evaluation.metrics.correlation import spearman
-from semprune.statistics.auroc import auroc
+from semprune.statistics.auroc import auroc, auroc_values
 from semprune.statistics.weighting import Array
 
 
@@ -47,6 +47,7 @@ class Metric:
         per_character: Scores are divided by the choices' characters first.
         counts_items: A mean of right or wrong per item, for which McNemar's test is exact.
         graded: Compares with the items' grades instead of their labels.
+        item_values: ``(scores, labels) -> values``, one per item, whose mean is the metric; None where there are none.
     """
 
     function: Callable[..., Array]
@@ -54,13 +55,14 @@ class Metric:
     per_character: bool = False
     counts_items: bool = False
     graded: bool = False
+    item_values: Callable[..., Array] | None = None
 
 
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy, counts_items=True),
     "acc_norm": Metric(accuracy, per_character=True, counts_items=True),
     "calibrated_accuracy": Metric(calibrated_accuracy, fixed_labels=True),
-    "auroc": Metric(auroc, fixed_labels=True),
+    "auroc": Metric(auroc, fixed_labels=True, item_values=auroc_values),
     "f1": Metric(f1, fixed_labels=True),
     "macro_f1": Metric(macro_f1, fixed_labels=True),
     "spearman": Metric(spearman, fixed_labels=True, graded=True),
@@ -122,6 +124,29 @@ def measure(
         (1.0, 0.0)
     """
     values: Array = metric(name).function(_scores(name, items), _right(name, items), weights)
+    return values
+
+
+def item_values(name: str, items: ChoiceScores) -> Float[np.ndarray, " items"]:
+    """One value per item whose mean is the metric, with the variance of the metric.
+
+    Args:
+        name: A metric that has them: :attr:`Metric.item_values`.
+        items: Scored items of one data set and prompt.
+
+    Raises:
+        UnknownMetricError: If there is no metric of that name.
+        MetricUndefinedError: If it is no mean over items, or needs a fixed label set and the items have none.
+
+    Example:
+        >>> items = ChoiceScores(np.array([[-1.0, -9.0], [-1.0, -5.0]]), np.array([0, 1]), np.ones((2, 2)))
+        >>> item_values("auroc", items).tolist()
+        [1.0, 1.0]
+    """
+    function = metric(name).item_values
+    if function is None:
+        raise MetricUndefinedError(name, "it is not a mean over items")
+    values: Array = function(_scores(name, items), _right(name, items))
     return values
 
 

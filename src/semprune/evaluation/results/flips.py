@@ -7,8 +7,7 @@ import pandas as pd
 
 from semprune.artefacts import TABLES
 from semprune.errors import UnpairedPredictionsError
-from semprune.evaluation.results.comparison import compare
-from semprune.statistics.weighting import weighted_mean
+from semprune.evaluation.results.comparison import compare_shares
 
 _KEYS = list(TABLES["predictions"].keys)
 FLIP_COLUMNS = (
@@ -91,7 +90,7 @@ def check_paired(dense: pd.DataFrame, pruned: pd.DataFrame) -> None:
         raise UnpairedPredictionsError(dataset, only_dense, sum(key[0] == dataset for key in theirs - mine))
 
 
-def compare_scores(reference: pd.DataFrame, other: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+def compare_scores(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     """Log-likelihoods, answers and accuracy of two runs over the same items, each data set and all together.
 
     Source: ours.
@@ -99,12 +98,12 @@ def compare_scores(reference: pd.DataFrame, other: pd.DataFrame, *, seed: int = 
     Args:
         reference: Predictions, for example in float32.
         other: Predictions of the same items, for example in bfloat16.
-        seed: Seed of the bootstrap by document.
 
     Returns:
         One row per data set, then ``all``: ``n`` items, ``mean_difference`` and ``largest_difference`` of the
         choices' log-likelihoods (absolute, nats), ``changed`` (share of other answers), ``accuracy`` (other minus
-        reference), and ``low`` and ``high``, its 95 % interval.
+        reference), and ``low`` and ``high``, its 95 % interval
+        by document (Tango's).
 
     Raises:
         UnpairedPredictionsError: If the two tables hold different items.
@@ -118,20 +117,15 @@ def compare_scores(reference: pd.DataFrame, other: pd.DataFrame, *, seed: int = 
     """
     check_paired(reference, other)
     first, second = (table.sort_values(_KEYS, ignore_index=True) for table in (reference, other))
-    rows = [_row(name, group, second.loc[group.index], seed) for name, group in first.groupby("dataset")]
-    return pd.DataFrame([*rows, _row("all", first, second, seed)])
+    rows = [_row(name, group, second.loc[group.index]) for name, group in first.groupby("dataset")]
+    return pd.DataFrame([*rows, _row("all", first, second)])
 
 
-def _row(name: object, first: pd.DataFrame, second: pd.DataFrame, seed: int) -> dict[str, object]:
+def _row(name: object, first: pd.DataFrame, second: pd.DataFrame) -> dict[str, object]:
     apart = np.abs(np.concatenate(first["scores"].tolist()) - np.concatenate(second["scores"].tolist()))
-    right = [(table["prediction"] == table["label"]).to_numpy(dtype=float) for table in (first, second)]
+    right = [(table["prediction"] == table["label"]).to_numpy() for table in (first, second)]
     documents = (first["dataset"] + "/" + first["document_id"].astype(str)).tolist()
-    paired = compare(
-        lambda weights: weighted_mean(right[1], weights),
-        lambda weights: weighted_mean(right[0], weights),
-        documents,
-        seed=seed,
-    )
+    paired = compare_shares(right[1], right[0], documents)
     return {
         "dataset": name,
         "n": len(first),

@@ -12,8 +12,8 @@ from semprune.evaluation.metrics import ChoiceScores, right_choices
 from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.evaluation.results.flips import check_paired
 from semprune.ranges import checked
+from semprune.statistics.auroc import auroc_values
 from semprune.statistics.intervals import Interval, mean_test
-from semprune.statistics.label_pairs import pair_auroc_values
 from semprune.statistics.proportions import share_interval
 from semprune.statistics.skill import PairedSkill, d_prime, guessing_accuracy, retained_skill
 from semprune.statistics.weighting import Array
@@ -52,7 +52,7 @@ def retained_table(
 
     Returns:
         With :data:`RETAINED_COLUMNS`: one row per data set and prompt, then one per family (its ``dataset`` is empty),
-        pooled over the data sets that count. ``n`` items; d′ only of AUROC.
+        pooled over the data sets that count, each once however many wordings it has. ``n`` items; d′ only of AUROC.
 
     Raises:
         UnpairedPredictionsError: If the two tables hold different items.
@@ -70,7 +70,7 @@ def retained_table(
     """
     check_paired(dense, pruned)
     rows: list[tuple[object, ...]] = []
-    pairs: dict[str, list[PairedSkill]] = {}
+    wordings: dict[str, list[PairedSkill]] = {}
     for dataset, prompt, own, other in _paired(dense, pruned):
         name = _metric(dataset, families, metrics)
         before, after = choice_scores(own), choice_scores(other)
@@ -79,14 +79,27 @@ def retained_table(
         primes = [d_prime(score) if name == "auroc" else float("nan") for score in scores]
         start = (families[dataset], dataset, prompt, name, len(own), one.guessing)
         rows.append((*start, *scores, *primes, *retained_skill([one])))
-        if admitted is None or dataset in admitted:
-            pairs.setdefault(families[dataset], []).append(one)
-    for family, found in pairs.items():
-        items = sum(len(one.dense) for one in found)
-        each = [(one.guessing, one.dense.mean(), one.pruned.mean()) for one in found]
-        nothing = (float("nan"), float("nan"))
-        rows.append((family, "", "", "", items, *np.mean(each, axis=0), *nothing, *retained_skill(found)))
+        if (admitted is None or dataset in admitted) and np.isfinite(scores).all():
+            wordings.setdefault(dataset, []).append(one)
+    for family in dict.fromkeys(families[dataset] for dataset in wordings):
+        rows.append(_family(family, [_joined(own) for name, own in wordings.items() if families[name] == family]))
     return pd.DataFrame(rows, columns=list(RETAINED_COLUMNS))
+
+
+def _joined(wordings: Sequence[PairedSkill]) -> PairedSkill:
+    """A data set in several wordings as one: they ask about the same documents, which are no further evidence."""
+    return PairedSkill(
+        np.concatenate([one.dense for one in wordings]),
+        np.concatenate([one.pruned for one in wordings]),
+        float(np.average([one.guessing for one in wordings], weights=[len(one.dense) for one in wordings])),
+        [document for one in wordings for document in one.documents],
+    )
+
+
+def _family(family: str, datasets: Sequence[PairedSkill]) -> tuple[object, ...]:
+    items = sum(len(one.dense) for one in datasets)
+    means = np.mean([(one.guessing, one.dense.mean(), one.pruned.mean()) for one in datasets], axis=0)
+    return (family, "", "", "", items, *means, float("nan"), float("nan"), *retained_skill(datasets))
 
 
 @checked
@@ -146,7 +159,7 @@ def _metric(dataset: str, families: Mapping[str, str], metrics: Mapping[str, Seq
 
 def _values(name: str, items: ChoiceScores) -> Array:
     if name == "auroc":
-        return pair_auroc_values(items.scores, items.labels)
+        return auroc_values(items.scores, items.labels)
     return right_choices(name, items).astype(np.float64)
 
 

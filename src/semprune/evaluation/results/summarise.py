@@ -10,13 +10,12 @@ from torch import Tensor
 
 from semprune.artefacts import TABLES
 from semprune.errors import UnknownDatasetError, UnpairedPredictionsError
-from semprune.evaluation.metrics import ChoiceScores, measure, metric, right_choices
+from semprune.evaluation.metrics import ChoiceScores, item_values, measure, metric, right_choices
 from semprune.evaluation.perplexity import perplexity_of
 from semprune.evaluation.predictions.prediction import choice_scores
-from semprune.evaluation.results.comparison import Row, compare
+from semprune.evaluation.results.comparison import Row, compare, compare_areas, compare_shares
 from semprune.ranges import checked
 from semprune.statistics.bootstrap import Statistic
-from semprune.statistics.significance import mcnemar
 from semprune.statistics.weighting import Array
 from semprune.types import Count, Seed
 
@@ -38,9 +37,9 @@ def summarise(
 ) -> pd.DataFrame:
     """Measure predictions, and compare them item by item with the dense model's.
 
-    Intervals are 95 % percentile bootstrap intervals over documents. Accuracy and acc_norm are compared by the
-    exact McNemar test (by document), other metrics by the paired bootstrap; p is not corrected for many tests,
-    see :func:`semprune.statistics.significance.holm`.
+    Accuracy and acc_norm have Wilson's interval, their differences Tango's and the exact McNemar test; AUROC has
+    DeLong's test; the others have percentile intervals and tests of the bootstrap. All count documents as the
+    independent units. p is not corrected for many tests, see :func:`semprune.statistics.significance.holm`.
 
     Args:
         predictions: Table of :func:`semprune.evaluation.predict_items`.
@@ -49,7 +48,7 @@ def summarise(
         metrics: Metrics of each data set.
         left_out: Items of each data set and prompt that could not be scored; None takes what
             :func:`semprune.evaluation.predict_items` noted in the table's ``attrs``.
-        seed: Seed of the bootstrap; the same draws serve both models.
+        seed: Seed of the bootstrap, where a metric has one; the same draws serve both models.
         resamples: Number of bootstrap resamples.
 
     Returns:
@@ -99,17 +98,22 @@ def _measure_group(
     pruned = choice_scores(group)
     dense = None if partner is None else choice_scores(partner)
     for name in names:
-        exact = None
-        if dense is not None and metric(name).counts_items:
-            exact = mcnemar(right_choices(name, dense), right_choices(name, pruned), documents)
-        row = compare(
-            _statistic(name, pruned),
-            None if dense is None else _statistic(name, dense),
-            documents,
-            seed=seed,
-            resamples=resamples,
+        yield {"metric": name} | _compared(name, pruned, dense, documents, seed, resamples)
+
+
+def _compared(
+    name: str, pruned: ChoiceScores, dense: ChoiceScores | None, documents: Sequence[str], seed: int, resamples: int
+) -> Row:
+    """One metric by the statistics that its kind has."""
+    if metric(name).counts_items:
+        return compare_shares(
+            right_choices(name, pruned), None if dense is None else right_choices(name, dense), documents
         )
-        yield {"metric": name} | row | ({} if exact is None else {"p": exact})
+    if metric(name).item_values is not None:
+        before = None if dense is None else item_values(name, dense)
+        return compare_areas(item_values(name, pruned), before, pruned.labels, documents)
+    reference = None if dense is None else _statistic(name, dense)
+    return compare(_statistic(name, pruned), reference, documents, seed=seed, resamples=resamples)
 
 
 def _statistic(name: str, scored: ChoiceScores) -> Statistic:

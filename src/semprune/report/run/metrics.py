@@ -91,6 +91,13 @@ METRICS = {
             higher_is_better=False,
         ),
         Metric(
+            "retained",
+            "Share of skill",
+            "skill",
+            "Share of the dense model's score above guessing; it can be compared between data sets, points cannot.",
+            digits=0,
+        ),
+        Metric(
             "label_logprob",
             "Log-probability of the right answer",
             "label log p",

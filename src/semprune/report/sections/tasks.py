@@ -15,8 +15,11 @@ from semprune.report.run.labels import Setting, family_label
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.sections.section import Section
+from semprune.report.sections.skill import kept_chart
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels, left_out_text
 from semprune.report.tables.prompts import prompt_table, prompts_text
+from semprune.report.tables.skill import EXPLAINED, WITHOUT, counted_text, skill_table, skill_text
+from semprune.report.tables.text_table import TextTable
 
 FAMILY_CAPTION = (
     "Mean drop per task family with its 95 % interval. Each mean weighs its data sets equally, and its interval "
@@ -102,7 +105,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class ScorePanel:
-    """One tab: a metric (or each family's own), its chart and its table."""
+    """One tab: the skill kept or a metric (or each family's own), its chart and its table; a text where that is all."""
 
     key: str
     label: str
@@ -112,6 +115,7 @@ class ScorePanel:
     chart: Chart | None
     survivors: str
     loss_word: str
+    text: TextTable | None = None
 
 
 def score_panels(run: RunArtefacts) -> list[ScorePanel]:
@@ -120,11 +124,22 @@ def score_panels(run: RunArtefacts) -> list[ScorePanel]:
         "Each family by the metric that says most about it, one that a shifted preference for an answer word cannot "
         "move where there is one. The other tabs show one metric for every data set that has it."
     )
-    panels = [_panel(run, "overview", "Overview", overview, headline_table(run))]
+    points = "Points" if run.retained is not None else "Overview"
+    panels = [_panel(run, "overview", points, overview, headline_table(run))]
     for metric in METRICS.values():
         if metric.name != "perplexity" and metric.name in set(run.results["metric"]):
             panels.append(_panel(run, metric.name, metric.label, metric.about, headline_table(run, metric.name)))
-    return [panel for panel in panels if panel.families]
+    skill = skill_panel(run)
+    return [*([] if skill is None else [skill]), *(panel for panel in panels if panel.families)]
+
+
+def skill_panel(run: RunArtefacts) -> ScorePanel | None:
+    """The headline: the share of skill that is kept; None for a run without it."""
+    table = skill_table(run)
+    if table is None:
+        return None
+    chart, text = kept_chart(run, table), skill_text(table, counted_text(run))
+    return ScorePanel("skill", "Skill kept", EXPLAINED, chart.axis, [], chart, "", "kept", text)
 
 
 def perplexity_panel(run: RunArtefacts) -> ScorePanel | None:
@@ -191,6 +206,7 @@ def _view(run: RunArtefacts, shown: RunArtefacts) -> dict[str, Any]:
         "panels": score_panels(shown),
         "perplexity": perplexity_panel(shown),
         "left_out": left_out_text(run),
+        "without_skill": WITHOUT if run.retained is None and run.settings else "",
         "prompts": prompts_text(prompts) if len(prompts) else None,  # none where every data set has one wording
     }
 

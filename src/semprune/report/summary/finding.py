@@ -8,10 +8,13 @@ from typing import Any
 import pandas as pd
 
 from semprune.artefacts import records
+from semprune.report.run.formats import listed
 from semprune.report.run.labels import family_label
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.tables.contrasts import contrast_table
+
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +48,49 @@ def damage_points(row: dict[str, Any], sign: int) -> str:
 
 
 def hardest_hit(run: RunArtefacts) -> list[Finding]:
-    """Per metric: which family drops most under each setting, and whether clearly more than the others together.
+    """Which family loses the largest share of its skill; of older runs, which drops most in points, per metric.
 
-    Intervals are not corrected for the choice of the largest of several families.
+    It is called the most only where it clearly loses more than each other family, and more than the mean of the others
+    where only that is clear. Intervals are not corrected for the choice of the largest of several families.
     """
-    found = []
-    for name, table in contrast_table(run).groupby("metric", sort=False):
+    found, every = [], contrast_table(run)
+    if run.retained is not None:  # points of families of unequal skill cannot be compared
+        every = every[every["metric"] == "retained"]
+    for name, table in every.groupby("metric", sort=False):
         metric = METRICS[str(name)]
         label = metric.label if metric.label.isupper() else metric.label.lower()
         first = table.sort_values("damage", ascending=False, kind="stable").groupby("setting", sort=False).head(1)
-        families = first.groupby("family", sort=False)
-        text = "; ".join(_suffers(metric, str(family), rows, len(first)) for family, rows in families)
-        clear = first["verdict"].isin(["most", "more"]).any()
-        found.append(Finding(f"Hit hardest by {label}:", f"{text}.", "worse" if clear else "unclear"))
+        groups = first.groupby(["verdict", "family"], sort=False)
+        clauses = [
+            _suffers(metric, str(verdict), str(family), rows, len(first))
+            for wanted in ("most", "more")
+            for (verdict, family), rows in groups
+            if verdict == wanted
+        ]
+        unclear = first[~first["verdict"].isin(["most", "more"])]
+        if len(unclear):
+            clauses.append(f"{_under(unclear, len(first))} no family is clearly hit harder than the others")
+        found.append(
+            Finding(
+                f"Hit hardest by {label}:",
+                f"{'; '.join(clauses)}.",
+                "worse" if len(unclear) < len(first) else "unclear",
+            )
+        )
     return found
 
 
-def _suffers(metric: Metric, family: str, rows: pd.DataFrame, settings: int) -> str:
+def _suffers(metric: Metric, verdict: str, family: str, rows: pd.DataFrame, settings: int) -> str:
     top = records(rows.sort_values("difference", ascending=False, kind="stable"))[0]
-    most = int((rows["verdict"] == "most").sum())
-    more = int(rows["verdict"].isin(["most", "more"]).sum())
+    than = "every other family" if verdict == "most" else "the mean of the others"
+    amount = f"{metric.number(top['difference'])} {metric.interval(top['difference_low'], top['difference_high'])}"
+    of = "points" if verdict == "more" else "points more than their mean"
     return (
-        f"{family_label(family).lower()} under {len(rows)} of {settings} settings, clearly more than each other family "
-        f"under {most} and than their mean under {more} (with "
-        f"{top['setting']} {metric.number(top['difference'])} points more than all others' mean "
-        f"{metric.interval(top['difference_low'], top['difference_high'])})"
+        f"{family_label(family).lower()}, {_under(rows, settings)} more than {than} ({amount} {of}, {top['setting']})"
     )
+
+
+def _under(rows: pd.DataFrame, settings: int) -> str:
+    """Under which settings, by name where they are few."""
+    names = rows["setting"].tolist()
+    return f"with {listed(names)}" if len(names) <= MOST_NAMED else f"under {len(names)} of {settings} settings"

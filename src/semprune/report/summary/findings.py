@@ -16,11 +16,12 @@ from semprune.report.sections.section import Section
 from semprune.report.summary.calibration import study_findings
 from semprune.report.summary.finding import Finding, damage_points, hardest_hit
 from semprune.report.summary.many_settings import family_ranges, meanings_shared, perplexity_range
+from semprune.report.summary.skill import MOST_SETTINGS, skill_findings
 from semprune.report.tables.headline import family_table, headline_table
 from semprune.report.tables.semantic_loss import overall_loss
+from semprune.report.tables.skill import EXPLAINED
 
 MOST_EXAMPLES = 3
-MOST_SETTINGS = 4  # with more than these, one sentence per setting says less than one per family
 
 
 def findings(run: RunArtefacts) -> list[Finding]:
@@ -31,11 +32,13 @@ def findings(run: RunArtefacts) -> list[Finding]:
     calibration = study_findings(run)
     run = pooled(run) if is_crowded(run) else run
     families = family_table(headline_table(run))
-    found: list[Finding | None]
+    found: list[Finding | None] = list(skill_findings(run))
     if len(run.settings) > MOST_SETTINGS:
-        found = [*family_ranges(families), perplexity_range(run), _preference(run), meanings_shared(run)]
+        found = [*(found or family_ranges(families)), perplexity_range(run), _preference(run), meanings_shared(run)]
     else:
-        found = [_families(setting, families[families["setting"] == setting.label]) for setting in run.settings]
+        found = found or [
+            _families(setting, families[families["setting"] == setting.label]) for setting in run.settings
+        ]
         found += [_perplexity(run), _preference(run), *_meanings(run)]
     found += [*hardest_hit(run), *calibration, *_causal(run)]
     return [finding for finding in found if finding is not None]
@@ -169,7 +172,8 @@ def _models(run: RunArtefacts) -> int:
 
 def _view(run: RunArtefacts, shown: RunArtefacts) -> dict[str, Any]:
     many = _models(run) if is_crowded(run) else 0
-    return {"settings": shown.settings, "pooled": many, "findings": findings(run)}
+    explained = EXPLAINED if run.retained is not None else ""
+    return {"settings": shown.settings, "pooled": many, "findings": findings(run), "explained": explained}
 
 
 SECTION = Section("summary", "Summary", _view, folder="summary")

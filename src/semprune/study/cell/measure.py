@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from semprune.attribution import TestPass
 from semprune.attribution.semantic_loss.concept_norms import ConceptNorms
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
-from semprune.evaluation import perplexity, summarise
+from semprune.evaluation import summarise
 from semprune.evaluation.results.summarise import summarise_perplexity
 from semprune.io.files import write_json, write_parquet
 from semprune.pruning import PruneReport, find_method
+from semprune.study.cell.fidelity import CellFidelity, TextPass
 from semprune.study.cell.shared import SharedInputs
 from semprune.study.cell.tables import (
     activation_table,
@@ -65,6 +67,11 @@ class CellMeasurement:
         """The model."""
         return self.shared.lm
 
+    @cached_property
+    def fidelity(self) -> CellFidelity:
+        """How far it is from the dense model."""
+        return CellFidelity(self.shared, self.addresses, self.cell)
+
     def run(self) -> None:
         """Measure what is missing; the marker comes last.
 
@@ -76,12 +83,12 @@ class CellMeasurement:
             with self._timed("statistics"):
                 self.shared.statistics(self.cell)
         with self._pruned() as report:
-            predictions, nll = self._forwards(missing)
+            predictions, text = self._forwards(missing)
             if "meaning" in missing:
                 with self._timed("documents"):
                     test_pass = self._read_documents(report)
         with self._timed("tables"):
-            self._write(predictions, nll, test_pass, report)
+            self._write(predictions, text, test_pass, report)
         about = store.read_json(self.folder / store.DONE)
         write_json(self.folder / store.DONE, about | self._about(report))
 
@@ -92,18 +99,18 @@ class CellMeasurement:
                 report = stack.enter_context(self.shared.pruned(self.cell))
             yield report
 
-    def _forwards(self, missing: list[str]) -> tuple[dict[str, pd.DataFrame], torch.Tensor | None]:
-        predictions, nll = {}, None
+    def _forwards(self, missing: list[str]) -> tuple[dict[str, pd.DataFrame], TextPass | None]:
+        predictions, text = {}, None
         with torch.inference_mode():
             with self._timed("items"):
                 for name in self.shared.config.datasets:
                     if name in missing:
                         predictions[name] = self.shared.score(name)
+                        self.fidelity.score_again(name)
             if "text" in missing:
                 with self._timed("text"):
-                    ids, first = self.shared.data.text, self.shared.data.text_windows.first_predicted
-                    _, nll = perplexity(self.lm.model, ids.to(self.lm.device), first=first)
-        return predictions, nll
+                    text = self.fidelity.read_text()
+        return predictions, text
 
     def _read_documents(self, report: PruneReport | None) -> TestPass:
         shared = self.shared
@@ -120,14 +127,14 @@ class CellMeasurement:
     def _write(
         self,
         predictions: dict[str, pd.DataFrame],
-        nll: torch.Tensor | None,
+        text: TextPass | None,
         test_pass: TestPass | None,
         report: PruneReport | None,
     ) -> None:
         for name, table in predictions.items():
             self._write_items(name, table)
-        if nll is not None:
-            self._write_text(nll)
+        if text is not None:
+            self._write_text(text)
         if report is not None and not (self.folder / "sparsity.parquet").is_file():
             table = sparsity_table(report, self.lm)
             table["mass_lost"] = table["matrix"].map(self.shared.masses_lost(report))
@@ -148,14 +155,16 @@ class CellMeasurement:
             left_out=self.shared.data.scorable[name].counts,
         )  # fmt: skip
         write_parquet(self.folder / f"predictions-{file}.parquet", predictions)
+        self.fidelity.write_items(name, predictions, dense)
         write_parquet(self.folder / f"results-{file}.parquet", results)
 
-    def _write_text(self, nll: torch.Tensor) -> None:
-        file, dense = self.addresses.text, None
+    def _write_text(self, text: TextPass) -> None:
+        nll, file, dense = text.nll, self.addresses.text, None
         if self.cell != DENSE:
             stored = store.read_table(self.addresses.cell(DENSE) / f"nll-{file}.parquet")
             dense = torch.tensor(stored["nll"].to_numpy())
         write_parquet(self.folder / f"nll-{file}.parquet", pd.DataFrame({"nll": nll.tolist()}))
+        self.fidelity.write_text(text)
         table = summarise_perplexity(nll, dense, dataset=self.shared.config.text.calibration)
         write_parquet(self.folder / f"{file}.parquet", table)
 

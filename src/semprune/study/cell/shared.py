@@ -17,7 +17,7 @@ from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.attribution.neurons.watch import card_rows, neuron_table
 from semprune.backbones import Backbone
 from semprune.data.batches.encoding import padding_token
-from semprune.evaluation.engine.request_scorer import Engine
+from semprune.evaluation.engine.request_scorer import FIRST_BUDGET, Engine
 from semprune.evaluation.predictions.prediction import prediction_table
 from semprune.evaluation.predictions.score_items import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
@@ -26,6 +26,10 @@ from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import StudyData
 from semprune.study.config.schema import StudyConfig
 from semprune.study.store.addresses import Draw
+from semprune.types import TokenBudget
+
+FLOOR_ITEMS = 32
+"""So many items of each data set the dense model answers a second time (ours)."""
 
 
 @dataclass
@@ -121,6 +125,14 @@ class SharedInputs:
         """Predictions of one data set, by the model as it is now."""
         engine = Engine(self.lm.model, padding_token(self.lm.tokenizer), self.config.token_budget)
         return prediction_table(score_items(engine, self.data.datasets[dataset]))
+
+    def score_again(self, dataset: str) -> pd.DataFrame:
+        """Predictions of a data set's first :data:`FLOOR_ITEMS` items in batches of a quarter of the tokens."""
+        budget: TokenBudget = self.config.token_budget
+        if budget == "auto":
+            budget = FIRST_BUDGET.get(self.lm.device.type, FIRST_BUDGET["cpu"])
+        engine = Engine(self.lm.model, padding_token(self.lm.tokenizer), max(1, int(budget) // 4))
+        return prediction_table(score_items(engine, self.data.datasets[dataset][:FLOOR_ITEMS]))
 
     def _prune(self, cell: Cell) -> PruneReport:
         if not cell.calibration:

@@ -20,8 +20,9 @@ from semprune.data.batches.special_tokens import start_tokens, window_prefix
 from semprune.data.calibration.text import calibration_text
 from semprune.data.hashes import hash_contents, hash_items
 from semprune.study.association import fit_documents
+from semprune.study.cell.screening import Screening
 from semprune.study.config.schema import StudyConfig
-from semprune.study.store.addresses import Draw
+from semprune.study.store.addresses import Addresses, Draw
 from semprune.types import DocumentBatch, Item
 
 
@@ -31,11 +32,13 @@ class StudyData:
 
     Attributes:
         config: The study.
-        lm: Its model, whose tokenizer is used.
+        lm: Its model, whose tokenizer is used; dense when its screening is first asked for.
+        reads_only: Whether nothing is scored, screening items neither.
     """
 
     config: StudyConfig
     lm: Backbone
+    reads_only: bool = False
     _calibrations: dict[tuple[Draw, bool | None], CalibrationDataModule] = field(default_factory=dict)
     _hashes: dict[Hashable, str] = field(default_factory=dict)
 
@@ -64,6 +67,14 @@ class StudyData:
         return self._windows((text.calibration, text.sequences, text.length, 0), text.add_bos)
 
     @cached_property
+    def screening(self) -> Screening | None:
+        """What the dense model answers to the items that are kept back; None where the study does not screen."""
+        if self.config.screening is None:
+            return None
+        addresses = Addresses.of(self.config, self.lm, self)
+        return Screening(self.config, self.config.screening, self.lm, addresses, self.reads_only)
+
+    @cached_property
     def scorable(self) -> dict[str, ScorableItems]:
         """Every data set's items that can be scored, and those that cannot."""
         return {name: self._encode(self._asked(name)) for name in self.config.datasets}
@@ -71,6 +82,12 @@ class StudyData:
     def items(self, dataset: str) -> str:
         """Hash of a data set's items, with the token ids that are scored."""
         return self._hash(dataset, lambda: self.datasets[dataset])
+
+    def screened(self, dataset: str) -> str:
+        """Hash of a data set's screening items, with the token ids that are scored."""
+        assert self.screening is not None  # asked by a study that screens
+        screening = self.screening
+        return self._hash(("screening", dataset), lambda: screening.items[dataset].items)
 
     def fitted(self) -> str:
         """Hash of the documents that are fitted on and held out, and of the concepts."""
@@ -119,9 +136,10 @@ class StudyData:
         """
         for draw in dict.fromkeys(cell.draw for cell in cells if cell.calibration):
             self.calibration(draw).setup()
-        _ = self.datasets, self.documents, self.text
+        _ = self.documents, self.text, self.datasets
         if self.config.causal is not None:
-            self._encode(load_items(self.config.causal.dataset, limit=self.config.causal.limit))
+            causal = self.config.causal
+            self._encode(load_items(causal.dataset, limit=causal.limit, screening=self.config.screened))
 
     def _windows(self, draw: Draw, add_bos: bool | None) -> CalibrationDataModule:
         key = draw, add_bos
@@ -135,9 +153,11 @@ class StudyData:
 
     def _asked(self, name: str) -> list[Item]:
         config, tokenizer = self.config, self.lm.tokenizer
+        prompt = config.prompt if self.screening is None else self.screening.prompt(name)
         return load_items(
-            name, limit=config.limit, prompt=config.prompt, shots=config.shots, chat=config.chat, tokenizer=tokenizer
-        )
+            name, limit=config.limit, prompt=prompt, shots=config.shots, chat=config.chat, tokenizer=tokenizer,
+            screening=config.screened,
+        )  # fmt: skip
 
     def _encode(self, items: Sequence[Item]) -> ScorableItems:
         return encode_items(self.lm.tokenizer, items, self.lm.max_length)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from semprune.data.settings import ChatSettings, chat_settings
 from semprune.pruning.settings import PruneSettings
-from semprune.types import Amount, Count, Filled, Length, Limit, NonNegative, Range, Seed, Share, Sparsity
+from semprune.types import Amount, Count, Filled, Length, Limit, NonNegative, PartOrNone, Range, Seed, Share, Sparsity
 
 
 @dataclass
@@ -85,6 +85,23 @@ class TextConfig:
 
 
 @dataclass
+class ScreeningConfig:
+    """What the dense model can do, and how it is asked: decided on items that are never evaluated.
+
+    Attributes:
+        items: Items of each data set that are kept back, at most a fifth of it.
+        margin: A data set counts for its family where the dense model's interval lies above guessing by this part of
+            the way to a perfect score.
+        wordings: ``best`` asks sentiment, similarity and topic sets in the wording that the dense model answers best,
+            ``first`` in the first of each; a ``prompt`` of the study goes before both.
+    """
+
+    items: Count = 100
+    margin: PartOrNone = 0.1
+    wordings: Literal["best", "first"] = "best"
+
+
+@dataclass
 class EngineConfig:
     """What runs the cells.
 
@@ -130,6 +147,8 @@ class StudyConfig:
         limit: Items of each; null for all.
         token_budget: Padded tokens of a scoring batch.
         prompt: Name of a prompt that all data sets have, or all (every wording of each); null for the first of each.
+        screening: Which data sets the dense model can do and in which wording, on items kept back for it; null for
+            none, which evaluates every item.
         shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
         chat: Ask as a chat, with the tokenizer's own template: true, or its options, date and thought.
         text: Held-out text for the perplexity.
@@ -162,6 +181,7 @@ class StudyConfig:
     limit: Limit = 200
     token_budget: Count = 4096
     prompt: str | None = None
+    screening: ScreeningConfig | None = None
     shots: Amount = 0
     chat: bool | ChatSettings = False
     text: TextConfig = field(default_factory=TextConfig)
@@ -174,6 +194,11 @@ class StudyConfig:
     def spoken(self) -> ChatSettings | None:
         """How a chat is asked, with every default; None where none is."""
         return chat_settings(self.chat)
+
+    @property
+    def screened(self) -> int:
+        """Items of each data set that are kept back for screening."""
+        return 0 if self.screening is None else self.screening.items
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

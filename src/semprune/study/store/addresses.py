@@ -51,6 +51,10 @@ class Contents(Protocol):
         """Of a data set's items, as the model reads them."""
         ...
 
+    def screened(self, dataset: str) -> str:
+        """Of a data set's screening items, in every wording that is asked."""
+        ...
+
     def fitted(self) -> str:
         """Of the documents that the association is fitted on and read back from, and of the concepts' words."""
         ...
@@ -112,6 +116,12 @@ class Addresses:
         config = self.config
         content: list[object] = [ENGINE_VERSION, config.limit, config.token_budget, *self._declarations([dataset])]
         return f"{dataset}-{content_hash([*content, self.contents.items(dataset)])}"
+
+    def screening(self, dataset: str) -> Path:
+        """File of the dense model's answers to a data set's screening items."""
+        content = [ENGINE_VERSION, self.config.token_budget, *self._declarations([dataset]), *self.backbone]
+        name = f"{dataset}-{content_hash([*content, self.contents.screened(dataset)])}.parquet"
+        return self.store / "screening" / name
 
     @property
     def text(self) -> str:

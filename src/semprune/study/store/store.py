@@ -39,9 +39,12 @@ def is_done(addresses: Addresses, cell: Cell) -> bool:
 def missing_parts(addresses: Addresses, cell: Cell) -> list[str]:
     """What a study wants of a cell and is not there: data sets, ``text``, ``meaning``; all where nothing is there."""
     folder, config = addresses.cell(cell), addresses.config
-    files = {name: folder / f"results-{addresses.items(name)}.parquet" for name in config.datasets}
-    files |= {"text": folder / f"{addresses.text}.parquet", "meaning": folder / addresses.meaning / MEANING}
-    return [part for part, path in files.items() if not ((folder / DONE).is_file() and path.is_file())]
+    items = {name: addresses.items(name) for name in config.datasets}
+    files = {name: [f"results-{file}.parquet", f"fidelity-{file}.parquet"] for name, file in items.items()}
+    files |= {"text": [f"{addresses.text}.parquet", f"fidelity-{addresses.text}.parquet"]}
+    files |= {"meaning": [f"{addresses.meaning}/{MEANING}"]}
+    there = (folder / DONE).is_file()
+    return [part for part, own in files.items() if not (there and all((folder / name).is_file() for name in own))]
 
 
 def save_test_pass(folder: Path, test_pass: TestPass) -> None:

@@ -56,8 +56,9 @@ def test_all_prompts_ask_about_the_same_examples(offline: Path, plain_tokenizer:
     module.bind(speaking(plain_tokenizer))
     module.setup()
     asked = [(item.dataset, item.prompt) for item in module.items]
-    assert asked == [("sst2", "harness"), ("sst2", "review"), ("sst2", "good_or_bad"), ("piqa", "harness")]
-    assert len({item.item_id for item in module.items[:3]}) == 1
+    wordings = ["harness", "review", "good_or_bad", "liked", "terrible_or_great"]
+    assert asked == [*(("sst2", name) for name in wordings), ("piqa", "harness")]
+    assert len({item.item_id for item in module.items[:5]}) == 1
 
 
 def test_shots_and_chat_reach_the_items(offline: Path, plain_tokenizer: Any) -> None:

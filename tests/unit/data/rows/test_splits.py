@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprune.data import load_documents, load_items
+from semprune.data import load_documents, load_items, load_screening_items
 from semprune.data.registry import DatasetSpec, dataset_spec
-from semprune.data.rows.splits import hash_share, read_split, select, word_runs
+from semprune.data.rows.splits import evaluation_key, hash_share, keep_back, read_split, select, word_runs
 from semprune.errors import SettingError
 
 REVIEW = "the quick brown fox jumps over the lazy dog"
@@ -134,3 +134,24 @@ def test_items_and_documents_come_in_an_order_of_seed_and_identifiers(offline: P
     assert document.text == "The shop opened on Monday .\nOn Monday , the shop opened ."
     assert document.label == "equivalent"
     assert load_documents("piqa", split="evaluation")[0].label is None
+
+
+def test_screening_takes_whole_documents_and_leaves_the_first_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, amazon_reviews=reviews(600, per_document=3))
+    evaluated = read_split(dataset_spec("amazon_reviews"), "evaluation")
+    screened, left = keep_back("amazon_reviews", evaluated, 30)
+    assert len(screened) == 30
+    assert not {e.document_id for e in screened} & {e.document_id for e in left}
+    assert len(left) == len(evaluated) - 30
+    key = evaluation_key("amazon_reviews", 0)
+    assert select(left, 60, key) == select(evaluated, 60, key)
+    items = load_items("amazon_reviews", screening=30)
+    kept = {item.document_id for item in load_screening_items("amazon_reviews", items=30)}
+    assert [item.item_id for item in items] == [e.example_id for e in select(left, None, key)]
+    assert not kept & {item.document_id for item in items}
+
+
+def test_a_data_set_of_one_document_cannot_be_screened(monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, sst2=[{"sentence": "one film", "label": 1, "idx": 0}])
+    with pytest.raises(SettingError, match="null for 'sst2'"):
+        load_screening_items("sst2")

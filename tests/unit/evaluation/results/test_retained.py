@@ -49,6 +49,15 @@ def test_a_family_is_pooled_over_what_was_admitted():
     assert retained_table(dense, pruned, **SETTINGS).iloc[-1]["retained"] == pytest.approx(0.0)
 
 
+def test_wordings_of_the_same_items_are_one_data_set_and_no_further_evidence():
+    dense, pruned = answered("easy", 0.9, 300), answered("easy", 0.7, 300, 1)
+    alone = retained_table(dense, pruned, **SETTINGS).iloc[-1]
+    twice = [pd.concat([one, one.assign(prompt="again")]) for one in (dense, pruned)]
+    both = retained_table(*twice, **SETTINGS).iloc[-1]
+    assert (both["dataset"], both["n"]) == ("", 600)
+    assert both[["retained", "low", "high"]].tolist() == pytest.approx(alone[["retained", "low", "high"]].tolist())
+
+
 @pytest.mark.parametrize("frequent", [0.5, 0.8])
 def test_a_data_set_that_is_guessed_is_hardly_ever_admitted(frequent):
     random = np.random.default_rng(2)

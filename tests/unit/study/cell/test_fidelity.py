@@ -1,0 +1,30 @@
+"""The measures of a text and of items as rows, against values worked out by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+from semprune.evaluation.fidelity import TokenFidelity
+from semprune.study.cell.fidelity import item_measures, text_measures
+
+
+def test_a_text_has_means_over_its_sequences() -> None:
+    divergence = torch.tensor([[0.0, 0.2], [0.4, 0.6]])
+    found = TokenFidelity(divergence, torch.tensor([[True, True], [True, False]]), torch.tensor([3.0, 4.0]))
+    table = text_measures(found, torch.tensor([2.5, 3.0]), "prose").set_index("measure")
+    assert table["value"].to_dict() == pytest.approx({"kl": 0.3, "same_top": 0.75, "log_perplexity": 0.75})
+    assert set(table["n"]) == {4}
+    assert table.loc["kl", "high"] - 0.3 == pytest.approx(12.7062 * 0.2, rel=1e-4)  # t of 1 degree, means .1 and .5
+
+
+def test_flips_are_the_sum_of_their_three_kinds() -> None:
+    row = {"dataset": "toy", "prompt": "ask", "n": 10, "divergence": 0.5, "low": 0.1, "high": 0.9}
+    found = pd.DataFrame([row | {"lost": 0.3, "gained": 0.1, "moved": 0.2, "rank_agreement": 0.7}])
+    table = item_measures(found, "topic").set_index("measure")
+    assert table["value"].to_dict() == pytest.approx(
+        {"item_kl": 0.5, "flips": 0.6, "lost": 0.3, "gained": 0.1, "moved": 0.2, "rank_agreement": 0.7}
+    )
+    assert table.loc["item_kl", ["low", "high"]].tolist() == [0.1, 0.9]
+    assert table.loc["flips", ["low", "high"]].isna().all()

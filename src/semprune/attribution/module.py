@@ -27,6 +27,7 @@ from semprune.attribution.held_out.precision import HeldOutPrecision
 from semprune.attribution.monitoring import concept_examples, log_association, log_curves
 from semprune.attribution.test_pass import TestPass
 from semprune.backbones import Backbone, load_backbone, neuron_sites
+from semprune.backbones.hardware import resolve_dtype
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import DocumentDataModule
 from semprune.data.batches.batching import ItemBatch
@@ -99,7 +100,9 @@ class NeuronSemanticAttribution(lightning.LightningModule):
     def lm(self) -> Backbone:
         """The frozen backbone, loaded on first use."""
         if self._lm is None:
-            self._lm = load_backbone(self.hparams["backbone"], dtype=self.hparams["dtype"])
+            device = self.device if self._trainer is None else self.trainer.strategy.root_device
+            dtype = str(resolve_dtype(self.hparams["dtype"], device)).removeprefix("torch.")
+            self._lm = load_backbone(self.hparams["backbone"], dtype=dtype)
         return self._lm
 
     @lm.setter

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from semprune.artefacts import DENSE, Cell
-from semprune.backbones import load_backbone
 from semprune.data.batches.batching import EncodedItem
 from semprune.data.batches.encoding import padding_token
 from semprune.evaluation.engine.loglikelihood import score_encoded
@@ -20,6 +19,7 @@ from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.io.provenance import peak_memory_bytes
 from semprune.pruning import dense_statistics, find_method, prune_from
 from semprune.pruning.weights.linear import WeightCopy
+from semprune.study.cell.shared import load_model
 from semprune.study.config.checks import check
 from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
@@ -78,7 +78,7 @@ def plan_study(config: StudyConfig, console: Console) -> float:
 
 
 def _plan_one(config: StudyConfig, console: Console) -> float:
-    lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
+    lm = load_model(config.backbone)
     worker = Worker(config, lm, console, reads_only=True)
     groups = in_groups(list(pruned_cells(config)))
     cost = probe(worker)

@@ -9,7 +9,6 @@ import pandas as pd
 from rich.console import Console
 
 from semprune.artefacts import TABLES, write_table
-from semprune.backbones import load_backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.backbones.loading.source import find_backbone
 from semprune.backbones.weights.fingerprint import fingerprint_folder
@@ -21,6 +20,7 @@ from semprune.io.terminal import Terminal
 from semprune.study.association import describe_association
 from semprune.study.calibration.table import calibration_table
 from semprune.study.calibration.task_concepts import task_concepts
+from semprune.study.cell.shared import load_model
 from semprune.study.config.checks import check
 from semprune.study.config.grid import all_cells, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
@@ -93,7 +93,7 @@ def _require_different(configs: list[StudyConfig]) -> None:
 def _run_one(config: StudyConfig, console: Console) -> Path:
     clock, run = RunClock(), Path(config.output)
     run.mkdir(parents=True, exist_ok=True)
-    lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
+    lm = load_model(config.backbone)
     console.print(f"backbone {lm.fingerprint}, {str(lm.dtype).removeprefix('torch.')}")
     worker = Worker(config, lm, console)
     if worker.data.screening is not None and worker.data.screening.missing:

@@ -15,7 +15,8 @@ from semprune.attribution import Association, NeuronSemanticAttribution, TestPas
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
 from semprune.attribution.neurons.watch import card_rows, neuron_table
-from semprune.backbones import Backbone
+from semprune.backbones import Backbone, load_backbone
+from semprune.backbones.hardware import resolve_dtype
 from semprune.data.batches.encoding import padding_token
 from semprune.evaluation.engine.request_scorer import FIRST_BUDGET, Engine
 from semprune.evaluation.predictions.prediction import prediction_table
@@ -24,7 +25,7 @@ from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics,
 from semprune.pruning.in_memory.dense_statistics import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import StudyData
-from semprune.study.config.schema import StudyConfig
+from semprune.study.config.schema import BackboneConfig, StudyConfig
 from semprune.study.store.addresses import Draw
 from semprune.types import TokenBudget
 
@@ -143,9 +144,19 @@ class SharedInputs:
         return prune_model(self.lm.model, ids, method=cell.method, **cell.settings)
 
 
+def load_model(config: BackboneConfig) -> Backbone:
+    """Load a study's model; ``auto`` asks the device that will compute, not the one where it is loaded."""
+    dtype = str(resolve_dtype(config.dtype, _device())).removeprefix("torch.")
+    return load_backbone(config.name, dtype=dtype)
+
+
 def to_device(lm: Backbone, module: NeuronSemanticAttribution) -> None:
     """Move model and association to the GPU, where there is one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     module.to(device)
     lm.model.to(device)
     module.labeller.to(device)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -13,11 +13,12 @@ from functools import lru_cache
 import torch
 
 from semprune.artefacts import Cell
-from semprune.backbones import Backbone, load_backbone
+from semprune.backbones import Backbone
 from semprune.backbones.hardware import fast_fp32
 from semprune.io.terminal import Terminal
+from semprune.study.cell.shared import load_model
 from semprune.study.config.grid import in_groups, pruned_cells
-from semprune.study.config.schema import StudyConfig
+from semprune.study.config.schema import BackboneConfig, StudyConfig
 from semprune.study.worker import Worker
 
 
@@ -48,7 +49,7 @@ def open_groups(worker: Worker) -> list[int]:
 
 @lru_cache(maxsize=1)  # an engine reuses its processes
 def _backbone(name: str, dtype: str) -> Backbone:
-    return load_backbone(name, dtype=dtype)
+    return load_model(BackboneConfig(name, dtype))
 
 
 def run_local(config: StudyConfig, worker: Worker) -> None:

@@ -7,10 +7,11 @@ The numbers that a user may set have their range in their type (:data:`Count`, :
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from jaxtyping import Float, Int
-from torch import Tensor
+if TYPE_CHECKING:  # commands that only read a run import this and not torch
+    from jaxtyping import Float, Int
+    from torch import Tensor
 
 MOST: Final = 2**32 - 1
 """Largest number that a setting may have where nothing smaller is said: what generators take as a seed. No setting has

@@ -16,10 +16,9 @@ from typing import Any, ClassVar, NoReturn, TypeVar, Union, get_args, get_origin
 import jsonargparse
 from jsonargparse import _loaders_dumpers
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
-from lightning.pytorch.cli import LightningArgumentParser
 
-from semprune.data.settings import RENAMED
 from semprune.errors import ConfigurationError, RenamedSettingError, SettingError
+from semprune.errors.data import RENAMED
 from semprune.io.yaml_text import bounded
 from semprune.ranges import check_ranges
 
@@ -33,7 +32,6 @@ class _BoundedLoader(get_yaml_default_loader()):  # type: ignore[misc]  # made w
 
 # jsonargparse offers no other place for all that it reads
 _loaders_dumpers.yaml_default_loader = _BoundedLoader  # type: ignore[assignment]
-_PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 _READ_AS_OTHER = re.compile(r"Expected a <class 'str'>.*value: (?:[-+.\d]\S*|True|False|None)\s*$", re.DOTALL)
 EXAMPLES = "examples:"
 Config = TypeVar("Config")
@@ -145,15 +143,6 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
         return refuse_empty(given, super().parse_args(given, *more, **settings))
 
 
-class LightningParser(OneLineErrors, LightningArgumentParser):
-    """Parser of ``fit`` and ``test``."""
-
-    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
-        """Parse a command line, with the names of calibration and documents spelt out."""
-        spelt = spell_out(sys.argv[1:] if args is None else args)
-        return refuse_empty(spelt, super().parse_args(spelt, *more, **settings))
-
-
 def as_known(arguments: Sequence[str], known: Collection[str]) -> list[str]:
     """Return options as their parser spells them: dashes and underscores mean the same, in nested keys too.
 
@@ -196,29 +185,6 @@ def refuse_empty(arguments: Sequence[str], parsed: Any) -> Any:
     if name:
         raise SettingError(name, "", "a text that is not empty; leave it out for its default")
     return parsed
-
-
-def spell_out(arguments: Sequence[str]) -> list[str]:
-    """Write in full which setting the name of a calibration set or the documents' data sets is.
-
-    The others then stay as the configuration has them; a part that is null or a mapping is replaced as a whole.
-
-    Args:
-        arguments: A command line.
-
-    Example:
-        >>> spell_out(["--data.calibration", "wiki", "--data.documents=[cb]", "--data.calibration", "null"])
-        ['--data.calibration.name', 'wiki', '--data.documents.datasets=[cb]', '--data.calibration', 'null']
-    """
-    named = {"calibration": "name", "documents": "datasets"}
-    spelt = []
-    for given, following in zip(arguments, [*arguments[1:], "null"], strict=True):
-        if part := _PART.fullmatch(given):
-            value = following if part[4] is None else part[4]
-            if value != "null" and not value.startswith("{"):
-                given = f"{part[1]}.{named[part[2]]}{part[3]}"
-        spelt.append(given)
-    return spelt
 
 
 def help_settings(description: str, usage: str, examples: Iterable[str]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from semprune.assets.cache import cache_folder
 from semprune.errors import SempruneError, TrainerRefusedError
 from semprune.errors.base import first_line
 from semprune.errors.machine import typed
@@ -122,6 +121,8 @@ def _log(error: Exception) -> Path | None:
     name = f"semprune-{now:%Y%m%d-%H%M%S}-{os.getpid()}.log"
     lines = [f"{now.isoformat()} {sys.argv!r}\n\n", *traceback.format_exception(error)]
     text = "".join(lines).encode("utf-8", "backslashreplace")
+    from semprune.assets.cache import cache_folder  # loads pandas, which `--help` does not need
+
     for folder in (cache_folder() / "logs", Path(tempfile.gettempdir())):
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)

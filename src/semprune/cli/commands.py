@@ -1,53 +1,39 @@
-"""Every command by its name; importing this loads torch and Lightning."""
+"""Every command by its name: loaded when it is asked for, and torch and Lightning only with those that compute."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from semprune.backbones.hardware import fast_fp32
-from semprune.cli.arguments import Parser
-from semprune.cli.assets import assets, assets_parser
-from semprune.cli.causal import causal, causal_parser
-from semprune.cli.controls import controls, controls_parser
-from semprune.cli.explain import explain, explain_parser
-from semprune.cli.influential import influential, influential_parser
-from semprune.cli.lightning import run_lightning
-from semprune.cli.prune import prune, prune_parser
-from semprune.cli.recommend import recommend_from, recommend_parser
-from semprune.cli.report import report, report_parser
-from semprune.cli.study import study, study_parser
-from semprune.cli.verify import verify, verify_parser
 from semprune.errors import UnknownCommandError
 
+if TYPE_CHECKING:
+    from semprune.cli.arguments import Parser
+
+
+def _call(name: str, *arguments: Any) -> Any:
+    """Call a function by where it stands, ``file:function`` of this room."""
+    file, _, function = name.partition(":")
+    return getattr(import_module(f"semprune.cli.{file}"), function)(*arguments)
+
+
 PARSERS: dict[str, Callable[[], Parser]] = {
-    "prune": prune_parser,
-    "verify": verify_parser,
-    "study": study_parser,
-    "report": report_parser,
-    "recommend": recommend_parser,
-    "explain": explain_parser,
-    "causal": causal_parser,
-    "controls": controls_parser,
-    "influential": influential_parser,
-    "assets": assets_parser,
-}
+    name: partial(_call, f"{name}:{name}_parser")
+    for name in ("prune", "verify", "study", "report", "recommend", "explain", "causal", "controls", "influential",
+                 "assets")
+}  # fmt: skip
 """Parsers of the plain commands; LightningCLI makes those of ``fit`` and ``test``."""
 
+READERS = ("report", "recommend", "assets")
+"""Commands that compute nothing: they need no torch."""
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    "fit": lambda arguments: run_lightning(["fit", *arguments]),
-    "test": lambda arguments: run_lightning(["test", *arguments]),
-    "prune": prune,
-    "verify": verify,
-    "study": study,
-    "report": report,
-    "recommend": recommend_from,
-    "explain": explain,
-    "causal": causal,
-    "controls": controls,
-    "influential": influential,
-    "assets": assets,
-}
+    "fit": lambda arguments: _call("lightning:run_lightning", ["fit", *arguments]),
+    "test": lambda arguments: _call("lightning:run_lightning", ["test", *arguments]),
+} | {name: partial(_call, f"{name}:{'recommend_from' if name == 'recommend' else name}") for name in PARSERS}
 
 
 def run_command(name: str, arguments: list[str]) -> None:
@@ -69,5 +55,8 @@ def run_command(name: str, arguments: list[str]) -> None:
     for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter",
                     "Using ModelCheckpoint with manual optimization"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
-    with fast_fp32():
+    if name in READERS:
+        COMMANDS[name](arguments)
+        return
+    with import_module("semprune.backbones.hardware").fast_fp32():
         COMMANDS[name](arguments)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.semantic_loss.further_losses import FURTHER_LOSSES, check_losses
-from semprune.cli.arguments import LightningParser, help_settings
+from semprune.cli.arguments import OneLineErrors, help_settings, refuse_empty
 from semprune.data import (  # short names in configurations
     CalibrationDataModule,
     DocumentDataModule,
@@ -35,6 +37,8 @@ from semprune.study.config.schema import BackboneConfig
 LINKED = {"backbone": "name", "dtype": "dtype"}  # parameters of the module that come from the backbone group
 SHORT_NAMES = (CalibrationDataModule, DocumentDataModule, EvaluationDataModule, PruningCallback, ModelCheckpoint,
                EarlyStopping, LearningRateMonitor, TensorBoardLogger, CSVLogger)  # fmt: skip
+
+_PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 
 USAGE = {
     "fit": help_settings(
@@ -65,6 +69,49 @@ TITLES = {
     "trainer": "Lightning's trainer: devices, callbacks, loggers",
 }
 """Titles of groups, where the first line of a class's docstring is of use to programmers only."""
+
+
+class LightningParser(OneLineErrors, LightningArgumentParser):
+    """Parser of ``fit`` and ``test``."""
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
+        """Parse a command line, with the names of calibration and documents spelt out, and dashes as underscores."""
+        spelt = spell_out(underscored(sys.argv[1:] if args is None else args))
+        return refuse_empty(spelt, super().parse_args(spelt, *more, **settings))
+
+
+def spell_out(arguments: Sequence[str]) -> list[str]:
+    """Write in full which setting the name of a calibration set or the documents' data sets is.
+
+    The others then stay as the configuration has them; a part that is null or a mapping is replaced as a whole.
+
+    Args:
+        arguments: A command line.
+
+    Example:
+        >>> spell_out(["--data.calibration", "wiki", "--data.documents=[cb]", "--data.calibration", "null"])
+        ['--data.calibration.name', 'wiki', '--data.documents.datasets=[cb]', '--data.calibration', 'null']
+    """
+    named = {"calibration": "name", "documents": "datasets"}
+    spelt = []
+    for given, following in zip(arguments, [*arguments[1:], "null"], strict=True):
+        if part := _PART.fullmatch(given):
+            value = following if part[4] is None else part[4]
+            if value != "null" and not value.startswith("{"):
+                given = f"{part[1]}.{named[part[2]]}{part[3]}"
+        spelt.append(given)
+    return spelt
+
+
+def underscored(arguments: Sequence[str]) -> list[str]:
+    """Write names of options with underscores, as all of Lightning's are; values stay.
+
+    Example:
+        >>> underscored(["--ckpt-path", "a-b", "--trainer.fast-dev-run=true-ish", "-1"])
+        ['--ckpt_path', 'a-b', '--trainer.fast_dev_run=true-ish', '-1']
+    """
+    parts = [given.partition("=") if given.startswith("--") else ("", "", given) for given in arguments]
+    return [name[:2] + name[2:].replace("-", "_") + equals + value for name, equals, value in parts]
 
 
 class SaveStageConfig(SaveConfigCallback):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec
 
 from semprune.errors import RenamedSettingError, SettingError
+from semprune.errors.data import RENAMED
 from semprune.types import Count, Length, Limit, PartOrNone
 
 Settings = ParamSpec("Settings")
@@ -93,17 +94,6 @@ def chat_settings(chat: bool | ChatSettings | None) -> ChatSettings | None:
     if settings.thought not in ("error", "close"):
         raise SettingError("chat.thought", settings.thought, "error or close")
     return settings
-
-
-RENAMED = {
-    "calibration_sequences": "calibration.sequences",
-    "calibration_length": "calibration.length",
-    "document_limit": "documents.limit",
-    "document_length": "documents.max_length",
-    "document_batch_size": "documents.batch_size",
-    "validation_share": "documents.validation_share",
-}
-"""Settings of an evaluation that have become settings of its parts."""
 
 
 def refuse_renamed(init: Callable[Settings, None]) -> Callable[Settings, None]:

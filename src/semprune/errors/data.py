@@ -73,6 +73,17 @@ before setup(), or use it with a Trainer and a module that holds its backbone as
         )
 
 
+RENAMED = {
+    "calibration_sequences": "calibration.sequences",
+    "calibration_length": "calibration.length",
+    "document_limit": "documents.limit",
+    "document_length": "documents.max_length",
+    "document_batch_size": "documents.batch_size",
+    "validation_share": "documents.validation_share",
+}
+"""Settings of an evaluation that have become settings of its parts."""
+
+
 class RenamedSettingError(ConfigurationError):
     """A setting that has another name now.
 

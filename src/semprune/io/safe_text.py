@@ -6,9 +6,10 @@ Pages are escaped by their templates; LaTeX has its table of signs beside its wr
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Control characters but line feed and tab, and the marks that reverse the order in which text is shown.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -34,14 +35,17 @@ def spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
     carriage return, which may begin another cell, is written out like other control characters.
 
     Example:
+        >>> import pandas as pd
         >>> found = spreadsheet(pd.DataFrame({"name": ["=1+1", "c4", "-0.5"], "drop": [-0.5, 0.0, 1.0]}))
         >>> found["name"].tolist(), found["drop"].tolist()
         (["'=1+1", 'c4', '-0.5'], [-0.5, 0.0, 1.0])
     """
+    from pandas.api.types import is_numeric_dtype  # a third of a second, which `--help` does not spend
+
     shown = table.rename(columns=_no_formula)
     for place, column in enumerate(shown.columns):
         values = shown.iloc[:, place]
-        if not pd.api.types.is_numeric_dtype(values):
+        if not is_numeric_dtype(values):
             shown = shown.assign(**{str(column): values.map(_no_formula)})
     return shown
 

@@ -14,7 +14,6 @@ from tests.unit.data.conftest import speaking
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import CalibrationSettings, DocumentSettings, EvaluationDataModule
-from semprune.data.settings import RENAMED
 from semprune.errors import (
     CalibrationMissingError,
     PromptTooLongError,
@@ -23,6 +22,7 @@ from semprune.errors import (
     UnknownCalibrationError,
     UnknownDatasetError,
 )
+from semprune.errors.data import RENAMED
 
 SETS = ["movie_reviews", "bbc_news"]
 

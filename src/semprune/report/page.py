@@ -96,19 +96,30 @@ def backbone_names(run: RunArtefacts) -> str:
     """The run's backbones, as in a sentence: by the name they were loaded by, where the run recorded one."""
     recorded = (run.provenance or {}).get("backbone", {})
     if isinstance(recorded, dict) and isinstance(recorded.get("name"), str) and run.results["backbone"].nunique() == 1:
-        return str(recorded["name"])
+        return short_name(recorded["name"])
     return listed(list(dict.fromkeys(run.results["backbone"])))
+
+
+def short_name(name: str) -> str:
+    """A model's name for a page that is shared: of a folder its own name, without where it lies.
+
+    Example:
+        >>> short_name("/home/me/models/mine"), short_name("runs/pruned/wanda/"), short_name("meta-llama/Llama-3.2-1B")
+        ('mine', 'wanda', 'meta-llama/Llama-3.2-1B')
+    """
+    parts = name.replace("\\", "/").rstrip("/").split("/")
+    return name if len(parts) == 2 and parts[0] not in ("", ".", "..", "~") else parts[-1]
 
 
 def _subtitle(run: RunArtefacts) -> str:
     """Methods, calibration sets and sizes in one line."""
     methods = list(dict.fromkeys(run.methods.label(setting.method) for setting in run.settings))
     calibrations = sorted(set(run.results["calibration"]) - {""})
-    datasets = run.results["dataset"].nunique()
+    datasets = run.results.loc[run.results["family"] != "language_modelling", "dataset"].nunique()
     parts = [f"{listed(methods)} against the dense model" if methods else "The dense model only"]
     if calibrations:
         parts.append(f"calibrated on {listed(calibrations)}")
-    return ", ".join([*parts, f"{datasets} data sets"]) + "."
+    return ", ".join([*parts, f"{datasets} data set{'' if datasets == 1 else 's'}"]) + "."
 
 
 def _asset(name: str) -> str:

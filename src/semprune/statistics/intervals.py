@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-Estimate = tuple[float, float, float]
+Bounded = tuple[float, float, float]
 """A value with the lower and upper end of its interval."""
 
 
@@ -85,54 +85,7 @@ def mean_test(values: Float[np.ndarray, " items"], documents: Sequence[str]) -> 
     return Interval(mean - margin, mean + margin), float(2 * stats.t.sf(abs(mean) / error, freedom))
 
 
-class CrossedMean(NamedTuple):
-    """A mean over items and draws, both of which are samples."""
-
-    mean: float
-    variance: float
-    freedom: float
-
-    @property
-    def interval(self) -> Interval:
-        """95 % interval by Student's t; NaN where there is no variance to go by."""
-        margin = crossed_margin(self.variance, self.freedom)
-        return Interval(self.mean - margin, self.mean + margin)
-
-
-def crossed_mean(values: Float[np.ndarray, "draws items"], documents: Sequence[str]) -> CrossedMean:
-    r"""Mean over items, clustered by document, and over draws of a control: the variance of both counts.
-
-    .. math:: \mathrm{Var} = \mathrm{Var}_{docs}(\bar v_{\cdot i}) + s^2_{draws}(\bar v_{d \cdot}) / m
-
-    with Satterthwaite's degrees of freedom. What items and draws do together is in both parts: the interval is a
-    little too wide rather than too narrow. A single draw is no sample: it is taken as it is.
-
-    Source: ours; the degrees of freedom Satterthwaite (1946).
-
-    Args:
-        values: A value of each item under each draw.
-        documents: Document of each item.
-
-    Example:
-        >>> mean, variance, freedom = crossed_mean(np.array([[0.0, 1.0], [2.0, 3.0]]), ["a", "b"])
-        >>> mean, variance, round(freedom, 2)  # (1/4 of items + 1 of draws)
-        (1.5, 1.25, 1.47)
-    """
-    error, freedom = clustered_error(values.mean(0), documents)
-    parts = [(error**2, freedom)]
-    if len(values) > 1:
-        parts.append((float(values.mean(1).var(ddof=1)) / len(values), len(values) - 1))
-    total = sum(variance for variance, _ in parts)
-    weight = sum(variance**2 / own for variance, own in parts if own)
-    return CrossedMean(float(values.mean()), total, total**2 / weight if weight > 0 else float(freedom))
-
-
-def crossed_margin(variance: float, freedom: float) -> float:
-    """Half a 95 % interval by Student's t; NaN without degrees of freedom."""
-    return float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance) if freedom else float("nan")
-
-
-def mean_with_interval(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> Estimate:
+def mean_with_interval(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> Bounded:
     r"""Mean of independent estimates, with an interval recovered from each estimate's own interval.
 
     .. math:: \bar d - \frac1k\sqrt{\sum_i (d_i - l_i)^2},\quad \bar d + \frac1k\sqrt{\sum_i (u_i - d_i)^2}
@@ -160,7 +113,7 @@ def mean_with_interval(values: Sequence[float], lows: Sequence[float], highs: Se
     return centre, centre - below / len(values), centre + above / len(values)
 
 
-def difference_with_interval(one: Estimate, other: Estimate) -> Estimate:
+def difference_with_interval(one: Bounded, other: Bounded) -> Bounded:
     r"""Difference of two independent estimates, with an interval recovered from their own.
 
     .. math:: d - \sqrt{(a - l_a)^2 + (u_b - b)^2},\quad d + \sqrt{(u_a - a)^2 + (b - l_b)^2},\quad d = a - b

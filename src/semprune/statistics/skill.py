@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from semprune.statistics.intervals import Estimate, clustered_sums, crossed_mean
+from semprune.statistics.estimate import crossed_mean
+from semprune.statistics.intervals import Bounded, clustered_sums
 
 _NOTHING = (float("nan"), float("nan"), float("nan"))
 
@@ -32,7 +33,7 @@ class PairedSkill:
     documents: Sequence[str]
 
 
-def retained_skill(datasets: Sequence[PairedSkill]) -> Estimate:
+def retained_skill(datasets: Sequence[PairedSkill]) -> Bounded:
     r"""Share of the dense model's skill that the pruned one keeps, pooled over data sets.
 
     .. math:: \rho = \frac{\sum_k (P_k - g_k)}{\sum_k (D_k - g_k)}
@@ -78,7 +79,7 @@ def recovered_share(
     receiver: Float[np.ndarray, " items"],
     donor: Float[np.ndarray, " items"],
     documents: Sequence[str],
-) -> Estimate:
+) -> Bounded:
     r"""Share of the way from one model's score to another's that a patch goes.
 
     .. math:: \frac{\bar R_{patched} - R_{receiver}}{R_{donor} - R_{receiver}}
@@ -112,8 +113,8 @@ def recovered_share(
     clusters = len(sums[0])
     covariance = float(sums[0] @ sums[1]) * clusters / max(1, clusters - 1) / len(receiver) ** 2
     freedom = min(above.freedom, below.freedom)
-    low, high = _fieller(above.mean, below.mean, above.variance, below.variance, covariance, freedom)
-    return _NOTHING if math.isnan(low) else (above.mean / below.mean, low, high)
+    low, high = _fieller(above.value, below.value, above.error**2, below.error**2, covariance, freedom)
+    return _NOTHING if math.isnan(low) else (above.value / below.value, low, high)
 
 
 def _fieller(

@@ -174,7 +174,10 @@ def test_the_weights_only_loss_of_a_removal_is_near_the_activation_based_one(wor
 
 
 def test_planted_neurons_mediate_their_removal_and_no_others_do(world, association):
-    """Removed with half of all others: only their own dense activations bring back which target follows."""
+    """Silenced with half of all others: only their own dense activations bring back which target follows.
+
+    What they write stays: an activation that nothing reads brings nothing back.
+    """
     pair = NAMES[:2]
     carriers = world.planted[:, :2].any(1).nonzero()[:, 0]
     damaged = torch.cat([carriers, (~world.planted.any(1)).nonzero()[::2, 0]])
@@ -187,7 +190,8 @@ def test_planted_neurons_mediate_their_removal_and_no_others_do(world, associati
         requests = tuple((" ".join(["", *rest, word]), f" {target}") for target in TARGETS[:2])
         items.append(Item("movie_reviews", f"{number}", f"{number}", requests, number % 2, "planted"))
     broken = PlantedLlama()
-    with applied(broken.lm.model, world.removal(damaged)):
+    reads = {name: kept for name, kept in world.removal(damaged).items() if "down" not in name}
+    with applied(broken.lm.model, reads):
         share = len(carriers) / len(ranking)
         table = mediate(world.lm, broken.lm, association, items, {"score": ranking}, share=share, draws=4)
     into = {name: rows.set_index("neurons") for name, rows in table.groupby("into")}

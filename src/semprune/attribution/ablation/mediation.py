@@ -22,7 +22,7 @@ from semprune.errors import BackboneMismatchError, ConfigurationError, SettingEr
 from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.ranges import checked
 from semprune.statistics.auroc import auroc_values
-from semprune.statistics.intervals import crossed_mean
+from semprune.statistics.estimate import crossed_mean
 from semprune.statistics.skill import recovered_share
 from semprune.types import Count, Item, Seed, Share
 
@@ -184,7 +184,7 @@ def _measured(
         rows.append({
             "ranking": each.ranking, "neurons": each.neurons, "into": each.into, "k": len(each.draws[0]),
             "draws": len(each.draws), "n": len(documents), "dense": float(before["dense"].mean()),
-            "pruned": float(before["pruned"].mean()), "patched": area.mean, "patched_low": low, "patched_high": high,
+            "pruned": float(before["pruned"].mean()), "patched": area.value, "patched_low": low, "patched_high": high,
             "recovered": share[0], "recovered_low": share[1], "recovered_high": share[2],
         })  # fmt: skip
     return rows

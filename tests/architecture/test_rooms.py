@@ -61,7 +61,7 @@ ORDER: dict[str, str] = {
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " streamed removal callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
-    "statistics": "weighting intervals proportions bootstrap significance auroc average_precision skill",
+    "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision skill",
     "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
     " trainer_run engines run",
 }

@@ -40,10 +40,10 @@ def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per data set and prompt with :data:`FIDELITY_COLUMNS`: ``divergence`` in nats with its 95 % interval
-        over documents; the shares of items that are ``lost`` (right only before), ``gained`` (right only now), ``flips`` (both
-        of these) and ``moved`` (wrong both times, with another answer), each with Wilson's interval; the ``change`` of accuracy
-        that is gained minus lost, with Tango's; and ``rank_agreement``, the mean over pairs of choices of Spearman's
-        correlation of the log-odds; NaN where items have different numbers of choices.
+        over documents; the shares of items that are ``lost`` (right only before), ``gained`` (right only now),
+        ``flips`` (both of these) and ``moved`` (wrong both times, with another answer), each with Wilson's interval;
+        the ``change`` of accuracy that is gained minus lost, with Tango's; and ``rank_agreement``, the mean over pairs
+        of choices of Spearman's correlation of the log-odds; NaN where items have different numbers of choices.
 
     Raises:
         UnpairedPredictionsError: If the two tables hold different items.

@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from semprune.backbones.backbone import Backbone
 from semprune.backbones.loading.load import load_tokenizer
-from semprune.data.subject import context_length
+from semprune.data.subject import subject_of
 from semprune.errors import ConfigurationError
 from semprune.pruning.guidance.fisher import fisher_weights
 from semprune.pruning.guidance.guide import Guide
@@ -36,13 +37,13 @@ class WeighedText:
     tau: Mapping[str, Tensor]
 
 
-def protected_texts(model: nn.Module, settings: PruneSettings, tokenizer: Any = None) -> tuple[ProtectedText, ...]:
+def protected_texts(model: Any, settings: PruneSettings, tokenizer: Any = None) -> tuple[ProtectedText, ...]:
     """Read the text of what settings protect; nothing is read where they protect nothing.
 
     Args:
-        model: The model.
+        model: The backbone, or the model in memory.
         settings: With what is to be kept.
-        tokenizer: The model's; None reads it where the model was loaded from.
+        tokenizer: Of a bare model; None reads it where the model was loaded from.
 
     Raises:
         ConfigurationError: The tokenizer is not known.
@@ -50,12 +51,13 @@ def protected_texts(model: nn.Module, settings: PruneSettings, tokenizer: Any = 
     """
     if not settings.protect:
         return ()
-    if tokenizer is None:
+    if tokenizer is None and not isinstance(model, Backbone):
         name = str(getattr(model, "name_or_path", ""))
         if not name or not Path(name).is_dir():
             raise ConfigurationError(f"{type(model).__name__} has no tokenizer to read with. Pass `tokenizer`.")
         tokenizer = load_tokenizer(name, Path(name))
-    return read_protected(settings.protect, tokenizer, context_length(model, tokenizer))
+    subject = subject_of(model, tokenizer)
+    return read_protected(settings.protect, subject.tokenizer, subject.max_length)
 
 
 def weigh(

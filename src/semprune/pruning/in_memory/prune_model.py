@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from semprune.backbones.backbone import Backbone
 from semprune.backbones.blocks.runner import calibrating
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.guidance.protection import Protect, protections
+from semprune.pruning.in_memory.calibration_input import bare_model, sequences_of
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.in_memory.dense_statistics import allocate, collect
 from semprune.pruning.in_memory.guiding import WeighedText, protected_texts, start_guides, weigh, with_texts
@@ -27,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 
 def prune_model(
-    model: nn.Module,
-    input_ids: Int[Tensor, "sequences tokens"] | None,
+    model: nn.Module | Backbone,
+    input_ids: Int[Tensor, "sequences tokens"] | str | Sequence[Any] | Mapping[str, Any] | None,
     *,
     method: str,
     sparsity: Sparsity | None = None,
@@ -51,8 +53,9 @@ def prune_model(
     checked on the way: where they turn out not finite, earlier blocks are pruned already. Source: equations.md.
 
     Args:
-        model: A Hugging Face causal language model of a known family.
-        input_ids: Calibration sequences; None for a method that looks at no data (magnitude).
+        model: A backbone, or any Hugging Face causal language model of a known family.
+        input_ids: Calibration sequences: token ids, texts (each is a sequence, no longer than the model reads) or a
+            tokenizer's encoding of texts; None for a method that looks at no data (magnitude).
         method: Name of a method in :mod:`semprune.pruning.methods`.
         sparsity: Share of each matrix's weights to set to zero. Either this or ``pattern``.
         pattern: ``N:M`` keeps N weights of each M consecutive inputs of an output: 2:4 keeps two of four.
@@ -67,13 +70,15 @@ def prune_model(
         unrouted: ``refuse`` or ``keep`` experts that no calibration token is routed to, see the same settings.
         protect: What is to be kept: names, such as ``sentiment``, or
             :class:`~semprune.pruning.guidance.protection.Protection`. Source: equations.md G2.
-        tokenizer: Reads the text of what is protected; None takes that of the folder the model was loaded from.
+        tokenizer: Of a bare model, where texts are given or something is protected; a backbone has its own. None where
+            something is protected: that of the folder the model was loaded from.
         options: Options of the method, which its file describes, and of the allocation.
 
     Raises:
         UnknownMethodError: There is no such method.
         SparsityRangeError: The sparsity is outside [0, 1).
         SettingError: Another argument has a value it cannot have, or a matrix's inputs are not whole runs of M.
+        ConfigurationError: Texts are given, and no tokenizer is known.
         EmptyCalibrationError: The method looks at data and there is no token.
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
         SempruneError: The model is of no known family, second moments have no inverse, ranks disagree.
@@ -82,18 +87,20 @@ def prune_model(
     settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation, unrouted, kept)
     found = check_settings(method, settings)
     check_token_weights(settings, token_weights)
-    blocks = checked_blocks(model, settings)
+    bare = bare_model(model)
+    blocks = checked_blocks(bare, settings)
     tokens = calibration = None
     if settings.needs(found) != "nothing":
-        tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
+        ids, mask = sequences_of(model, input_ids, attention_mask, tokenizer)
+        tokens = check_calibration(ids, mask, token_weights, vocabulary(bare))
         calibration = hash_calibration(tokens.input_ids, tokens.tau)
     texts = protected_texts(model, settings, tokenizer)
-    with calibrating(model):
-        protected = weigh(model, blocks, texts, distributed=distributed)
-        pruned = _prune_blocks(model, blocks, found, settings, tokens, protected, distributed)
+    with calibrating(bare):
+        protected = weigh(bare, blocks, texts, distributed=distributed)
+        pruned = _prune_blocks(bare, blocks, found, settings, tokens, protected, distributed)
     report = pruned.report(method, with_texts(settings.relevant(found), texts), calibration)
     if distributed and several_ranks():
-        require_equal_masks(report.mask_hash, next(model.parameters()).device)
+        require_equal_masks(report.mask_hash, next(bare.parameters()).device)
     return report
 
 

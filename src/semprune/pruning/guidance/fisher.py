@@ -85,27 +85,29 @@ def _fill(own: dict[str, Tensor], model: nn.Module, linears: Sequence[PrunableLi
             flat[tokens] = squares
         own[name].copy_(flat.view(ids.shape) * mask)
 
-    with torch.inference_mode(False), torch.enable_grad(), _gradients(linears, record), _graph_from(model):
+    with torch.inference_mode(False), torch.enable_grad(), _gradients(linears, record), _graph_from(model) as begun:
         score = batch.score(model(input_ids=ids, attention_mask=mask, use_cache=False).logits)
         if not score.isfinite():
             raise NonFiniteError("the score of what is protected")
-        score.backward()
+        torch.autograd.grad(score, begun)  # not backward(): parameters that are not frozen would get a gradient
     missed = [linear.name for linear in linears if linear.name not in seen and linear.matrix.expert is None]
     if missed:
         raise CaptureError(f"no gradient reached {missed[0]}: it took no part in the forward")
 
 
 @contextmanager
-def _graph_from(model: nn.Module) -> Iterator[None]:
-    """Begin the graph at the embeddings: the frozen model would build none."""
+def _graph_from(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Begin the graph at the embeddings, which are put into the yielded list: the frozen model would build none."""
+    begun: list[Tensor] = []
 
     def begin(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
-        return output.detach().requires_grad_()
+        begun.append(output.detach().requires_grad_())
+        return begun[-1]
 
     embeddings: nn.Module = model.get_input_embeddings()  # type: ignore[operator]  # any Hugging Face model has it
     handle = embeddings.register_forward_hook(begin)
     try:
-        yield
+        yield begun
     finally:
         handle.remove()
 

@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import entropy
 
 from semprune.errors import UnpairedPredictionsError
-from semprune.evaluation.results.item_fidelity import choice_divergence, item_fidelity
-from semprune.statistics.proportions import tango
+from semprune.evaluation.results.item_fidelity import item_fidelity
+from semprune.statistics.divergence import choice_divergence
+from semprune.statistics.proportions import tango, wilson
 
 
 def table(scores, labels, dataset="toy"):
@@ -23,7 +24,9 @@ def test_divergence_equals_scipy():
     random = np.random.default_rng(0)
     dense, pruned = random.normal(size=(2, 5))
     expected = entropy(np.exp(dense) / np.exp(dense).sum(), np.exp(pruned) / np.exp(pruned).sum())
-    assert choice_divergence(list(dense), list(pruned)) == pytest.approx(expected)
+    assert choice_divergence(dense, pruned) == pytest.approx(expected)
+    both = np.stack([np.append(pruned, np.nan), np.append(dense, np.nan)])  # a choice that the item has not
+    assert choice_divergence(np.append(dense, np.nan), both) == pytest.approx([expected, 0])
 
 
 def test_flips_are_counted_by_kind():
@@ -31,6 +34,9 @@ def test_flips_are_counted_by_kind():
     pruned = table([[-1, 0, -2], [-1, 0, -2], [-1, 0, -2], [0, -1, -2]], [0, 1, 2, 0])
     row = item_fidelity(dense, pruned).iloc[0]
     assert (row["lost"], row["gained"], row["moved"], row["n"]) == (0.25, 0.25, 0.25, 4)
+    assert row["flips"] == 0.5
+    assert (row["flips_low"], row["flips_high"]) == pytest.approx(tuple(wilson(0.5, 4)))
+    assert (row["lost_low"], row["lost_high"]) == pytest.approx(tuple(wilson(0.25, 4)))
     assert row["change"] == 0
     assert row["change_high"] == -row["change_low"] == pytest.approx(tango(1, 1, 4).high)
 

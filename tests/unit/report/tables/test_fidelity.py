@@ -23,7 +23,8 @@ def planted_rows(results):
             half = 0.002 if measure == "kl" else float("nan") if measure == "rank_agreement" else 0.1
             yield cell | {"dataset": "c4" if of_text else "sst2", "prompt": "" if of_text else "default",
                           "family": "language_modelling" if of_text else "sentiment", "measure": measure,
-                          "value": value, "low": value - half, "high": value + half, "n": 100, "floor": floor}  # fmt: skip
+                          "value": value, "low": value - half, "high": value + half, "n": 100,
+                          "floor": floor}  # fmt: skip
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from semprune.evaluation.engine.prefix_tree import grow_trees
 from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.io.provenance import peak_memory_bytes
+from semprune.io.safe_text import short_name
 from semprune.io.whole_table import WholeTable
 from semprune.pruning import dense_statistics, find_method, prune_from
 from semprune.pruning.weights.linear import WeightCopy
@@ -82,7 +83,7 @@ def _plan_one(config: StudyConfig, console: Console) -> float:
     worker = Worker(config, lm, console, reads_only=True)
     groups = in_groups(list(pruned_cells(config)))
     cost = probe(worker)
-    title = f"{config.backbone.name}: cells"
+    title = f"{short_name(config.backbone.name)}: cells"
     table = WholeTable("calibration", "size", "seed", "cells", "done", "left", title=title, keys=3)
     screening = _screening_seconds(worker, cost)
     total = screening if store.is_done(worker.addresses, DENSE) else screening + cost.measuring

@@ -47,7 +47,7 @@ ORDER: dict[str, str] = {
     "analysis": "drops skill_drops calibration predictors recommend prediction",
     "artefacts": "cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
-    "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
+    "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
     " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",

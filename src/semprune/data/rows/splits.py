@@ -87,7 +87,12 @@ def is_validation(document: Document, validation_share: float) -> bool:
         document: A document of the fit split.
         validation_share: Share of documents that are held out.
     """
-    return hash_share(f"validation/{document.dataset}/{document.document_id}") < validation_share
+    return is_held_out(document.dataset, document.document_id, validation_share)
+
+
+def is_held_out(dataset: str, document_id: str, validation_share: float) -> bool:
+    """:func:`is_validation`, of a document's data set and identifier."""
+    return hash_share(f"validation/{dataset}/{document_id}") < validation_share
 
 
 def read_split(spec: DatasetSpec, split: Split, source: Source = "auto") -> list[Example]:

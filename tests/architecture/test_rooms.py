@@ -57,11 +57,11 @@ ORDER: dict[str, str] = {
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate screen",
-    "io": "seals bits safe_text terminal yaml_text files known_hashes tensor_files provenance distributed",
+    "io": "seals bits safe_text terminal whole_table yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " streamed removal callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
-    "statistics": "weighting intervals proportions bootstrap significance auroc average_precision skill",
+    "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision skill",
     "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
     " trainer_run engines run",
 }

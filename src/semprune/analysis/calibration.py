@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from semprune.analysis.drops import EVERYTHING, Drops, Estimate, Weights
+from semprune.analysis.drops import EVERYTHING, Drops, Weights
+from semprune.statistics.estimate import Estimate
 from semprune.statistics.significance import holm
 
 FACTORS = ("method", "sparsity", "calibration")

@@ -7,80 +7,24 @@ items cancels, and standard errors come from the items themselves.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy import stats
 
 from semprune.artefacts import NO_ANSWER, Answers, DatasetAnswers
 from semprune.errors import MetricUndefinedError, SettingError, UnpairedPredictionsError
 from semprune.statistics.auroc import auroc_values
+from semprune.statistics.estimate import Estimate, effective_freedom
 
 DROP_METRICS = ("accuracy", "auroc")
 EVERYTHING = "all"
 """The target that stands for all families."""
 
 Weights = Float[np.ndarray, " cells"]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean with its standard error.
-
-    Attributes:
-        value: The mean.
-        error: Its standard error.
-        freedom: Degrees of freedom of the error.
-    """
-
-    value: float
-    error: float
-    freedom: float = math.inf
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval by Student's t."""
-        margin = float(stats.t.ppf(0.975, self.freedom)) * self.error
-        return self.value - margin, self.value + margin
-
-    @property
-    def p(self) -> float:
-        """Two-sided p value of 0 by Student's t; NaN without an error."""
-        return float(2 * stats.t.sf(abs(self.value) / self.error, self.freedom)) if self.error > 0 else float("nan")
-
-    def wider(self, variance: float, freedom: float = math.inf) -> Estimate:
-        """With the variance of something else that is drawn at random, e.g. calibration sequences.
-
-        Args:
-            variance: Of what is drawn.
-            freedom: Degrees of freedom that it is estimated with.
-
-        Example:
-            >>> wide = Estimate(1.0, 3.0).wider(16.0, 4)
-            >>> wide.error, round(wide.freedom, 2)
-            (5.0, 9.77)
-        """
-        parts = np.array([self.error**2, variance])
-        return Estimate(self.value, float(np.sqrt(parts.sum())), effective_freedom(parts, [self.freedom, freedom]))
-
-
-def effective_freedom(variances: Float[np.ndarray, " parts"], freedoms: Sequence[float]) -> float:
-    """Degrees of freedom of a sum of independently estimated variances.
-
-    Source: Satterthwaite (1946).
-
-    Example:
-        >>> float(effective_freedom(np.array([1.0, 1.0]), [4.0, 4.0]))
-        8.0
-    """
-    known = variances > 0
-    weight = float((np.square(variances[known]) / np.asarray(freedoms, dtype=np.float64)[known]).sum())
-    return float(variances.sum()) ** 2 / weight if weight > 0 else math.inf
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,11 +64,12 @@ def recommend(
     own = drops
     for name, asked in (("method", method), ("pattern", pattern), ("sparsity", sparsity)):
         own = _chosen(own, name, asked)
-    variance = 0.0
+    variance, freedom = 0.0, math.inf
     calibrated = calibrated_only(own)
     seeds = calibrated.cells["seed"].nunique() if len(calibrated.cells) else 1
     if seeds > 1:
-        variance = _draw_variance(calibrated, target) / seeds
+        variance, freedom = _draw_variance(calibrated, target)
+        variance /= seeds
     table = own.cells[[*CHOICE, "calibrated"]].drop_duplicates(ignore_index=True)
     weights = [_weights(own, row) for row in table[CHOICE].to_numpy().tolist()]
     table["drop"] = [own.estimate(each, target).value for each in weights]
@@ -76,9 +78,10 @@ def recommend(
     rows = []
     for place in order:
         drawn = float(table["calibrated"][place]) * variance
-        mean = own.estimate(weights[place], target).wider(drawn)
+        mean = own.estimate(weights[place], target).wider(drawn, freedom)
         gap = own.estimate(weights[place] - weights[best], target)
-        gap = gap.wider(drawn + float(table["calibrated"][best]) * variance) if place != best else gap
+        of_both = drawn + float(table["calibrated"][best]) * variance
+        gap = gap.wider(of_both, freedom) if place != best else gap
         ends = {"low": mean.interval[0], "high": mean.interval[1], "behind": gap.value}
         ends |= {"behind_low": gap.interval[0], "behind_high": gap.interval[1]}
         rows.append(ends | {"p": gap.p if place != best else float("nan")})
@@ -99,10 +102,10 @@ def _chosen(drops: Drops, name: str, asked: float | str | None) -> Drops:
     return drops.only(drops.cells[name] == asked)
 
 
-def _draw_variance(drops: Drops, target: str) -> float:
-    """Variance over draws of one choice's drop, pooled over choices."""
-    mean = drops.cells[CHOICE].assign(drop=drops.mean_drops(target))
-    return float(np.nanmean(mean.groupby(CHOICE)["drop"].var(ddof=1)))
+def _draw_variance(drops: Drops, target: str) -> tuple[float, float]:
+    """Variance over draws of one choice's drop, pooled over choices, and its degrees of freedom."""
+    choices = drops.cells[CHOICE].assign(drop=drops.mean_drops(target)).groupby(CHOICE)["drop"]
+    return float(np.nanmean(choices.var(ddof=1))), float((choices.size() - 1).sum())
 
 
 def _weights(drops: Drops, choice: list[object]) -> np.ndarray:

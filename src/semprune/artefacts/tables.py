@@ -160,13 +160,6 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         asked=True,
     ),
     RunTable(
-        "screening", "What the dense model can do, on items never evaluated: one row per data set × wording.",
-        ("backbone", "dataset", "prompt"),
-        {"backbone": "text", "family": "text", "dataset": "text", "prompt": "text", "metric": "text", "n": "integer",
-         "guessing": "number", "dense": "number", "low": "number", "admitted": "flag", "chosen": "flag"},
-        asked=True,
-    ),
-    RunTable(
         "task_concepts", "Which concepts are a data set's own.", ("dataset", "concept", "level"),
         {"dataset": "text", **_CONCEPT, "weight": "number"},
         gives="which concepts are a data set's own, so that their semantic loss could predict its drop",

@@ -14,7 +14,7 @@ from semprune.backbones.weights.fingerprint import fingerprint_model
 from semprune.types import Fingerprint, NeuronSite, PrunableMatrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backbone:
     """A frozen causal language model.
 
@@ -33,6 +33,15 @@ class Backbone:
     family: Family
     matrices: tuple[PrunableMatrix, ...]
     fingerprint: Fingerprint
+
+    def __repr__(self) -> str:
+        """Name, class, size and place: the model's own says thousands of characters."""
+        parameters = sum(each.numel() for each in self.model.parameters())
+        blocks, dtype = self.model.config.get_text_config().num_hidden_layers, str(self.dtype).removeprefix("torch.")
+        return (
+            f"Backbone({self.name!r}: {type(self.model).__name__}, {blocks} blocks, {parameters:,} parameters, "
+            f"{dtype} on {self.device})"
+        )
 
     @cached_property
     def sites(self) -> tuple[NeuronSite, ...]:

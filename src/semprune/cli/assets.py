@@ -5,12 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from rich.table import Table
-
 from semprune.assets import asset_status, ensure_asset, verify_asset
 from semprune.assets import assets as known_assets
 from semprune.cli.arguments import Parser, command_parser
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 
 
 def assets_parser() -> Parser:
@@ -57,8 +56,8 @@ def _get(parsed: Namespace, name: str) -> Path:
     return ensure_asset(name, **consent, force=parsed.force)
 
 
-def _asset_table() -> Table:
-    table = Table("asset", "state", "MB", "licence", "what it is", title="offline packages")
+def _asset_table() -> WholeTable:
+    table = WholeTable("asset", "state", "MB", "licence", "what it is", title="offline packages")
     for name, asset in known_assets().items():
         state = asset_status(name).state
         licence = f"{asset.licence} (non-commercial)" if asset.non_commercial else asset.licence

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from rich.table import Table
 
 from semprune.attribution import Association, causal_check, load_association
 from semprune.attribution.ablation.causal import check_dataset, check_names
@@ -24,6 +23,7 @@ from semprune.data import CalibrationDataModule, calibration_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig, TextConfig
 from semprune.types import Amount, Count, Item, Limit, Seed, Share
@@ -217,10 +217,11 @@ def other_items(config: CausalCommandConfig, held_out: list[Item]) -> list[Item]
     return [item for item in more if item.document_id not in documents]
 
 
-def causal_table(table: pd.DataFrame) -> Table:
+def causal_table(table: pd.DataFrame) -> WholeTable:
     """Values by share and set, with the excess over matched random neurons; the file holds the intervals."""
     metrics = list(dict.fromkeys(table["metric"]))
-    shown = Table("neurons", "set", *metrics, title=f"after mean-ablation (against matched random; * p < {SURE})")
+    title = f"after mean-ablation (against matched random; * p < {SURE})"
+    shown = WholeTable("neurons", "set", *metrics, title=title, keys=2)
     for (k, name), rows in table.groupby(["k", "selection"], sort=False):
         by_metric = rows.drop_duplicates("metric").set_index("metric")  # shares of a small model may be of one size
         cells = []

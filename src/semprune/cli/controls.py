@@ -9,7 +9,6 @@ from typing import Annotated
 
 import pandas as pd
 import torch
-from rich.table import Table
 
 from semprune.attribution.controls.control_task import control_task, random_weight_control
 from semprune.attribution.controls.list_sensitivity import list_sensitivity
@@ -25,6 +24,7 @@ from semprune.data import dataset_spec
 from semprune.errors import SettingError
 from semprune.io.files import write_parquet
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig
 from semprune.types import Count, Filled, Level, Seed
@@ -166,11 +166,11 @@ def check(config: ControlsConfig) -> None:
         dataset_spec(name)
 
 
-def summary(name: str, table: pd.DataFrame) -> Table:
+def summary(name: str, table: pd.DataFrame) -> WholeTable:
     """Means over seeds and neurons, by concept or by weights."""
     key = "weights" if name == "random_weights" else "concept"
     means = table.groupby(key, sort=False).mean(numeric_only=True).drop(columns=["seed", "draw"], errors="ignore")
-    shown = Table(key, *means.columns, title=name.replace("_", " "))
+    shown = WholeTable(key, *means.columns, title=name.replace("_", " "))
     for label, row in means.iterrows():
         shown.add_row(str(label), *(f"{value:.3g}" for value in row))
     return shown

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from semprune.artefacts import read_table
@@ -19,6 +18,7 @@ from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 
 FIRES = 0.75  # standard deviations, mean of a concept's strongest neurons: from here on it is shown
 TOP = 10
@@ -123,9 +123,11 @@ def about_concept(
     return parts
 
 
-def text_table(association: Association, evidence: TextEvidence, neuron: str | None) -> Table:
+def text_table(association: Association, evidence: TextEvidence, neuron: str | None) -> WholeTable:
     """One row per token: the concepts that show there, and the neuron's activation where one is asked for."""
-    table = Table(title=f"concepts at each token (mean of their strongest neurons ≥ {FIRES:g} standard deviations)")
+    table = WholeTable(
+        title=f"concepts at each token (mean of their strongest neurons ≥ {FIRES:g} standard deviations)"
+    )
     table.add_column("token")
     if neuron is not None:
         table.add_column(neuron, justify="right")
@@ -149,7 +151,7 @@ def _contexts(contexts: pd.DataFrame | None, names: list[str]) -> list[Renderabl
     own = pd.DataFrame() if contexts is None else contexts[contexts["neuron"].isin(names)]
     if own.empty:
         return [Text("the run kept no contexts of it: pass --text to see where it fires", style="dim")]
-    table = Table(title="excited most by")
+    table = WholeTable(title="excited most by")
     table.add_column("neuron", no_wrap=True)  # a name to copy
     for title in ("activation / RMS", "excited by", "from"):
         table.add_column(title)
@@ -161,19 +163,13 @@ def _contexts(contexts: pd.DataFrame | None, names: list[str]) -> list[Renderabl
     return [table]
 
 
-def _frame(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(title=title, box=None, padding=(0, 1, 0, 0))  # eight columns in a terminal of 80
+def _frame(frame: pd.DataFrame, title: str) -> WholeTable:
+    table = WholeTable(title=title, box=None, padding=(0, 1, 0, 0))
     for column in frame.columns:
         is_text = not pd.api.types.is_numeric_dtype(frame[column])
         title = str(column).replace("_", " ")
         is_prose = is_text and frame[column].astype(str).str.contains(" ").any()  # a name to copy stays whole
-        table.add_column(
-            title,
-            justify="left" if is_text else "right",
-            no_wrap=not is_prose,
-            overflow="fold",
-            min_width=12 if is_prose else None,
-        )
+        table.add_column(title, justify="left" if is_text else "right", no_wrap=not is_prose)
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(_cell(value)) for value in row))
     return table

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.table import Table
-
 from semprune.attribution.neurons.concept_naming import named_concepts
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser, configured
@@ -18,6 +16,7 @@ from semprune.data import dataset_spec
 from semprune.data.modules.documents import DocumentDataModule
 from semprune.errors import SettingError
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 from semprune.study.config.schema import BackboneConfig
 from semprune.types import Count, Limit, Positive
 
@@ -81,7 +80,7 @@ def influential(arguments: list[str]) -> None:
     data.bind(lm).prepare_data()
     data.setup("fit")
     known = [(document.text, document.label) for document in data.train_documents if document.label is not None]
-    table = Table("concept", "words", title=f"influential words of {config.dataset}")
+    table = WholeTable("concept", "words", title=f"influential words of {config.dataset}")
     source = f"influential words of {config.dataset}, {len(known)} fitting documents"
     texts, labels = [text for text, _ in known], [own for _, own in known]
     classes = config.labels or spec.labels.classes

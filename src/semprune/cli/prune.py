@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rich.progress import Progress, TextColumn
-from rich.table import Table
 
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 from semprune.pruning.streamed.command import PruneResult, run_prune
 from semprune.pruning.streamed.config import PruneConfig
 
@@ -67,9 +67,9 @@ def spelled_out(arguments: list[str]) -> list[str]:
     return spelled
 
 
-def _table(result: PruneResult) -> Table:
+def _table(result: PruneResult) -> WholeTable:
     measured = result.provenance["sparsity"]
-    table = Table("matrix", "measured sparsity", title=f"pruned by {result.provenance['method']}")
+    table = WholeTable("matrix", "measured sparsity", title=f"pruned by {result.provenance['method']}")
     for role, share in measured["by_role"].items():
         table.add_row(role, f"{share:.4f}")
     table.add_section()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from semprune.analysis import Drops, Recommendation, read_drops, recommend, skill_drops
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
 from semprune.artefacts import RERUN, Answers, records
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError, CorruptArtefactError
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 from semprune.ranges import check_value
 from semprune.report import load_run
 from semprune.report.run.formats import listed, p_value
@@ -127,11 +126,11 @@ def _choice(row: dict[str, object], labels: MethodLabels) -> str:
     return f"{method} with {row['calibration']}" if row["calibration"] else method
 
 
-def _table(found: Recommendation, top: int, labels: MethodLabels) -> Table:
+def _table(found: Recommendation, top: int, labels: MethodLabels) -> WholeTable:
     metric, rows = METRICS[found.metric], records(found.table)
     sizes = {_size(row) for row in rows if row["calibration"]}
     names = ["method", "calibration", *(["size"] if len(sizes) > 1 else [])]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = WholeTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), keys=len(names))
     for name in names:
         table.add_column(name, no_wrap=True)
     loss = "skill kept, %" if metric.name == RETAINED else "drop, 95 %"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 
 import pandas as pd
-from rich.table import Table
 
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.cli.report import show_run
 from semprune.errors import FailedCellsError
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 from semprune.study import StudyConfig, failed_cells, plan_study, run_study
 
 
@@ -55,8 +55,8 @@ def study(arguments: list[str]) -> None:
         raise FailedCellsError(len(failures), run)
 
 
-def _failure_table(failures: pd.DataFrame) -> Table:
-    table = Table("cell", "error", title="failed cells")
+def _failure_table(failures: pd.DataFrame) -> WholeTable:
+    table = WholeTable("cell", "error", title="failed cells")
     for row in failures.to_dict("records"):
         error = row.pop("error")
         table.add_row(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from semprune.cli.arguments import Parser, command_parser
 from semprune.errors import FilledZerosError
 from semprune.io.terminal import Terminal
+from semprune.io.whole_table import WholeTable
 from semprune.pruning.masks.verify import VerifiedMatrix, verify_masks
 
 
@@ -41,11 +40,11 @@ def verify(arguments: list[str]) -> None:
         raise FilledZerosError(parsed.folder, str(parsed.masks), filled)
 
 
-def _table(matrices: Sequence[VerifiedMatrix]) -> Table:
+def _table(matrices: Sequence[VerifiedMatrix]) -> WholeTable:
     """One line per matrix, and the sum; names stay whole, so that they can be searched for."""
-    table = Table(title="weights that the masks do not keep", show_footer=True)
+    table = WholeTable(title="weights that the masks do not keep", show_footer=True)
     columns = ("weights", "size"), ("should be zero", "pruned"), ("not zero", "filled")
-    table.add_column("matrix", "all", overflow="fold")
+    table.add_column("matrix", "all", no_wrap=True)
     for title, field in columns:
         table.add_column(title, f"{sum(getattr(matrix, field) for matrix in matrices):,}", justify="right")
     for matrix in matrices:

@@ -34,7 +34,7 @@ logger = logging.getLogger("semprune.evaluation")
 @checked
 def evaluate(
     model: Any,
-    datasets: Sequence[str],
+    datasets: Sequence[str] | str,
     *,
     tokenizer: Any = None,
     limit: Limit = 200,
@@ -50,7 +50,7 @@ def evaluate(
 
     Args:
         model: A backbone, or any Hugging Face causal LM, pruned or not; it is left as it is.
-        datasets: Names of data sets.
+        datasets: Names of data sets, or one name.
         tokenizer: The tokenizer of a bare model; a backbone has its own.
         limit: Items of each data set; None for all.
         seed: Which items a limit selects, and the bootstrap.
@@ -78,7 +78,7 @@ def evaluate(
         CorruptArtefactError: If a file of the cache cannot be read.
     """
     subject = subject_of(model, tokenizer)
-    specs = {name: dataset_spec(name) for name in datasets}
+    specs = {name: dataset_spec(name) for name in ([datasets] if isinstance(datasets, str) else datasets)}
     chosen: dict[str, Any] = {"limit": limit, "seed": seed, "prompt": prompt, "shots": shots}
     chosen |= {"chat": chat, "tokenizer": subject.tokenizer}
     items = [item for name in specs for item in load_items(name, **chosen)]

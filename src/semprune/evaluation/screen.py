@@ -68,7 +68,7 @@ def screening_table(predictions: pd.DataFrame, *, margin: PartOrNone = 0.1) -> p
 @checked
 def screen(
     model: Any,
-    datasets: Sequence[str],
+    datasets: Sequence[str] | str,
     *,
     tokenizer: Any = None,
     items: Count = 100,
@@ -87,7 +87,7 @@ def screen(
 
     Args:
         model: See :func:`semprune.evaluate`.
-        datasets: Names of data sets.
+        datasets: Names of data sets, or one name.
         tokenizer: See :func:`semprune.evaluate`.
         items: Items of each data set to keep back.
         margin: See :func:`semprune.evaluation.admitted_datasets`.
@@ -106,7 +106,8 @@ def screen(
     """
     subject = subject_of(model, tokenizer)
     asked: dict[str, Any] = {"items": items, "prompt": prompt, "shots": shots, "chat": chat}
-    kept = [item for name in datasets for item in load_screening_items(name, **asked, tokenizer=subject.tokenizer)]
+    names = [datasets] if isinstance(datasets, str) else datasets
+    kept = [item for name in names for item in load_screening_items(name, **asked, tokenizer=subject.tokenizer)]
     table = screening_table(predict_items(subject, kept, token_budget=token_budget, cache=cache), margin=margin)
     table.insert(0, "backbone", subject.name)
     return table

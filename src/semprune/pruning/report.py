@@ -14,7 +14,7 @@ from torch import Tensor
 from semprune.io.bits import hash_masks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PruneReport:
     """Masks and measured sparsity of a pruned model.
 
@@ -41,6 +41,11 @@ class PruneReport:
     orders: Mapping[str, Int[Tensor, " in"]] = field(default_factory=dict)
     patterned: Mapping[str, bool] = field(default_factory=dict)
     empty_rows: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Method, settings and what was measured; the masks have millions of entries."""
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"PruneReport({self.method}: {len(self.masks)} matrices, {self.total_sparsity:.2%} zeros; {settings})"
 
     @property
     def total_sparsity(self) -> float:

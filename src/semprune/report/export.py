@@ -23,6 +23,7 @@ from semprune.report.tables.calibration import (
     spread_text,
 )
 from semprune.report.tables.contrasts import contrast_table
+from semprune.report.tables.fidelity import OF_ITEMS, OF_TEXT, fidelity_table, fidelity_text
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
 from semprune.report.tables.prompts import prompt_table, prompts_text
 from semprune.report.tables.semantic_loss import causal_text, readout_text
@@ -109,7 +110,8 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     ``skill`` is the share of skill that is kept, where the run has it; the others are in points.
 
     ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics;
-    the contrasts hold each family against the others. ``prompts`` is there where a data set was asked with several
+    the contrasts hold each family against the others. ``fidelity_text`` and ``fidelity_items`` compare with the dense
+    model without labels, where the run has it. ``prompts`` is there where a data set was asked with several
     wordings, ``readout_loss`` and ``causal_loss`` where a study asked for these losses. A run with several calibration
     sets has more, see :func:`semprune.report.export.study_files`.
 
@@ -135,6 +137,10 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     skill = skill_table(run)
     if skill is not None:
         contents |= files_of("skill", skill, skill_text(skill, counted_text(run)))
+    for name, measures in (("fidelity_text", OF_TEXT), ("fidelity_items", OF_ITEMS)):
+        found = fidelity_table(run, measures)
+        if found is not None:
+            contents |= files_of(name, found, fidelity_text(found, measures))
     for name, table in (("readout_loss", readout_text(run)), ("causal_loss", causal_text(run))):
         if table is not None:
             contents |= files_of(name, run.tables[name], table)

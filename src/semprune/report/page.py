@@ -15,13 +15,14 @@ from semprune.artefacts import TABLES
 from semprune.io.files import atomic
 from semprune.report.run.formats import listed
 from semprune.report.run.load_run import RunArtefacts, is_crowded, loaded, pooled
-from semprune.report.sections import calibration, causal, layers, meanings, neurons, provenance, tasks
+from semprune.report.sections import calibration, causal, fidelity, layers, meanings, neurons, provenance, tasks
 from semprune.report.sections.section import Section
 from semprune.report.summary import findings
 
 SECTIONS: tuple[Section, ...] = (
     findings.SECTION,
     tasks.SECTION,
+    fidelity.SECTION,
     calibration.SECTION,
     meanings.SECTION,
     layers.SECTION,

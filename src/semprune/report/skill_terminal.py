@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 from rich.text import Text
 
 from semprune.artefacts import records
+from semprune.io.whole_table import WholeTable
 from semprune.report.run.formats import TIMES, number
 from semprune.report.run.labels import Setting
 from semprune.report.run.load_run import RunArtefacts
@@ -23,7 +23,7 @@ CAPTION = (
 )
 
 
-def skill_by_dataset(run: RunArtefacts, skill: pd.DataFrame) -> Table:
+def skill_by_dataset(run: RunArtefacts, skill: pd.DataFrame) -> WholeTable:
     """Data sets grouped by family × (dense, each pruned setting), each family's own share in bold.
 
     Args:
@@ -34,7 +34,7 @@ def skill_by_dataset(run: RunArtefacts, skill: pd.DataFrame) -> Table:
         A table for ``rich.console.Console.print``.
     """
     labels = [setting.label for setting in run.settings]
-    table = _table("What pruning left of the model's skill", f"{CAPTION}; {counted_text(run)}")
+    table = _table("What pruning left of the model's skill", f"{CAPTION}; {counted_text(run)}", keys=2)
     for name, side in (("data set", "left"), ("dense", "right"), *((label, "left") for label in labels)):
         table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
     skill = skill.assign(label=item_labels(skill))
@@ -52,7 +52,7 @@ def skill_by_dataset(run: RunArtefacts, skill: pd.DataFrame) -> Table:
     return table
 
 
-def skill_by_setting(run: RunArtefacts, skill: pd.DataFrame, settings: tuple[Setting, ...], note: str) -> Table:
+def skill_by_setting(run: RunArtefacts, skill: pd.DataFrame, settings: tuple[Setting, ...], note: str) -> WholeTable:
     """Pruned models × families: the share of skill kept, and how much the perplexity grows.
 
     Args:
@@ -79,8 +79,8 @@ def skill_by_setting(run: RunArtefacts, skill: pd.DataFrame, settings: tuple[Set
     return table
 
 
-def _table(title: str, caption: str) -> Table:
-    return Table(title=title, caption=caption, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def _table(title: str, caption: str, keys: int = 1) -> WholeTable:
+    return WholeTable(title=title, caption=caption, box=None, pad_edge=False, padding=(0, 2, 0, 0), keys=keys)
 
 
 def _kept(row: dict[str, Any], before: str) -> Text:
@@ -96,7 +96,7 @@ def _growth(row: dict[str, Any]) -> str:
     return f"{TIMES}{number(row['value'] / row['dense'])}"
 
 
-def _add_perplexity(table: Table, run: RunArtefacts, labels: list[str]) -> None:
+def _add_perplexity(table: WholeTable, run: RunArtefacts, labels: list[str]) -> None:
     texts, metric = headline_table(run, "perplexity"), METRICS["perplexity"]
     if texts.empty:
         return

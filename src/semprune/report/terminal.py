@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 from rich.text import Text
 
 from semprune.artefacts import records
+from semprune.io.whole_table import WholeTable
 from semprune.report.run.formats import TIMES, number
 from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
@@ -17,7 +17,7 @@ from semprune.report.tables.headline import VERDICTS, family_table, headline_tab
 from semprune.report.tables.skill import skill_table
 
 
-def settings_table(run: RunArtefacts) -> Table:
+def settings_table(run: RunArtefacts) -> WholeTable:
     """Pruned models × families: mean drop in points with its interval, and how much the perplexity grows.
 
     Args:
@@ -32,7 +32,7 @@ def settings_table(run: RunArtefacts) -> Table:
     names = list(dict.fromkeys(families["family"]))
     caption = "mean drop in points over a family's data sets with its 95 % interval; ▼ clearly worse, ▲ clearly better"
     caption = "; ".join(filter(None, [caption, _means_of(run)]))
-    table = Table(title="What pruning cost", caption=caption, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table = WholeTable(title="What pruning cost", caption=caption, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("pruned", no_wrap=True)
     for name in names:
         metric = METRICS[families.loc[families["family"] == name, "metric"].iloc[0]]
@@ -69,7 +69,7 @@ CAPTION = (
 )
 
 
-def terminal_table(run: RunArtefacts, *, points: bool = False) -> Table:
+def terminal_table(run: RunArtefacts, *, points: bool = False) -> WholeTable:
     """Data sets grouped by family × (dense, each pruned setting), with the share of skill that is kept.
 
     With more than :data:`MOST_COLUMNS` settings, settings × families instead.
@@ -90,7 +90,7 @@ def terminal_table(run: RunArtefacts, *, points: bool = False) -> Table:
     return settings_table(run) if many else _points_table(run)
 
 
-def _skill_of_settings(run: RunArtefacts) -> Table:
+def _skill_of_settings(run: RunArtefacts) -> WholeTable:
     shown = pooled(run) if is_crowded(run) else run
     skill = skill_table(shown)
     assert skill is not None  # the means of what there is
@@ -102,13 +102,15 @@ def _means_of(run: RunArtefacts) -> str:
     return "; ".join(filter(None, [means, left_out_text(run)]))
 
 
-def _points_table(run: RunArtefacts) -> Table:
+def _points_table(run: RunArtefacts) -> WholeTable:
     headline = headline_table(run)
     headline["label"] = item_labels(headline)
     families = family_table(headline)
     labels = [setting.label for setting in run.settings]
     caption = "; ".join(filter(None, [CAPTION, left_out_text(run)]))
-    table = Table(title="Dense against pruned", caption=caption, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = WholeTable(
+        title="Dense against pruned", caption=caption, box=None, pad_edge=False, padding=(0, 2, 0, 0), keys=2
+    )
     table.add_column("data set", no_wrap=True)
     table.add_column("dense", justify="right", no_wrap=True)
     for label in labels:
@@ -158,13 +160,13 @@ CONCEPT_CAPTION = (
 )
 
 
-def concept_summary(concepts: pd.DataFrame) -> Table:
+def concept_summary(concepts: pd.DataFrame) -> WholeTable:
     """How well each concept was found, one row per concept.
 
     Args:
         concepts: Rows of ``concepts.parquet``.
     """
-    table = Table(title="Association", caption=CONCEPT_CAPTION, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = WholeTable(title="Association", caption=CONCEPT_CAPTION, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("concept", no_wrap=True)
     for name in ("evidence", "prevalence", "AP, set", "AP, neuron", "discoveries"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -15,7 +15,7 @@ from semprune.statistics.intervals import Interval
 
 Statistic = Callable[[Float[np.ndarray, "resamples items"]], Float[np.ndarray, " resamples"]]
 
-_BLOCK = 2**20  # multiplicities at once: 8 MB
+BLOCK = 2**20  # multiplicities at once: 8 MB
 
 
 def document_resamples(
@@ -41,7 +41,7 @@ def document_resamples(
     names, document = np.unique(np.asarray(documents, dtype=str), return_inverse=True)
     count = len(names)
     random = np.random.default_rng(seed)
-    step = max(1, _BLOCK // max(count, len(document)))
+    step = max(1, BLOCK // max(count, len(document)))
     for first in range(0, resamples, step):
         block = min(step, resamples - first)
         drawn = random.integers(0, count, size=(block, count)) + np.arange(block)[:, None] * count

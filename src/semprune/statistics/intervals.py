@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-Estimate = tuple[float, float, float]
+Bounded = tuple[float, float, float]
 """A value with the lower and upper end of its interval."""
 
 
@@ -85,7 +85,7 @@ def mean_test(values: Float[np.ndarray, " items"], documents: Sequence[str]) -> 
     return Interval(mean - margin, mean + margin), float(2 * stats.t.sf(abs(mean) / error, freedom))
 
 
-def mean_with_interval(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> Estimate:
+def mean_with_interval(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> Bounded:
     r"""Mean of independent estimates, with an interval recovered from each estimate's own interval.
 
     .. math:: \bar d - \frac1k\sqrt{\sum_i (d_i - l_i)^2},\quad \bar d + \frac1k\sqrt{\sum_i (u_i - d_i)^2}
@@ -113,7 +113,7 @@ def mean_with_interval(values: Sequence[float], lows: Sequence[float], highs: Se
     return centre, centre - below / len(values), centre + above / len(values)
 
 
-def difference_with_interval(one: Estimate, other: Estimate) -> Estimate:
+def difference_with_interval(one: Bounded, other: Bounded) -> Bounded:
     r"""Difference of two independent estimates, with an interval recovered from their own.
 
     .. math:: d - \sqrt{(a - l_a)^2 + (u_b - b)^2},\quad d + \sqrt{(u_a - a)^2 + (b - l_b)^2},\quad d = a - b

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from semprune.statistics.intervals import Estimate, clustered_sums
+from semprune.statistics.intervals import Bounded, clustered_sums
 
 _NOTHING = (float("nan"), float("nan"), float("nan"))
 
@@ -32,7 +32,7 @@ class PairedSkill:
     documents: Sequence[str]
 
 
-def retained_skill(datasets: Sequence[PairedSkill]) -> Estimate:
+def retained_skill(datasets: Sequence[PairedSkill]) -> Bounded:
     r"""Share of the dense model's skill that the pruned one keeps, pooled over data sets.
 
     .. math:: \rho = \frac{\sum_k (P_k - g_k)}{\sum_k (D_k - g_k)}

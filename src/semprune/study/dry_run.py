@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
 
 from semprune.artefacts import DENSE, Cell
 from semprune.data.batches.batching import EncodedItem
@@ -17,6 +16,7 @@ from semprune.evaluation.engine.prefix_tree import grow_trees
 from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.io.provenance import peak_memory_bytes
+from semprune.io.whole_table import WholeTable
 from semprune.pruning import dense_statistics, find_method, prune_from
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.shared import load_model
@@ -82,7 +82,8 @@ def _plan_one(config: StudyConfig, console: Console) -> float:
     worker = Worker(config, lm, console, reads_only=True)
     groups = in_groups(list(pruned_cells(config)))
     cost = probe(worker)
-    table = Table("calibration", "size", "seed", "cells", "done", "left", title=f"{config.backbone.name}: cells")
+    title = f"{config.backbone.name}: cells"
+    table = WholeTable("calibration", "size", "seed", "cells", "done", "left", title=title, keys=3)
     screening = _screening_seconds(worker, cost)
     total = screening if store.is_done(worker.addresses, DENSE) else screening + cost.measuring
     for group in groups:

@@ -17,11 +17,12 @@ from semprune.analysis import (
     variance_shares,
 )
 from semprune.analysis.calibration import _gap, crossed_gap
-from semprune.analysis.drops import DatasetDrops, Drops, Estimate
+from semprune.analysis.drops import DatasetDrops, Drops
 from semprune.analysis.prediction import PENALTIES, _fitted, _ridge
 from semprune.artefacts import CELL, Answers, stated_once
 from semprune.errors import SettingError, UnpairedPredictionsError
 from semprune.statistics.auroc import auroc, auroc_values
+from semprune.statistics.estimate import Estimate
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,22 @@ def test_auroc_is_the_mean_of_its_values_and_their_variance_is_that_of_resamplin
 
 def test_one_label_has_no_auroc():
     assert np.isnan(auroc_values(np.zeros((3, 2)), np.array([1, 1, 1]))).all()
+
+
+def test_drops_of_auroc_do_not_move_with_a_preference_for_one_label():
+    keys = {"backbone": "b", "pattern": "unstructured", "calibration": "", "calibration_sequences": 0, "seed": 0,
+            "calibration_length": 0, "calibrated": False, "dataset": "trec", "prompt": "p"}  # fmt: skip
+    rng, names = np.random.default_rng(3), [str(item) for item in range(60)]
+    labels = np.arange(60) % 3
+    scores = rng.normal(size=(60, 3)) + np.eye(3)[labels]
+    tables = []
+    for method, own in (("dense", scores), ("one", scores * 0.5), ("two", scores * 0.5 + np.array([5.0, 0, 0]))):
+        own_keys = keys | {"method": method, "sparsity": 0.5 * (method != "dense"), "item_id": names}
+        tables.append(pd.DataFrame(own_keys | {"document_id": names, "label": labels, "prediction": own.argmax(1),
+                                               "scores": own.tolist()}))  # fmt: skip
+    results = pd.DataFrame([{"dataset": "trec", "family": "topic", "metric": "auroc"}])
+    drops = read_drops(Answers.of(pd.concat(tables)), results, "auroc")
+    np.testing.assert_allclose(drops.datasets[0].drops, 0, atol=1e-12)
 
 
 def test_drops_are_those_of_the_results(tables, drops):
@@ -124,6 +141,18 @@ def test_recommends_the_planted_best_with_its_ties(drops):
     every = recommend(drops, "all", sparsity=0.5)
     assert every.table["method"].iloc[-1] == "magnitude"
     assert len(every.table) == 7
+
+
+def test_choices_of_few_draws_are_compared_with_their_quantile():
+    keys = {"backbone": "b", "method": "wanda", "pattern": "unstructured", "sparsity": 0.5, "calibration_sequences": 8,
+            "calibration_length": 64, "calibrated": True}  # fmt: skip
+    cells = pd.DataFrame([keys | {"calibration": name, "seed": seed} for name in ("one", "two") for seed in (0, 1)])
+    means = np.array([0.1, 0.3, 0.5, 0.7])  # the variance of a draw is .02, of a choice's mean .01
+    items = np.tile(means[:, None], (1, 40)) + 1e-9 * np.random.default_rng(0).normal(size=40)
+    drops = Drops(cells, (DatasetDrops("toy", "topic", items, np.arange(40)),), "accuracy")
+    table = recommend(drops, "all", sparsity=0.5).table
+    assert table["high"][0] - 0.2 == pytest.approx(4.3027 * 0.1, rel=1e-4)  # two degrees of freedom
+    assert table["behind_high"][1] - 0.4 == pytest.approx(4.3027 * np.sqrt(0.02), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -18,3 +18,11 @@ def test_names_stay_whole_and_prose_stays_visible_in_80_columns():
     text = console.export_text()
     assert "layers.22.mlp/1470" in text
     assert all(word in text for word in ("vantage", "tactics", "tectonics"))
+
+
+def test_no_figure_of_a_wide_frame_is_cropped():
+    figures = {f"measure_{place}": 1.98e-10 * place for place in range(1, 11)}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(_frame(pd.DataFrame([{"neuron": "layers.22.mlp/1470", **figures}]), "strongest"))
+    shown = console.export_text().split()
+    assert [figure for figure in figures.values() if f"{figure:.3g}" not in shown] == []

@@ -38,6 +38,7 @@ def test_predictions_equal_loglikelihood_of_the_requests(lm):
     expected = [value for value, _ in loglikelihood(lm.model, lm.tokenizer, requests)]
     assert [score for row in table["scores"] for score in row] == pytest.approx(expected, abs=1e-5)
     assert table["lengths"].tolist() == [[3, 4]] * 9
+    assert loglikelihood(lm, None, requests) == loglikelihood(lm.model, lm.tokenizer, requests)
 
 
 def test_rows_of_a_named_data_set(lm, monkeypatch):
@@ -51,6 +52,7 @@ def test_rows_of_a_named_data_set(lm, monkeypatch):
     monkeypatch.setitem(evaluate.__wrapped__.__globals__, "load_items", load)
     result = evaluate(lm, ["sst2"], limit=9, seed=4, shots=1, chat=True)
     assert asked == [("sst2", 9, 4, None, 1, True)]
+    assert evaluate(lm, "sst2", limit=9, seed=4, shots=1, chat=True).equals(result)
     assert tuple(result.columns) == ("backbone", *MEASUREMENT_COLUMNS)
     assert set(result["metric"]) >= {"accuracy", "calibrated_accuracy", "auroc"}
     assert result[["backbone", "dataset", "family", "prompt"]].drop_duplicates().values.tolist() == [

@@ -51,7 +51,7 @@ def test_items_of_a_document_are_drawn_together():
 def test_draws_do_not_depend_on_the_size_of_blocks(monkeypatch):
     documents = [str(i) for i in range(50)]
     whole = np.concatenate(list(document_resamples(documents, 40, seed=5)))
-    monkeypatch.setattr("semprune.statistics.bootstrap._BLOCK", 150)
+    monkeypatch.setattr("semprune.statistics.bootstrap.BLOCK", 150)
     blocks = list(document_resamples(documents, 40, seed=5))
     assert len(blocks) == 14
     assert np.array_equal(np.concatenate(blocks), whole)

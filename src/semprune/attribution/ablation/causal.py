@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.ablation.measurements import CausalRun, measured
-from semprune.attribution.ablation.neuron_sets import OWN_SETS, Draw, mean_replacements, selections, top_neurons
+from semprune.attribution.ablation.neuron_sets import (
+    DRAWN_SETS,
+    OWN_SETS,
+    Draw,
+    mean_replacements,
+    selections,
+    top_neurons,
+)
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
@@ -19,8 +27,9 @@ from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.data import dataset_spec
 from semprune.errors import SettingError
-from semprune.evaluation.results.comparison import compare
 from semprune.ranges import checked
+from semprune.statistics.bootstrap import Statistic
+from semprune.statistics.estimate import Estimate, jackknifed, of_draws
 from semprune.types import Count, Item, Seed, Share
 
 Progress = Callable[[str], None]
@@ -56,8 +65,9 @@ def causal_check(
         text: Held-out sequences for the perplexity.
         target: Name of the target in the table.
         share: Share of all neurons to ablate, or several; the dense model is measured once.
-        draws: Random draws of each random control; their mean is the control.
-        seed: Seed of the draws and of the bootstrap.
+        draws: Random draws of each random control; their mean is the control, and how they differ is part of its
+            error: with one draw it has no interval.
+        seed: Seed of the draws.
         token_budget: Padded tokens of a scoring batch.
         first: Position of the first token of ``text`` that the perplexity predicts.
         rankings: Further rankings by name (``probe``, ``integrated_gradients``, …), larger is more important: their
@@ -71,7 +81,9 @@ def causal_check(
         One row per share, selection and metric (``auroc``, ``perplexity``, ``label_logprob``: log-probability of the
         right choice; with ``labels`` ``concept_logprob``): value, 95 % interval, difference to dense with its interval
         and paired p, and ``excess``: difference to the matched random draws with its paired interval and p,
-        equations.md S7's CE with the sign of the metric.
+        equations.md S7's CE with the sign of the metric. Errors are of the jackknife over documents (of an AUROC
+        DeLong's) and, where random sets take part, of their draws too, with Student's t: of ``excess``, what one more
+        matched draw would differ by.
 
     Raises:
         ConfigurationError: Fewer neurons are discoveries than are to be ablated.
@@ -95,7 +107,7 @@ def causal_check(
         sets = selections(association, rows, draws, rankings or {})
         runs = {"dense": dense} | _ablated(lm, association, sets, run, seed, say)
         common = {"target": target, "dataset": items[0].dataset, "share": each, "k": len(rows)}
-        tables.append(pd.DataFrame([common | row for row in _rows(runs, seed)]))
+        tables.append(pd.DataFrame([common | row for row in _rows(runs)]))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -149,16 +161,47 @@ def check_dataset(setting: str, name: str) -> None:
         raise SettingError(setting, name, "a data set with classes, whose AUROC can be measured")
 
 
-def _rows(runs: dict[str, list[CausalRun]], seed: int) -> list[dict[str, object]]:
-    dense, matched = runs["dense"], runs["matched_random"]
-    rows = []
+def _rows(runs: dict[str, list[CausalRun]]) -> list[dict[str, object]]:
+    dense, rows = runs["dense"], []
     for metric, statistic, units in measured(dense[0]):
+        compared = partial(_compared, statistic, units, runs)
         for name, each in runs.items():
-            against_dense = None if name == "dense" else statistic(dense)
-            row = compare(statistic(each), against_dense, units, seed=seed)
-            excess = compare(statistic(each), statistic(matched), units, seed=seed)
-            kept = {key: row[key] for key in ("value", "low", "high", "n", "difference", "p")}
-            kept |= {f"excess{end}": excess[f"difference{end}"] for end in ("", "_low", "_high")}
-            kept |= {"excess_p": excess["p"]} | {key: row[key] for key in ("difference_low", "difference_high")}
-            rows.append({"selection": name, "draws": len(each), "metric": metric, **kept})
+            value, change = compared(name), compared(name, "dense")
+            excess = compared(name, "matched_random") if name != "matched_random" else Estimate(0.0, 0.0)
+            row: dict[str, object] = {"selection": name, "draws": len(each), "metric": metric}
+            row |= {"value": value.value, "n": len(units)} | _ends("", value)
+            if metric == "auroc":
+                row |= {"low": max(0.0, value.interval[0]), "high": min(1.0, value.interval[1])}
+            row |= {"difference": change.value, "p": _p(change)} | _ends("difference_", change)
+            rows.append(row | {"excess": excess.value, "excess_p": _p(excess)} | _ends("excess_", excess))
     return rows
+
+
+def _compared(
+    statistic: Callable[[Sequence[CausalRun]], Statistic],
+    units: list[str],
+    runs: dict[str, list[CausalRun]],
+    name: str,
+    against: str | None = None,
+) -> Estimate:
+    """A set's metric, or its difference to another set's: over documents, and over draws where a set is drawn.
+
+    Against drawn sets a chosen one counts as one more draw: that is what it is if nothing is special about it.
+    """
+    own, other = statistic(runs[name]), None if against is None else statistic(runs[against])
+    found = jackknifed(own if other is None else lambda weights: own(weights) - other(weights), units)
+    once = np.ones((1, len(units)))
+    for each in DRAWN_SETS:
+        if each in (name, against):
+            values = [float(statistic([run])(once)[0]) for run in runs[each]]
+            found = found.wider(*of_draws(values, another=name not in (*DRAWN_SETS, "dense")))
+    return found
+
+
+def _p(estimate: Estimate) -> float:
+    """Two-sided p; 1 where nothing changed, for any document."""
+    return 1.0 if estimate.value == estimate.error == 0 else estimate.p
+
+
+def _ends(name: str, estimate: Estimate) -> dict[str, float]:
+    return dict(zip((f"{name}low", f"{name}high"), estimate.interval, strict=True))

@@ -139,6 +139,8 @@ def global_neurons(association: Association, k: int) -> Int[Tensor, " k"]:
 Draw = Callable[[torch.Generator], Tensor]
 OWN_SETS = ("association", "matched_random", "random", "mean_activation", "global")
 """Sets that every causal check has; no further ranking may be called so."""
+DRAWN_SETS = ("matched_random", "random")
+"""Those of them that are drawn anew: what they say varies with the draw."""
 
 
 def selections(

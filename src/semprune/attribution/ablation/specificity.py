@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,8 @@ from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone, ablate
 from semprune.errors import ConfigurationError
 from semprune.ranges import checked
-from semprune.statistics.bootstrap import Statistic, bootstrap, bootstrap_p, percentile_interval
+from semprune.statistics.bootstrap import Statistic
+from semprune.statistics.estimate import jackknifed, of_draws
 from semprune.types import Count, Seed, Share
 
 
@@ -53,14 +55,15 @@ def causal_specificity(
         labels: Which of the concepts each token carries.
         text: Held-out sequences.
         share: Share of all neurons to ablate.
-        draws: Draws of matched random neurons; their mean is the control.
-        seed: Seed of the draws and of the bootstrap.
+        draws: Draws of matched random neurons; their mean is the control. With one draw there are no intervals.
+        seed: Seed of the draws.
         by: Ranking of the association.
         progress: Told the name of each concept before it runs.
 
     Returns:
         Columns ablated, measured, k, effect, low, high, p, n_tokens; one row per pair, then one per ablated concept
-        with ``measured`` = ``specificity``. Intervals are 95 %, bootstrapped over sequences.
+        with ``measured`` = ``specificity``. Intervals are 95 %, by the jackknife over sequences and
+        what one more matched draw would differ by, with Student's t.
 
     Raises:
         ConfigurationError: Fewer than two concepts, or too few discoveries.
@@ -81,21 +84,21 @@ def causal_specificity(
             _read(lm, association, matched_random(association, own, generator), labels, text) for _ in range(draws)
         ]
         common = {"ablated": name, "k": k}
-        rows.extend(common | row for row in _concept_rows(top, random, concepts, place, seed))
+        rows.extend(common | row for row in _concept_rows(top, random, concepts, place))
     return pd.DataFrame(rows)
 
 
 def _concept_rows(
-    top: ConceptLogprobs, random: Sequence[ConceptLogprobs], concepts: Sequence[str], place: int, seed: int
+    top: ConceptLogprobs, random: Sequence[ConceptLogprobs], concepts: Sequence[str], place: int
 ) -> Iterator[dict[str, object]]:
     """Effects of one concept's neurons on the words of every concept, then their specificity."""
-    effects = [_effect(top, random, c) for c in range(len(concepts))]
     tokens = top.counts.sum(0).astype(int).tolist()
     units = [str(index) for index in range(len(top.counts))]
     for c, measured in enumerate(concepts):
-        yield {"measured": measured} | _row(effects[c], units, seed) | {"n_tokens": tokens[c]}
-    specific = _row(_specificity(effects, place), units, seed)
-    yield {"measured": "specificity"} | specific | {"n_tokens": tokens[place]}
+        effect = partial(_effect, top, concept=c)
+        yield {"measured": measured} | _row(effect, random, units) | {"n_tokens": tokens[c]}
+    specificity = partial(_specificity, top, concepts=len(concepts), place=place)
+    yield {"measured": "specificity"} | _row(specificity, random, units) | {"n_tokens": tokens[place]}
 
 
 def _read(lm: Backbone, association: Association, rows: Tensor, labels: Labeller, text: Tensor) -> ConceptLogprobs:
@@ -108,7 +111,9 @@ def _effect(top: ConceptLogprobs, random: Sequence[ConceptLogprobs], concept: in
     return lambda weights: np.mean([control(weights) for control in controls], axis=0) - own(weights)
 
 
-def _specificity(effects: Sequence[Statistic], place: int) -> Statistic:
+def _specificity(top: ConceptLogprobs, random: Sequence[ConceptLogprobs], concepts: int, place: int) -> Statistic:
+    effects = [_effect(top, random, c) for c in range(concepts)]
+
     def statistic(weights: Float[np.ndarray, "resamples sequences"]) -> Float[np.ndarray, " resamples"]:
         others = np.stack([effect(weights) for c, effect in enumerate(effects) if c != place])
         known = ~np.isnan(others)
@@ -121,7 +126,12 @@ def _specificity(effects: Sequence[Statistic], place: int) -> Statistic:
     return statistic
 
 
-def _row(statistic: Statistic, units: Sequence[str], seed: int) -> dict[str, object]:
-    draws = bootstrap(statistic, units, seed=seed)
-    low, high = percentile_interval(draws)
-    return {"effect": float(statistic(np.ones((1, len(units))))[0]), "low": low, "high": high, "p": bootstrap_p(draws)}
+def _row(
+    against: Callable[[Sequence[ConceptLogprobs]], Statistic], random: Sequence[ConceptLogprobs], units: Sequence[str]
+) -> dict[str, object]:
+    """An effect against the mean of random draws; its error is of the sequences and of one more draw."""
+    once = np.ones((1, len(units)))
+    found = jackknifed(against(random), units)
+    found = found.wider(*of_draws([float(against([draw])(once)[0]) for draw in random], another=True))
+    low, high = found.interval
+    return {"effect": found.value, "low": low, "high": high, "p": found.p}

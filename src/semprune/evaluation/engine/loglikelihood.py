@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from semprune.backbones.backbone import Backbone
 from semprune.data.batches.encoding import EncodedRequest, encode_request, padding_token
 from semprune.data.batches.special_tokens import check_tokenizer
-from semprune.data.subject import context_length
+from semprune.data.subject import subject_of
 from semprune.errors import NonFiniteError
 from semprune.evaluation.engine.causal_lm import CausalLM
 from semprune.evaluation.engine.request_scorer import Engine
@@ -19,7 +20,7 @@ from semprune.types import Count, TokenBudget
 
 @checked
 def loglikelihood(
-    model: CausalLM,
+    model: CausalLM | Backbone,
     tokenizer: Any,
     requests: Sequence[tuple[str, str]],
     *,
@@ -37,8 +38,8 @@ def loglikelihood(
     Source: equations.md; EleutherAI's lm-evaluation-harness.
 
     Args:
-        model: Any causal LM with a head, in any mode; it is left as it was.
-        tokenizer: Its tokenizer.
+        model: A backbone, or any causal LM with a head, in any mode; it is left as it was.
+        tokenizer: Its tokenizer; None takes a backbone's own.
         requests: (context, continuation) pairs; the continuation with its leading space.
         max_length: Tokens that the model can read; None asks
             :func:`semprune.data.subject.context_length`.
@@ -49,19 +50,20 @@ def loglikelihood(
         give exactly this continuation.
 
     Raises:
-        ConfigurationError: If a continuation has no tokens of its own, a context is empty and the tokenizer has
-            neither BOS nor EOS, or the tokenizer ends texts with a special token.
+        ConfigurationError: If a bare model comes without a tokenizer, a continuation has no tokens of its own, a
+            context is empty and the tokenizer has neither BOS nor EOS, or it ends texts with a special token.
         PromptTooLongError: If a continuation alone exceeds ``max_length``.
         NonFiniteError: If a log-probability is NaN or infinite.
         OutOfMemoryError: If memory runs out and the batches cannot be smaller.
     """
+    subject = subject_of(model, tokenizer)
+    tokenizer, limit = subject.tokenizer, max_length or subject.max_length
     check_tokenizer(tokenizer)
-    limit = max_length or context_length(model, tokenizer)
     encoded = [
         encode_request(tokenizer, context, continuation, limit, truncate="left", item=str(index))
         for index, (context, continuation) in enumerate(requests)
     ]
-    return score_encoded(Engine(model, padding_token(tokenizer), token_budget), encoded)
+    return score_encoded(Engine(subject.model, padding_token(tokenizer), token_budget), encoded)
 
 
 def score_encoded(engine: Engine, requests: Sequence[EncodedRequest]) -> list[tuple[float, bool]]:

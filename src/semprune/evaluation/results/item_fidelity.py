@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -11,12 +10,18 @@ from scipy.special import log_softmax
 from scipy.stats import spearmanr
 
 from semprune.artefacts import TABLES
-from semprune.evaluation.results.flips import check_paired, flips
+from semprune.evaluation.results.flips import check_paired
 from semprune.statistics.intervals import mean_test
-from semprune.statistics.proportions import paired_difference_interval
+from semprune.statistics.proportions import paired_difference_interval, share_interval
 
 _KEYS = list(TABLES["predictions"].keys)
-FIDELITY_COLUMNS = ("dataset", "prompt", "n", "divergence", "low", "high", "lost", "gained", "moved", "change", "change_low", "change_high", "rank_agreement")  # fmt: skip # noqa: E501
+FLIPS = ("flips", "lost", "gained", "moved")
+"""Shares of items that were right and are not, or the other way round; each of both; wrong with another answer."""
+FIDELITY_COLUMNS = (
+    *("dataset", "prompt", "n", "divergence", "low", "high"),
+    *(f"{name}{end}" for name in (*FLIPS, "change") for end in ("", "_low", "_high")),
+    "rank_agreement",
+)
 """Columns of :func:`item_fidelity`."""
 
 
@@ -27,7 +32,7 @@ def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
 
     over the choices of an item, with the dense model's summed log-probabilities s.
 
-    Source: ours; flips are those of arXiv 2407.09141, in three parts.
+    Source: ours; flips are those of arXiv 2407.09141, from right to wrong and from wrong to right.
 
     Args:
         dense: The dense model's predictions.
@@ -35,9 +40,10 @@ def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per data set and prompt with :data:`FIDELITY_COLUMNS`: ``divergence`` in nats with its 95 % interval
-        over documents, the shares of items that are ``lost``, ``gained`` and ``moved``, the ``change`` of accuracy
-        that is gained minus lost, with Tango's interval, and ``rank_agreement``, the mean over pairs of choices of
-        Spearman's correlation of the log-odds; NaN where items have different numbers of choices.
+        over documents; the shares of items that are ``lost`` (right only before), ``gained`` (right only now),
+        ``flips`` (both of these) and ``moved`` (wrong both times, with another answer), each with Wilson's interval;
+        the ``change`` of accuracy that is gained minus lost, with Tango's; and ``rank_agreement``, the mean over pairs
+        of choices of Spearman's correlation of the log-odds; NaN where items have different numbers of choices.
 
     Raises:
         UnpairedPredictionsError: If the two tables hold different items.
@@ -50,20 +56,20 @@ def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
         [[2.0, 0.5, 0.0, 0.0]]
     """
     check_paired(dense, pruned)
-    turned = flips(dense, pruned)
     answers = ["prediction", "scores"]
     both = dense[[*_KEYS, "document_id", "label", *answers]].merge(
         pruned[[*_KEYS, *answers]], on=_KEYS, suffixes=("", "_pruned"), validate="one_to_one"
     )
     rows = []
     for (dataset, prompt), own in both.groupby(["dataset", "prompt"], sort=True):
-        kinds = Counter(turned.loc[(turned["dataset"] == dataset) & (turned["prompt"] == prompt), "flip"])
         values = np.array([choice_divergence(*pair) for pair in zip(own["scores"], own["scores_pruned"], strict=True)])
         documents = own["document_id"].astype(str).tolist()
         interval, _ = mean_test(values, documents)
         before, after = ((own[name] == own["label"]).to_numpy() for name in ("prediction", "prediction_pruned"))
         change = (float(after.mean() - before.mean()), *paired_difference_interval(before, after, documents))
-        shares = [kinds[kind] / len(own) for kind in ("lost", "gained", "moved")]
+        turned = (own["prediction"] != own["prediction_pruned"]).to_numpy()
+        kinds = (before != after, before & ~after, after & ~before, turned & ~before & ~after)  # as FLIPS
+        shares = [part for kind in kinds for part in (float(kind.mean()), *share_interval(kind, documents))]
         agreement = _rank_agreement(own["scores"].tolist(), own["scores_pruned"].tolist())
         rows.append((dataset, prompt, len(own), values.mean(), *interval, *shares, *change, agreement))
     return pd.DataFrame(rows, columns=list(FIDELITY_COLUMNS))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from semprune.backbones.backbone import Backbone
 from semprune.backbones.blocks.runner import calibrating
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.in_memory.calibration_input import bare_model, sequences_of
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.in_memory.dense_statistics import allocate, collect
 from semprune.pruning.method import Method
@@ -24,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 
 def prune_model(
-    model: nn.Module,
-    input_ids: Int[Tensor, "sequences tokens"] | None,
+    model: nn.Module | Backbone,
+    input_ids: Int[Tensor, "sequences tokens"] | str | Sequence[Any] | Mapping[str, Any] | None,
     *,
     method: str,
     sparsity: Sparsity | None = None,
@@ -38,6 +41,7 @@ def prune_model(
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
     unrouted: str = PruneSettings.unrouted,
+    tokenizer: Any = None,
     **options: Any,
 ) -> PruneReport:
     """Prune every linear of the decoder blocks in place; embeddings, head, norms and biases stay as they are.
@@ -46,8 +50,9 @@ def prune_model(
     checked on the way: where they turn out not finite, earlier blocks are pruned already. Source: equations.md.
 
     Args:
-        model: A Hugging Face causal language model of a known family.
-        input_ids: Calibration sequences; None for a method that looks at no data (magnitude).
+        model: A backbone, or any Hugging Face causal language model of a known family.
+        input_ids: Calibration sequences: token ids, texts (each is a sequence, no longer than the model reads) or a
+            tokenizer's encoding of texts; None for a method that looks at no data (magnitude).
         method: Name of a method in :mod:`semprune.pruning.methods`.
         sparsity: Share of each matrix's weights to set to zero. Either this or ``pattern``.
         pattern: ``N:M`` keeps N weights of each M consecutive inputs of an output: 2:4 keeps two of four.
@@ -60,12 +65,14 @@ def prune_model(
         distributed: Every rank of the default process group makes this call with the same sequences and gets the
             same masks; each runs its share of the batches (all of them with ``reference`` selection).
         unrouted: ``refuse`` or ``keep`` experts that no calibration token is routed to, see the same settings.
+        tokenizer: Of a bare model, where texts are given; a backbone has its own.
         options: Options of the method, which its file describes, and of the allocation.
 
     Raises:
         UnknownMethodError: There is no such method.
         SparsityRangeError: The sparsity is outside [0, 1).
         SettingError: Another argument has a value it cannot have, or a matrix's inputs are not whole runs of M.
+        ConfigurationError: Texts are given, and no tokenizer is known.
         EmptyCalibrationError: The method looks at data and there is no token.
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
         SempruneError: The model is of no known family, second moments have no inverse, ranks disagree.
@@ -73,16 +80,18 @@ def prune_model(
     settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation, unrouted)
     found = check_settings(method, settings)
     check_token_weights(settings, token_weights)
-    blocks = checked_blocks(model, settings)
+    bare = bare_model(model)
+    blocks = checked_blocks(bare, settings)
     tokens = calibration = None
     if settings.needs(found) != "nothing":
-        tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
+        ids, mask = sequences_of(model, input_ids, attention_mask, tokenizer)
+        tokens = check_calibration(ids, mask, token_weights, vocabulary(bare))
         calibration = hash_calibration(tokens.input_ids, tokens.tau)
-    with calibrating(model):
-        pruned = _prune_blocks(model, blocks, found, settings, tokens, distributed)
+    with calibrating(bare):
+        pruned = _prune_blocks(bare, blocks, found, settings, tokens, distributed)
     report = pruned.report(method, settings.relevant(found), calibration)
     if distributed and several_ranks():
-        require_equal_masks(report.mask_hash, next(model.parameters()).device)
+        require_equal_masks(report.mask_hash, next(bare.parameters()).device)
     return report
 
 

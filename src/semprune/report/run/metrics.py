@@ -116,5 +116,57 @@ METRICS = {
     )
 }
 
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Metric(
+            "kl",
+            "KL divergence per token",
+            "KL per token, nats",
+            "How far the distribution over the next token is from the dense model's, in nats; 0 is the same.",
+            scale=1,
+            higher_is_better=False,
+            digits=3,
+        ),
+        Metric(
+            "same_top",
+            "Same likeliest token",
+            "same likeliest token, %",
+            "Share of positions at which both models find the same next token likeliest.",
+        ),
+        Metric(
+            "log_perplexity",
+            "Log-perplexity",
+            "log-perplexity, change",
+            "Log-perplexity, pruned minus dense, in nats per token.",
+            scale=1,
+            higher_is_better=False,
+            digits=3,
+        ),
+        Metric("flips", "Flips", "flips, %", "Lost and gained together.", higher_is_better=False),
+        Metric("lost", "Lost", "lost, %", "Right before, wrong now.", higher_is_better=False),
+        Metric("gained", "Gained", "gained, %", "Wrong before, right now.", higher_is_better=False),
+        Metric("moved", "Moved", "moved, %", "Wrong before and now, with another answer.", higher_is_better=False),
+        Metric(
+            "item_kl",
+            "KL divergence over choices",
+            "KL over choices, nats",
+            "How far the distribution over an item's choices is from the dense model's, in nats.",
+            scale=1,
+            higher_is_better=False,
+            digits=3,
+        ),
+        Metric(
+            "rank_agreement",
+            "Rank agreement",
+            "rank agreement",
+            "Spearman's correlation of both models' log-odds over items; 1 is the same order.",
+            scale=1,
+            digits=2,
+        ),
+    )
+}
+"""What compares a model with the dense one without asking who is right: the measures of ``fidelity.parquet``."""
+
 # Which metric stands for a family, best first: those that a shifted label preference cannot move, then plain ones.
 HEADLINE_PREFERENCE = ("auroc", "spearman", "calibrated_accuracy", "accuracy", "acc_norm", "macro_f1", "f1")

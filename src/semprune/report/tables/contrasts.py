@@ -10,7 +10,7 @@ from semprune.artefacts import records
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.tables.headline import dataset_means, headline_table
 from semprune.report.tables.skill import lost, skill_table
-from semprune.statistics.intervals import Estimate, difference_with_interval, mean_with_interval
+from semprune.statistics.intervals import Bounded, difference_with_interval, mean_with_interval
 
 CONTRAST_METRICS = ("accuracy", "calibrated_accuracy", "auroc")
 """Accuracy, which a shifted preference for an answer word moves, and two that it does not move."""
@@ -75,7 +75,7 @@ def _contrast(metric: str, setting: str, family: str, families: dict[str, list[l
 
 
 def _against(
-    own: Estimate, rest: Estimate, others: Mapping[str, Estimate]
+    own: Bounded, rest: Bounded, others: Mapping[str, Bounded]
 ) -> tuple[float, float, float, float, float, str]:
     """Loss, the others' loss, their difference with its ends, and the verdict."""
     difference, low, high = difference_with_interval(own, rest)

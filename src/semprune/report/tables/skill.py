@@ -15,7 +15,7 @@ from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS
 from semprune.report.tables.headline import item_labels
 from semprune.report.tables.text_table import TextTable
-from semprune.statistics.intervals import Estimate
+from semprune.statistics.intervals import Bounded
 
 SIGNS = {"worse": "▼", "better": "▲", "unclear": ""}
 EXPLAINED = (
@@ -91,7 +91,7 @@ def kept(row: dict[str, Any]) -> str:
     return f"{number(100 * row['retained'], 0)}\u00a0% [{number(100 * row['low'], 0)},\u00a0{number(100 * row['high'], 0)}]"  # noqa: E501
 
 
-def lost(row: dict[str, Any]) -> Estimate:
+def lost(row: dict[str, Any]) -> Bounded:
     """Share of skill lost, with both ends of its interval."""
     return 1 - row["retained"], 1 - row["high"], 1 - row["low"]
 

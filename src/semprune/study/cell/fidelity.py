@@ -15,7 +15,7 @@ from semprune.data import dataset_spec
 from semprune.errors import CorruptArtefactError
 from semprune.errors.base import what_it_says
 from semprune.evaluation.fidelity import TokenFidelity, dense_text, token_fidelity
-from semprune.evaluation.results.item_fidelity import item_fidelity
+from semprune.evaluation.results.item_fidelity import FLIPS, item_fidelity
 from semprune.io.files import write_parquet
 from semprune.io.tensor_files import read_sealed, write_sealed
 from semprune.statistics.intervals import mean_test
@@ -135,14 +135,13 @@ def text_measures(found: TokenFidelity, dense_nll: Float[Tensor, " sequences"], 
 
 
 def item_measures(found: pd.DataFrame, family: str) -> pd.DataFrame:
-    """Rows of :func:`~semprune.evaluation.item_fidelity`, one per measure."""
-    nan = float("nan")
+    """Rows of :func:`~semprune.evaluation.item_fidelity`, one per measure; the rank agreement has no interval."""
+    ends = {"item_kl": ("divergence", "low", "high"), "rank_agreement": ("rank_agreement",)}
+    ends |= {name: (name, f"{name}_low", f"{name}_high") for name in FLIPS}
     rows: list[dict[str, Any]] = []
     for row in records(found):
-        same = {"dataset": row["dataset"], "family": family, "prompt": row["prompt"]}
-        shares = {name: row[name] for name in ("lost", "gained", "moved")}
-        values = {"item_kl": row["divergence"], "flips": sum(shares.values()), **shares}
-        for measure, value in (values | {"rank_agreement": row["rank_agreement"]}).items():
-            low, high = (row["low"], row["high"]) if measure == "item_kl" else (nan, nan)
-            rows.append(same | {"measure": measure, "value": value, "low": low, "high": high, "n": row["n"]})
-    return pd.DataFrame(rows)
+        same = {"dataset": row["dataset"], "family": family, "prompt": row["prompt"], "n": row["n"]}
+        for measure in ("item_kl", *FLIPS, "rank_agreement"):
+            value, low, high = [*(row[name] for name in ends[measure]), float("nan"), float("nan")][:3]
+            rows.append(same | {"measure": measure, "value": value, "low": low, "high": high})
+    return pd.DataFrame(rows, columns=["dataset", "family", "prompt", "measure", *_MEASURED])

@@ -21,7 +21,7 @@ from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
 from semprune.pruning.methods import source_hash
 from semprune.study.config.schema import StudyConfig
 
-LAYOUT = 5
+LAYOUT = 6
 """Raised whenever a fit's or a cell's figures or files may change; those of another layout are not read."""
 
 

@@ -9,7 +9,7 @@ from scipy.stats import entropy
 
 from semprune.errors import UnpairedPredictionsError
 from semprune.evaluation.results.item_fidelity import choice_divergence, item_fidelity
-from semprune.statistics.proportions import tango
+from semprune.statistics.proportions import tango, wilson
 
 
 def table(scores, labels, dataset="toy"):
@@ -31,6 +31,9 @@ def test_flips_are_counted_by_kind():
     pruned = table([[-1, 0, -2], [-1, 0, -2], [-1, 0, -2], [0, -1, -2]], [0, 1, 2, 0])
     row = item_fidelity(dense, pruned).iloc[0]
     assert (row["lost"], row["gained"], row["moved"], row["n"]) == (0.25, 0.25, 0.25, 4)
+    assert row["flips"] == 0.5
+    assert (row["flips_low"], row["flips_high"]) == pytest.approx(tuple(wilson(0.5, 4)))
+    assert (row["lost_low"], row["lost_high"]) == pytest.approx(tuple(wilson(0.25, 4)))
     assert row["change"] == 0
     assert row["change_high"] == -row["change_low"] == pytest.approx(tango(1, 1, 4).high)
 

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from tests.models import mixtral
+from tests.ranks import run_ranks
 
 from semprune.errors import UnroutedExpertError
 from semprune.pruning import prune_model
@@ -44,7 +44,7 @@ def work(rank, folder):
 def by_rank(tmp_path_factory):
     """What each of two gloo processes computed."""
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(work, args=(folder,), nprocs=2)
+    run_ranks(work, 2, folder)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 

@@ -6,8 +6,8 @@ import json
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from tests.models import llama
+from tests.ranks import run_ranks
 
 from semprune.errors import CaptureError, MaskMismatchError, NonFiniteError
 from semprune.pruning import dense_statistics, prune_from, prune_model, remove_neurons
@@ -119,7 +119,7 @@ def work(rank, folder, ranks):
 def by_rank(request, tmp_path_factory):
     """What each of two or three gloo processes computed."""
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(work, args=(folder, request.param), nprocs=request.param)
+    run_ranks(work, request.param, folder, request.param)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(request.param)]
 
 

@@ -1,4 +1,4 @@
-"""Streamed prunings of tiny models, for tests; as a script, prunings that kill themselves at every rename."""
+"""Streamed prunings of tiny models, for tests, and prunings that kill themselves at every rename."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 import signal
-import sys
 from pathlib import Path
 
 import torch
@@ -82,7 +81,7 @@ def killed(folder: Path, out: Path, number: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def main(folder: Path, outs: Path, step: int) -> None:
+def kill_everywhere(_rank: int, folder: Path, outs: Path, step: int) -> None:
     """Prune once to the end; then, for each rename (or every ``step``-th), kill twice there and prune to the end."""
     torch.set_num_threads(1)
     assert not killed(folder, outs / "whole", 0)
@@ -92,7 +91,3 @@ def main(folder: Path, outs: Path, step: int) -> None:
             return
         killed(folder, out, number)
         assert not killed(folder, out, 0)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -3,14 +3,13 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.ranks import run_ranks
 from tests.unit.backbones import tiny
-from tests.unit.pruning.streamed.streamed_runs import IDS, contents, plan_of, prune_into, saved
+from tests.unit.pruning.streamed.streamed_runs import IDS, contents, kill_everywhere, plan_of, prune_into, saved
 from transformers import AutoModelForCausalLM
 
 from semprune.errors import (
@@ -143,8 +142,7 @@ def test_one_block_is_in_memory_at_a_time(folder, tmp_path):
 def test_killed_twice_at_any_rename_it_ends_with_the_same_bytes(tmp_path, step):
     folder = saved(tmp_path / "model")
     outs = tmp_path / "outs"
-    command = [sys.executable, "-m", "tests.unit.pruning.streamed.streamed_runs", str(folder), str(outs), str(step)]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    run_ranks(kill_everywhere, 1, folder, outs, step)  # it forks: in a process without threads
     whole = contents(outs / "whole")
     runs = sorted(path.name for path in outs.iterdir())
     assert len(runs) * step > 12  # 2 blocks of masks, weights, hidden states and record, and the files of the end

@@ -93,6 +93,16 @@ def test_the_terminal_has_dense_pruned_and_kept_and_points_behind_a_flag(folder)
     assert printed(terminal_table(run, points=True)) == printed(terminal_table(load_run(without(folder))))
 
 
+@pytest.mark.parametrize("points", [False, True])
+def test_no_figure_is_lost_where_the_settings_do_not_fit_side_by_side(folder, points):
+    wide, narrow = (printed(terminal_table(load_run(folder), points=points), width) for width in (400, 60))
+    figures = {word for word in wide.split() if any(sign.isdigit() for sign in word)}
+    assert len(narrow.splitlines()) > len(wide.splitlines()) + 5
+    assert figures - set(narrow.split()) == set()
+    rows = [line.split()[2] for line in narrow.splitlines() if line.strip().startswith("sst2,")]
+    assert points or rows == ["90.0", "90.0"]  # the dense score stands in every block
+
+
 def without(folder):
     (folder / "retained.parquet").unlink()
     return folder

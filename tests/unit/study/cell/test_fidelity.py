@@ -19,12 +19,15 @@ def test_a_text_has_means_over_its_sequences() -> None:
     assert table.loc["kl", "high"] - 0.3 == pytest.approx(12.7062 * 0.2, rel=1e-4)  # t of 1 degree, means .1 and .5
 
 
-def test_flips_are_the_sum_of_their_three_kinds() -> None:
-    row = {"dataset": "toy", "prompt": "ask", "n": 10, "divergence": 0.5, "low": 0.1, "high": 0.9}
-    found = pd.DataFrame([row | {"lost": 0.3, "gained": 0.1, "moved": 0.2, "rank_agreement": 0.7}])
+def test_measures_of_items_keep_their_intervals() -> None:
+    values = {"n": 10, "divergence": 0.5, "low": 0.1, "high": 0.9, "rank_agreement": 0.7}
+    shares = {"flips": 0.6, "lost": 0.3, "gained": 0.1, "moved": 0.2}
+    values |= {
+        f"{name}_{end}": share + move for name, share in shares.items() for end, move in (("low", -0.1), ("high", 0.1))
+    }
+    found = pd.DataFrame([{"dataset": "toy", "prompt": "ask"} | values | shares])
     table = item_measures(found, "topic").set_index("measure")
-    assert table["value"].to_dict() == pytest.approx(
-        {"item_kl": 0.5, "flips": 0.6, "lost": 0.3, "gained": 0.1, "moved": 0.2, "rank_agreement": 0.7}
-    )
+    assert table["value"].to_dict() == pytest.approx({"item_kl": 0.5, "rank_agreement": 0.7} | shares)
     assert table.loc["item_kl", ["low", "high"]].tolist() == [0.1, 0.9]
-    assert table.loc["flips", ["low", "high"]].isna().all()
+    assert table.loc["lost", ["low", "high"]].tolist() == pytest.approx([0.2, 0.4])
+    assert table.loc["rank_agreement", ["low", "high"]].isna().all()

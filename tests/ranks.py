@@ -1,0 +1,25 @@
+"""Processes of their own: forked from one that has imported what takes seconds to import, and that has no threads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+
+import torch.multiprocessing as mp
+
+IMPORTED = ["torch", "torch.distributed", "transformers", "semprune", "semprune.pruning"]
+
+
+def run_ranks(work: Callable[..., None], ranks: int, *arguments: object) -> None:
+    """Call ``work(rank, *arguments)`` in each of so many processes; an error in one is raised here."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(IMPORTED)
+    given = (dict(os.environ), work, *arguments)
+    mp.start_processes(_in_environment, args=given, nprocs=ranks, start_method="forkserver")
+
+
+def _in_environment(rank: int, environment: dict[str, str], work: Callable[..., None], *arguments: object) -> None:
+    """What they are forked from began with the environment of an earlier test."""
+    os.environ.clear()
+    os.environ.update(environment)
+    work(rank, *arguments)

@@ -2,8 +2,8 @@
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from tests.planted.llama import PlantedLlama
+from tests.ranks import run_ranks
 from tests.unit.attribution.gates.planted_task import colour_task, dense_mean, other_texts
 
 from semprune.attribution.gates.learn import begin_gates, gates_of
@@ -30,7 +30,7 @@ def work(rank, folder):
 
 def test_two_processes_learn_the_gates_of_one(tmp_path):
     alone = learned()
-    mp.spawn(work, args=(tmp_path,), nprocs=2)
+    run_ranks(work, 2, tmp_path)
     for rank in (0, 1):
         own = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for name, expected in alone.items():

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
-    from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, explain, load_association
+    from semprune.attribution import (
+        Association,
+        NeuronSemanticAttribution,
+        causal_check,
+        explain,
+        load_association,
+        mediate,
+    )
     from semprune.backbones import Backbone, load_backbone
     from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
     from semprune.evaluation import evaluate, loglikelihood, screen
@@ -44,6 +51,7 @@ _HOMES = {
     "load_backbone": "semprune.backbones",
     "load_masks": "semprune.pruning",
     "loglikelihood": "semprune.evaluation",
+    "mediate": "semprune.attribution",
     "merge_adapters": "semprune.pruning",
     "prune_model": "semprune.pruning",
     "screen": "semprune.evaluation",
@@ -69,6 +77,7 @@ __all__ = [
     "load_backbone",
     "load_masks",
     "loglikelihood",
+    "mediate",
     "merge_adapters",
     "prune_model",
     "screen",

@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
 """What each room may import besides itself."""
 
 ORDER: dict[str, str] = {
-    "analysis": "drops skill_drops calibration predictors recommend prediction",
+    "analysis": "drops skill_drops divergences calibration predictors recommend prediction",
     "artefacts": "cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
@@ -61,7 +61,8 @@ ORDER: dict[str, str] = {
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " streamed removal callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
-    "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision skill",
+    "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision divergence"
+    " skill",
     "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
     " trainer_run engines run",
 }

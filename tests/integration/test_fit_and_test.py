@@ -24,6 +24,7 @@ from semprune.errors import (
     FittedDocumentError,
     SettingError,
 )
+from semprune.evaluation import item_fidelity
 from semprune.pruning.callbacks.methods import Magnitude, SparseGPT, Wanda
 from semprune.types import Document, Item
 
@@ -96,6 +97,10 @@ def test_test_makes_a_dense_and_a_pruned_pass_and_restores(fitted, lm, tmp_path)
     dense, pruned = module.outcomes["dense"], module.outcomes["magnitude"]
     assert dense.predictions["item_id"].tolist() == pruned.predictions["item_id"].tolist()
     assert dense.predictions["scores"].tolist() != pruned.predictions["scores"].tolist()
+    (near,) = (row for row in item_fidelity(dense.predictions, pruned.predictions).to_dict("records"))
+    logged = pruned.scalars(dense, None)
+    assert logged[f"{near['dataset']}/item_kl"] == near["divergence"] > 0
+    assert logged[f"{near['dataset']}/flips"] == near["flips"]
     loss = pruned.semantic_loss(dense, module.association())
     assert (loss.loc[loss["layer"] == -1, "sl"] > 0).any()
     same = dense.semantic_loss(dense, module.association())

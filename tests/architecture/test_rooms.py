@@ -51,8 +51,8 @@ ORDER: dict[str, str] = {
     " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "arguments assets report prune verify study recommend explain lightning causal controls influential commands"
-    " boundary __main__",
+    "cli": "shipped arguments assets report prune verify study recommend explain lightning causal controls influential"
+    " commands boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
@@ -70,8 +70,13 @@ ORDER: dict[str, str] = {
 
 MOST_MODULES = 15
 MOST_LINES = 300
-REGISTRIES = {"semprune.backbones.families", "semprune.pruning.methods", "semprune.attribution.rankings"}
-"""Folders of one file per thing that is found by being there: as many files as there are things."""
+REGISTRIES = {
+    "semprune.attribution.rankings",
+    "semprune.backbones.families",
+    "semprune.cli",
+    "semprune.pruning.methods",
+}
+"""Folders of one file per thing, a family or a command, that is found by its name: as many files as things."""
 
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}
 LIGHTNING = {

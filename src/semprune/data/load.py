@@ -10,7 +10,16 @@ from semprune.data.prompts.render import ALL_PROMPTS, ShotPicker, find_prompts, 
 from semprune.data.registry import DatasetSpec, dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source
-from semprune.data.rows.splits import Split, evaluation_key, is_held_out, keep_back, read_shots, read_split, select
+from semprune.data.rows.splits import (
+    Split,
+    document_key,
+    evaluation_key,
+    held_out_places,
+    keep_back,
+    read_shots,
+    read_split,
+    select,
+)
 from semprune.data.settings import ChatSettings
 from semprune.errors import SettingError
 from semprune.ranges import checked
@@ -142,13 +151,15 @@ def load_fitting_items(
         DatasetSchemaError: If its rows do not hold what they must.
     """
     spec = dataset_spec(name)
-    chosen = select(read_split(spec, "fit", source), limit, _document_key(name, seed))
-    trained = [example for example in chosen if not is_held_out(name, example.document_id, validation_share)]
+    every = read_split(spec, "fit", source)
+    places = held_out_places(name, ((example.document_id, example.class_name(spec)) for example in every))
+    chosen = select(every, limit, _document_key(name, seed))
+    trained = [example for example in chosen if places[example.document_id] >= validation_share]
     return _ask(spec, trained, prompt, ShotPicker(spec, [], 0, seed), False, None)
 
 
 def _document_key(name: str, seed: int) -> Callable[[Example], str]:
-    return lambda example: f"documents/{seed}/{name}/{example.document_id}"
+    return lambda example: document_key(name, seed, example.document_id)
 
 
 def _read(spec: DatasetSpec, source: Source, shots: int) -> tuple[list[Example], list[Example]]:
@@ -191,8 +202,7 @@ def load_documents(
         DatasetSchemaError: If its rows do not hold what they must.
     """
     spec = dataset_spec(name)
-    classes = spec.labels.classes
     return [
-        Document(name, example.document_id, example.text(spec), classes[example.label] if classes else None)
+        Document(name, example.document_id, example.text(spec), example.class_name(spec))
         for example in select(read_split(spec, split, source), limit, _document_key(name, seed))
     ]

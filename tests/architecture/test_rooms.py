@@ -58,8 +58,8 @@ ORDER: dict[str, str] = {
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate screen",
     "io": "seals bits safe_text terminal whole_table yaml_text files known_hashes tensor_files provenance distributed",
-    "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
-    " streamed removal callbacks",
+    "pruning": "calibration selection method weights methods statistics guidance settings report masks block_pruner"
+    " in_memory streamed removal callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
     "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision divergence"
     " skill",

@@ -96,7 +96,7 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         "concepts", "How well each concept is represented in the dense model.", ("concept", "level"),
         {**_CONCEPT, "prevalence": "number", "ap_set": "number", "ap_neuron": "number", "discoveries": "integer",
          "n_positive": "integer", "n": "integer"},
-        gives="how well each concept is represented",
+        {"held_out_prevalence": "number"}, gives="how well each concept is represented",
     ),
     RunTable(
         "layer_concept", "Association strength per layer × concept.", ("concept", "level", "layer"),

@@ -53,7 +53,7 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
     trainer = lightning.Trainer(
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
         use_distributed_sampler=False, enable_model_summary=False,
-        logger=TensorBoardLogger(run / "lightning_logs", name="fit", version=""),
+        logger=TensorBoardLogger(run / "lightning_logs", name="fit", version="", default_hp_metric=False),
         callbacks=keeping_the_last(folder), plugins=[AtomicCheckpointIO()],
     )  # fmt: skip
     trainer.fit(module, datamodule=fit_documents(config.fit, lm), ckpt_path=partial, weights_only=True)

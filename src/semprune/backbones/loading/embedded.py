@@ -37,6 +37,7 @@ class EmbeddedBackbone:
     asset: str
     gguf: str
     revision: str
+    hub: str
     split_digits: bool = False
 
 

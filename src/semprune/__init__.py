@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
-    from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, explain, load_association
+    from semprune.attribution import (
+        Association,
+        NeuronSemanticAttribution,
+        causal_check,
+        explain,
+        load_association,
+        mediate,
+    )
     from semprune.backbones import Backbone, load_backbone
     from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
     from semprune.evaluation import evaluate, loglikelihood, screen
@@ -45,6 +52,7 @@ _HOMES = {
     "load_backbone": "semprune.backbones",
     "load_masks": "semprune.pruning",
     "loglikelihood": "semprune.evaluation",
+    "mediate": "semprune.attribution",
     "merge_adapters": "semprune.pruning",
     "prune_model": "semprune.pruning",
     "screen": "semprune.evaluation",
@@ -71,6 +79,7 @@ __all__ = [
     "load_backbone",
     "load_masks",
     "loglikelihood",
+    "mediate",
     "merge_adapters",
     "prune_model",
     "screen",

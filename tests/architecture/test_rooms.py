@@ -44,15 +44,15 @@ ROOMS: dict[str, set[str]] = {
 """What each room may import besides itself."""
 
 ORDER: dict[str, str] = {
-    "analysis": "drops skill_drops calibration predictors recommend prediction",
+    "analysis": "drops skill_drops divergences calibration predictors recommend prediction",
     "artefacts": "card cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
     " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "arguments assets report prune verify study recommend explain lightning causal controls influential commands"
-    " boundary __main__",
+    "cli": "shipped arguments assets report prune verify study recommend explain lightning causal controls influential"
+    " commands boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
@@ -61,7 +61,8 @@ ORDER: dict[str, str] = {
     "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
     " removal card streamed callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
-    "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision skill",
+    "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision divergence"
+    " skill",
     "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
     " trainer_run engines run",
 }
@@ -69,8 +70,13 @@ ORDER: dict[str, str] = {
 
 MOST_MODULES = 15
 MOST_LINES = 300
-REGISTRIES = {"semprune.backbones.families", "semprune.pruning.methods", "semprune.attribution.rankings"}
-"""Folders of one file per thing that is found by being there: as many files as there are things."""
+REGISTRIES = {
+    "semprune.attribution.rankings",
+    "semprune.backbones.families",
+    "semprune.cli",
+    "semprune.pruning.methods",
+}
+"""Folders of one file per thing, a family or a command, that is found by its name: as many files as things."""
 
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}
 LIGHTNING = {

@@ -20,7 +20,7 @@ from tests.integration.tiny import tiny_backbone
 
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
           "layer_concept", "neurons", "contexts", "word_activations", "readout_loss", "causal_loss",
-          "causal_neurons", "fidelity", "retained")  # fmt: skip
+          "causal_neurons", "fidelity", "text_fidelity", "retained")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,8 @@ def test_fidelity_agrees_with_perplexity_and_answers_and_lies_over_its_floor(fin
     assert (dense["value"].abs() == dense["floor"]).all()
     kl = table[table["measure"] == "kl"].set_index("method")
     assert kl.loc["dense", "value"] < 1e-6
+    each = pd.read_parquet(finished / "text_fidelity.parquet").groupby("method")["kl"].mean()
+    assert each.to_dict() == pytest.approx(kl["value"].to_dict())
     assert (kl.loc[["magnitude", "wanda"], "value"] > 100 * kl.loc["dense", "value"]).all()
     assert table.loc[table["measure"].isin(["kl", "item_kl"]), "value"].ge(0).all()
     assert pruned.loc[pruned["measure"] != "rank_agreement", "floor"].notna().all()
@@ -210,6 +212,9 @@ def test_the_test_command_writes_tables_and_a_report(folder: Path, checkpoint: P
     readout = pd.read_parquet(results.with_name("readout_loss.parquet"))
     assert readout["loss_frozen"].notna().any()
     assert not results.with_name("causal_loss.parquet").exists()
+    near = pd.read_parquet(results.with_name("fidelity.parquet"))
+    assert set(near["measure"]) == {"item_kl", "flips", "lost", "gained", "moved", "rank_agreement"}
+    assert near["floor"].isna().all()
     assert results.with_name("report.html").is_file()
     assert results.with_name("config.test.yaml").is_file()
     provenance = json.loads(results.with_name("provenance.json").read_text())

@@ -157,13 +157,26 @@ def paired_values(
         UnpairedPredictionsError: A model was measured on other items than the dense one.
         MetricUndefinedError: The AUROC of items with different numbers of choices, or ``acc_norm`` of unknown lengths.
     """
-    answered = one.right != NO_ANSWER
-    asked, each = answered[dense].any(axis=0), answered[pruned]
-    for cell in np.flatnonzero((each != asked).any(axis=1)):
-        raise UnpairedPredictionsError(one.name, int((asked & ~each[cell]).sum()), int((each[cell] & ~asked).sum()))
+    asked = asked_items(one, dense, pruned)
     values = {"accuracy": _right, "acc_norm": _normalised, "auroc": _areas}[metric]
     whole, left = (values(one, models, asked) for models in (dense, pruned))
     return whole, left, pd.factorize(one.document[asked])[0]
+
+
+def asked_items(
+    one: DatasetAnswers, dense: Int[np.ndarray, " models"], pruned: Int[np.ndarray, " models"]
+) -> Bool[np.ndarray, " items"]:
+    """Which items the dense model answered; the pruned ones answered the same.
+
+    Raises:
+        UnpairedPredictionsError: A model was measured on other items than the dense one.
+    """
+    answered = one.right != NO_ANSWER
+    asked: Bool[np.ndarray, " items"] = answered[dense].any(axis=0)
+    each = answered[pruned]
+    for cell in np.flatnonzero((each != asked).any(axis=1)):
+        raise UnpairedPredictionsError(one.name, int((asked & ~each[cell]).sum()), int((each[cell] & ~asked).sum()))
+    return asked
 
 
 def _right(

@@ -28,8 +28,8 @@ class RunTable:
         columns: What every run has, each with its kind: ``text``, ``flag``, ``integer``, ``number`` (the only ones
             that may be empty; integers are numbers) or ``numbers``, a list of them in each row.
         newer: Columns that only newer runs or studies have: read and checked where they are there.
-        of: What it is measured of, by which a study stores it: each data set's ``items``, a ``pruning`` alone, a
-            pruning's concepts (``meaning``), or the whole ``run``. What is made of all ``answers`` of a pruned model
+        of: What it is measured of, by which a study stores it: each data set's ``items``, the ``text``, a ``pruning``,
+            a pruning's concepts (``meaning``), or the whole ``run``. What is made of all ``answers`` of a pruned model
             is not stored: a run makes it when it is put together.
         asked: Whether only runs have it that were asked for it.
         gives: What it gives the page, for the note that stands in its place; empty where nothing is missed.
@@ -40,7 +40,7 @@ class RunTable:
     keys: tuple[str, ...]
     columns: dict[str, str]
     newer: dict[str, str] = field(default_factory=dict)
-    of: Literal["items", "pruning", "meaning", "answers", "run"] = "run"
+    of: Literal["items", "text", "pruning", "meaning", "answers", "run"] = "run"
     asked: bool = False
     gives: str = ""
 
@@ -76,6 +76,12 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         _CALIBRATED, of="items",
     ),
     RunTable(
+        "text_fidelity", "The same of each sequence of the text.", ("dataset", "sequence"),
+        {"backbone": "text", **SETTING, "dataset": "text", "sequence": "integer", "kl": "number", "same_top": "number",
+         "nll": "number"},
+        _CALIBRATED, of="text",
+    ),
+    RunTable(
         "sparsity", "Measured sparsity per pruned matrix.", ("matrix",),
         {**SETTING, "matrix": "text", "layer": "integer", "role": "text", "measured": "number"},
         {"backbone": "text", **_CALIBRATED, "mass_lost": "number"}, of="pruning",
@@ -90,7 +96,7 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         "concepts", "How well each concept is represented in the dense model.", ("concept", "level"),
         {**_CONCEPT, "prevalence": "number", "ap_set": "number", "ap_neuron": "number", "discoveries": "integer",
          "n_positive": "integer", "n": "integer"},
-        gives="how well each concept is represented",
+        {"held_out_prevalence": "number"}, gives="how well each concept is represented",
     ),
     RunTable(
         "layer_concept", "Association strength per layer × concept.", ("concept", "level", "layer"),

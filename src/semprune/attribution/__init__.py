@@ -1,6 +1,7 @@
 """Neuron Semantic Attribution: learn which neuron carries which concept, check it causally, measure what is lost."""
 
 from semprune.attribution.ablation.causal import causal_check
+from semprune.attribution.ablation.mediation import mediate
 from semprune.attribution.association.association import Association, load_association
 from semprune.attribution.held_out.readout import Readout
 from semprune.attribution.module import NeuronSemanticAttribution
@@ -26,6 +27,7 @@ __all__ = [
     "explain",
     "facets",
     "load_association",
+    "mediate",
     "readout_loss",
     "text_evidence",
     "token_evidence",

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import lightning
 import torch
-from torch import Tensor
 
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import FittedDocuments, require_held_out
@@ -46,7 +45,6 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         fitted: The documents that the learner is fitted on; None where that is not known.
         condition: Name under which the next test pass is kept: ``dense``, or the pruning method's.
         outcomes: What each test pass found, by condition.
-        text: Held-out sequences whose perplexity test passes measure, or None.
         losses: Further semantic losses that are measured after a pruned pass (``further_losses``).
         watched: Rows of neurons whose raw activations test passes keep.
     """
@@ -88,7 +86,6 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         self.fitted: FittedDocuments | None = None
         self.condition = "dense"
         self.outcomes: dict[str, TestPass] = {}
-        self.text: Tensor | None = None
         self.losses: list[str] = []
         self.watched: list[int] = []
         self._validation = HeldOutPrecision()
@@ -248,8 +245,6 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         scorable = getattr(self.trainer.datamodule, "scorable", None)  # type: ignore[attr-defined]  # Lightning sets it
         if scorable is not None:
             test_pass.left_out = scorable.counts
-        if self.text is not None:
-            test_pass.measure_perplexity(self.lm, self.text)
         if self.learner is not None:
             test_pass.keep_moved_weights(self.lm, self.condition, attention=bool(self.losses))
         if self.logger is not None:

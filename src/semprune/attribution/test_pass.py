@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import pandas as pd
-from jaxtyping import Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
@@ -19,7 +18,7 @@ from semprune.attribution.semantic_loss.pruned_weights import PrunedWeights
 from semprune.attribution.semantic_loss.weights_only import weights_only_loss
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
-from semprune.evaluation import perplexity, summarise
+from semprune.evaluation import item_fidelity, summarise
 from semprune.evaluation.predictions.scorer import Scorer
 from semprune.pruning import find_method
 from semprune.pruning.methods import methods
@@ -34,7 +33,6 @@ class TestPass:
         predictions: All ranks' predictions; after :meth:`finish`.
         left_out: Items of each data set and prompt that could not be scored.
         held_out: Associations on held-out documents; None without an association.
-        nll: Mean NLL of each held-out sequence; None where no text was given.
         watch: Raw activations of the watched neurons; None without any.
         weights: The pruned MLPs' weights, and the attention's where asked for, if the method changes what it keeps;
             after :meth:`keep_weights`.
@@ -72,13 +70,8 @@ class TestPass:
             return cls(learner, watched)
         return cls(learner, watched, ConceptNorms(lm, len(learner.shape.concepts) + len(learner.shape.classes)))
 
-    nll: Tensor | None = None
     weights: dict[str, Tensor] | None = None
     reference: DenseReference | None = None
-
-    def measure_perplexity(self, lm: Backbone, text: Int[Tensor, "sequences tokens"]) -> None:
-        """Measure the perplexity's losses, under the masks of this pass."""
-        _, self.nll = perplexity(lm.model, text.to(lm.device))
 
     def add_documents(self, lm: Backbone, labelled: LabelledBatch) -> None:
         """Add a batch of held-out documents."""
@@ -155,10 +148,14 @@ class TestPass:
         return weights_only_loss(lm, association, self.norms, PrunedWeights(lm, changed), effects=effects)
 
     def scalars(self, dense: TestPass | None, association: Association | None) -> dict[str, float]:
-        """Values for a logger: ``dataset/metric``, and ``semantic_loss/concept`` of a pruned pass."""
+        """Values for a logger: ``dataset/metric``; of a pruned pass also fidelity and ``semantic_loss/concept``."""
         table = self.results(dense)
         names = table["dataset"] + "/" + table["metric"]
         out: dict[str, float] = dict(zip(names, table["value"].astype(float), strict=True))
+        if dense is not None:
+            near = item_fidelity(dense.predictions, self.predictions).rename(columns={"divergence": "item_kl"})
+            for measure in ("item_kl", "flips", "rank_agreement"):
+                out |= dict(zip(near["dataset"] + "/" + measure, near[measure].astype(float), strict=True))
         if dense is not None and association is not None:
             loss = self.semantic_loss(dense, association)
             if len(loss):

@@ -1,6 +1,6 @@
 """Frozen language models: how to load them, where their neurons and matrices are, how to see and hold neurons."""
 
-from semprune.backbones.ablate import Replacement, ablate
+from semprune.backbones.ablate import Patch, Replacement, ablate, patch
 from semprune.backbones.backbone import Backbone, describe
 from semprune.backbones.capture import capture
 from semprune.backbones.family import GATED_MLP, SEPARATE_ATTENTION, Family, FamilyMatrix
@@ -14,6 +14,7 @@ __all__ = [
     "Backbone",
     "Family",
     "FamilyMatrix",
+    "Patch",
     "Replacement",
     "ablate",
     "capture",
@@ -21,4 +22,5 @@ __all__ = [
     "fingerprint_model",
     "load_backbone",
     "neuron_sites",
+    "patch",
 ]

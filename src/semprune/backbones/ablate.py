@@ -1,11 +1,12 @@
-"""Replaces chosen neurons by constants while the model runs: the causal side of the association."""
+"""Replaces chosen neurons by given values while the model runs: the causal side of the association."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.capture import site_hooks
@@ -14,6 +15,7 @@ from semprune.errors import CaptureError
 from semprune.types import NeuronSite
 
 Replacement = tuple[Int[Tensor, " neurons"], Float[Tensor, " neurons"]]
+Patch = tuple[Int[Tensor, " neurons"], Float[Tensor, "*batch neurons"]]
 
 
 @contextmanager
@@ -33,6 +35,30 @@ def ablate(model: nn.Module, replacements: Mapping[str, Replacement]) -> Iterato
         CaptureError: A site does not exist or never ran, an index is outside its width, or the two tensors of a site
             differ in length.
     """
+    for name, (neurons, values) in replacements.items():
+        if neurons.shape != values.shape:
+            raise CaptureError(f"{name}: {tuple(neurons.shape)} neurons but {tuple(values.shape)} values")
+    with patch(model, replacements):
+        yield
+
+
+@contextmanager
+def patch(
+    model: nn.Module, replacements: Mapping[str, Patch], where: Bool[Tensor, "batch tokens"] | None = None
+) -> Iterator[None]:
+    """Give chosen neurons the values of another forward of the same batch, where they are wanted.
+
+    Args:
+        model: A causal language model of a known family; inside of the context it reads the batch that the values are
+            of.
+        replacements: Site name -> (indices of neurons ``[k]``, their values ``[batch, tokens, k]``, cast to the model's
+            dtype). Sites without neurons may be left out or given empty tensors.
+        where: Positions that are patched; None for all.
+
+    Raises:
+        UnknownArchitectureError, RoutedNeuronsError, CaptureError: See :func:`ablate`; CaptureError also where values
+            or positions are of another batch than the one that is read.
+    """
     kinds = tuple(dict.fromkeys(kind_of_site(name) for name in replacements)) or ("mlp",)
     known = {site.name: site for site in neuron_sites(model, family_of(model), kinds)}
     for name, replacement in replacements.items():
@@ -44,19 +70,28 @@ def ablate(model: nn.Module, replacements: Mapping[str, Replacement]) -> Iterato
 
     def hold(site: NeuronSite, activations: Tensor) -> Tensor:
         neurons, values = (tensor.to(activations.device) for tensor in held[site.name])
+        own = [values.shape[:-1]] if values.ndim > 1 else []
+        if where is not None:
+            own.append(where.shape)
+        wrong = next((tuple(shape) for shape in own if shape != activations.shape[:2]), None)
+        if wrong is not None:
+            raise CaptureError(f"{site.name}: values of a batch {wrong} in one of {tuple(activations.shape[:2])}")
         edited = activations.clone()
-        edited[..., neurons] = values.to(activations.dtype)
+        values = values.to(activations.dtype)
+        if where is not None:
+            values = torch.where(where.to(activations.device)[..., None], values, activations[..., neurons])
+        edited[..., neurons] = values
         return edited
 
     with site_hooks(model, [known[name] for name in held], hold):
         yield
 
 
-def _check(known: Mapping[str, NeuronSite], name: str, replacement: Replacement) -> None:
+def _check(known: Mapping[str, NeuronSite], name: str, replacement: Patch) -> None:
     if name not in known:
         raise CaptureError(f"there is no site {name!r}; sites are {', '.join(list(known)[:2])} …")
     neurons, values = replacement
-    if neurons.shape != values.shape or neurons.ndim != 1:
+    if neurons.ndim != 1 or values.shape[-1:] != neurons.shape:
         raise CaptureError(f"{name}: {tuple(neurons.shape)} neurons but {tuple(values.shape)} values")
     if neurons.numel() and not 0 <= int(neurons.min()) <= int(neurons.max()) < known[name].width:
         raise CaptureError(f"{name}: a neuron's index is outside 0 … {known[name].width - 1}")

@@ -29,8 +29,8 @@ offline models and data
   assets       list, fetch, verify
 
 examples:
-  semprune study --config configs/study/quickstart.yaml
-  semprune prune --config configs/prune/wanda.yaml --output runs/wanda
+  semprune study --config quickstart
+  semprune prune --config wanda --output runs/wanda
   semprune explain --run runs/quickstart --concept sentiment.negative
 
 Each option is a key of the YAML. `semprune COMMAND --help` lists them all,

@@ -17,6 +17,7 @@ import jsonargparse
 from jsonargparse import _loaders_dumpers
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
+from semprune.cli.shipped import with_shipped
 from semprune.errors import ConfigurationError, RenamedSettingError, SettingError
 from semprune.errors.data import RENAMED
 from semprune.io.yaml_text import bounded
@@ -137,9 +138,9 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
     """Parser of the plain commands."""
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
-        """Parse a command line; no text may be empty."""
+        """Parse a command line, with shipped configurations by name; no text may be empty."""
         known = {option for action in self._actions for option in action.option_strings}
-        given = as_known(sys.argv[1:] if args is None else args, known)
+        given = with_shipped(self.prog.split()[-1], as_known(sys.argv[1:] if args is None else args, known))
         return refuse_empty(given, super().parse_args(given, *more, **settings))
 
 

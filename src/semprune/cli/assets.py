@@ -8,6 +8,7 @@ from pathlib import Path
 from semprune.assets import asset_status, ensure_asset, verify_asset
 from semprune.assets import assets as known_assets
 from semprune.cli.arguments import Parser, command_parser
+from semprune.errors import AssetLicenceError, AssetTermsError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
 
@@ -42,13 +43,26 @@ def assets(arguments: list[str]) -> None:
         return
     for name in parsed.names or known_assets():
         if parsed.action == "get":
-            folder = _get(parsed, name)
-            if terms := known_assets()[name].terms:
-                console.print(f"{name}: {terms}")
-            console.print(f"{name}: {folder}", soft_wrap=True)
+            _show(parsed, name, console)
+        elif not parsed.names and asset_status(name).state == "absent":
+            console.print(f"{name}: not fetched")
         else:
             verify_asset(name)
             console.print(f"{name}: verified")
+
+
+def _show(parsed: Namespace, name: str, console: Terminal) -> None:
+    """Fetch one asset and say where it is; where all are fetched, those that ask for consent are left out."""
+    try:
+        folder = _get(parsed, name)
+    except (AssetLicenceError, AssetTermsError) as error:
+        if parsed.names:
+            raise
+        console.print(f"{name}: skipped: {error}")
+        return
+    if terms := known_assets()[name].terms:
+        console.print(f"{name}: {terms}")
+    console.print(f"{name}: {folder}", soft_wrap=True)
 
 
 def _get(parsed: Namespace, name: str) -> Path:

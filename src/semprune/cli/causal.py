@@ -93,7 +93,7 @@ def causal_parser() -> Parser:
             "semprune causal --run runs/quickstart --rankings [effect,lape,probe]",
         ],
     )
-    parser.add_argument("--config", action="config", help="YAML of the check; see configs/causal.yaml")
+    parser.add_argument("--config", action="config", help="YAML of the check; causal is the shipped one")
     parser.add_class_arguments(CausalCommandConfig)
     return parser
 

@@ -129,7 +129,7 @@ def controls_parser() -> Parser:
         "[--config FILE] [options]",
         ["semprune controls --config configs/controls.yaml"],
     )
-    parser.add_argument("--config", action="config", help="YAML of the controls; see configs/controls.yaml")
+    parser.add_argument("--config", action="config", help="YAML of the controls; controls is the shipped one")
     parser.add_class_arguments(ControlsConfig)
     return parser
 

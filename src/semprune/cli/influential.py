@@ -58,7 +58,7 @@ def influential_parser() -> Parser:
         "[--config FILE] [options]",
         ["semprune influential --config configs/concepts/influential.yaml"],
     )
-    parser.add_argument("--config", action="config", help="YAML; see configs/concepts/influential.yaml")
+    parser.add_argument("--config", action="config", help="YAML; influential is the shipped one")
     parser.add_class_arguments(InfluentialConfig)
     return parser
 

@@ -16,15 +16,15 @@ def prune_parser() -> Parser:
     parser = command_parser(
         "prune",
         "A pruned model as a Hugging Face folder, or its masks alone.",
-        "[--config FILE] --output FOLDER [options]",
+        "[--config NAME|FILE] --output FOLDER [options]",
         [
-            "semprune prune --config configs/prune/wanda.yaml --output runs/wanda",
+            "semprune prune --config wanda --output runs/wanda",
             "semprune prune --method ria --pattern 2:4 --output runs/ria-2of4",
             "semprune prune --method wanda --sparsity 0.6 --masks-only --output runs/masks",
             "semprune prune --masks runs/masks --output runs/applied",
         ],
     )
-    parser.add_argument("--config", action="config", help="a pruning's YAML; see configs/prune/")
+    parser.add_argument("--config", action="config", help="a pruning's YAML, or wanda, ria, sparsegpt, magnitude")
     parser.add_class_arguments(PruneConfig)
     return parser
 

@@ -19,15 +19,15 @@ def study_parser() -> Parser:
     parser = command_parser(
         "study",
         "Fit, prune, evaluate, report. A study that was stopped goes on where it was.",
-        "--config configs/study/STUDY.yaml [options]",
+        "--config NAME|FILE [options]",
         [
-            "semprune study --config configs/study/quickstart.yaml",
-            "semprune study --config configs/study/calibration.yaml --dry_run",
-            "semprune study --config configs/study/quickstart.yaml --output runs/more \\",
+            "semprune study --config quickstart",
+            "semprune study --config calibration --dry-run",
+            "semprune study --config quickstart --output runs/more \\",
             "      --sparsities [0.3,0.5] --calibrations [c4,wiki] --limit 400",
         ],
     )
-    parser.add_argument("--config", action="config", help="a study's YAML; see configs/study/")
+    parser.add_argument("--config", action="config", help="a study's YAML, or quickstart, calibration, datasets")
     parser.add_argument("--dry_run", action="store_true", help="only say which cells there are and what they will cost")
     parser.add_class_arguments(StudyConfig)
     return parser

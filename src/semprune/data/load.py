@@ -10,7 +10,7 @@ from semprune.data.prompts.render import ALL_PROMPTS, ShotPicker, find_prompts, 
 from semprune.data.registry import DatasetSpec, dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source
-from semprune.data.rows.splits import Split, evaluation_key, keep_back, read_shots, read_split, select
+from semprune.data.rows.splits import Split, document_key, evaluation_key, keep_back, read_shots, read_split, select
 from semprune.data.settings import ChatSettings
 from semprune.errors import SettingError
 from semprune.ranges import checked
@@ -152,10 +152,9 @@ def load_documents(
     spec = dataset_spec(name)
 
     def key(example: Example) -> str:
-        return f"documents/{seed}/{name}/{example.document_id}"
+        return document_key(name, seed, example.document_id)
 
-    classes = spec.labels.classes
     return [
-        Document(name, example.document_id, example.text(spec), classes[example.label] if classes else None)
+        Document(name, example.document_id, example.text(spec), example.class_name(spec))
         for example in select(read_split(spec, split, source), limit, key)
     ]

@@ -44,7 +44,8 @@ class FittedDocumentError(SempruneError):
         """Say how many of the documents were fitted, name one of them, and what share the fit held out."""
         super().__init__(
             f"{fitted} of {documents} documents to read as held out were fitted on, '{example}' among them: what is "
-            f"found there is not held out. The fit held out validation_share {validation_share:g}: pass that, or less."
+            f"found there is not held out. The fit held out validation_share {validation_share:g}: pass that, or less. "
+            "A fit of before held-out documents were stratified held out others: fit again."
         )
 
 

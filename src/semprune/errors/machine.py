@@ -99,6 +99,17 @@ class UnknownCommandError(UnknownNameError):
         super().__init__(got, known)
 
 
+class UnknownConfigurationError(UnknownNameError):
+    """Neither a file nor one of the configurations that come with the package."""
+
+    kind = "configuration"
+    remedy = " Or pass the path of a YAML file that exists."
+
+    def __init__(self, got: str, known: Iterable[str]) -> None:
+        """Compose the message."""
+        super().__init__(got, known)
+
+
 def shortened(text: str, most: int = 200) -> str:
     """Return a text with its middle left out where it is too long for a line.
 

@@ -114,6 +114,7 @@ def concept_table(module: NeuronSemanticAttribution) -> pd.DataFrame:
             "concept": concept, "level": level, "prevalence": own / all_of_it,
             "ap_set": module.precision.get(f"average_precision/{concept}", missing),
             "ap_neuron": module.precision.get(f"single_neuron/{concept}", missing),
+            "held_out_prevalence": module.precision.get(f"held_out_prevalence/{concept}", missing),
             "discoveries": found, "n_positive": own, "n": all_of_it,
         }
         for concept, level, own, all_of_it, found in zip(

@@ -79,6 +79,8 @@ def _paths(addresses: Addresses, cell: Cell, table: RunTable) -> list[Path]:
         own = [folder / f"{table.name}-{addresses.items(dataset)}.parquet" for dataset in datasets]
         of_text = {"results": f"{addresses.text}.parquet", "fidelity": f"fidelity-{addresses.text}.parquet"}
         return [*own, folder / of_text[table.name]] if table.name in of_text else own
+    if table.of == "text":
+        return [folder / f"{table.name}-{addresses.text}.parquet"]
     if cell == DENSE:
         return []
     path = folder / table.file if table.of == "pruning" else folder / addresses.meaning / table.file

@@ -13,13 +13,16 @@ import pandas as pd
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from semprune.artefacts import DENSE, UNSTRUCTURED, Cell, with_cell, write_table
-from semprune.attribution import NeuronSemanticAttribution
+from semprune.attribution import NeuronSemanticAttribution, TestPass
+from semprune.data import dataset_spec
 from semprune.data.batches.special_tokens import special_tokens, spelled
 from semprune.errors import ConfigurationError
+from semprune.evaluation import item_fidelity
 from semprune.io.provenance import RunClock
 from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.pruning.selection.pattern import Pattern
 from semprune.study.association import concept_table, layer_table
+from semprune.study.cell.fidelity import item_measures
 from semprune.study.cell.tables import further_loss_tables, loss_table, sparsity_table
 from semprune.study.checkpoints import AtomicCheckpointIO
 from semprune.study.run_folder import write_provenance
@@ -93,7 +96,7 @@ def write_test(
     clock: RunClock,
     further: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
-    """Write results, predictions, sparsity and semantic loss of the dense pass and, if any, the pruned one.
+    """Write results, predictions, fidelity, sparsity and semantic loss of the dense pass and, if any, the pruned one.
 
     Args:
         module: After both passes.
@@ -115,6 +118,7 @@ def write_test(
             cell, test_pass = _cell(pruner, trainer), module.outcomes[pruner.name]
             tables["results"].append(with_cell(test_pass.results(dense), cell, backbone))
             tables["predictions"].append(with_cell(test_pass.predictions, cell, backbone))
+            tables["fidelity"] = [with_cell(_fidelity(dense, test_pass), cell, backbone)]
             tables["sparsity"] = [with_cell(sparsity_table(pruner.report, module.lm), cell, backbone)]
             if module.learner is not None:
                 loss = loss_table(test_pass, dense, module.association(), pruner.report, module.lm)
@@ -135,6 +139,14 @@ def write_test(
         settings={**module.hparams, **chat}, datasets=data.datasets,
     )  # fmt: skip
     return folder
+
+
+def _fidelity(dense: TestPass, pruned: TestPass) -> pd.DataFrame:
+    """How far the pruned pass's answers are from the dense one's; without the noise floor of a dense run again."""
+    found = item_fidelity(dense.predictions, pruned.predictions)
+    families = {name: dataset_spec(name).family for name in found["dataset"].unique()}
+    tables = [item_measures(rows, families[str(name)]) for name, rows in found.groupby("dataset")]
+    return pd.concat(tables, ignore_index=True).assign(floor=float("nan"))
 
 
 def _cell(pruner: PruningCallback, trainer: PairedTrainer) -> Cell:

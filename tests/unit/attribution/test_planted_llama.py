@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 from scipy.stats import binom
-from tests.planted.llama import NAMES, WIDTH, PlantedLlama
+from tests.planted.llama import NAMES, OTHERS, TARGETS, WIDTH, WORDS, PlantedLlama
 from tests.planted.world import ranking_precision
 
+from semprune.attribution.ablation.mediation import mediate
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements
 from semprune.attribution.association.score import NEURON_CLASSES
 from semprune.attribution.fit import learner as learner_module
@@ -25,6 +26,7 @@ from semprune.backbones import ablate
 from semprune.backbones import hardware as precision
 from semprune.concepts import TokenLabeller
 from semprune.errors import BackboneMismatchError
+from semprune.types import Item
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +171,36 @@ def test_the_weights_only_loss_of_a_removal_is_near_the_activation_based_one(wor
     table = weights_only_loss(world.lm, association, norms, pruned, effects=dense.effects)
     by_weight = table[table["layer"] == -1].set_index("concept")["wsl"]
     assert by_weight[list(NAMES)].to_numpy() == pytest.approx(by_activation[list(NAMES)].to_numpy(), abs=0.05)
+
+
+def test_planted_neurons_mediate_their_removal_and_no_others_do(world, association):
+    """Silenced with half of all others: only their own dense activations bring back which target follows.
+
+    What they write stays: an activation that nothing reads brings nothing back.
+    """
+    pair = NAMES[:2]
+    carriers = world.planted[:, :2].any(1).nonzero()[:, 0]
+    damaged = torch.cat([carriers, (~world.planted.any(1)).nonzero()[::2, 0]])
+    ranking = sum(association.ranking(name).abs() for name in pair)
+    assert set(ranking.topk(len(carriers)).indices.tolist()) == set(carriers.tolist())
+    random, items = torch.Generator().manual_seed(3), []
+    for number in range(60):
+        rest = [OTHERS[int(torch.randint(len(OTHERS), (1,), generator=random))] for _ in range(6)]
+        word = WORDS[number % 2][number // 2 % 4]
+        requests = tuple((" ".join(["", *rest, word]), f" {target}") for target in TARGETS[:2])
+        items.append(Item("movie_reviews", f"{number}", f"{number}", requests, number % 2, "planted"))
+    broken = PlantedLlama()
+    reads = {name: kept for name, kept in world.removal(damaged).items() if "down" not in name}
+    with applied(broken.lm.model, reads):
+        share = len(carriers) / len(ranking)
+        table = mediate(world.lm, broken.lm, association, items, {"score": ranking}, share=share, draws=4)
+    into = {name: rows.set_index("neurons") for name, rows in table.groupby("into")}
+    for rows in into.values():
+        assert rows.loc["chosen", "recovered"] >= 0.95
+        assert abs(rows.loc["matched", "recovered"]) <= 0.05
+        assert abs(rows.loc["others", "recovered"]) <= 0.05
+        assert rows.loc["chosen", "dense"] == 1
+        assert rows.loc["chosen", "pruned"] < 0.8
 
 
 def test_an_identity_mask_loses_nothing(world, learner, association):

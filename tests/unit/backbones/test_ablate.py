@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from semprune.backbones import ablate, capture, neuron_sites
+from semprune.backbones import ablate, capture, neuron_sites, patch
 from semprune.backbones.layout import family_of
 from semprune.errors import CaptureError, UnknownArchitectureError
 
@@ -109,3 +109,62 @@ def test_what_cannot_be_held_is_refused(llama, name, neurons, values, message):
 def test_unknown_model():
     with pytest.raises(UnknownArchitectureError, match="'Linear'"), ablate(nn.Linear(2, 2), {}):
         pytest.fail("entered")
+
+
+def _seen(model, input_ids):
+    """Activations of every site in one forward."""
+    seen = {}
+    with capture(model, neuron_sites(model, family_of(model)), lambda s, value: seen.update({s.name: value.clone()})):
+        logits = model(input_ids).logits
+    return seen, logits
+
+
+def test_all_neurons_of_a_layer_patched_from_another_model_give_that_models_mlp(model, input_ids):
+    """A donor that differs only in how its first MLP's neurons are made: patched whole, nothing of that is left."""
+    model.double()
+    donor = copy.deepcopy(model)
+    site = neuron_sites(model, family_of(model))[0]
+    down = site.module.rsplit(".", 1)[1]
+    with torch.no_grad():
+        for name, parameter in donor.get_submodule(site.module.rsplit(".", 1)[0]).named_parameters():
+            if not name.startswith(down):
+                parameter.mul_(0.5)
+        values, wanted = _seen(donor, input_ids)
+        own = model(input_ids).logits
+        everything = torch.arange(site.width)
+        with patch(model, {site.name: (everything, values[site.name])}):
+            patched = model(input_ids).logits
+    assert (own - wanted).abs().max() > 1e-4
+    torch.testing.assert_close(patched, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_only_the_wanted_positions_are_patched(model, input_ids):
+    where = torch.zeros(input_ids.shape, dtype=torch.bool)
+    where[1, 3] = True
+    values = torch.full((*input_ids.shape, 3), 2.0)
+    with torch.no_grad():
+        before, _ = _seen(model, input_ids)
+        with patch(model, {"layers.0.mlp": (NEURONS, values)}, where):
+            after, _ = _seen(model, input_ids)
+    changed = (before["layers.0.mlp"] != after["layers.0.mlp"]).nonzero().tolist()
+    assert changed == [[1, 3, neuron] for neuron in NEURONS.tolist()]
+    assert (after["layers.0.mlp"][1, 3, NEURONS] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "where", "said"),
+    [
+        ((2, 4, 3), None, "values of a batch"),
+        ((3, 5, 3), (2, 5), "values of a batch"),
+        ((3, 5, 2), None, "3.* neurons but"),
+    ],
+)
+def test_values_of_another_batch_are_refused(model, input_ids, shape, where, said):
+    assert input_ids.shape == (3, 5)
+    wanted = None if where is None else torch.ones(where, dtype=torch.bool)
+    with (
+        pytest.raises(CaptureError, match=said),
+        torch.no_grad(),
+        patch(model, {"layers.0.mlp": (NEURONS, torch.zeros(shape))}, wanted),
+    ):
+        model(input_ids)

@@ -1,5 +1,6 @@
 """``semprune recommend`` on the planted study."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.report.study_run import build_study
@@ -90,3 +91,30 @@ def test_by_skill_where_the_run_has_it(planted, capsys, tmp_path):
     assert "% of the dense model's skill [" in text
     _, text = said(capsys, tmp_path, "--sparsity", "0.5", "--metric", "accuracy")
     assert "drops least" in text
+
+
+def test_by_fidelity_it_needs_no_label(planted, capsys, tmp_path):
+    for path in planted.glob("*.parquet"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    _, text = said(capsys, tmp_path, "--by", "fidelity", "--for", "sentiment", "--sparsity", "0.5")
+    assert "For sentiment at 50 %, by KL divergence over choices (sst2 and movies; 800 items;" in text
+    assert "is nearest to the dense model" in text
+    assert (
+        "Wanda with good_set" in text.split("nearest")[0] or "Wanda with sentiment_prompts" in text.split("nearest")[0]
+    )
+    status, text = said(capsys, tmp_path, "--by", "fidelity", "--for", "language_modelling")
+    assert status == 2
+    assert "this run has no fidelity of a text. Run `semprune study`" in text
+    predictions = pd.read_parquet(tmp_path / "predictions.parquet")
+    keys = ["backbone", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length",
+            "seed", "calibrated"]  # fmt: skip
+    cells = predictions[keys].drop_duplicates()
+    luck = np.random.default_rng(0).normal(scale=0.001, size=(6, len(cells)))
+    far = cells["sparsity"] + 0.1 * (cells["method"] == "ria") + 0.02 * (cells["calibration"] != "good_set")
+    rows = [cells.assign(dataset="prose", sequence=place, kl=far + luck[place], same_top=0.5, nll=3.0)
+            for place in range(6)]  # fmt: skip
+    pd.concat(rows).to_parquet(tmp_path / "text_fidelity.parquet", index=False)
+    _, text = said(capsys, tmp_path, "--by", "fidelity", "--sparsity", "0.5")
+    assert "For language_modelling at 50 %, by KL divergence per token (prose; 6 sequences;" in text
+    assert "Wanda with good_set is nearest to the dense model, 0.500 nats per token [" in text
+    assert "Not clearly worse: Magnitude." in text  # as near as the best one, by construction

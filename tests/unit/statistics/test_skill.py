@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from semprune.statistics.intervals import difference_with_interval
-from semprune.statistics.skill import PairedSkill, d_prime, guessing_accuracy, retained_skill
+from semprune.statistics.skill import PairedSkill, d_prime, guessing_accuracy, recovered_share, retained_skill
 
 
 def toy(random, skill, kept, items=200):
@@ -68,3 +68,26 @@ def test_families_of_equal_lost_share_and_unequal_skill_differ_in_five_per_cent(
         _, low, high = difference_with_interval(retained_skill(little), retained_skill(much))
         rejected += not low <= 0 <= high
     assert 0.04 <= rejected / 2000 <= 0.06
+
+
+def test_a_patch_of_one_draw_is_the_share_of_a_skill_that_starts_at_the_receiver():
+    random = np.random.default_rng(0)
+    receiver, donor, patched = random.normal([[0.5], [0.9], [0.8]], 0.3, (3, 40))
+    documents = [str(k // 2) for k in range(40)]
+    expected = retained_skill([PairedSkill(donor - receiver, patched - receiver, 0.0, documents)])
+    assert recovered_share(patched[None], receiver, donor, documents) == pytest.approx(expected)
+    backwards = recovered_share(patched[None], donor, receiver, documents)
+    assert backwards[0] == pytest.approx(1 - expected[0])
+
+
+def test_the_interval_of_a_control_holds_over_items_and_draws():
+    """Both are drawn anew in every simulation: the interval covers what all items and all draws would give."""
+    random, covered, runs = np.random.default_rng(1), 0, 400
+    for _ in range(runs):
+        receiver = random.normal(0.6, 0.3, 60)
+        donor = receiver + random.normal(0.4, 0.3, 60)
+        draws = random.normal(0.1, 0.08, (4, 1))  # of each draw's effect on the mean, .1 over all draws
+        patched = receiver + draws + random.normal(0, 0.2, (4, 60))
+        _, low, high = recovered_share(patched, receiver, donor, [str(k) for k in range(60)])
+        covered += low <= 0.25 <= high
+    assert 0.93 <= covered / runs <= 0.995

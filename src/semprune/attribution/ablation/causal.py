@@ -95,7 +95,8 @@ def causal_check(
     if association.fitted is not None:
         require_held_out(association.fitted, items)
     shares = [share] if isinstance(share, float | int) else list(share)
-    _check(association, rankings or {})
+    check_names(rankings or {})
+    check_rankings(association, rankings or {})
     counts = {each: max(1, int(each * len(association.rms))) for each in shares}
     chosen = {each: top_neurons(association, concepts, count, by, combine) for each, count in counts.items()}
     run = partial(CausalRun, lm, items, text, labels, token_budget, first)
@@ -131,8 +132,12 @@ def _ablated(
     return runs
 
 
-def _check(association: Association, rankings: Mapping[str, Tensor]) -> None:
-    check_names(rankings)
+def check_rankings(association: Association, rankings: Mapping[str, Tensor]) -> None:
+    """Refuse rankings of other neurons, and those that are no numbers.
+
+    Raises:
+        SettingError: One is.
+    """
     for name, ranking in rankings.items():
         if ranking.shape != association.rms.shape or not torch.isfinite(ranking).all():
             raise SettingError("rankings", name, f"one finite number for each of the {len(association.rms)} neurons")

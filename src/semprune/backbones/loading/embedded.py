@@ -47,7 +47,7 @@ def embedded_backbones() -> dict[str, EmbeddedBackbone]:
 
     Example:
         >>> sorted(embedded_backbones())
-        ['smollm2-135m']
+        ['gemma-3-270m', 'smollm2-135m']
     """
     text = resources.files("semprune.backbones.loading").joinpath("embedded.yaml").read_text(encoding="utf-8")
     entries: dict[str, dict[str, Any]] = read_yaml(text)
@@ -93,9 +93,15 @@ def _convert(embedded: EmbeddedBackbone, gguf: Path, folder: Path) -> None:
 def _add_former_keys(path: Path) -> None:
     """Say what transformers 5 says under new names also under those that older versions and other programs look for."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    rope = dict(content["rope_parameters"])
-    former = {"rope_theta": rope.pop("rope_theta"), "torch_dtype": content["dtype"]}
-    former["rope_scaling"] = None if rope == {"rope_type": "default"} else rope
+    rope = content["rope_parameters"]
+    former = {"torch_dtype": content["dtype"]}
+    if "full_attention" in rope:  # Gemma 3: one rotation for each kind of layer
+        former["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        former["sliding_window_pattern"] = content["_sliding_window_pattern"]
+        rope = rope["full_attention"]
+    scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
+    former["rope_theta"] = rope["rope_theta"]
+    former["rope_scaling"] = None if scaling == {"rope_type": "default"} else scaling
     path.write_text(json.dumps(content | former, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ import torch
 from semprune.data.batches.encoding import EncodedRequest
 from semprune.errors import OutOfMemoryError
 from semprune.evaluation.engine.causal_lm import CausalLM, check_tokens, input_device
-from semprune.evaluation.engine.packing import Scored, pack, plan_batches, score_packed
+from semprune.evaluation.engine.packing import PackedBatch, Scored, pack, plan_batches, score_packed
 from semprune.evaluation.engine.prefix_tree import PrefixTree, grow_trees
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.ranges import check_value
@@ -142,6 +142,27 @@ class Engine:
         self.throughput.logits += sum(len({place for own in tree.positions for place in own}) for tree in batch)
         self.throughput.read += sum(len(request.input_ids) for request in own)
         self.throughput.seconds += seconds
+
+
+def packed_batches(
+    model: CausalLM, requests: Sequence[EncodedRequest], padding: int, token_budget: int
+) -> Iterator[PackedBatch]:
+    """The batches in which an engine of a fixed budget reads requests, for whoever runs several models on each.
+
+    Args:
+        model: The model, or one of several of one class.
+        requests: Encoded requests.
+        padding: Token id to fill rows with.
+        token_budget: Most tokens of a batch.
+
+    Raises:
+        UnknownTokenError: If the model has no embedding for a token.
+    """
+    check_tokens(model, {token for each in requests for token in (*each.input_ids, *each.targets)})
+    branching = reads_trees(model)
+    trees = grow_trees(requests, branching=branching, largest=token_budget)
+    for batch in plan_batches(trees, token_budget, branching=branching):
+        yield pack(batch, requests, padding)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -6,11 +6,11 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax
 from scipy.stats import spearmanr
 
 from semprune.artefacts import TABLES
 from semprune.evaluation.results.flips import check_paired
+from semprune.statistics.divergence import choice_divergence
 from semprune.statistics.intervals import mean_test
 from semprune.statistics.proportions import paired_difference_interval, share_interval
 
@@ -62,7 +62,8 @@ def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
     )
     rows = []
     for (dataset, prompt), own in both.groupby(["dataset", "prompt"], sort=True):
-        values = np.array([choice_divergence(*pair) for pair in zip(own["scores"], own["scores_pruned"], strict=True)])
+        pairs = zip(own["scores"], own["scores_pruned"], strict=True)  # items may have different numbers of choices
+        values = np.array([float(choice_divergence(*(np.asarray(one) for one in pair))) for pair in pairs])
         documents = own["document_id"].astype(str).tolist()
         interval, _ = mean_test(values, documents)
         before, after = ((own[name] == own["label"]).to_numpy() for name in ("prediction", "prediction_pruned"))
@@ -73,24 +74,6 @@ def item_fidelity(dense: pd.DataFrame, pruned: pd.DataFrame) -> pd.DataFrame:
         agreement = _rank_agreement(own["scores"].tolist(), own["scores_pruned"].tolist())
         rows.append((dataset, prompt, len(own), values.mean(), *interval, *shares, *change, agreement))
     return pd.DataFrame(rows, columns=list(FIDELITY_COLUMNS))
-
-
-def choice_divergence(dense: list[float], pruned: list[float]) -> float:
-    """KL divergence of two models' distributions over an item's choices.
-
-    Args:
-        dense: The dense model's summed log-probabilities.
-        pruned: The pruned model's.
-
-    Returns:
-        Nats; at least 0.
-
-    Example:
-        >>> choice_divergence([0.0, 0.0], [0.0, 0.0]), round(choice_divergence([0.0, 0.0], [2.0, 0.0]), 4)
-        (0.0, 0.4338)
-    """
-    before, after = log_softmax(np.asarray(dense)), log_softmax(np.asarray(pruned))
-    return max(0.0, float(np.exp(before) @ (before - after)))
 
 
 def _rank_agreement(dense: list[list[float]], pruned: list[list[float]]) -> float:

@@ -72,7 +72,8 @@ def fidelity_text(table: pd.DataFrame, measures: Sequence[str]) -> TextTable:
         who = AGAIN + str(setting).removeprefix("dense") if own["method"].iloc[0] == "dense" else str(setting)
         rows.append([str(label), who, str(int(own["n"].max())), *(cells.get(one.name, "") for one in shown)])
     header = ["text" if measures == OF_TEXT else "data set", "model", "n", *(one.short for one in shown)]
-    about = f"{CAPTIONS[tuple(measures)]} “{AGAIN}” is the noise floor: some of it read once more in other batches."
+    floor = f" “{AGAIN}” is the noise floor: some of it read once more in other batches."
+    about = CAPTIONS[tuple(measures)] + (floor if (table["method"] == "dense").any() else "")
     return TextTable(about, header, rows, names=2)
 
 

@@ -85,6 +85,9 @@ class CellFidelity:
             stored = store.read_table(self.addresses.cell(DENSE) / f"nll-{file}.parquet")
             dense_nll = torch.tensor(stored["nll"].to_numpy())
         self._write(file, text_measures(found.fidelity, dense_nll, name))
+        write_parquet(
+            self.addresses.cell(self.cell) / f"text_fidelity-{file}.parquet", each_sequence(found.fidelity, name)
+        )
 
     def write_items(self, dataset: str, predictions: pd.DataFrame, dense: pd.DataFrame | None) -> None:
         """Write the fidelity of answers; the dense model's are compared with those of :meth:`score_again`."""
@@ -113,6 +116,21 @@ class CellFidelity:
             raise CorruptArtefactError(path, what_it_says(error), remedy) from error
 
 
+def each_sequence(found: TokenFidelity, text: str) -> pd.DataFrame:
+    """Means over each sequence's positions, one row per sequence.
+
+    Args:
+        found: Of both models.
+        text: Name of the text.
+    """
+    values = {
+        "kl": found.divergence.double().mean(1).numpy(),
+        "same_top": found.same_top.double().mean(1).numpy(),
+        "nll": found.nll.double().numpy(),
+    }
+    return pd.DataFrame({"dataset": text, "sequence": range(len(found.nll))} | values)
+
+
 def text_measures(found: TokenFidelity, dense_nll: Float[Tensor, " sequences"], text: str) -> pd.DataFrame:
     """``kl``, ``same_top`` and ``log_perplexity`` (pruned minus dense) of a text, with intervals over its sequences.
 
@@ -121,14 +139,11 @@ def text_measures(found: TokenFidelity, dense_nll: Float[Tensor, " sequences"], 
         dense_nll: The dense model's mean NLL of the same sequences.
         text: Name of the text.
     """
-    sequences = {
-        "kl": found.divergence.double().mean(1),
-        "same_top": found.same_top.double().mean(1),
-        "log_perplexity": (found.nll - dense_nll).double(),
-    }
+    sequences = each_sequence(found, text).rename(columns={"nll": "log_perplexity"})
+    sequences["log_perplexity"] = (found.nll - dense_nll).double().numpy()
     rows = []
-    for measure, each in sequences.items():
-        values = each.numpy()
+    for measure in ("kl", "same_top", "log_perplexity"):
+        values = sequences[measure].to_numpy()
         interval, _ = mean_test(values, [str(place) for place in range(len(values))])
         rows.append((text, "language_modelling", "", measure, values.mean(), *interval, found.divergence.numel()))
     return pd.DataFrame(rows, columns=["dataset", "family", "prompt", "measure", *_MEASURED])

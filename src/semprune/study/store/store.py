@@ -41,7 +41,11 @@ def missing_parts(addresses: Addresses, cell: Cell) -> list[str]:
     folder, config = addresses.cell(cell), addresses.config
     items = {name: addresses.items(name) for name in config.datasets}
     files = {name: [f"results-{file}.parquet", f"fidelity-{file}.parquet"] for name, file in items.items()}
-    files |= {"text": [f"{addresses.text}.parquet", f"fidelity-{addresses.text}.parquet"]}
+    text = (
+        f"{addresses.text}.parquet",
+        *(f"{name}-{addresses.text}.parquet" for name in ("fidelity", "text_fidelity")),
+    )
+    files |= {"text": list(text)}
     files |= {"meaning": [f"{addresses.meaning}/{MEANING}"]}
     there = (folder / DONE).is_file()
     return [part for part, own in files.items() if not (there and all((folder / name).is_file() for name in own))]

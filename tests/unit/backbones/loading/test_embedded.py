@@ -35,7 +35,8 @@ def conversions(cache, tmp_path, monkeypatch):
 
 def test_every_entry_points_at_a_member_of_its_asset():
     for entry in embedded_backbones().values():
-        assert entry.gguf in assets()[entry.asset].members
+        asset = assets()[entry.asset]
+        assert entry.gguf == asset.joined or entry.gguf in asset.members
 
 
 def test_converted_once(conversions):
@@ -90,6 +91,19 @@ def test_older_readers_find_what_they_look_for(tmp_path, scaling):
     module._add_former_keys(path)
     former = {"rope_theta": 1e5, "rope_scaling": scaling, "torch_dtype": "float32"}
     assert json.loads(path.read_text()) == content | former
+
+
+def test_older_readers_find_the_rotation_of_each_kind_of_layer(tmp_path):
+    path = tmp_path / "config.json"
+    rope = {
+        "full_attention": {"rope_theta": 1e6, "rope_type": "default"},
+        "sliding_attention": {"rope_theta": 1e4, "rope_type": "default"},
+    }
+    content = {"dtype": "float32", "rope_parameters": rope, "_sliding_window_pattern": 6}
+    path.write_text(json.dumps(content))
+    module._add_former_keys(path)
+    former = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
+    assert json.loads(path.read_text()) == content | former | {"torch_dtype": "float32"}
 
 
 @pytest.fixture(scope="module")

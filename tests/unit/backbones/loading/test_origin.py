@@ -12,6 +12,8 @@ def test_an_embedded_backbone_has_its_originals_name_and_licence(tmp_path):
     found = origin.origin_of(BackboneSource("smollm2-135m", tmp_path, "r", "LlamaForCausalLM"))
     name = "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert found == Origin("SmolLM2-135M-Instruct", name, {"license": "apache-2.0"})
+    terms = origin.origin_of(BackboneSource("gemma-3-270m", tmp_path, "r", "Gemma3ForCausalLM"))
+    assert terms.inherited == {"license": "other", "license_name": "Gemma Terms of Use"}
 
 
 def test_a_folder_is_named_without_its_path(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import entropy
 
 from semprune.errors import UnpairedPredictionsError
-from semprune.evaluation.results.item_fidelity import choice_divergence, item_fidelity
+from semprune.evaluation.results.item_fidelity import item_fidelity
+from semprune.statistics.divergence import choice_divergence
 from semprune.statistics.proportions import tango, wilson
 
 
@@ -23,7 +24,9 @@ def test_divergence_equals_scipy():
     random = np.random.default_rng(0)
     dense, pruned = random.normal(size=(2, 5))
     expected = entropy(np.exp(dense) / np.exp(dense).sum(), np.exp(pruned) / np.exp(pruned).sum())
-    assert choice_divergence(list(dense), list(pruned)) == pytest.approx(expected)
+    assert choice_divergence(dense, pruned) == pytest.approx(expected)
+    both = np.stack([np.append(pruned, np.nan), np.append(dense, np.nan)])  # a choice that the item has not
+    assert choice_divergence(np.append(dense, np.nan), both) == pytest.approx([expected, 0])
 
 
 def test_flips_are_counted_by_kind():

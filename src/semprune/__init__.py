@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from semprune.backbones import Backbone, load_backbone
     from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
     from semprune.evaluation import evaluate, loglikelihood, screen
-    from semprune.pruning import PruneReport, load_masks, merge_adapters, prune_model
+    from semprune.pruning import Protection, PruneReport, load_masks, merge_adapters, prune_model
     from semprune.pruning.callbacks.methods import HoldMasks, PruningCallback
     from semprune.pruning.card import write_card
 
@@ -41,6 +41,7 @@ _HOMES = {
     "HoldMasks": "semprune.pruning.callbacks.methods",
     "Magnitude": "semprune.pruning.callbacks.methods",
     "NeuronSemanticAttribution": "semprune.attribution",
+    "Protection": "semprune.pruning",
     "PruneReport": "semprune.pruning",
     "RIA": "semprune.pruning.callbacks.methods",
     "SparseGPT": "semprune.pruning.callbacks.methods",
@@ -69,6 +70,7 @@ __all__ = [
     "HoldMasks",
     "Magnitude",
     "NeuronSemanticAttribution",
+    "Protection",
     "PruneReport",
     "SparseGPT",
     "Wanda",

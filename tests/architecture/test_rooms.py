@@ -47,7 +47,7 @@ ORDER: dict[str, str] = {
     "analysis": "drops skill_drops divergences calibration predictors recommend prediction",
     "artefacts": "card cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
-    "attribution": "association standardisation fit neurons held_out gradients ablation rankings semantic_loss"
+    "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
     " controls test_pass monitoring module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
@@ -58,8 +58,8 @@ ORDER: dict[str, str] = {
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
     "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate screen",
     "io": "seals bits safe_text terminal whole_table yaml_text files known_hashes tensor_files provenance distributed",
-    "pruning": "calibration selection method weights methods settings statistics report masks block_pruner in_memory"
-    " removal card streamed callbacks",
+    "pruning": "calibration selection method weights methods statistics guidance settings report masks block_pruner"
+    " in_memory removal card streamed callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
     "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision divergence"
     " skill",

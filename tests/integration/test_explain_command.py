@@ -156,7 +156,10 @@ def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rankings": ["beauty"]}, "SettingError: ranking must be one of strength, effect, t, score, raw_effect, cond"),
+        (
+            {"rankings": ["beauty"]},
+            "SettingError: ranking must be one of strength, effect, t, score, raw_effect, gates, cond",
+        ),
         ({"rankings": ["mean_activation"]}, "SettingError: rankings must be named otherwise than association, dense"),
         ({"concepts": ["sentiment.negativ"]}, "did you mean 'sentiment.negative'?"),
         ({"target": "topic"}, "no class of a data set of family 'topic'"),

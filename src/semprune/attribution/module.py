@@ -66,7 +66,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         """Keep the settings; the backbone is loaded when it is first needed.
 
         Args:
-            backbone: Embedded name, hub name or local folder of a causal language model.
+            backbone: Embedded name, hub name, local folder or GGUF file of a causal language model.
             dtype: Number format of the frozen model: float32, bfloat16, float16 or auto. Statistics are fp32.
             concepts: Names of token-level concepts; ``default`` stands for a chosen set.
             learning_rate: Of the association, falling linearly to 0. 0.05 keeps concepts of prevalence 0.1 % stable.

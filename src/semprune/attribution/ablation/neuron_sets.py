@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING, combine_levels
+from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING, GATES, combine_levels
 from semprune.backbones import Replacement
 from semprune.data import dataset_spec
 from semprune.errors import ConfigurationError
@@ -26,8 +26,12 @@ def combined_strength(
     :func:`semprune.attribution.association.score.combine_levels` for what counts where there are concepts of words
     and of documents.
 
+    By ``gates`` those concepts count whose gates were learned; of none of them it is an error.
+
     Source: ours.
     """
+    if by == GATES:
+        concepts = [name for name in concepts if name in association.gated_concepts] or concepts
     return combined_columns(association, {name: association.ranking(name, by) for name in concepts}, combine)
 
 

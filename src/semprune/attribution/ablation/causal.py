@@ -86,7 +86,7 @@ def causal_check(
         :func:`semprune.statistics.estimate.beyond_draws` for ``excess``.
 
     Raises:
-        ConfigurationError: Fewer neurons are discoveries than are to be ablated.
+        TooFewDiscoveriesError: Fewer neurons are discoveries than are to be ablated.
         SettingError: A share is outside (0, 1), or a ranking has another number of neurons or a reserved name.
         BackboneMismatchError: The association is another backbone's.
         FittedDocumentError: The association was fitted on documents of the items.

@@ -13,6 +13,7 @@ from tests.unit.data.conftest import speaking
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import DocumentDataModule, load_documents
+from semprune.data.load import load_fitting_items
 from semprune.errors import ConfigurationError, DatasetSchemaError
 from semprune.types import Document
 
@@ -137,3 +138,17 @@ def test_texts_of_one_document_are_in_one_batch(plain_tokenizer: Any, monkeypatc
     batches = [set(batch.cluster.tolist()) for batch in module.train_dataloader()]
     assert sorted(cluster for batch in batches for cluster in batch) == list(range(7))
     assert sum(len(batch.input_ids) for batch in module.train_dataloader()) == 40
+
+
+def test_fitting_items_are_of_the_documents_that_a_fit_trains_on(
+    plain_tokenizer: PreTrainedTokenizerFast, offline: Path
+) -> None:
+    for limit, share in ((None, 0.3), (4, 0.5)):
+        module = DocumentDataModule(["movie_reviews"], limit, validation_share=share, seed=1)
+        module.bind(speaking(plain_tokenizer)).setup()
+        items = load_fitting_items("movie_reviews", limit=limit, seed=1, prompt="all", validation_share=share)
+        trained = [document.document_id for document in module.train_documents]
+        assert [item.document_id for item in items if item.prompt == "review"] == trained
+        assert len(items) == 5 * len(trained) > 0
+        classes = ("negative", "positive")
+        assert [classes[item.label] for item in items[: len(trained)]] == [d.label for d in module.train_documents]

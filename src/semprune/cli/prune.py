@@ -22,7 +22,7 @@ def prune_parser() -> Parser:
             "semprune prune --method ria --pattern 2:4 --output runs/ria-2of4",
             "semprune prune --method wanda --sparsity 0.6 --masks-only --output runs/masks",
             "semprune prune --masks runs/masks --output runs/applied",
-            "semprune prune --method sparsegpt --sparsity 0.5 --protect sentiment --output runs/kept",
+            "semprune prune --sparsity 0.5 --protect sentiment --output runs/kept",
         ],
     )
     parser.add_argument("--config", action="config", help="a pruning's YAML, or wanda, ria, sparsegpt, magnitude")

@@ -63,8 +63,8 @@ ORDER: dict[str, str] = {
     "report": "run tables charts sections summary export skill_terminal terminal page",
     "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision divergence"
     " skill",
-    "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
-    " trainer_run engines run",
+    "study": "config store checkpoints association cell run_folder retained calibration progress worker preflight"
+    " dry_run trainer_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 

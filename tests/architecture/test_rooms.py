@@ -48,7 +48,7 @@ ORDER: dict[str, str] = {
     "artefacts": "cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
-    " controls test_pass monitoring module",
+    " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
     "cli": "shipped arguments assets report prune verify study recommend explain lightning causal controls influential"

@@ -136,6 +136,15 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         gives="the causal check",
     ),
     RunTable(
+        "mediation", "What activations of chosen neurons, patched between dense and pruned model, bring back and take.",
+        ("dataset", "positions", "first_layer", "last_layer", "share", "ranking", "neurons", "into"),
+        {"backbone": "text", **SETTING, "target": "text", "dataset": "text", "positions": "text",
+         "first_layer": "integer", "last_layer": "integer", "share": "number", "ranking": "text", "neurons": "text",
+         "into": "text", "k": "integer", "draws": "integer", "n": "integer", "dense": "number", "pruned": "number",
+         **_with_ends("patched"), **_with_ends("recovered")},
+        _CALIBRATED, of="answers", asked=True,
+    ),
+    RunTable(
         "readout_loss", "How much worse each concept is read back from its neurons.", ("concept", "level"),
         {**SETTING, **_CONCEPT, "ap_dense": "number", "ap_pruned": "number", **_with_ends("loss_frozen"),
          **_with_ends("loss_refit"), **_with_ends("moved"), "n_documents": "integer"},

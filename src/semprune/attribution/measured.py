@@ -59,8 +59,10 @@ class MeasuredModule(lightning.LightningModule):
         """Token-level labels of the learner's concepts."""
         if self._labeller is None:
             concepts = load_concepts(self.hparams["concepts"])
-            if self.learner is not None and tuple(c.name for c in concepts) != self.learner.shape.concepts:
-                concepts = load_concepts(self.learner.shape.concepts)  # a checkpoint's, under other settings
+            fitted = tuple(c.name for c in concepts) if self.learner is None else self.learner.shape.concepts
+            concepts = tuple(concept for concept in concepts if concept.name in fitted)  # all that have evidence
+            if tuple(concept.name for concept in concepts) != fitted:
+                concepts = load_concepts(fitted)  # a checkpoint's, under other settings
             self._labeller = TokenLabeller(concepts, self.lm.tokenizer).to(self.device)
         return self._labeller
 

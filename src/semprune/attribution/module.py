@@ -18,6 +18,7 @@ import torch
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.fit.checkpoint import StoredFit, gather_streaming, require_state, share_out_streaming
+from semprune.attribution.fit.evidence import fittable_concepts
 from semprune.attribution.fit.fitted import agreement, fitted_association
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
 from semprune.attribution.fit.learning_step import learning_step, remaining, set_rates
@@ -28,7 +29,6 @@ from semprune.attribution.held_out.precision import HeldOutPrecision
 from semprune.attribution.measured import MeasuredModule
 from semprune.attribution.monitoring import concept_examples, log_association, log_curves
 from semprune.backbones import neuron_sites
-from semprune.concepts import load_concepts
 from semprune.data import DocumentDataModule
 from semprune.errors import ConfigurationError, NonFiniteError, PrecisionError
 from semprune.ranges import checked
@@ -64,7 +64,7 @@ class NeuronSemanticAttribution(MeasuredModule):
         """Keep the settings; the backbone is loaded when it is first needed.
 
         Args:
-            backbone: Embedded name, hub name or local folder of a causal language model.
+            backbone: Embedded name, hub name, local folder or GGUF file of a causal language model.
             dtype: Number format of the frozen model: float32, bfloat16, float16 or auto. Statistics are fp32.
             concepts: Names of token-level concepts; ``default`` stands for a chosen set.
             learning_rate: Of the association, falling linearly to 0. 0.05 keeps concepts of prevalence 0.1 % stable.
@@ -116,7 +116,8 @@ class NeuronSemanticAttribution(MeasuredModule):
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
         if self.gates is not None:
             self.gates.check(data)
-        names = tuple(concept.name for concept in load_concepts(self.hparams["concepts"]))
+        batches = data.train_dataloader()
+        names = fittable_concepts(self.lm, self.hparams["concepts"], batches, self.trainer.strategy.root_device)
         vocabulary = self.lm.model.get_input_embeddings().num_embeddings
         longest = getattr(data, "max_length", None) or data.length
         self._shape(LearnerShape(names, tuple(data.classes), tuple(data.datasets), longest, vocabulary))

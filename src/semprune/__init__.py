@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from semprune.evaluation import evaluate, loglikelihood, screen
     from semprune.pruning import Protection, PruneReport, load_masks, merge_adapters, prune_model
     from semprune.pruning.callbacks.methods import HoldMasks, PruningCallback
+    from semprune.pruning.card import write_card
 
     Magnitude: type[PruningCallback]  # made of the methods that are found
     RIA: type[PruningCallback]
@@ -56,6 +57,7 @@ _HOMES = {
     "merge_adapters": "semprune.pruning",
     "prune_model": "semprune.pruning",
     "screen": "semprune.evaluation",
+    "write_card": "semprune.pruning.card",
 }
 
 __all__ = [
@@ -83,6 +85,7 @@ __all__ = [
     "merge_adapters",
     "prune_model",
     "screen",
+    "write_card",
 ]
 
 

@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
 
 ORDER: dict[str, str] = {
     "analysis": "drops skill_drops divergences calibration predictors recommend prediction",
-    "artefacts": "cell tables files dataset_answers answers",
+    "artefacts": "card cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
     " controls test_pass monitoring module",
@@ -59,12 +59,12 @@ ORDER: dict[str, str] = {
     "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate screen",
     "io": "seals bits safe_text terminal whole_table yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods statistics guidance settings report masks block_pruner"
-    " in_memory streamed removal callbacks",
+    " in_memory removal card streamed callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
     "statistics": "weighting intervals proportions bootstrap estimate dose significance auroc average_precision"
     " divergence skill",
-    "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
-    " trainer_run engines run",
+    "study": "config store checkpoints association cell run_folder retained calibration progress worker preflight"
+    " dry_run trainer_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 

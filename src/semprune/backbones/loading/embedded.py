@@ -21,6 +21,7 @@ class EmbeddedBackbone:
     asset: str
     gguf: str
     revision: str
+    hub: str
 
 
 @functools.cache

@@ -61,8 +61,8 @@ ORDER: dict[str, str] = {
     "pruning": "calibration selection method weights methods statistics guidance settings report masks block_pruner"
     " in_memory removal card streamed callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
-    "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision divergence"
-    " skill",
+    "statistics": "weighting intervals proportions bootstrap estimate dose significance auroc average_precision"
+    " divergence skill",
     "study": "config store checkpoints association cell run_folder retained calibration progress worker preflight"
     " dry_run trainer_run engines run",
 }

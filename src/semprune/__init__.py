@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from semprune.backbones import Backbone, load_backbone
     from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
     from semprune.evaluation import evaluate, loglikelihood, screen
-    from semprune.pruning import PruneReport, load_masks, merge_adapters, prune_model
+    from semprune.pruning import Protection, PruneReport, load_masks, merge_adapters, prune_model
     from semprune.pruning.callbacks.methods import HoldMasks, PruningCallback
+    from semprune.pruning.card import write_card
 
     Magnitude: type[PruningCallback]  # made of the methods that are found
     RIA: type[PruningCallback]
@@ -40,6 +41,7 @@ _HOMES = {
     "HoldMasks": "semprune.pruning.callbacks.methods",
     "Magnitude": "semprune.pruning.callbacks.methods",
     "NeuronSemanticAttribution": "semprune.attribution",
+    "Protection": "semprune.pruning",
     "PruneReport": "semprune.pruning",
     "RIA": "semprune.pruning.callbacks.methods",
     "SparseGPT": "semprune.pruning.callbacks.methods",
@@ -55,6 +57,7 @@ _HOMES = {
     "merge_adapters": "semprune.pruning",
     "prune_model": "semprune.pruning",
     "screen": "semprune.evaluation",
+    "write_card": "semprune.pruning.card",
 }
 
 __all__ = [
@@ -67,6 +70,7 @@ __all__ = [
     "HoldMasks",
     "Magnitude",
     "NeuronSemanticAttribution",
+    "Protection",
     "PruneReport",
     "SparseGPT",
     "Wanda",
@@ -81,6 +85,7 @@ __all__ = [
     "merge_adapters",
     "prune_model",
     "screen",
+    "write_card",
 ]
 
 

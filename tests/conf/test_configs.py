@@ -10,8 +10,8 @@ import yaml
 from semprune.cli.__main__ import main
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-WHOLE = {"fit.yaml": "fit", "test.yaml": "test", "causal.yaml": "causal", "controls.yaml": "controls",
-         "concepts/influential.yaml": "influential"}  # fmt: skip
+WHOLE = {"fit.yaml": "fit", "test.yaml": "test", "causal.yaml": "causal", "mediate.yaml": "mediate",
+         "controls.yaml": "controls", "concepts/influential.yaml": "influential"}  # fmt: skip
 GROUPS = {"backbone": ("fit", "--backbone"), "trainer": ("fit", "--trainer"), "data": ("test", "--data")}
 
 

@@ -12,6 +12,7 @@ from tests.docs.pages import DOCS
 
 from semprune.cli.causal import CausalCommandConfig
 from semprune.cli.commands import COMMANDS
+from semprune.cli.mediate import MediateConfig
 from semprune.data import EvaluationDataModule
 from semprune.pruning.callbacks.methods import CALLBACKS
 from semprune.pruning.streamed.config import PruneConfig
@@ -43,7 +44,7 @@ def keys(config: type, prefix: str = "") -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("config", [StudyConfig, PruneConfig, CausalCommandConfig])
+@pytest.mark.parametrize("config", [StudyConfig, PruneConfig, CausalCommandConfig, MediateConfig])
 def test_every_key_of_a_configuration_is_a_row(config, reference):
     page = reference.commands_page()
     assert len(keys(config)) > 10
@@ -54,7 +55,8 @@ def test_every_key_of_a_configuration_is_a_row(config, reference):
 
 
 def _part(page: str, config: type) -> str:
-    name = {StudyConfig: "study", PruneConfig: "prune", CausalCommandConfig: "causal"}[config]
+    names = {StudyConfig: "study", PruneConfig: "prune", CausalCommandConfig: "causal", MediateConfig: "mediate"}
+    name = names[config]
     return page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
 
 

@@ -40,6 +40,8 @@ class Folder:
             "recommend": [finished],
             "explain": ["--run", finished, "--concept=sentiment.positive"],
             "causal": ["--run", finished, "--backbone.name", model, "--rankings=[]", "--output", self.output(), *texts],
+            "mediate": ["--run", finished, "--backbone.name", model, "--rankings=[score]", "--output", self.output(),
+                        "--limit=10", "--draws=2", "--calibration_sequences=2", "--calibration_length=16"],
             "controls": ["--backbone.name", model, "--controls=[control_task]", "--output", self.output(), *fitted],
             "influential": ["--backbone.name", model, "--minimum_documents=1", "--prior_strength=0.01",
                             "--output", self.output()],

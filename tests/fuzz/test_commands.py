@@ -15,8 +15,8 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.filterwarnings("ignore"),  # libraries warn of values before they refuse them
 ]
-COMMANDS = ("prune", "study", "report", "recommend", "explain", "causal", "controls", "influential", "assets", "fit",
-            "test")  # fmt: skip
+COMMANDS = ("prune", "study", "report", "recommend", "explain", "causal", "mediate", "controls", "influential",
+            "assets", "fit", "test")  # fmt: skip
 COUNT = 80
 
 

@@ -1,4 +1,4 @@
-"""The commands that read a fitted association: ``explain`` and ``causal``."""
+"""The commands that read a fitted association: ``explain``, ``causal`` and ``mediate``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 from tests.integration.small_study import run, write_package
 from tests.integration.tiny import tiny_backbone
 
+from semprune.artefacts import CELL, TABLES, read_table
 from semprune.attribution.association.association import FORMAT, Association
 from semprune.backbones import load_backbone
 from semprune.cli.__main__ import main
@@ -156,7 +157,10 @@ def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rankings": ["beauty"]}, "SettingError: ranking must be one of strength, effect, t, score, raw_effect, cond"),
+        (
+            {"rankings": ["beauty"]},
+            "SettingError: ranking must be one of strength, effect, t, score, raw_effect, gates, cond",
+        ),
         ({"rankings": ["mean_activation"]}, "SettingError: rankings must be named otherwise than association, dense"),
         ({"concepts": ["sentiment.negativ"]}, "did you mean 'sentiment.negative'?"),
         ({"target": "topic"}, "no class of a data set of family 'topic'"),
@@ -167,4 +171,44 @@ def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
 )
 def test_mistakes_in_a_causal_check_are_one_line(folder, change, said, capsys):
     assert run(folder, ["causal", "--config", str(write_causal(folder, **change))]) == 2
+    assert said in capsys.readouterr().err
+
+
+def mediate_line(folder: Path, *options: str) -> list[str]:
+    quick = ["--limit=12", "--gradient_items=6", "--share=0.05", "--calibration_sequences=2", "--calibration_length=16"]
+    return ["mediate", "--run", str(folder / "run"), "--backbone.name", str(folder / "model"),
+            "--output", str(folder / "mediated"), *quick, *options]  # fmt: skip
+
+
+def test_mediation_is_a_table_of_the_run_that_a_narrow_terminal_shows_whole(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    options = ["--methods=[magnitude,wanda]", "--datasets=[movie_reviews,sst2]", "--positions=[all,readout]"]
+    assert run(folder, mediate_line(folder, *options)) == 0, capsys.readouterr().err
+    table = read_table(folder / "mediated", "mediation")
+    assert table is not None
+    assert len(table) == 2 * 2 * 2 * 2 * 3 * 2  # methods, data sets, positions, rankings, sets, directions
+    assert not table.duplicated([*CELL, *TABLES["mediation"].keys]).any()
+    assert set(table["calibration"]) == {"", "c4"}
+    assert (table["k"] == (table["neurons"] == "others").map({True: 92, False: 4})).all()
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert all(name in shown for name in ("wanda-0.5-c4-2x16-0", "first 4", "all other 92", "4 matched, 3"))
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--rankings=[beauty]", "SettingError: ranking must be one of strength, effect"),
+        ("--layers=[0]", "SettingError: layers must be a first and a last layer, as [0, 14], got [0]"),
+        ("--layers=[0,9]", "SettingError: layers must be a first and a last layer within 0 … 1"),
+        ("--positions=[last]", "'all', 'before_readout', 'readout'"),
+        ("--datasets=[piqa]", "SettingError: datasets must be a data set with classes"),
+        ("--methods=[wnda]", "did you mean 'wanda'?"),
+        ("--draws=1", "SettingError: draws must be at least 2, got 1"),
+        ("--pattern=2of4", "SettingError: pattern must be N:M"),
+    ],
+)
+def test_mistakes_in_a_mediation_are_one_line(folder, option, said, capsys):
+    assert run(folder, mediate_line(folder, option)) == 2
     assert said in capsys.readouterr().err

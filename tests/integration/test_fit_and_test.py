@@ -16,7 +16,7 @@ from semprune.attribution import NeuronSemanticAttribution, load_association
 from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.learner import forward_sites
 from semprune.data import DocumentDataModule, DocumentSettings, EvaluationDataModule
-from semprune.data.rows.splits import is_validation
+from semprune.data.rows.splits import held_out_places
 from semprune.errors import (
     BackboneMismatchError,
     ConfigurationError,
@@ -226,7 +226,9 @@ def test_documents_that_were_fitted_are_never_read_as_held_out(reviews, lm, tmp_
         return tested
 
     names = {document.document_id for document in fitting.train_documents}
-    wider = [document for document in fitting.train_documents if is_validation(document, 0.5)]
+    every = [(document.document_id, document.label) for document in [*fitting.train_documents, *fitting.val_documents]]
+    places = held_out_places("movie_reviews", every)
+    wider = [document for document in fitting.train_documents if places[document.document_id] < 0.5]
     both = len(wider) + len(fitting.val_documents)
     with pytest.raises(FittedDocumentError, match=f"{len(wider)} of {both} documents .* 0.1: pass that, or less"):
         test(0.5)

@@ -1,8 +1,9 @@
 """Does anything predict the damage, and does semantic loss add to what is known anyway: out of sample, or not at all.
 
 A drop is modelled as what there is to lose (the dense score above guessing) times a linear function of predictors,
-by ridge regression whose penalty is chosen inside of the fitting cells. It is judged on cells of a method, calibration
-set, family or data set that it has not seen.
+by ridge regression whose penalty is chosen inside of the fitting cells. What there is to lose is measured on other
+documents than the drop: a dense score that was lucky would else predict its own fall. It is judged on cells of a
+method, calibration set, family or data set that it has not seen.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from semprune.analysis.drops import EVERYTHING, DatasetDrops, Drops, paired_values
+from semprune.analysis.drops import EVERYTHING, DatasetDrops, Drops, paired_values, wordings
 from semprune.artefacts import NO_ANSWER, Answers
 from semprune.errors import SettingError
 
@@ -63,7 +63,7 @@ def skill_drops(answers: Answers, skills: Mapping[str, SkillOf], target: str) ->
         raise SettingError("target", target, "something that the dense model does better than guessing")
     datasets = []
     for one, (_, _, document), lost in zip(own, values, drops, strict=True):
-        datasets.append(DatasetDrops(one.name, chosen[one.name].family, lost, document))
+        datasets.append(DatasetDrops(one.name, chosen[one.name].family, lost, document, wordings(one)))
     return Drops(answers.models.iloc[pruned].reset_index(drop=True), tuple(datasets), "retained")
 
 

@@ -96,7 +96,7 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         "concepts", "How well each concept is represented in the dense model.", ("concept", "level"),
         {**_CONCEPT, "prevalence": "number", "ap_set": "number", "ap_neuron": "number", "discoveries": "integer",
          "n_positive": "integer", "n": "integer"},
-        gives="how well each concept is represented",
+        {"held_out_prevalence": "number"}, gives="how well each concept is represented",
     ),
     RunTable(
         "layer_concept", "Association strength per layer × concept.", ("concept", "level", "layer"),
@@ -134,6 +134,15 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
          "draws": "integer", "metric": "text", "value": "number", "low": "number", "high": "number", "n": "integer",
          "difference": "number", "p": "number", **_with_ends("excess"), "excess_p": "number"},
         gives="the causal check",
+    ),
+    RunTable(
+        "mediation", "What activations of chosen neurons, patched between dense and pruned model, bring back and take.",
+        ("dataset", "positions", "first_layer", "last_layer", "share", "ranking", "neurons", "into"),
+        {"backbone": "text", **SETTING, "target": "text", "dataset": "text", "positions": "text",
+         "first_layer": "integer", "last_layer": "integer", "share": "number", "ranking": "text", "neurons": "text",
+         "into": "text", "k": "integer", "draws": "integer", "n": "integer", "dense": "number", "pruned": "number",
+         **_with_ends("patched"), **_with_ends("recovered")},
+        _CALIBRATED, of="answers", asked=True,
     ),
     RunTable(
         "readout_loss", "How much worse each concept is read back from its neurons.", ("concept", "level"),

@@ -17,7 +17,8 @@ from semprune.backbones.families import find_family
 from semprune.backbones.hardware import check_device, resolve_dtype
 from semprune.backbones.layout import decoder_layers, prunable_matrices
 from semprune.backbones.loading.load import refuse_absent
-from semprune.backbones.loading.source import BackboneSource, read_configuration, reading
+from semprune.backbones.loading.reading import reading
+from semprune.backbones.loading.source import BackboneSource, read_configuration
 from semprune.backbones.weights.conversion import Conversion
 from semprune.backbones.weights.fingerprint import fingerprint_folder
 from semprune.backbones.weights.stored_tensors import Checkpoint

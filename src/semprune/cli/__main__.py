@@ -24,6 +24,7 @@ one step
 one question
   explain      what does a neuron stand for, where does a concept show?
   causal       does ablating the association's neurons hurt, and what?
+  mediate      whose lost activations explain what pruning cost?
   controls     what would be found if there were nothing to find?
   influential  which words speak for a class: concepts from labelled data
 offline models and data

@@ -9,24 +9,19 @@ import pandas as pd
 
 from semprune.attribution import Association, causal_check, load_association
 from semprune.attribution.ablation.causal import check_dataset, check_names
-from semprune.attribution.ablation.neuron_sets import family_classes
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
-from semprune.attribution.fit.learner import LearnerShape
-from semprune.attribution.gradients.rankings import LabelledItems
-from semprune.attribution.held_out.observations import Observations
-from semprune.attribution.rankings import Target, find_ranking
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.cli.targets import asked_rankings, ranked_target, target_concepts
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, calibration_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
-from semprune.study.association import fit_documents
-from semprune.study.config.schema import BackboneConfig, FitConfig, TextConfig
-from semprune.types import Amount, Count, Item, Limit, Seed, Share
+from semprune.study.config.schema import BackboneConfig, TextConfig
+from semprune.types import Amount, Count, Limit, Seed, Share
 
 SURE = 0.05
 
@@ -54,7 +49,7 @@ class CausalCommandConfig:
         documents: Texts of each fitting data set, for rankings that are made from documents; null for all.
         shares: Shares of all neurons.
         draws: Random draws of each random control.
-        seed: Of the draws and the bootstrap.
+        seed: Of the draws.
         token_budget: Padded tokens of a scoring batch.
         text: Held-out text for perplexity and word log-probability.
     """
@@ -116,7 +111,7 @@ def causal(arguments: list[str]) -> None:
     )
     sequences = text.bind(lm).calibration_input_ids()
     items = load_items(config.dataset, limit=config.limit)
-    target, rankings = ranked_target(config, association, concepts, lm, items), {}
+    target, rankings = ranked_target(config, association, concepts, lm, config.dataset, items), {}
     for name in asked_rankings(config):
         console.print(f"  ranking: {name}")
         rankings[name] = target.ranked(name)
@@ -144,77 +139,19 @@ def target_columns(config: CausalCommandConfig, association: Association) -> lis
     Raises:
         UnknownConceptError: A name is none of the association's, or no concept with words.
         UnknownDatasetError: There is no such data set.
-        SettingError: There is no such ranking.
-        ConfigurationError: There is no such column, no share, or fewer than two concepts to compare.
+        SettingError: There is no such ranking, or a row of every check has its name.
+        ConfigurationError: There is no such column, or no share.
     """
     check_dataset("dataset", config.dataset)
     calibration_spec(config.text.calibration)
+    check_names(config.rankings)
     asked_rankings(config)
     load_concepts([*config.words, *config.specificity])
-    for name in (*config.concepts, *config.specificity):
+    for name in config.specificity:
         association.column(name)
     if not config.shares:
         raise ConfigurationError("`shares` is empty: name at least one share of neurons to ablate.")
-    classes = family_classes(association, config.target)
-    if not config.concepts and not classes:
-        raise ConfigurationError(
-            f"the association has no class of a data set of family '{config.target}'. Name `concepts` of it: "
-            f"{', '.join(association.concepts[:6])} …"
-        )
-    return config.concepts or classes
-
-
-def asked_rankings(config: CausalCommandConfig) -> list[str]:
-    """Names of the further rankings, without those of items where there are none.
-
-    Raises:
-        SettingError: There is no such ranking, or a row of every check has its name.
-    """
-    check_names(config.rankings)
-    found = [find_ranking(name) for name in dict.fromkeys(config.rankings)]
-    return [ranking.name for ranking in found if config.gradient_items or ranking.needs != "items"]
-
-
-def ranked_target(
-    config: CausalCommandConfig, association: Association, concepts: list[str], lm: Backbone, items: list[Item]
-) -> Target:
-    """The target with what rankings may need: documents are read and items loaded only for those that do."""
-    own = [name for name in concepts if association.levels[association.column(name)] == "token"]
-    return Target(
-        association, concepts, own or config.words,
-        documents=lambda: fitting_observations(config, association, lm),
-        items=lambda: LabelledItems(lm, association, other_items(config, items)),
-        combine=config.combine,
-    )  # fmt: skip
-
-
-def fitting_observations(config: CausalCommandConfig, association: Association, lm: Backbone) -> Observations:
-    """Documents of the data sets that the association was fitted on, standardised and labelled for its concepts.
-
-    Raises:
-        ConfigurationError: The association has no class of any data set.
-    """
-    levels = zip(association.concepts, association.levels, strict=True)
-    classes = [name for name, level in levels if level == "sequence"]
-    datasets = list(dict.fromkeys(name.rpartition(".")[0] for name in classes))
-    if not datasets:
-        raise ConfigurationError("the association has no class of a data set: leave out `rankings` of documents.")
-    words = association.concepts[: len(association.concepts) - len(classes)]
-    fit = FitConfig(datasets, config.documents, max_length=min(FitConfig.max_length, lm.max_length))
-    data = fit_documents(fit, lm)
-    data.prepare_data()
-    data.setup()
-    labeller = TokenLabeller(load_concepts(list(words)), lm.tokenizer).to(lm.device)
-    vocabulary = lm.model.get_input_embeddings().num_embeddings
-    shape = LearnerShape(words, data.classes, tuple(datasets), fit.max_length, vocabulary)
-    return Observations.prepared(lm, labeller, shape, data.train_dataloader, association.sites)
-
-
-def other_items(config: CausalCommandConfig, held_out: list[Item]) -> list[Item]:
-    """Items of the data set that share no document with those that are scored."""
-    documents = {item.document_id for item in held_out}
-    more = load_items(config.dataset, limit=config.limit + config.gradient_items)
-    return [item for item in more if item.document_id not in documents]
+    return target_concepts(config, association)
 
 
 def causal_table(table: pd.DataFrame) -> WholeTable:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
-from semprune.attribution.association.score import DEFAULT_RANKING, RANKINGS
+from semprune.attribution.association.score import DEFAULT_RANKING, GATES, RANKINGS
 from semprune.attribution.neurons.explain import TextEvidence, facets, strongest_neurons, text_evidence
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.backbones import Backbone, load_backbone
@@ -43,7 +43,10 @@ def explain_parser() -> Parser:
     parser.add_argument("--concept", type=str, help="a concept, as in sentiment.negative")
     parser.add_argument("--text", type=str, help="a text: which concepts show at which token")
     parser.add_argument(
-        "--ranking", type=str, default=DEFAULT_RANKING, help=f"order of a concept's neurons: {', '.join(RANKINGS)}"
+        "--ranking",
+        type=str,
+        default=DEFAULT_RANKING,
+        help=f"order of a concept's neurons: {', '.join((*RANKINGS, GATES))}",
     )
     parser.add_argument("--backbone", type=str, help="the model, where it is not found by the name it was fitted with")
     return parser

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from semprune.data.prompts.chat import as_chat, check_chat_template
@@ -10,11 +10,20 @@ from semprune.data.prompts.render import ALL_PROMPTS, ShotPicker, find_prompts, 
 from semprune.data.registry import DatasetSpec, dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source
-from semprune.data.rows.splits import Split, evaluation_key, keep_back, read_shots, read_split, select
+from semprune.data.rows.splits import (
+    Split,
+    document_key,
+    evaluation_key,
+    held_out_places,
+    keep_back,
+    read_shots,
+    read_split,
+    select,
+)
 from semprune.data.settings import ChatSettings
 from semprune.errors import SettingError
 from semprune.ranges import checked
-from semprune.types import Amount, Count, Document, Item, Limit, Seed
+from semprune.types import Amount, Count, Document, Item, Limit, PartOrNone, Seed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -110,6 +119,49 @@ def load_screening_items(
     return _ask(spec, examples, prompt, ShotPicker(spec, shown, shots, 0), chat, tokenizer)
 
 
+@checked
+def load_fitting_items(
+    name: str,
+    *,
+    limit: Limit = None,
+    seed: Seed = 0,
+    prompt: str | None = None,
+    source: Source = "auto",
+    validation_share: PartOrNone = 0.25,
+) -> list[Item]:
+    """Load items of the documents that fits learn from: never evaluated, and not those that a fit holds out.
+
+    With a fit's ``limit``, ``seed`` and ``validation_share`` they are of the documents that it trains on.
+
+    Args:
+        name: Name of a data set that reserves documents for fitting.
+        limit: Texts read, held-out ones among them; None for all.
+        seed: Which documents a limit selects.
+        prompt: See :func:`load_items`.
+        source: See :func:`load_items`.
+        validation_share: Share of documents that the fit holds out.
+
+    Returns:
+        The items of one prompt after another.
+
+    Raises:
+        UnknownDatasetError: If there is no such data set.
+        UnknownPromptError: If it has no such prompt.
+        DatasetUnavailableError: If its rows cannot be had.
+        DatasetSchemaError: If its rows do not hold what they must.
+    """
+    spec = dataset_spec(name)
+    every = read_split(spec, "fit", source)
+    places = held_out_places(name, ((example.document_id, example.class_name(spec)) for example in every))
+    chosen = select(every, limit, _document_key(name, seed))
+    trained = [example for example in chosen if places[example.document_id] >= validation_share]
+    return _ask(spec, trained, prompt, ShotPicker(spec, [], 0, seed), False, None)
+
+
+def _document_key(name: str, seed: int) -> Callable[[Example], str]:
+    return lambda example: document_key(name, seed, example.document_id)
+
+
 def _read(spec: DatasetSpec, source: Source, shots: int) -> tuple[list[Example], list[Example]]:
     return read_shots(spec, source) if shots else ([], read_split(spec, "evaluation", source))
 
@@ -150,12 +202,7 @@ def load_documents(
         DatasetSchemaError: If its rows do not hold what they must.
     """
     spec = dataset_spec(name)
-
-    def key(example: Example) -> str:
-        return f"documents/{seed}/{name}/{example.document_id}"
-
-    classes = spec.labels.classes
     return [
-        Document(name, example.document_id, example.text(spec), classes[example.label] if classes else None)
-        for example in select(read_split(spec, split, source), limit, key)
+        Document(name, example.document_id, example.text(spec), example.class_name(spec))
+        for example in select(read_split(spec, split, source), limit, _document_key(name, seed))
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from semprune.errors.base import SempruneError, UnknownNameError
+from semprune.errors.base import ConfigurationError, SempruneError, UnknownNameError
 
 
 class UnknownNeuronError(UnknownNameError):
@@ -37,6 +37,51 @@ class ConceptWithoutEvidenceError(SempruneError):
         )
 
 
+class TooFewDiscoveriesError(ConfigurationError):
+    """Fewer neurons are discoveries than are to be ablated."""
+
+    def __init__(self, found: int, asked: int, concepts: Iterable[str]) -> None:
+        """Say how many there are, of which concepts, and how many were asked for."""
+        super().__init__(
+            f"only {found} neurons are discoveries for {', '.join(concepts)}, {asked} were asked for. "
+            "Fit on more documents, or ablate a smaller share."
+        )
+
+
+class TooFewItemsError(SempruneError):
+    """Too few labelled items of a class, or of all others, to learn its gates from."""
+
+    def __init__(self, concept: str, inside: int, others: int, least: int) -> None:
+        """Name the class, how many items it and all others have, and how many it takes."""
+        super().__init__(
+            f"gates of '{concept}' take {least} items of the class and {least} others in every wording, and there are "
+            f"{inside} and {others}. Raise `limit`, or leave the class out."
+        )
+
+
+class UnknownToTheModelError(SempruneError):
+    """A concept that the dense model does not have, so that gates cannot take it away."""
+
+    def __init__(self, concept: str, auroc: float, low: float, items: int) -> None:
+        """Name the concept and what the dense model's AUROC is."""
+        super().__init__(
+            f"the dense model does not know '{concept}': its AUROC over {items} items is {auroc:.3f}, and the lower "
+            f"end of its 95 % interval, {low:.3f}, is not above 0.5. Leave the concept out, or word its prompts anew."
+        )
+
+
+class NoGatesError(SempruneError):
+    """Causal gates of a concept that an association was fitted without."""
+
+    def __init__(self, concept: str, learned: Iterable[str]) -> None:
+        """Name the concept and those whose gates were learned."""
+        known = ", ".join(learned) or "none"
+        super().__init__(
+            f"no gates were learned for '{concept}'; learned: {known}. Name it in `model.gates.concepts` of "
+            "`semprune fit`, or rank by something else."
+        )
+
+
 class FittedDocumentError(SempruneError):
     """Documents that an association was fitted on, where held-out ones are read."""
 
@@ -44,7 +89,8 @@ class FittedDocumentError(SempruneError):
         """Say how many of the documents were fitted, name one of them, and what share the fit held out."""
         super().__init__(
             f"{fitted} of {documents} documents to read as held out were fitted on, '{example}' among them: what is "
-            f"found there is not held out. The fit held out validation_share {validation_share:g}: pass that, or less."
+            f"found there is not held out. The fit held out validation_share {validation_share:g}: pass that, or less. "
+            "A fit of before held-out documents were stratified held out others: fit again."
         )
 
 

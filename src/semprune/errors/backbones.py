@@ -11,7 +11,7 @@ class UnknownBackboneError(UnknownNameError):
     """Neither an embedded backbone, nor a local folder, nor a model that the hub gave."""
 
     kind = "backbone"
-    remedy = " Or pass a hub name (organisation/model, with network) or a local folder that holds config.json."
+    remedy = " Or pass a hub name (organisation/model, with network), a folder that holds config.json, or a .gguf file."
 
 
 class UnknownArchitectureError(UnknownNameError):

@@ -13,6 +13,16 @@ class UnknownMethodError(UnknownNameError):
     kind = "pruning method"
 
 
+class UnknownProtectionError(UnknownNameError):
+    """Nothing of that name can be protected."""
+
+    kind = "thing to protect"
+    remedy = (
+        " Name a task family, a data set, one of its classes, a concept, or a file: words.txt, items.csv, "
+        "concept.yaml, text:notes.txt."
+    )
+
+
 class ForeignMethodError(SempruneError):
     """An entry point of another distribution that offers no pruning method that could be used."""
 

@@ -18,6 +18,11 @@ def rank() -> int:
     return dist.get_rank() if distributed() else 0
 
 
+def world_size() -> int:
+    """Number of processes, 1 without a process group."""
+    return dist.get_world_size() if distributed() else 1
+
+
 def sum_over_ranks(*tensors: Tensor) -> None:
     """Sum each tensor over the ranks, in place."""
     if distributed():

@@ -4,6 +4,7 @@ The Lightning callbacks are in ``semprune.pruning.callbacks.methods``: whoever o
 which takes longer than all the rest.
 """
 
+from semprune.pruning.guidance.protection import Protection
 from semprune.pruning.in_memory.dense_statistics import CollectedStatistics, dense_statistics, prune_from
 from semprune.pruning.in_memory.prune_model import prune_model
 from semprune.pruning.masks.apply import apply_mask_file, apply_masks
@@ -21,6 +22,7 @@ __all__ = [
     "Decision",
     "Method",
     "Needs",
+    "Protection",
     "PruneReport",
     "RemovalReport",
     "ScoredMethod",

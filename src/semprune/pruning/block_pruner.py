@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import EmptyMatrixError
+from semprune.pruning.calibration import TokenWeights
+from semprune.pruning.guidance.guide import Guide, with_guides
 from semprune.pruning.method import Decision, Method
 from semprune.pruning.report import PruneReport, count_empty_rows
 from semprune.pruning.selection.keep import Keep
@@ -96,6 +98,7 @@ class BlockPruner:
         sequences: Calibration sequences that all ranks together run.
         shared: Whether each rank runs its own share of them, so that statistics are summed over ranks.
         allocation: Sparsity of each block, by its number in the model; None for the settings' own everywhere.
+        guides: What is to be kept: each adds to the statistics.
     """
 
     def __init__(
@@ -106,8 +109,10 @@ class BlockPruner:
         *,
         shared: bool = False,
         allocation: Mapping[int, float] | None = None,
+        guides: Sequence[Guide] = (),
     ) -> None:
         """Nothing is run yet."""
+        self._guides = tuple(guides)
         self._method = method
         self._keep = settings.keep
         self._allocation = allocation
@@ -122,7 +127,7 @@ class BlockPruner:
         runner: BlockRunner,
         index: int,
         linears: Sequence[PrunableLinear],
-        tau: Float[Tensor, "sequences tokens"] | None = None,
+        tau: TokenWeights | None = None,
         *,
         advance: bool,
     ) -> PrunedBlocks:
@@ -143,10 +148,13 @@ class BlockPruner:
         """
         stats: Mapping[str, LayerStats] = {}
         if self._gatherer is not None:
-            stats = self._gatherer.gather(runner, index, linears, tau, advance=advance and not self._sequential)
+            dense = advance and not self._sequential
+            stats = self._gatherer.gather(runner, index, linears, tau, advance=dense)
+            stats = with_guides(self._guides, stats, index, linears, advance=dense)
         pruned = self.decide(linears, stats)
         if advance and self._sequential:
-            runner.run(index, advance=True)
+            for each in (runner, *(guide.runner for guide in self._guides)):
+                each.run(index, advance=True)
         return pruned
 
     def decide(self, linears: Sequence[PrunableLinear], stats: Mapping[str, LayerStats]) -> PrunedBlocks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.errors import EmptyCalibrationError, NonFiniteError, SettingError
+
+TokenWeights = Tensor | Mapping[str, Tensor]
+"""Weights of tokens ``[sequences, tokens]``: the same for every matrix, or each matrix's own by its name."""
+
+
+def rows_of(batches: Sequence[slice]) -> Int[Tensor, " rows"]:
+    """Return the sequences of some batches, in order."""
+    return torch.cat([torch.arange(batch.start, batch.stop) for batch in batches] or [torch.arange(0)])
+
+
+def weights_of(tau: TokenWeights | None, batch: slice | Tensor) -> TokenWeights | None:
+    """Return the weights of some sequences."""
+    if isinstance(tau, Mapping):
+        return {name: weights[batch] for name, weights in tau.items()}
+    return None if tau is None else tau[batch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +44,7 @@ class CalibrationTokens:
 
     def take(self, batches: Sequence[slice], device: torch.device) -> CalibrationTokens:
         """Return the sequences of some batches, in order, on a device."""
-        rows = torch.cat([torch.arange(batch.start, batch.stop) for batch in batches] or [torch.arange(0)])
+        rows = rows_of(batches)
 
         def pick(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor[rows].to(device)

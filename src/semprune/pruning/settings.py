@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from semprune.errors import MasksOnlyError, SettingError
+from semprune.pruning.guidance.protection import Protection
 from semprune.pruning.method import Method, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.selection.allocation import ALLOCATIONS, OWL
@@ -41,6 +42,7 @@ class PruneSettings:
         unrouted: What becomes of a mixture's experts that no calibration token was routed to. ``refuse``: they are an
             error, since nothing is known of their inputs. ``keep``: they stay whole, and what is asked of the sparsity
             is not reached there.
+        protect: What is to be kept: tokens of its text count in the statistics by how much it hangs on them.
     """
 
     sparsity: Sparsity | None = None
@@ -51,6 +53,7 @@ class PruneSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
     allocation: str = "uniform"
     unrouted: str = "refuse"
+    protect: tuple[Protection, ...] = ()
 
     @property
     def forward_size(self) -> int:
@@ -93,6 +96,8 @@ class PruneSettings:
             found |= {"allocation": "owl"} | {f"owl_{name}": value for name, value in asdict(self.owl).items()}
         if self.keeps_unrouted and self.needs(method) != "nothing":
             found["unrouted"] = self.unrouted
+        if self.protect:
+            found["protect"] = [each.record() for each in self.protect]
         return found
 
     def check_widths(self, widths: Iterable[tuple[str, int]]) -> None:
@@ -124,6 +129,7 @@ def check_settings(method: str, settings: PruneSettings) -> Method:
     check_selection(settings.selection)
     check_pass(settings)
     found.check(settings.keep)
+    _check_protect(found, settings)
     return found
 
 
@@ -150,6 +156,14 @@ def _check_amount(settings: PruneSettings) -> None:
             raise SettingError("allocation", "owl", "'uniform' with a pattern, which leaves no block a choice")
     elif settings.sparsity is not None:
         check_sparsity(settings.sparsity)
+
+
+def _check_protect(method: Method, settings: PruneSettings) -> None:
+    names = ", ".join(name for each in settings.protect for name in each.names)
+    if settings.protect and not method.needs_statistics:
+        raise SettingError("protect", names, f"left out with {method.name}, which looks at no data")
+    if settings.protect and settings.selection == "reference":
+        raise SettingError("protect", names, "left out with selection 'reference': the published code has none")
 
 
 def check_token_weights(settings: PruneSettings, token_weights: Tensor | None) -> None:

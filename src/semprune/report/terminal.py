@@ -14,6 +14,7 @@ from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.skill_terminal import STYLES, skill_by_dataset, skill_by_setting
 from semprune.report.tables.headline import VERDICTS, family_table, headline_table, item_labels, left_out_text
+from semprune.report.tables.semantic_loss import guessing
 from semprune.report.tables.skill import skill_table
 
 
@@ -156,7 +157,7 @@ def _damage(row: dict[str, Any], metric: Metric) -> Text:
 
 CONCEPT_CAPTION = (
     "average precision of reading the concept back from held-out documents, by its set of neurons and by its best "
-    "single one; prevalence is what guessing gives"
+    "single one; guessing gives their share of it"
 )
 
 
@@ -168,12 +169,12 @@ def concept_summary(concepts: pd.DataFrame) -> WholeTable:
     """
     table = WholeTable(title="Association", caption=CONCEPT_CAPTION, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("concept", no_wrap=True)
-    for name in ("evidence", "prevalence", "AP, set", "AP, neuron", "discoveries"):
+    for name in ("evidence", "guessing", "AP, set", "AP, neuron", "discoveries"):
         table.add_column(name, justify="right", no_wrap=True)
-    for level, rows in concepts.groupby("level", sort=False):
+    for level, rows in concepts.assign(guessing=guessing(concepts)).groupby("level", sort=False):
         table.add_section()
         table.add_row(Text(f"{level} level", "bold"))
         for row in records(rows):
-            shares = [f"{row[name]:.3f}" for name in ("prevalence", "ap_set", "ap_neuron")]
+            shares = [number(row[name], 3) for name in ("guessing", "ap_set", "ap_neuron")]
             table.add_row(f"  {row['concept']}", f"{row['n_positive']:,}", *shares, f"{row['discoveries']:,}")
     return table

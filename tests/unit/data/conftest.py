@@ -151,9 +151,9 @@ def documents(monkeypatch: pytest.MonkeyPatch) -> list[Document]:
         for n in range(10)
     ]
 
-    def load(name: str, *, split: str, limit: int | None, seed: int, source: str) -> list[Document]:
+    def load(name: str, *, split: str, source: str) -> list[Document]:
         assert split == "fit"
-        return [document for document in made if document.dataset == name][:limit]
+        return [document for document in made if document.dataset == name]
 
     monkeypatch.setattr("semprune.data.modules.documents.load_documents", load)
     return made

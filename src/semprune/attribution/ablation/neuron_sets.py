@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING, combine_levels
+from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING, GATES, combine_levels
 from semprune.backbones import Replacement
 from semprune.data import dataset_spec
-from semprune.errors import ConfigurationError
+from semprune.errors import ConfigurationError, TooFewDiscoveriesError
 
 NEIGHBOURS = 8  # candidates on either side in the order of activation norms
 
@@ -26,8 +26,12 @@ def combined_strength(
     :func:`semprune.attribution.association.score.combine_levels` for what counts where there are concepts of words
     and of documents.
 
+    By ``gates`` those concepts count whose gates were learned; of none of them it is an error.
+
     Source: ours.
     """
+    if by == GATES:
+        concepts = [name for name in concepts if name in association.gated_concepts] or concepts
     return combined_columns(association, {name: association.ranking(name, by) for name in concepts}, combine)
 
 
@@ -64,15 +68,12 @@ def top_neurons(
     """Rows of the ``k`` strongest neurons.
 
     Raises:
-        ConfigurationError: Fewer than ``k`` neurons are discoveries for these concepts.
+        TooFewDiscoveriesError: Fewer than ``k`` neurons are discoveries for these concepts.
     """
     strength = combined_strength(association, concepts, by, combine)
     found = int((strength > 0).sum())
     if found < k:
-        raise ConfigurationError(
-            f"only {found} neurons are discoveries for {', '.join(concepts)}, {k} were asked for. "
-            "Fit on more documents, or ablate a smaller share."
-        )
+        raise TooFewDiscoveriesError(found, k, concepts)
     return strength.topk(k).indices
 
 

@@ -17,13 +17,20 @@ from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.association.score import (
     DEFAULT_RANKING,
+    GATES,
     NEURON_CLASSES,
     Facets,
     association_score,
     rank_neurons,
     row_specificity,
 )
-from semprune.errors import BackboneMismatchError, CorruptArtefactError, NonFiniteError, UnknownConceptError
+from semprune.errors import (
+    BackboneMismatchError,
+    CorruptArtefactError,
+    NoGatesError,
+    NonFiniteError,
+    UnknownConceptError,
+)
 from semprune.io.tensor_files import read_sealed, write_sealed
 from semprune.types import Fingerprint, NeuronSite
 
@@ -52,6 +59,8 @@ class Association:
         fingerprint: The backbone.
         settings: How it was fitted.
         fitted: The documents that it was fitted on; None where that is not known (made before it was kept).
+        gates: The causal half: scores of gates learned through the model, 0 for a concept's least neuron, larger is
+            more of a carrier (equations.md S8); a column of NaN where they were not learned; None without any.
     """
 
     matrix: Float[Tensor, "neurons concepts"]
@@ -68,6 +77,7 @@ class Association:
     fingerprint: Fingerprint
     settings: dict[str, Any]
     fitted: FittedDocuments | None = None
+    gates: Float[Tensor, "neurons concepts"] | None = None
 
     @cached_property
     def index(self) -> NeuronIndex:
@@ -130,18 +140,32 @@ class Association:
         Args:
             concept: Name of a column.
             by: A name of :data:`semprune.attribution.association.score.RANKINGS`: ``strength``, ``effect``, ``t``,
-                ``score`` or ``raw_effect``. Negative for suppressors.
+                ``score`` or ``raw_effect``, negative for suppressors; or ``gates``, which asks for no discovery.
 
         Raises:
             SettingError: There is no such ranking.
             UnknownConceptError: The association does not hold the concept.
+            NoGatesError: Its gates were not learned.
         """
         column = self.column(concept)
+        if by == GATES:
+            if self.gates is None or concept not in self.gated_concepts:
+                raise NoGatesError(concept, self.gated_concepts)
+            return self.gates[:, column]
         facets = Facets(self.matrix[:, column], self.t[:, column], self.score[:, column], self.deviation)
         return rank_neurons(facets, by) * self.gate[:, column]
 
+    @property
+    def gated_concepts(self) -> tuple[str, ...]:
+        """Concepts whose gates were learned."""
+        learned = [False] * len(self.concepts) if self.gates is None else self.gates.isfinite().all(0).tolist()
+        return tuple(name for name, known in zip(self.concepts, learned, strict=True) if known)
+
     def top(self, concept: str, k: int = 20, by: str = DEFAULT_RANKING) -> list[str]:
-        """Names of the ``k`` neurons most excited by a concept, strongest first; fewer if fewer are discoveries."""
+        """Names of the ``k`` neurons most excited by a concept, strongest first; fewer if fewer are discoveries.
+
+        By ``gates``, those that the model needs most for the concept.
+        """
         strength = self.ranking(concept, by)
         best = strength.topk(min(k, len(strength)))
         names = self.neurons
@@ -170,6 +194,10 @@ class Association:
             "settings": self.settings,
         }
         tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
+        if self.gates is not None:
+            learned = ~self.gates.isnan().all(0)
+            tensors[GATES] = self.gates.where(learned, 0.0).contiguous()
+            header[GATES] = [name for name, known in zip(self.concepts, learned.tolist(), strict=True) if known]
         for name, tensor in tensors.items():
             if not torch.isfinite(tensor).all():
                 raise NonFiniteError(f"`{name}` of the association")
@@ -190,6 +218,9 @@ def load_association(path: Path | str) -> Association:
     remedy = "Fit again with `semprune fit`, or pass the association.safetensors that it wrote."
     try:
         header, tensors = read_sealed(Path(path), kind=FORMAT)
+        gates = tensors.get(GATES)
+        if gates is not None:
+            gates = gates.where(torch.tensor([name in header[GATES] for name in header["concepts"]]), torch.nan)
         fitted = _fitted(header[_FITTED], tensors[_FITTED]) if _FITTED in header else None
         return Association(
             **{name: tensors[name] for name in _TENSORS},
@@ -199,6 +230,7 @@ def load_association(path: Path | str) -> Association:
             fingerprint=Fingerprint(**header["fingerprint"]),
             settings=header["settings"],
             fitted=fitted,
+            gates=gates,
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise CorruptArtefactError(path, str(error), remedy) from error

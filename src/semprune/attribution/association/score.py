@@ -52,6 +52,9 @@ RANKINGS: dict[str, Callable[[Facets], Tensor]] = {
 """Every ranking by name: signed, larger is more of a carrier, negative suppresses. ``raw_effect`` is the effect in the
 activation's own units, which is what mean-ablation takes away."""
 
+GATES = "gates"
+"""Ranking by causal gates, learned through the model, of an association that was fitted with them (equations.md S8)."""
+
 DEFAULT_RANKING = "score"
 """What users see first, everywhere: chosen by held-out causal effect per unit of perplexity (docs/results.md)."""
 
@@ -63,7 +66,7 @@ def rank_neurons(facets: Facets, by: str = DEFAULT_RANKING) -> Float[Tensor, " n
         SettingError: There is no such ranking.
     """
     if by not in RANKINGS:
-        raise SettingError("ranking", by, f"one of {', '.join(RANKINGS)}")
+        raise SettingError("ranking", by, f"one of {', '.join((*RANKINGS, GATES))}")
     return RANKINGS[by](facets)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.fit.design import valid_tokens
@@ -75,14 +75,24 @@ def right_choice_log_odds(lm: Backbone, batch: PaddedItems) -> Float[Tensor, ""]
     """The log-odds of each item's right choice against its others together, summed over the batch's items, in nats."""
     ids, mask = batch.input_ids.to(lm.device), batch.attention_mask.to(lm.device)
     logits = lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    request, step = (batch.targets >= 0).nonzero(as_tuple=True)
-    own = logits[batch.row[request], batch.start[request] + step]
-    wide = own.log_softmax(-1, dtype=torch.promote_types(own.dtype, torch.float32))
-    each = wide.gather(1, batch.targets[request, step, None].to(wide.device))[:, 0]
-    scores = wide.new_zeros(len(batch.targets)).index_add(0, request.to(wide.device), each)
+    scores = request_scores(batch, logits[request_places(batch)])
     odds = []
     for index, item in enumerate(batch.items):
         choices = scores[(batch.item == index).to(scores.device)]
         others = torch.arange(len(choices), device=choices.device) != item.label
         odds.append(choices[item.label] - choices[others].logsumexp(0))
     return torch.stack(odds).sum()
+
+
+def request_places(batch: PaddedItems) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+    """Row and position whose logits predict each continuation token, request by request."""
+    request, step = (batch.targets >= 0).nonzero(as_tuple=True)
+    return batch.row[request], batch.start[request] + step
+
+
+def request_scores(batch: PaddedItems, logits: Float[Tensor, "tokens vocabulary"]) -> Float[Tensor, " requests"]:
+    """Log-probability of each request's continuation, from the logits at :func:`request_places`."""
+    request, step = (batch.targets >= 0).nonzero(as_tuple=True)
+    wide = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    each = wide.gather(1, batch.targets[request, step, None].to(wide.device))[:, 0]
+    return wide.new_zeros(len(batch.targets)).index_add(0, request.to(wide.device), each)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
@@ -65,11 +65,13 @@ class LabelledItems:
         lm: The dense backbone.
         association: Names the sites, and their neurons' means.
         items: Labelled items with two or more choices, that no check scores.
+        texts: General text, in windows of one length, for rankings that ask what else a neuron does; None takes c4.
     """
 
     lm: Backbone
     association: Association
     items: Sequence[Item]
+    texts: Sequence[Int[Tensor, "windows tokens"]] | None = None
 
     @cached_property
     def by_gradient(self) -> dict[str, Float[Tensor, " neurons"]]:

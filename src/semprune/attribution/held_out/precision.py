@@ -44,7 +44,15 @@ class LevelPrecision(nn.Module):
             return [], []
         by_set: Tensor = torch.atleast_1d(self.by_set.compute())  # torchmetrics makes one concept a scalar
         single: Tensor = self.by_neuron.compute()
-        return by_set.tolist(), single.view(len(by_set), -1).nan_to_num(nan=-torch.inf).amax(1).tolist()
+        best = single.view(len(by_set), -1).nan_to_num(nan=-torch.inf).amax(1)
+        return by_set.tolist(), torch.where(best.isfinite(), best, torch.nan).tolist()
+
+    def prevalence(self) -> list[float]:
+        """Share of the observations that have each concept: the average precision of guessing; empty if unused."""
+        if not self.by_set.update_called:
+            return []
+        targets = gather_rows(dim_zero_cat(self.by_set.targets))
+        return ((targets > 0).sum(0) / (targets >= 0).sum(0)).tolist()
 
     def curves(self) -> list[PrecisionRecall | None]:
         """Precision against recall of each concept's set, over all ranks' observations."""
@@ -63,7 +71,8 @@ class HeldOutPrecision(nn.Module):
     """One validation: both levels' precision, and the tokens that excite each token-level concept's neurons.
 
     Attributes:
-        precision: After :meth:`finish`, ``average_precision/concept`` and ``single_neuron/concept``.
+        precision: After :meth:`finish`, ``average_precision/concept``, ``single_neuron/concept`` and what guessing
+            gives, ``held_out_prevalence/concept``.
         curves: After :meth:`finish`, by concept.
         examples: After :meth:`finish`; slots are the concepts' first neurons, concept by concept.
     """
@@ -100,6 +109,8 @@ class HeldOutPrecision(nn.Module):
             by_set, by_neuron = reading.compute()
             self.precision |= {f"average_precision/{name}": v for name, v in zip(concepts, by_set, strict=False)}
             self.precision |= {f"single_neuron/{name}": v for name, v in zip(concepts, by_neuron, strict=False)}
+            guessing = reading.prevalence()
+            self.precision |= {f"held_out_prevalence/{name}": v for name, v in zip(concepts, guessing, strict=False)}
             self.curves |= dict(zip(concepts, reading.curves(), strict=False))
             reading.reset()
         if self._running is not None:

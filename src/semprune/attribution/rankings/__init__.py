@@ -1,8 +1,8 @@
 """Every way of ranking neurons, behind one interface: the association's own, and those that it is compared with.
 
-The association's are functions of its facets (``association/score.py``). A module in this folder is one more: its
-name is the ranking's, ``NEEDS`` says what its ``rank`` takes, and larger entries of what that gives name the neurons
-that it holds to carry a concept.
+The association's are functions of its facets (``association/score.py``), and its gates, where they were learned. A
+module in this folder is one more: its name is the ranking's, ``NEEDS`` says what its ``rank`` takes, and larger entries
+of what that gives name the neurons that it holds to carry a concept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from semprune.attribution.ablation.neuron_sets import combined_columns, combined_strength
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.score import DEFAULT_COMBINATION, RANKINGS
+from semprune.attribution.association.score import DEFAULT_COMBINATION, GATES, RANKINGS
 from semprune.attribution.gradients.rankings import LabelledItems
 from semprune.attribution.held_out.observations import Observations
 from semprune.errors import ConfigurationError, SettingError
@@ -53,7 +53,7 @@ def rankings() -> dict[str, Ranking]:
         >>> {name: ranking.needs for name, ranking in rankings().items() if name in ("score", "lape", "conductance")}
         {'score': 'association', 'conductance': 'items', 'lape': 'documents'}
     """
-    own = [Ranking(name, "association") for name in RANKINGS]
+    own = [Ranking(name, "association") for name in (*RANKINGS, GATES)]
     modules = {m.name: import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)}
     found = [Ranking(name, module.NEEDS, module.rank) for name, module in sorted(modules.items())]
     return {ranking.name: ranking for ranking in (*own, *found)}

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from semprune.errors import CaptureError
 
-ObserveExpert = Callable[[str, int, Float[Tensor, "routed in"], Int[Tensor, " routed"]], None]
-"""Takes a parameter's name, an expert, what that matrix reads, and which tokens these are, ascending."""
+ObserveExpert = Callable[[str, int, Float[Tensor, "routed features"], Int[Tensor, " routed"]], None]
+"""Takes a parameter's name, an expert, what that matrix reads (or gives), and which tokens these are, ascending."""
 
 DECLARED = ("num_experts", "has_gate", "has_bias", "is_transposed", "has_post_expert_norm")
 """What transformers' ``use_experts_implementation`` says about an experts module."""
 
 
 def routed_forward(
-    experts: nn.Module, observe: ObserveExpert, *, outputs: bool = True
+    experts: nn.Module, observe: ObserveExpert, *, outputs: bool = True, observe_output: ObserveExpert | None = None
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     r"""Return a forward for an experts module that shows what each expert's matrices read.
 
@@ -36,6 +36,7 @@ def routed_forward(
         experts: A module whose class transformers decorates with ``use_experts_implementation``.
         observe: Called before each product.
         outputs: False leaves the down-projections out and gives zeros.
+        observe_output: Called after each product with what it gave.
 
     Returns:
         A function of hidden states ``[tokens, width]``, chosen experts ``[tokens, chosen]`` and routing weights
@@ -48,6 +49,7 @@ def routed_forward(
     if missing:
         raise CaptureError(f"{type(experts).__name__} does not say how its experts are stored ({', '.join(missing)})")
     module: Any = experts
+    shown = observe_output or (lambda *_: None)
     up, activate = ("gate_up_proj", module._apply_gate) if module.has_gate else ("up_proj", module.act_fn)
 
     def forward(hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
@@ -56,10 +58,13 @@ def routed_forward(
             tokens, place = (top_k_index == expert).nonzero(as_tuple=True)
             inputs = hidden_states[tokens]
             observe(up, expert, inputs, tokens)
-            inner = activate(_multiply(module, up, expert, inputs))
+            wide = _multiply(module, up, expert, inputs)
+            shown(up, expert, wide, tokens)
+            inner = activate(wide)
             observe("down_proj", expert, inner, tokens)
             if outputs:
                 output = _multiply(module, "down_proj", expert, inner)
+                shown("down_proj", expert, output, tokens)
                 output = module.post_expert_norm(output) if module.has_post_expert_norm else output
                 weighted = output * top_k_weights[tokens, place, None]
                 result.index_add_(0, tokens, weighted.to(result.dtype))

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from semprune.backbones.backbone import Backbone, describe
 from semprune.backbones.hardware import check_device, resolve_dtype
-from semprune.backbones.loading.source import find_backbone, reading
+from semprune.backbones.loading.reading import reading
+from semprune.backbones.loading.source import find_backbone
 from semprune.backbones.weights.conversion import Conversion
 from semprune.backbones.weights.fingerprint import fingerprint_folder
 from semprune.backbones.weights.stored_tensors import Checkpoint
@@ -29,7 +30,8 @@ def load_backbone(
     Only safetensors weights are read and no code of the model's repository is run.
 
     Args:
-        name: An embedded backbone, a local folder with ``config.json``, or a hub name (organisation/model).
+        name: An embedded backbone, a local folder with ``config.json``, a GGUF file or a folder with one (dequantised
+            once, into the cache), or a hub name (organisation/model).
         dtype: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 where the hardware multiplies it natively
             (a GPU, or a CPU with AMX or AVX512-BF16: there a product was measured to take half the time of float32's,
             on one thread), else float32. The default is float32: small statistics are lost in less.
@@ -40,7 +42,7 @@ def load_backbone(
         The backbone.
 
     Raises:
-        UnknownBackboneError: The name is none of the three.
+        UnknownBackboneError: The name is none of these.
         UnknownArchitectureError: No family file describes the model.
         UnprunedMatrixError: A decoder block has a matrix that its family does not name.
         BackboneLoadError: The weights are missing, incomplete, pickled, quantised or behind a licence.

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 from transformers import AutoConfig, PretrainedConfig
 
 from semprune.backbones.families import find_family
 from semprune.backbones.loading.embedded import embedded_backbones, embedded_folder
+from semprune.backbones.loading.own_gguf import find_gguf, own_gguf_folder
+from semprune.backbones.loading.reading import reading
 from semprune.backbones.weights.stored_tensors import SINGLE, listed_files
-from semprune.errors import BackboneLoadError, SempruneError, SettingError, UnknownBackboneError
-from semprune.errors.base import what_it_says
+from semprune.errors import BackboneLoadError, SettingError, UnknownBackboneError
 
 CONFIG = ("config.json",)
 BESIDE = ("*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken")
@@ -83,22 +82,27 @@ def find_backbone(name: str, revision: str | None = None) -> BackboneSource:
     """Return where a backbone's files are; fetch them where they are not on this machine.
 
     Args:
-        name: An embedded backbone, a local folder with ``config.json``, or a hub name (organisation/model).
+        name: An embedded backbone, a local folder with ``config.json``, a GGUF file or a folder with one, or a hub name
+            (organisation/model).
         revision: Commit, tag or branch on the hub; None takes the newest. Only for hub names.
 
     Raises:
-        UnknownBackboneError: The name is none of the three.
+        UnknownBackboneError: The name is none of these.
         UnknownArchitectureError: No family file describes the model.
         BackboneLoadError: There is no readable configuration, or the hub does not give the files.
         SettingError: A revision is given for a name that has none.
     """
     embedded = embedded_backbones().get(name)
-    local = embedded is not None or Path(name).expanduser().is_dir()
+    gguf = None if embedded is not None else find_gguf(name)
+    local = embedded is not None or gguf is not None or Path(name).expanduser().is_dir()
     if local and revision is not None:
         raise SettingError("revision", revision, "left out unless the backbone is a hub name")
     if embedded is not None:
         folder = embedded_folder(embedded)
         return BackboneSource(name, folder, embedded.revision, declared_architecture(name, folder))
+    if gguf is not None:
+        folder = own_gguf_folder(name, gguf)
+        return BackboneSource(name, folder, "local", declared_architecture(name, folder))
     if local:
         folder = Path(name).expanduser()
         return BackboneSource(name, folder, "local", declared_architecture(name, folder))
@@ -144,21 +148,6 @@ def _check_layers(name: str, path: Path) -> None:
     for key in LAYER_KEYS if isinstance(content, dict) else ():
         if isinstance(layers := content.get(key), int) and not 1 <= layers <= MOST_LAYERS:
             raise BackboneLoadError(name, f"config.json says {key} {layers:g}", f"1 to {MOST_LAYERS} are read.")
-
-
-@contextmanager
-def reading(name: str, remedy: str) -> Iterator[None]:
-    """Turn what libraries raise on a model's files into an error that names the model.
-
-    Raises:
-        BackboneLoadError: Something was raised, other than an error of ours or for want of memory.
-    """
-    try:
-        yield
-    except (SempruneError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # a field of a wrong type ends in any built-in error, and tokenizers has but `Exception`
-        raise BackboneLoadError(name, what_it_says(error), remedy) from error
 
 
 def _find_on_hub(name: str, revision: str | None) -> BackboneSource:

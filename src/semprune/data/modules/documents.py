@@ -16,7 +16,7 @@ from semprune.data.load import load_documents
 from semprune.data.modules.tokenized import ResumableLoader, TokenizedDataModule
 from semprune.data.registry import dataset_spec
 from semprune.data.rows.sources import Source, check_source, fetch
-from semprune.data.rows.splits import is_validation
+from semprune.data.rows.splits import document_key, held_out_places, select
 from semprune.data.settings import names_of
 from semprune.errors import DatasetSchemaError
 from semprune.ranges import checked
@@ -52,7 +52,7 @@ def cluster_indices(documents: Iterable[Document]) -> list[int]:
 
 
 class DocumentDataModule(TokenizedDataModule):
-    """Texts reserved for fitting, split by document into training and validation.
+    """Texts reserved for fitting, split by document into training and validation with about the same shares of classes.
 
     Attributes:
         datasets: Names of the data sets; ``DocumentBatch.dataset`` is an index into it.
@@ -116,9 +116,8 @@ class DocumentDataModule(TokenizedDataModule):
         self.take_tokenizer()
         self.check_fits("max_length", self.max_length)
         documents = self._read()
-        held_out = [is_validation(document, self.validation_share) for document in documents]
-        self.train_documents = tuple(d for d, held in zip(documents, held_out, strict=True) if not held)
-        self.val_documents = tuple(d for d, held in zip(documents, held_out, strict=True) if held)
+        self.train_documents = tuple(document for document, held_out in documents if not held_out)
+        self.val_documents = tuple(document for document, held_out in documents if held_out)
         self.data_hash = hash_documents([*self.train_documents, *self.val_documents])
 
     def train_dataloader(self) -> DataLoader[DocumentBatch]:
@@ -140,12 +139,15 @@ class DocumentDataModule(TokenizedDataModule):
         lengths = [len(text.input_ids) for text in encoded]
         return self._loader(encoded, ShardedBatchSampler(by_length(lengths, self.batch_size)))
 
-    def _read(self) -> list[Document]:
-        return [
-            document
-            for name in self.datasets
-            for document in load_documents(name, split="fit", limit=self.limit, seed=self.seed, source=self.source)
-        ]
+    def _read(self) -> list[tuple[Document, bool]]:
+        """The documents, and whether each is held out: a matter of the whole split, whatever the limit."""
+        documents = []
+        for name in self.datasets:
+            every = load_documents(name, split="fit", source=self.source)
+            places = held_out_places(name, ((document.document_id, document.label) for document in every))
+            chosen = select(every, self.limit, lambda text: document_key(text.dataset, self.seed, text.document_id))
+            documents += [(document, places[document.document_id] < self.validation_share) for document in chosen]
+        return documents
 
     def _loader(self, encoded: list[EncodedDocument], sampler: ShardedBatchSampler) -> DataLoader[DocumentBatch]:
         padding = padding_token(self.take_tokenizer())

@@ -84,6 +84,10 @@ class Example:
         """The text columns, joined by line breaks."""
         return "\n".join(self.columns[column] for column in spec.text)
 
+    def class_name(self, spec: DatasetSpec) -> str | None:
+        """The class that it is of, None for a data set without classes."""
+        return spec.labels.classes[self.label] if spec.labels.classes else None
+
 
 def build_examples(spec: DatasetSpec, rows: Iterable[Mapping[str, Any]], *, prefix: str = "") -> list[Example]:
     """Apply the data set's rules to its rows: drop, label, identify, deduplicate.

@@ -1,7 +1,7 @@
 """Which documents are for fitting and which for evaluation: stable hashes, never a random generator.
 
-The side of a document depends on its identifier alone. No seed, limit or order of rows moves it, so that
-what one run fitted on no other run evaluates.
+The side of a document depends on its identifier alone, and whether it is held out from fitting on those and the labels
+of its data set. No seed, limit or order of rows moves it, so that what one run fitted on no other run evaluates.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from semprune.data.registry import DatasetSpec, dataset_spec
 from semprune.data.rows.examples import Example, build_examples, normalise
 from semprune.data.rows.sources import Source, chosen_source, has_fit_split, read_rows
 from semprune.errors import SettingError
-from semprune.types import Document
 
 Split = Literal["fit", "evaluation"]
 Thing = TypeVar("Thing")
@@ -80,14 +79,44 @@ def keep_back(name: str, examples: Sequence[Example], items: int) -> tuple[list[
     return screened, [example for example in examples if example.document_id not in taken]
 
 
-def is_validation(document: Document, validation_share: float) -> bool:
-    """Whether a document is held out: by its identifier alone, so that no seed or limit moves it.
+GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, modulo 1, spread evenly however many there are: the golden ratio's low-discrepancy sequence."""
+
+
+def held_out_places(name: str, labelled: Iterable[tuple[str, str | None]]) -> dict[str, float]:
+    """Give each document of a data set's fit split its place in [0, 1): it is held out where that is below the share.
+
+    Documents of one label (of most of its texts) spread evenly over the places, in the order in which seed 0 selects:
+    about the same share of each label is held out, of the first documents that a limit selects as of all. A larger
+    share holds out the same documents and more.
+
+    Source: ours.
 
     Args:
-        document: A document of the fit split.
-        validation_share: Share of documents that are held out.
+        name: Name of the data set.
+        labelled: Document and label of each text of the whole split, in any order; None where there are no labels.
+
+    Example:
+        >>> places = held_out_places("films", [(str(n), "good" if n % 4 else "bad") for n in range(400)])
+        >>> held_out = [int(document) for document, place in places.items() if place < 0.25]
+        >>> len(held_out), sum(n % 4 == 0 for n in held_out)
+        (100, 25)
     """
-    return hash_share(f"validation/{document.dataset}/{document.document_id}") < validation_share
+    labels: dict[str, Counter[str]] = {}
+    for document, label in labelled:
+        labels.setdefault(document, Counter())[label or ""] += 1
+    seen: Counter[str] = Counter()
+    places = {}
+    for document in sorted(labels, key=lambda document: hash_share(document_key(name, 0, document))):
+        most = max(sorted(labels[document]), key=labels[document].__getitem__)
+        places[document] = (hash_share(f"validation/{name}/{most}") + GOLDEN * seen[most]) % 1
+        seen[most] += 1
+    return places
+
+
+def document_key(name: str, seed: int, document: str) -> str:
+    """Key of :func:`select` for the order in which a limit takes a data set's documents."""
+    return f"documents/{seed}/{name}/{document}"
 
 
 def read_split(spec: DatasetSpec, split: Split, source: Source = "auto") -> list[Example]:

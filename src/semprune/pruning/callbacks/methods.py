@@ -15,6 +15,8 @@ and those that look at data:
 - statistics: sequential (earlier blocks already pruned, as published) or dense (one pass over the dense model).
 - batch_size: calibration sequences per forward; also the unit that is shared out over ranks.
 - unrouted: refuse or keep (whole) the experts of a mixture that no calibration token is routed to.
+- protect: what is to be kept: a name (sentiment), names, or what, strength, items and seed of
+  :class:`semprune.Protection`.
 
 The classes are made of the methods that are found when this module is imported, each under its method's label.
 """
@@ -33,7 +35,7 @@ from semprune.pruning.method import Method
 from semprune.pruning.methods import methods
 from semprune.pruning.selection.allocation import OWL
 
-OF_DATA = ("statistics", "batch_size", "unrouted")
+OF_DATA = ("statistics", "batch_size", "unrouted", "protect")
 """Settings that a method does not have that looks at no data."""
 ABOUT = {
     "sparsity": "Share of each {group}'s weights to set to zero; see the module for this and what follows.",
@@ -43,6 +45,7 @@ ABOUT = {
     "pattern": "N:M instead of a sparsity.",
     "allocation": "uniform or owl.",
     "unrouted": "refuse or keep.",
+    "protect": "What is to be kept.",
     "owl_multiple": "From which multiple of the mean score OWL counts outliers.",
     "owl_spread": "Half the span of OWL's sparsities.",
 }

@@ -13,6 +13,7 @@ from torch import Tensor
 from semprune.backbones.backbone import Backbone
 from semprune.errors import CalibrationMissingError, ConfigurationError
 from semprune.pruning.callbacks.monitoring import log_sparsity
+from semprune.pruning.guidance.protection import Protection, protections
 from semprune.pruning.in_memory.prune_model import prune_model
 from semprune.pruning.masks.apply import apply_stored
 from semprune.pruning.masks.stored import StoredMasks, masks_of_state
@@ -76,6 +77,7 @@ class PruningCallback(Callback):
         pattern: N:M, which keeps N weights of each M consecutive inputs; instead of a sparsity. In YAML in quotes.
         allocation: uniform (every block alike) or owl (less where outliers are many).
         unrouted: refuse or keep experts that no calibration token is routed to.
+        protect: What is to be kept: a name, names, or a Protection.
         options: Options of the method and of the allocation.
 
     Raises:
@@ -94,6 +96,7 @@ class PruningCallback(Callback):
         pattern: str | None = None,
         allocation: str = PruneSettings.allocation,
         unrouted: str = PruneSettings.unrouted,
+        protect: str | list[str] | Protection | None = None,
         **options: Any,
     ) -> None:
         """Check the settings; nothing is pruned yet."""
@@ -103,7 +106,7 @@ class PruningCallback(Callback):
             sparsity = 0.5
         written = None if pattern is None else str(Pattern.parse(pattern))
         self._settings = PruneSettings(
-            sparsity, selection, statistics, batch_size, written, options, allocation, unrouted
+            sparsity, selection, statistics, batch_size, written, options, allocation, unrouted, protections(protect)
         )
         self._method = check_settings(method, self._settings)
         self._lm: Backbone | None = None
@@ -226,7 +229,7 @@ class PruningCallback(Callback):
     def _prune(self, lm: Backbone, calibration: Tensor | None, *, distributed: bool) -> PruneReport:
         settings = self._settings
         return prune_model(
-            lm.model,
+            lm,
             calibration,
             method=self.name,
             sparsity=settings.sparsity,
@@ -235,6 +238,8 @@ class PruningCallback(Callback):
             statistics=settings.statistics,
             allocation=settings.allocation,
             batch_size=settings.batch_size,
+            unrouted=settings.unrouted,
+            protect=settings.protect,
             distributed=distributed,
             **settings.options,
         )

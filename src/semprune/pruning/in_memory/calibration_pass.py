@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from semprune.backbones.blocks.runner import BlockRunner, split_batches
 from semprune.backbones.layout import decoder_layers, family_of, require_in_memory
 from semprune.io.distributed import distributed as several_ranks
-from semprune.pruning.calibration import CalibrationTokens
+from semprune.pruning.calibration import CalibrationTokens, TokenWeights, rows_of, weights_of
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.gathering import own_batches
 from semprune.pruning.weights.linear import PrunableLinear, check_parameters, prunable_linears
@@ -32,22 +31,38 @@ class CalibrationPass:
     """
 
     runner: BlockRunner
-    tau: Float[Tensor, "sequences tokens"] | None
+    tau: TokenWeights | None
     sequences: int
     shared: bool
 
     @classmethod
     def start(
-        cls, model: nn.Module, tokens: CalibrationTokens, settings: PruneSettings, *, distributed: bool
+        cls,
+        model: nn.Module,
+        tokens: CalibrationTokens,
+        settings: PruneSettings,
+        *,
+        distributed: bool,
+        tau: TokenWeights | None = None,
     ) -> CalibrationPass:
-        """Embed this rank's sequences; inside :func:`semprune.backbones.blocks.runner.calibrating`."""
+        """Embed this rank's sequences; inside :func:`semprune.backbones.blocks.runner.calibrating`.
+
+        Args:
+            model: The model.
+            tokens: Calibration sequences.
+            settings: How many of them are run together.
+            distributed: Whether every rank makes this call with the same sequences.
+            tau: Weights of the tokens instead of those that the sequences have.
+        """
         shared = distributed and several_ranks() and settings.selection == "exact"
         size = settings.forward_size
         batches = split_batches(tokens.input_ids.shape[0], size)
-        own = tokens.take(own_batches(batches) if shared else batches, next(model.parameters()).device)
+        mine = own_batches(batches) if shared else batches
+        own = tokens.take(mine, next(model.parameters()).device)
         layers = decoder_layers(model, family_of(model))
         runner = BlockRunner(model, layers, own.input_ids, attention_mask=own.attention_mask, batch_size=size)
-        return cls(runner, own.tau, tokens.input_ids.shape[0], shared)
+        weights = own.tau if tau is None else weights_of(tau, rows_of(mine))
+        return cls(runner, weights, tokens.input_ids.shape[0], shared)
 
 
 def checked_blocks(model: nn.Module, settings: PruneSettings) -> dict[int, list[PrunableLinear]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from semprune.errors import SettingError
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.guidance.guide import with_guides
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
+from semprune.pruning.in_memory.guiding import WeighedText, start_guides
 from semprune.pruning.method import NEEDS, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.methods.wanda import wanda_score
@@ -36,14 +38,18 @@ def collect(
     needs: Needs,
     *,
     distributed: bool,
+    protected: Sequence[WeighedText] = (),
 ) -> dict[str, LayerStats]:
     """Return dense statistics of all matrices, by module name; inside ``calibrating``."""
     run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
     kept = settings.keeps_unrouted
     gatherer = Gatherer(needs, settings.selection, run.sequences, shared=run.shared, keep_unrouted=kept)
+    guides = start_guides(model, protected, settings, needs, distributed=distributed)
     found: dict[str, LayerStats] = {}
     for index, linears in blocks.items():
-        found |= gatherer.gather(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks))
+        more = index + 1 < len(blocks)
+        general = gatherer.gather(run.runner, index, linears, run.tau, advance=more)
+        found |= with_guides(guides, general, index, linears, advance=more)
     return found
 
 

@@ -14,9 +14,11 @@ from semprune.backbones.blocks.runner import calibrating
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.guidance.protection import Protect, protections
 from semprune.pruning.in_memory.calibration_input import bare_model, sequences_of
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.in_memory.dense_statistics import allocate, collect
+from semprune.pruning.in_memory.guiding import WeighedText, protected_texts, start_guides, weigh, with_texts
 from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
@@ -41,6 +43,7 @@ def prune_model(
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
     unrouted: str = PruneSettings.unrouted,
+    protect: Protect = None,
     tokenizer: Any = None,
     **options: Any,
 ) -> PruneReport:
@@ -65,7 +68,10 @@ def prune_model(
         distributed: Every rank of the default process group makes this call with the same sequences and gets the
             same masks; each runs its share of the batches (all of them with ``reference`` selection).
         unrouted: ``refuse`` or ``keep`` experts that no calibration token is routed to, see the same settings.
-        tokenizer: Of a bare model, where texts are given; a backbone has its own.
+        protect: What is to be kept: names, such as ``sentiment``, or
+            :class:`~semprune.pruning.guidance.protection.Protection`. Source: equations.md G2.
+        tokenizer: Of a bare model, where texts are given or something is protected; a backbone has its own. None where
+            something is protected: that of the folder the model was loaded from.
         options: Options of the method, which its file describes, and of the allocation.
 
     Raises:
@@ -77,7 +83,8 @@ def prune_model(
         NonFiniteError: A weight or an activation is NaN or infinite; names the matrix.
         SempruneError: The model is of no known family, second moments have no inverse, ranks disagree.
     """
-    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation, unrouted)
+    kept = protections(protect)
+    settings = PruneSettings(sparsity, selection, statistics, batch_size, pattern, options, allocation, unrouted, kept)
     found = check_settings(method, settings)
     check_token_weights(settings, token_weights)
     bare = bare_model(model)
@@ -87,9 +94,11 @@ def prune_model(
         ids, mask = sequences_of(model, input_ids, attention_mask, tokenizer)
         tokens = check_calibration(ids, mask, token_weights, vocabulary(bare))
         calibration = hash_calibration(tokens.input_ids, tokens.tau)
+    texts = protected_texts(model, settings, tokenizer)
     with calibrating(bare):
-        pruned = _prune_blocks(bare, blocks, found, settings, tokens, distributed)
-    report = pruned.report(method, settings.relevant(found), calibration)
+        protected = weigh(bare, blocks, texts, distributed=distributed)
+        pruned = _prune_blocks(bare, blocks, found, settings, tokens, protected, distributed)
+    report = pruned.report(method, with_texts(settings.relevant(found), texts), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(bare.parameters()).device)
     return report
@@ -101,13 +110,14 @@ def _prune_blocks(
     method: Method,
     settings: PruneSettings,
     tokens: CalibrationTokens | None,
+    protected: Sequence[WeighedText],
     distributed: bool,
 ) -> PrunedBlocks:
     pruned = PrunedBlocks()
     allocation = None
     if settings.owl is not None:
         assert tokens is not None
-        dense = collect(model, blocks, tokens, settings, "squares", distributed=distributed)
+        dense = collect(model, blocks, tokens, settings, "squares", distributed=distributed, protected=protected)
         allocation = allocate(blocks, dense, settings.keep.sparsity, settings.owl)
     if tokens is None or not method.needs_statistics:
         pruner = BlockPruner(method, settings, allocation=allocation)
@@ -115,7 +125,8 @@ def _prune_blocks(
             pruned.add(pruner.decide(linears, {}))
         return pruned
     run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
-    pruner = BlockPruner(method, settings, run.sequences, shared=run.shared, allocation=allocation)
+    guides = start_guides(model, protected, settings, method.needs, distributed=distributed)
+    pruner = BlockPruner(method, settings, run.sequences, shared=run.shared, allocation=allocation, guides=guides)
     for index, linears in blocks.items():
         pruned.add(pruner.prune(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks)))
         logger.info("pruned block %d of %d", index + 1, len(blocks))

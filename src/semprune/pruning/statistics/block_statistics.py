@@ -6,7 +6,7 @@ routing weight, as where the experts are linears of their own and the published 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from semprune.backbones.blocks.calls import replaced_forward
 from semprune.backbones.blocks.experts import ObserveExpert, routed_forward
 from semprune.errors import CaptureError, NonFiniteError, UnroutedExpertError
 from semprune.io.distributed import gather_rows
+from semprune.pruning.calibration import TokenWeights
 from semprune.pruning.statistics.squares import Accumulator
 from semprune.pruning.weights.linear import PrunableLinear
 from semprune.types import LayerStats
@@ -54,7 +55,9 @@ def routed_sequences(
 
 
 class BlockStatistics:
-    """Input statistics of the matrices of one block; matrices that read the same tensor share one accumulator.
+    """Input statistics of the matrices of one block.
+
+    Matrices that read the same tensor share one accumulator, unless each has token weights of its own.
 
     Args:
         linears: The block's linears, in the order of the computation.
@@ -71,13 +74,13 @@ class BlockStatistics:
         }
         self._source: dict[str, str] = {}  # the matrix in whose accumulator each matrix's input is counted
         self._input: tuple[Tensor, str] | None = None
-        self._tau: Float[Tensor, "batch tokens"] | None = None
+        self._tau: TokenWeights | None = None
         self._shape = (0, 0)
         self._last = linears[-1].name
         self._over = False  # whether the last matrix of this batch has been reached
 
     @contextmanager
-    def gathering(self, *, outputs_dropped: bool) -> Iterator[Callable[[tuple[int, int], Tensor | None], None]]:
+    def gathering(self, *, outputs_dropped: bool) -> Iterator[Callable[[tuple[int, int], TokenWeights | None], None]]:
         """Attach the hooks; yields what must be called before each forward, with the batch's shape and token weights.
 
         Args:
@@ -97,7 +100,7 @@ class BlockStatistics:
             if outputs_dropped and last.matrix.expert is None:
                 stack.enter_context(replaced_forward(last.module, _zeros(last.weight.shape[0])))
 
-            def begin(shape: tuple[int, int], tau: Tensor | None) -> None:
+            def begin(shape: tuple[int, int], tau: TokenWeights | None) -> None:
                 self._shape, self._tau, self._input, self._over = shape, tau, None, False
 
             yield begin
@@ -159,10 +162,11 @@ class BlockStatistics:
     def _hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             inputs = args[0] if args else next(iter(kwargs.values()))
-            shared = self._input is not None and self._input[0] is inputs
+            own = isinstance(self._tau, Mapping)
+            shared = self._input is not None and self._input[0] is inputs and not own
             if not shared:
                 self._input = (inputs, name)
-                self._accumulators[name].update(self._by_token(name, inputs), self._tau)
+                self._accumulators[name].update(self._by_token(name, inputs), self._tau_of(name))
             assert self._input is not None
             source = self._input[1]
             known = self._source.setdefault(name, source)
@@ -182,11 +186,14 @@ class BlockStatistics:
         def hook(parameter: str, expert: int, inputs: Tensor, tokens: Tensor) -> None:
             name = names[parameter, expert]
             self._source[name] = name  # no other matrix reads these tokens
-            for part, weights in routed_sequences(inputs, tokens, self._shape, self._tau):
+            for part, weights in routed_sequences(inputs, tokens, self._shape, self._tau_of(name)):
                 self._accumulators[name].update(part, weights)
             self._in_order(name)
 
         return hook
+
+    def _tau_of(self, name: str) -> Float[Tensor, "batch tokens"] | None:
+        return self._tau[name] if isinstance(self._tau, Mapping) else self._tau
 
     def _in_order(self, name: str) -> None:
         if self._over:

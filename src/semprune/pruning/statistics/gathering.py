@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float
 from torch import Tensor
 
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import MaskMismatchError
 from semprune.io.distributed import gather_rows, rank, sum_over_ranks
+from semprune.pruning.calibration import TokenWeights, weights_of
 from semprune.pruning.method import Needs
 from semprune.pruning.statistics.block_statistics import BlockStatistics
 from semprune.pruning.statistics.second_moments import RunningSecondMoments, SecondMoments
@@ -92,7 +92,7 @@ class Gatherer:
         runner: BlockRunner,
         index: int,
         linears: Sequence[PrunableLinear],
-        tau: Float[Tensor, "sequences tokens"] | None = None,
+        tau: TokenWeights | None = None,
         *,
         advance: bool,
     ) -> dict[str, LayerStats]:
@@ -103,6 +103,7 @@ class Gatherer:
             index: The block, as the runner counts.
             linears: Its matrices, in the order of the computation.
             tau: Weight of each token of the runner's sequences, 0 for padding; None where every weight is 1.
+                Of each matrix by its name, where these differ.
             advance: Leave the block's outputs in the runner.
 
         Raises:
@@ -114,8 +115,7 @@ class Gatherer:
         with gathered.gathering(outputs_dropped=not advance) as begin:
 
             def on_batch(batch: slice) -> None:
-                weights = None if tau is None else tau[batch]
-                begin((batch.stop - batch.start, runner.hidden.shape[1]), weights)
+                begin((batch.stop - batch.start, runner.hidden.shape[1]), weights_of(tau, batch))
 
             runner.run(index, advance=advance, on_batch=on_batch)
         if self._shared:

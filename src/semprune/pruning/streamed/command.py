@@ -13,6 +13,7 @@ from semprune.errors import OutputWriteError
 from semprune.errors.base import some_of
 from semprune.io.provenance import RunClock, resident_bytes
 from semprune.pruning.streamed.config import PruneConfig
+from semprune.pruning.streamed.folder_card import write_folder_card
 from semprune.pruning.streamed.memory_estimate import MemoryEstimate, estimate_memory
 from semprune.pruning.streamed.output_folder import OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan, plan_pruning
@@ -72,7 +73,9 @@ def run_prune(
             masks_only=plan.masks_only,
             on_block=None if on_block is None else lambda finished: on_block(finished, count),
         )
-        output.close(_provenance(plan, config, output, estimate, clock))
+        about = _provenance(plan, config, output, estimate, clock)
+        write_folder_card(plan, config, output, about["sparsity"]["total"])
+        output.close(about)
     return PruneResult(output.path, output.provenance(), resumed)
 
 
@@ -111,8 +114,9 @@ def _remarks(plan: PrunePlan) -> list[str]:
 def _weight_bytes(plan: PrunePlan) -> int:
     streamed = plan.streamed
     copied = sum(streamed.checkpoint.tensors[name].size_bytes for name in streamed.conversion.without_place)
-    parameters: int = sum(value.numel() * value.element_size() for value in streamed.model.parameters())
-    return copied + parameters
+    tied = streamed.model.all_tied_weights_keys  # a head that is the embeddings again is stored once
+    own = (value for name, value in streamed.model.named_parameters() if name not in tied)
+    return copied + sum(value.numel() * value.element_size() for value in own)
 
 
 def _require_room(plan: PrunePlan, output: OutputFolder) -> None:

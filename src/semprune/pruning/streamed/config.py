@@ -15,7 +15,7 @@ class PrunedBackboneConfig:
     """The model to prune.
 
     Attributes:
-        name: Embedded name, hub name or local folder.
+        name: Embedded name, hub name, local folder or GGUF file.
         dtype: stored, float32, bfloat16, float16 or auto. The pruned model is computed and written in it.
         revision: Commit, tag or branch on the hub; null for the newest.
         device: Where one block at a time is computed: cpu, cuda:0 …

@@ -12,7 +12,14 @@ from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, lanes, li
 from semprune.report.run.formats import interval, number, small
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.sections.section import Section
-from semprune.report.tables.semantic_loss import EXCESS, causal_text, concept_labels, overall_loss, readout_text
+from semprune.report.tables.semantic_loss import (
+    EXCESS,
+    causal_text,
+    concept_labels,
+    guessing,
+    overall_loss,
+    readout_text,
+)
 
 CAPTION = (
     "Excess semantic loss per concept with its 95 % interval over documents, largest first. It is the share of the "
@@ -86,7 +93,7 @@ class ConceptQuality:
 
     label: str
     level: str
-    prevalence: str
+    guessing: str
     ap_set: str
     ap_neuron: str
     neurons: str
@@ -94,16 +101,17 @@ class ConceptQuality:
 
 
 def concept_quality(run: RunArtefacts) -> list[ConceptQuality]:
-    """One row per concept, best represented first (average precision over prevalence); empty without the artefact."""
+    """One row per concept, best represented first (over guessing); empty without the artefact."""
     if run.concepts is None:
         return []
     frame = run.concepts.assign(label=concept_labels(run.concepts))
-    lift = frame["ap_set"] / frame["prevalence"]
+    frame["guessing"] = guessing(frame)
+    lift = frame["ap_set"] / frame["guessing"]
     return [
         ConceptQuality(
             label=row["label"],
             level=row["level"],
-            prevalence=small(row["prevalence"]),
+            guessing=small(row["guessing"]),
             ap_set=small(row["ap_set"]),
             ap_neuron=small(row["ap_neuron"]),
             neurons=number(row["discoveries"], 0),

@@ -20,6 +20,21 @@ def concept_labels(frame: pd.DataFrame) -> list[str]:
     return [f"{concept} ({level})" if count > 1 else str(concept) for concept, level, count in triples]
 
 
+def guessing(concepts: pd.DataFrame) -> pd.Series:
+    """Average precision of guessing each concept: its share of the held-out observations.
+
+    Older runs have its share of the fitted ones only, which is taken instead.
+
+    Args:
+        concepts: Rows of ``concepts.parquet``.
+
+    Example:
+        >>> guessing(pd.DataFrame({"prevalence": [0.4], "held_out_prevalence": [0.1]})).tolist()
+        [0.1]
+    """
+    return concepts["held_out_prevalence" if "held_out_prevalence" in concepts else "prevalence"]
+
+
 def overall_loss(run: RunArtefacts) -> pd.DataFrame:
     """Semantic loss over all layers per pruned setting, with a ``label`` per concept; empty without the artefact."""
     if run.semantic_loss is None:

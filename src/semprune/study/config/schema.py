@@ -16,7 +16,7 @@ class BackboneConfig:
     """The frozen language model.
 
     Attributes:
-        name: Embedded name, hub name or local folder.
+        name: Embedded name, hub name, local folder or GGUF file.
         dtype: float32, bfloat16, float16 or auto (bfloat16 where the hardware multiplies it natively).
     """
 

@@ -7,29 +7,31 @@ from pathlib import Path
 import pytest
 import torch
 from gguf import GGUFReader, dequantize
+from tests.unit.backbones.loading.gguf_files import tiny_llama, write_llama
 
 from semprune.assets import assets, ensure_asset
 from semprune.backbones import load_backbone
 from semprune.backbones.loading import embedded as module
+from semprune.backbones.loading import gguf
 from semprune.backbones.loading.embedded import embedded_backbones
-from semprune.errors import AssetDiskFullError
+from semprune.errors import BackboneLoadError
 
 ENTRY = embedded_backbones()["smollm2-135m"]
 
 
 @pytest.fixture
 def conversions(cache, tmp_path, monkeypatch):
-    """Replaces asset and conversion by small stand-ins; says how often it was converted."""
+    """Replaces asset and conversion by small stand-ins; says what was converted."""
     calls = []
     (tmp_path / "asset" / ENTRY.gguf).parent.mkdir(parents=True)
-    (tmp_path / "asset" / ENTRY.gguf).write_bytes(b"gguf")
+    write_llama(tmp_path / "asset" / ENTRY.gguf, tiny_llama())
 
-    def convert(embedded, gguf, folder):
-        calls.append(gguf.read_bytes())
+    def convert(name, file, header, folder):
+        calls.append(file.name)
         (folder / "model.safetensors").write_bytes(b"converted")
 
     monkeypatch.setattr(module, "ensure_asset", lambda name: tmp_path / "asset")
-    monkeypatch.setattr(module, "_convert", convert)
+    monkeypatch.setattr(gguf, "convert", convert)
     return calls
 
 
@@ -43,29 +45,29 @@ def test_converted_once(conversions):
     folder = module.embedded_folder(ENTRY)
     assert module.embedded_folder(ENTRY) == folder
     assert (folder / "model.safetensors").read_bytes() == b"converted"
-    assert conversions == [b"gguf"]
+    assert conversions == ["SmolLM2-135M-Instruct.Q4_1.gguf"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_interrupted_conversion_leaves_nothing(conversions, cache, monkeypatch, error):
-    convert = module._convert
+    convert = gguf.convert
 
     def interrupted(*args):
         convert(*args)
         raise error
 
-    monkeypatch.setattr(module, "_convert", interrupted)
+    monkeypatch.setattr(gguf, "convert", interrupted)
     with pytest.raises(error):
         module.embedded_folder(ENTRY)
     assert [path for path in (cache / "backbones").iterdir() if path.is_dir()] == []
-    monkeypatch.setattr(module, "_convert", convert)
+    monkeypatch.setattr(gguf, "convert", convert)
     assert module.embedded_folder(ENTRY).is_dir()
 
 
 def test_no_room_for_the_conversion(conversions, monkeypatch):
     usage = shutil._ntuple_diskusage(100, 90, 10)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(AssetDiskFullError, match="SEMPRUNE_CACHE"):
+    monkeypatch.setattr(gguf.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(BackboneLoadError, match=r"need 0 MB, 0 MB are free in .* SEMPRUNE_CACHE"):
         module.embedded_folder(ENTRY)
     assert conversions == []
 
@@ -73,7 +75,7 @@ def test_no_room_for_the_conversion(conversions, monkeypatch):
 def test_digit_splitter_comes_first(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps({"pre_tokenizer": {"type": "ByteLevel"}, "model": {"vocab": {"Ġ": 0}}}))
-    module._split_digits(path)
+    gguf._split_digits(path)
     content = json.loads(path.read_text())
     assert content["pre_tokenizer"]["pretokenizers"] == [
         {"type": "Digits", "individual_digits": True},
@@ -88,7 +90,7 @@ def test_older_readers_find_what_they_look_for(tmp_path, scaling):
     rope = {"rope_theta": 1e5, **(scaling or {"rope_type": "default"})}
     content = {"dtype": "float32", "rope_parameters": rope, "b": 1}
     path.write_text(json.dumps(content))
-    module._add_former_keys(path)
+    gguf._add_former_keys(path)
     former = {"rope_theta": 1e5, "rope_scaling": scaling, "torch_dtype": "float32"}
     assert json.loads(path.read_text()) == content | former
 
@@ -101,7 +103,7 @@ def test_older_readers_find_the_rotation_of_each_kind_of_layer(tmp_path):
     }
     content = {"dtype": "float32", "rope_parameters": rope, "_sliding_window_pattern": 6}
     path.write_text(json.dumps(content))
-    module._add_former_keys(path)
+    gguf._add_former_keys(path)
     former = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
     assert json.loads(path.read_text()) == content | former | {"torch_dtype": "float32"}
 

@@ -13,14 +13,14 @@ from tests.unit.data.conftest import speaking
 from transformers import PreTrainedTokenizerFast
 
 from semprune.data import DocumentDataModule, load_documents
-from semprune.data.modules.documents import is_validation
+from semprune.data.load import load_fitting_items
 from semprune.errors import ConfigurationError, DatasetSchemaError
 from semprune.types import Document
 
 SETS = ["movie_reviews", "bbc_news"]
 
 
-def test_documents_are_split_by_their_identifiers_alone(plain_tokenizer: Any, documents: list[Document]) -> None:
+def test_neither_seed_nor_limit_moves_a_document(plain_tokenizer: Any, documents: list[Document]) -> None:
     modules = [
         DocumentDataModule(SETS, validation_share=0.4, seed=seed, limit=limit) for seed, limit in ((0, None), (1, 6))
     ]
@@ -31,13 +31,10 @@ def test_documents_are_split_by_their_identifiers_alone(plain_tokenizer: Any, do
     assert set(everything.train_documents) | set(everything.val_documents) == set(documents)
     assert not set(everything.train_documents) & set(everything.val_documents)
     assert len(everything.val_documents) > 1
-    assert set(fewer.val_documents) == {d for d in everything.val_documents if int(d.document_id) < 6}
+    selected = {*fewer.train_documents, *fewer.val_documents}
+    assert len(selected) == 12
+    assert set(fewer.val_documents) == selected & set(everything.val_documents)
     assert everything.data_hash != fewer.data_hash
-
-
-def test_sentences_of_one_document_stay_together() -> None:
-    sentences = [Document("amazon_reviews", "12", text) for text in ("good.", "bad.")]
-    assert len({is_validation(sentence, 0.5) for sentence in sentences}) == 1
 
 
 def test_document_batches_carry_their_indices(
@@ -134,11 +131,24 @@ def test_real_documents_reach_the_module(offline: Path, plain_tokenizer: Any) ->
 
 def test_texts_of_one_document_are_in_one_batch(plain_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [Document("amazon_reviews", str(k % 7), "good " * (1 + k % 5), None) for k in range(40)]
-    monkeypatch.setattr(DocumentDataModule, "_read", lambda self: texts)
-    monkeypatch.setattr("semprune.data.modules.documents.is_validation", lambda document, share: False)
-    module = DocumentDataModule(["amazon_reviews"], batch_size=3)
+    monkeypatch.setattr("semprune.data.modules.documents.load_documents", lambda name, **_: texts)
+    module = DocumentDataModule(["amazon_reviews"], batch_size=3, validation_share=0.0)
     module.bind(speaking(plain_tokenizer))
     module.setup("fit")
     batches = [set(batch.cluster.tolist()) for batch in module.train_dataloader()]
     assert sorted(cluster for batch in batches for cluster in batch) == list(range(7))
     assert sum(len(batch.input_ids) for batch in module.train_dataloader()) == 40
+
+
+def test_fitting_items_are_of_the_documents_that_a_fit_trains_on(
+    plain_tokenizer: PreTrainedTokenizerFast, offline: Path
+) -> None:
+    for limit, share in ((None, 0.3), (4, 0.5)):
+        module = DocumentDataModule(["movie_reviews"], limit, validation_share=share, seed=1)
+        module.bind(speaking(plain_tokenizer)).setup()
+        items = load_fitting_items("movie_reviews", limit=limit, seed=1, prompt="all", validation_share=share)
+        trained = [document.document_id for document in module.train_documents]
+        assert [item.document_id for item in items if item.prompt == "review"] == trained
+        assert len(items) == 5 * len(trained) > 0
+        classes = ("negative", "positive")
+        assert [classes[item.label] for item in items[: len(trained)]] == [d.label for d in module.train_documents]

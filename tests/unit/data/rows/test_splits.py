@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from semprune.data import load_documents, load_items, load_screening_items
 from semprune.data.registry import DatasetSpec, dataset_spec
-from semprune.data.rows.splits import evaluation_key, hash_share, keep_back, read_split, select, word_runs
+from semprune.data.rows.splits import (
+    evaluation_key,
+    hash_share,
+    held_out_places,
+    keep_back,
+    read_split,
+    select,
+    word_runs,
+)
 from semprune.errors import SettingError
 
 REVIEW = "the quick brown fox jumps over the lazy dog"
@@ -155,3 +163,36 @@ def test_a_data_set_of_one_document_cannot_be_screened(monkeypatch: pytest.Monke
     serve(monkeypatch, sst2=[{"sentence": "one film", "label": 1, "idx": 0}])
     with pytest.raises(SettingError, match="null for 'sst2'"):
         load_screening_items("sst2")
+
+
+TEXTS = st.lists(st.tuples(st.integers(0, 400).map(str), st.sampled_from(["good", "bad", "so so"])), max_size=300)
+
+
+@given(TEXTS, st.randoms(use_true_random=False))
+def test_whether_a_document_is_held_out_is_a_matter_of_the_whole_split_in_any_order(
+    texts: list[tuple[str, str]], random: Any
+) -> None:
+    places = held_out_places("films", texts)
+    assert set(places) == {document for document, _ in texts}
+    assert all(0 <= place < 1 for place in places.values())
+    random.shuffle(texts)
+    assert held_out_places("films", texts) == places
+
+
+@given(st.dictionaries(st.integers(0, 999).map(str), st.sampled_from(["good", "bad", "so so"]), min_size=1),
+       st.sampled_from([0.1, 0.25, 0.4]), st.integers(1, 1000))  # fmt: skip
+def test_the_same_share_of_each_label_is_held_out_of_the_first_documents_as_of_all(
+    labels: dict[str, str], share: float, limit: int
+) -> None:
+    places = held_out_places("films", labels.items())
+    first = select(list(labels), limit, lambda document: f"documents/0/films/{document}")
+    for label in set(labels.values()):
+        own = [document for document in first if labels[document] == label]
+        held_out = sum(places[document] < share for document in own)
+        assert abs(held_out - share * len(own)) < 2.5  # by chance it would grow with the root of their number
+
+
+def test_a_document_of_several_texts_goes_by_the_label_of_most() -> None:
+    texts = [(str(n), label) for n in range(80) for label in ("good", "bad" if n % 2 else "good", "bad")]
+    alike = held_out_places("films", [(str(n), "bad" if n % 2 else "good") for n in range(80)])
+    assert held_out_places("films", texts) == alike

@@ -26,6 +26,7 @@ from semprune.errors import (
 from semprune.pruning import prune_model
 from semprune.pruning.calibration import hash_calibration
 from semprune.pruning.callbacks.methods import RIA, Magnitude, PruningCallback, SparseGPT, Wanda
+from semprune.pruning.in_memory import prune_model as pruning_run
 
 
 class Watcher(pl.LightningModule):
@@ -472,6 +473,32 @@ def test_callbacks_are_made_from_yaml_by_their_short_names(tmp_path):
 
     assert isinstance(callback, RIA)
     assert (callback.settings()["pattern"], callback.settings()["permutation"]) == ("2:4", "snake")
+
+
+@pytest.mark.parametrize("protect", ["sentiment", "[sentiment, topic]", "{what: sentiment, strength: 3}"])
+def test_a_callback_keeps_what_is_named(tmp_path, lm, input_ids, monkeypatch, protect):
+    callback = configured(tmp_path, f"callback:\n  class_path: Wanda\n  init_args:\n    protect: {protect}\n")
+    asked = []
+    monkeypatch.setattr(pruning_run, "protected_texts", lambda model, settings, _: asked.append(settings.protect) or ())
+
+    trainer(tmp_path, callback).test(Watcher(lm), datamodule=CalibratedData(input_ids))
+
+    record = [{"what": ["sentiment"], "strength": 1.0, "items": 256, "seed": 0}]
+    if "topic" in protect:
+        record.append({**record[0], "what": ["topic"]})
+    record[0]["strength"] = 3.0 if "strength" in protect else 1.0
+    assert callback.report.settings["protect"] == record
+    assert [each.record() for each in asked[0]] == record
+    assert callback.state_key != Wanda().state_key
+
+
+def test_nothing_is_protected_without_statistics_or_in_the_published_selection():
+    with pytest.raises(TypeError, match="protect"):
+        Magnitude(protect="sentiment")
+    with pytest.raises(SettingError, match="looks at no data"):
+        PruningCallback("magnitude", protect="sentiment")
+    with pytest.raises(SettingError, match="published code has none"):
+        Wanda(selection="reference", protect="sentiment")
 
 
 def test_trap_yaml_reads_a_pattern_without_quotes_as_a_number(tmp_path):

@@ -147,7 +147,7 @@ def test_the_summary_says_what_was_planted(run):
     predicted = found["Predicting the drop, by accuracy:"]
     assert predicted.verdict == "holds"
     assert predicted.text.endswith(
-        "clearly more for an unseen calibration set; clearly less for an unseen method and unseen task family."
+        "clearly more for an unseen calibration set; clearly less for an unseen task family."
     )
 
 

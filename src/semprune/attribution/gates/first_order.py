@@ -1,0 +1,92 @@
+"""First order over collateral (equations.md S9): a ranking of one backward pass, and where gates start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semprune.attribution.gates.gating import gated
+from semprune.attribution.gates.tasks import ClassTask, require_known, standard_labels
+from semprune.backbones import Backbone
+from semprune.data.batches.sampling import within_budget
+from semprune.errors import NonFiniteError
+from semprune.io.distributed import rank, sum_over_ranks, world_size
+from semprune.types import NeuronSite
+
+
+def first_order_over_collateral(
+    effect: Float[Tensor, " neurons"], fisher: Float[Tensor, " neurons"]
+) -> Float[Tensor, " neurons"]:
+    r"""What taking a neuron away costs the task, per unit of what it costs all else; 0 where it helps the task.
+
+    .. math:: \frac{a_j^+}{\sqrt{F_j} + \mathrm{median}\,\sqrt F}
+
+    The median keeps neurons that nothing hangs on from being divided by next to nothing.
+
+    Source: equations.md S9 (ours).
+
+    Args:
+        effect: `a`, of :func:`first_order_effect`.
+        fisher: `F`, of :func:`semprune.attribution.gates.collateral.dense_texts`.
+
+    Example:
+        >>> first_order_over_collateral(torch.tensor([4.0, 4.0, -4.0]), torch.tensor([1.0, 9.0, 1.0])).tolist()
+        [2.0, 1.0, 0.0]
+    """
+    root = fisher.sqrt()
+    floor = root.median().clamp(min=torch.finfo(root.dtype).tiny)
+    return effect.clamp(min=0) / (root + floor)
+
+
+def first_order_effect(
+    lm: Backbone,
+    sites: Sequence[NeuronSite],
+    task: ClassTask,
+    indices: Sequence[int],
+    mean: Float[Tensor, " neurons"],
+    token_budget: int = 4096,
+) -> Float[Tensor, " neurons"]:
+    r"""Attribution patching of the order of a class's log-odds, one forward and one backward of the items.
+
+    .. math:: a_j = \mathrm{E}_i\, y_i \frac{\partial s_i}{\partial m_j}
+                  = \mathrm{E}_i\, y_i \sum_t \frac{\partial s_i}{\partial h_{itj}} (h_{itj} - \mu_j)
+
+    with labels `y` of mean 0 and variance 1 within their wording, so that a label's bias has no share in it. The ranks
+    of a process group share the items.
+
+    Source: equations.md S9; attribution patching, Nanda (2023).
+
+    Args:
+        lm: The dense backbone.
+        sites: Whose neurons.
+        task: The class.
+        indices: Items of the task; every wording among them needs some of the class and some others.
+        mean: What closed gates hold neurons at.
+        token_budget: Padded tokens of a forward.
+
+    Raises:
+        UnknownToTheModelError: The dense model does not have the concept.
+        NonFiniteError: The model gives NaN or infinite log-odds.
+    """
+    wordings, labels = torch.tensor(task.wording_of(indices)), torch.zeros(len(indices))
+    for wording in wordings.unique().tolist():
+        labels[wordings == wording] = standard_labels(task.labels[list(indices)][wordings == wording])
+    total = torch.zeros(len(mean), dtype=torch.float64, device=lm.device)
+    odds = torch.zeros(len(indices), dtype=torch.float64, device=lm.device)
+    rows, lengths = task.sizes(indices)
+    for places in within_budget(rows, lengths, token_budget)(0)[rank() :: world_size()]:
+        batch = task.batch([indices[place] for place in places])
+        open_gates = torch.zeros(1, len(mean), device=lm.device, requires_grad=True)
+        with gated(lm, sites, open_gates, mean, torch.zeros(len(batch.input_ids), dtype=torch.long, device=lm.device)):
+            found = task.log_odds(lm, batch)
+            (gradient,) = torch.autograd.grad(found @ labels[places].to(found), open_gates)
+        odds[places] = found.detach().to(odds)
+        total -= gradient[0].double()  # of m = 1 − g
+    sum_over_ranks(total, odds)
+    if not (odds.isfinite().all() and total.isfinite().all()):
+        raise NonFiniteError(f"the log-odds of '{task.concept}'")
+    require_known(task, indices, odds)
+    return (total / len(indices)).float().cpu()

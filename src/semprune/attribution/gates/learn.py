@@ -1,0 +1,125 @@
+"""Learns the causal half of an association: gate scores of every neuron for every concept (equations.md S8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semprune.attribution.gates.collateral import DenseTexts, Texts, dense_texts
+from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
+from semprune.attribution.gates.learner import GateLearner
+from semprune.attribution.gates.settings import GateSettings
+from semprune.attribution.gates.tasks import ClassTask
+from semprune.backbones import Backbone
+from semprune.errors import SettingError
+from semprune.ranges import check_ranges
+from semprune.types import NeuronSite
+
+START = 0.5
+"""Standard deviation of the scores at the start: gates then change places within some ten steps of Adam (ours)."""
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Which neurons carry which concept, as learned through the model.
+
+    Attributes:
+        scores: θ, fp32, 0 for the least neuron of each concept; larger is more of a carrier. The first ``k`` of a
+            column are the gates that close; only the order and differences mean anything. NaN where a concept's were
+            not learned.
+        concepts: Names of the columns.
+    """
+
+    scores: Float[Tensor, "neurons concepts"]
+    concepts: tuple[str, ...]
+
+    def of(self, concepts: Sequence[str]) -> Gates:
+        """The columns of other concepts, NaN where they were not learned."""
+        missing = torch.full((len(self.scores),), torch.nan)
+        columns = [self.scores[:, self.concepts.index(c)] if c in self.concepts else missing for c in concepts]
+        return Gates(torch.stack(columns, 1), tuple(concepts))
+
+
+def learn_gates(
+    lm: Backbone,
+    tasks: Mapping[str, ClassTask],
+    texts: Texts,
+    mean: Float[Tensor, " neurons"],
+    *,
+    k: int,
+    settings: GateSettings | None = None,
+    sites: tuple[NeuronSite, ...] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Gates:
+    """Learn the ``k`` neurons of each concept without which the model no longer does its task, and does all else.
+
+    Source: equations.md S8; the start is S9.
+
+    Args:
+        lm: The dense backbone, frozen.
+        tasks: What each concept's gates are to take away.
+        texts: Windows whose next-token distributions must stay, general ones and some of the tasks' domain.
+        mean: Of each neuron, what a closed gate holds it at.
+        k: Gates that close, of each concept.
+        settings: How; None takes the defaults.
+        sites: Whose neurons; None takes the MLPs'.
+        progress: Told what was reached after every step.
+
+    Raises:
+        SettingError: ``k`` is not between 1 and all neurons but one, or a setting is out of its range.
+        UnknownToTheModelError: The dense model does not have a concept.
+        NonFiniteError: The model gives NaN or infinite log-odds.
+    """
+    learner = begin_gates(lm, tasks, texts, mean, k=k, settings=settings or GateSettings(), sites=sites or lm.sites)
+    for _ in range(learner.settings.steps):
+        found = learner.step()
+        progress(f"{learner.steps_done}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
+    return gates_of(learner)
+
+
+def begin_gates(
+    lm: Backbone,
+    tasks: Mapping[str, ClassTask],
+    texts: Texts,
+    mean: Float[Tensor, " neurons"],
+    *,
+    k: int,
+    settings: GateSettings,
+    sites: tuple[NeuronSite, ...],
+) -> GateLearner:
+    """A learner at its start, see :func:`learn_gates`."""
+    check_ranges(settings, "gates.")
+    if not 1 <= k < len(mean):
+        raise SettingError("k", k, f"at least 1 and below the number of neurons, {len(mean)}")
+    dense = dense_texts(lm, sites, texts, mean, settings.windows)
+    start = torch.stack([_start(lm, sites, task, dense, mean, settings) for task in tasks.values()])
+    return GateLearner(lm, sites, tasks, dense, mean, start, k, settings)
+
+
+def gates_of(learner: GateLearner) -> Gates:
+    """What a learner has learned."""
+    theta = learner.theta.detach().cpu()
+    return Gates((theta - theta.amin(1, keepdim=True)).T.contiguous(), tuple(learner.tasks))
+
+
+def start_items(task: ClassTask, settings: GateSettings) -> list[int]:
+    """Items of the first order, as many of every wording."""
+    each = max(settings.start_items // task.wordings, 8)
+    return [index for wording in range(task.wordings) for index in task.draw(wording, each, [settings.seed, wording])]
+
+
+def _start(
+    lm: Backbone,
+    sites: tuple[NeuronSite, ...],
+    task: ClassTask,
+    dense: DenseTexts,
+    mean: Tensor,
+    settings: GateSettings,
+) -> Float[Tensor, " neurons"]:
+    effect = first_order_effect(lm, sites, task, start_items(task, settings), mean, settings.token_budget)
+    first = first_order_over_collateral(effect, dense.fisher)
+    return START * first / first.std().clamp(min=torch.finfo(first.dtype).tiny)

@@ -1,0 +1,38 @@
+"""How gates are learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semprune.types import Count, NonNegative, Positive, Seed, Share
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """How gates are learned. The values are ours, of trials with a model of 135M weights (docs/gates.md).
+
+    Attributes:
+        share: Share of all neurons whose gates close, of each concept.
+        budget: Most collateral in nats per token, ``KL(dense ‖ gated)`` on the texts; dual ascent keeps it.
+        steps: Adam steps.
+        items: Items of each step and concept, half of them of the class.
+        windows: Windows of text of each step, of all texts together.
+        start_items: Items of the first order that gates start from, over all wordings.
+        learning_rate: Of Adam.
+        penalty: What a nat of collateral costs at first, in units of the task.
+        dual_rate: How fast that price follows a budget that is exceeded or not used up.
+        token_budget: Padded tokens of a forward; what is in memory grows with it.
+        seed: Of the draws.
+    """
+
+    share: Share = 0.01
+    budget: Positive = 0.05
+    steps: Count = 25
+    items: Count = 24
+    windows: Count = 8
+    start_items: Count = 96
+    learning_rate: Positive = 0.05
+    penalty: NonNegative = 1.0
+    dual_rate: NonNegative = 0.1
+    token_budget: Count = 4096
+    seed: Seed = 0

@@ -1,0 +1,161 @@
+"""What a concept's gates are to take away: the order in which a model puts texts of a class and others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from semprune.attribution.gradients.objectives import request_places, request_scores
+from semprune.backbones import Backbone
+from semprune.data.batches.batching import PaddedItems, pad_items
+from semprune.data.batches.encoding import padding_token
+from semprune.data.batches.scorable import encode_items
+from semprune.errors import TooFewItemsError, UnknownToTheModelError
+from semprune.evaluation.engine.logits import logits_at
+from semprune.statistics.auroc import auroc_values
+from semprune.statistics.intervals import mean_test
+from semprune.types import Item
+
+LEAST_ITEMS = 8
+"""Items of a class, and of all others, that every wording needs: fewer tell no order (ours)."""
+CHANCE = 0.5
+
+
+class ClassTask:
+    """Items of a labelled data set, and which of their choices stands for the concept.
+
+    Attributes:
+        concept: Name of the class, for messages.
+        labels: Which items are of the class.
+    """
+
+    def __init__(self, lm: Backbone, concept: str, items: Sequence[Item], choice: int) -> None:
+        """Encode the items.
+
+        Args:
+            lm: Whose tokenizer.
+            concept: Name of the class.
+            items: Of one or several wordings, all with the same number of choices.
+            choice: The choice that stands for the class.
+
+        Raises:
+            TooFewItemsError: A wording has fewer than :data:`LEAST_ITEMS` of the class, or of the others.
+        """
+        self.concept, self.choice = concept, choice
+        self._encoded = encode_items(lm.tokenizer, items, lm.max_length).items
+        self._padding = padding_token(lm.tokenizer)
+        self.labels: Bool[Tensor, " items"] = torch.tensor([each.item.label == choice for each in self._encoded])
+        self._wordings: dict[tuple[str, str], list[int]] = {}
+        for index in range(len(self._encoded)):
+            self._wordings.setdefault(self._wording(index), []).append(index)
+        if not self._wordings:
+            raise TooFewItemsError(concept, 0, 0, LEAST_ITEMS)
+        for own in self._wordings.values():
+            inside = int(self.labels[own].sum())
+            if min(inside, len(own) - inside) < LEAST_ITEMS:
+                raise TooFewItemsError(concept, inside, len(own) - inside, LEAST_ITEMS)
+
+    @property
+    def wordings(self) -> int:
+        """How many data sets and prompts there are."""
+        return len(self._wordings)
+
+    def wording_of(self, indices: Sequence[int]) -> list[int]:
+        """Number of the wording of each chosen item."""
+        names = list(self._wordings)
+        return [names.index(self._wording(index)) for index in indices]
+
+    def documents(self, indices: Sequence[int]) -> list[str]:
+        """Document of each chosen item."""
+        return [self._encoded[index].item.document_id for index in indices]
+
+    def _wording(self, index: int) -> tuple[str, str]:
+        item = self._encoded[index].item
+        return item.dataset, item.prompt
+
+    def draw(self, wording: int, count: int, seed: Sequence[int]) -> list[int]:
+        """Draw items of one wording, half of the class and half of the others; of a small class all there are."""
+        own = np.array(list(self._wordings.values())[wording % self.wordings])
+        inside = self.labels[own].numpy()
+        random = np.random.default_rng(list(seed))
+        half = max(count // 2, 2)
+        return [int(index) for side in (own[inside], own[~inside]) for index in random.permutation(side)[:half]]
+
+    def batch(self, indices: Sequence[int]) -> PaddedItems:
+        """Pad chosen items."""
+        return pad_items([self._encoded[index] for index in indices], self._padding)
+
+    def sizes(self, indices: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Rows of each chosen item, and tokens of its longest."""
+        chosen = [self._encoded[index] for index in indices]
+        return [len(each.rows) for each in chosen], [each.longest for each in chosen]
+
+    def log_odds(self, lm: Backbone, batch: PaddedItems) -> Float[Tensor, " items"]:
+        """Log-probability of the class's answer less the mean of the others', one per item; one forward.
+
+        A preference for one answer moves every item alike, with more than two choices too.
+        """
+        rows, positions = request_places(batch)
+        whole = len(rows) * lm.model.get_output_embeddings().weight.shape[0]
+        chunks = logits_at(lm.model, batch.input_ids, batch.attention_mask, rows, positions, elements=whole)
+        scores = request_scores(batch, torch.cat(list(chunks))).view(len(batch.items), -1)
+        others = torch.arange(scores.shape[1], device=scores.device) != self.choice
+        return scores[:, self.choice] - scores[:, others].mean(1)
+
+
+def order_kept(odds: Float[Tensor, " items"], inside: Bool[Tensor, " items"]) -> Float[Tensor, ""]:
+    r"""Correlation of log-odds with labels, 0 where it is negative: the task that gates take away.
+
+    .. math:: R_c = \max\big(0,\ \mathrm{corr}(s, y)\big)
+
+    A label's bias earns nothing, since a constant does not correlate; nor does shrinking all log-odds, which leaves
+    their order as it was and which a softplus of pairwise differences would reward; nor does reversing the order.
+
+    Source: equations.md S8, its standardised covariance.
+
+    Args:
+        odds: Log-odds of one wording; several wordings have biases of their own.
+        inside: Which items are of the class; some must be and some not.
+
+    Example:
+        >>> odds, inside = torch.tensor([3.0, 2.0, 0.0, -1.0]), torch.tensor([True, True, False, False])
+        >>> [round(float(order_kept(each, inside)), 4) for each in (odds, 0.1 * odds + 7, -odds)]
+        [0.9487, 0.9487, 0.0]
+    """
+    y = inside.to(odds)
+    y, s = y - y.mean(), odds - odds.mean()
+    tiny = torch.finfo(odds.dtype).tiny
+    correlation: Tensor = s @ y / (s.norm() * y.norm()).clamp(min=tiny)
+    return correlation.clamp(min=0)
+
+
+def require_known(task: ClassTask, indices: Sequence[int], odds: Float[Tensor, " items"]) -> None:
+    """Refuse a concept that the dense model does not have: there is nothing that gates could take away.
+
+    Args:
+        task: Whose items.
+        indices: Which of them.
+        odds: Their log-odds by the dense model; those of a wording are taken from its own mean.
+
+    Raises:
+        UnknownToTheModelError: The lower end of the 95 % interval of the AUROC (DeLong) is not above ½.
+    """
+    centred, wordings = odds.double().cpu().numpy(), task.wording_of(indices)
+    for wording in set(wordings):
+        own = np.array(wordings) == wording
+        centred[own] -= centred[own].mean()
+    labels = task.labels[list(indices)].long().numpy()
+    values = auroc_values(np.stack([np.zeros_like(centred), centred], 1), labels)
+    low = mean_test(values, task.documents(indices))[0].low
+    if not low > CHANCE:
+        raise UnknownToTheModelError(task.concept, float(values.mean()), low, len(labels))
+
+
+def standard_labels(inside: Bool[Tensor, " items"]) -> Float[Tensor, " items"]:
+    """Labels of mean 0 and variance 1, fp32."""
+    y = inside.float()
+    return (y - y.mean()) / y.std(correction=0)

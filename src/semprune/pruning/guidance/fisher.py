@@ -1,0 +1,149 @@
+"""How much what is to be kept hangs on each token, at each matrix: one forward and backward of the dense model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from semprune.backbones.blocks.calls import replaced_forward
+from semprune.backbones.blocks.experts import routed_forward
+from semprune.errors import CaptureError, NonFiniteError
+from semprune.io.distributed import distributed as several_ranks
+from semprune.io.distributed import rank, sum_over_ranks
+from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
+from semprune.pruning.weights.linear import PrunableLinear
+
+Record = Callable[[str, Float[Tensor, "places out"], Tensor | None], None]
+"""Takes a matrix, the gradient at its output, and which tokens these are (None for all, in order)."""
+
+
+def fisher_weights(
+    model: nn.Module, linears: Sequence[PrunableLinear], text: ProtectedText, *, distributed: bool = False
+) -> dict[str, Float[Tensor, "rows tokens"]]:
+    r"""Return the weight of each token for each matrix: the Fisher information of what is to be kept.
+
+    .. math:: \tau_t = \frac{1}{d} \sum_{i=1}^{d} \Big(\frac{\partial s}{\partial y_{ti}}\Big)^2, \quad y = Wx
+
+    Divided by their mean: only the ratios count. No weight gets a gradient; of the activations, one batch's are in
+    memory at a time. With several ranks each runs its share of the batches.
+
+    Source: equations.md G2.
+
+    Args:
+        model: The dense model, in evaluation mode; left as it is.
+        linears: All its prunable matrices.
+        text: The text, and what is scored.
+        distributed: Whether every rank makes this call with the same text.
+
+    Returns:
+        By the matrix's name, on the model's device: 0 at padding, and where nothing hangs on a token.
+
+    Raises:
+        NonFiniteError: The score or a gradient is NaN or infinite.
+        CaptureError: A matrix took no part in the forward.
+    """
+    rows, longest = text.tokens.input_ids.shape
+    device = next(model.parameters()).device
+    names = [linear.name for linear in linears]
+    found = dict(zip(names, torch.zeros(len(names), rows, longest, device=device), strict=True))
+    shared, first = distributed and several_ranks(), 0
+    for number, batch in enumerate(text.batches):
+        count, length = batch.input_ids.shape
+        if not shared or number % torch.distributed.get_world_size() == rank():
+            own = {name: found[name][first : first + count, :length] for name in names}
+            _fill(own, model, linears, batch)
+        first += count
+    if shared:
+        for weights in found.values():  # each row is one rank's: the others add zeros
+            sum_over_ranks(weights)
+    return {name: _scaled(name, weights) for name, weights in found.items()}
+
+
+def _scaled(name: str, weights: Tensor) -> Tensor:
+    total = weights.sum(dtype=torch.float64)
+    if not total.isfinite():
+        raise NonFiniteError(f"the gradient of what is protected at {name}")
+    return weights if total == 0 else weights.mul_(float(weights.count_nonzero() / total))
+
+
+def _fill(own: dict[str, Tensor], model: nn.Module, linears: Sequence[PrunableLinear], batch: ScoredBatch) -> None:
+    """Write the weights of one batch."""
+    device = next(model.parameters()).device
+    ids, mask = batch.input_ids.to(device), batch.attention_mask.to(device)
+    seen: set[str] = set()
+
+    def record(name: str, gradient: Tensor, tokens: Tensor | None) -> None:
+        seen.add(name)
+        squares = gradient.float().square().mean(-1).reshape(-1)
+        flat = torch.zeros(ids.numel(), device=device) if tokens is not None else squares
+        if tokens is not None:
+            flat[tokens] = squares
+        own[name].copy_(flat.view(ids.shape) * mask)
+
+    with torch.inference_mode(False), torch.enable_grad(), _gradients(linears, record), _graph_from(model) as begun:
+        score = batch.score(model(input_ids=ids, attention_mask=mask, use_cache=False).logits)
+        if not score.isfinite():
+            raise NonFiniteError("the score of what is protected")
+        torch.autograd.grad(score, begun)  # not backward(): parameters that are not frozen would get a gradient
+    missed = [linear.name for linear in linears if linear.name not in seen and linear.matrix.expert is None]
+    if missed:
+        raise CaptureError(f"no gradient reached {missed[0]}: it took no part in the forward")
+
+
+@contextmanager
+def _graph_from(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Begin the graph at the embeddings, which are put into the yielded list: the frozen model would build none."""
+    begun: list[Tensor] = []
+
+    def begin(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
+        begun.append(output.detach().requires_grad_())
+        return begun[-1]
+
+    embeddings: nn.Module = model.get_input_embeddings()  # type: ignore[operator]  # any Hugging Face model has it
+    handle = embeddings.register_forward_hook(begin)
+    try:
+        yield begun
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _gradients(linears: Sequence[PrunableLinear], record: Record) -> Iterator[None]:
+    """Call ``record`` with the gradient at every matrix's output, which is let go then."""
+    with ExitStack() as stack:
+        for linear in linears:
+            if linear.matrix.expert is None:
+                stack.callback(linear.module.register_forward_hook(_hook(linear.name, record)).remove)
+        for experts in dict.fromkeys(each.module for each in linears if each.matrix.expert is not None):
+            names = {
+                (each.matrix.parameter, each.matrix.expert): each.name for each in linears if each.module is experts
+            }
+            forward = routed_forward(experts, _unseen, observe_output=_routed_hook(names, record))
+            stack.enter_context(replaced_forward(experts, forward))
+        yield
+
+
+def _hook(name: str, record: Record) -> Callable[[nn.Module, Any, Tensor], None]:
+    def hook(_module: nn.Module, _args: Any, output: Tensor) -> None:
+        output.register_hook(lambda gradient: record(name, gradient, None))
+
+    return hook
+
+
+def _routed_hook(
+    names: dict[tuple[str, int | None], str], record: Record
+) -> Callable[[str, int, Tensor, Tensor], None]:
+    def hook(parameter: str, expert: int, output: Tensor, tokens: Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(lambda gradient: record(names[parameter, expert], gradient, tokens))
+
+    return hook
+
+
+def _unseen(*_: Any) -> None:
+    """Inputs are not looked at."""

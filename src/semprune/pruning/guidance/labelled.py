@@ -1,0 +1,106 @@
+"""What is to be kept as labelled items: a task family, a data set, one of its classes, or a CSV of one's own."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from semprune.data.batches.batching import pad_items
+from semprune.data.batches.encoding import padding_token
+from semprune.data.batches.sampling import within_budget
+from semprune.data.batches.scorable import encode_items
+from semprune.data.calibration.reserved import load_family_items, load_reserved_items, task_families
+from semprune.data.registry import dataset_names, dataset_spec
+from semprune.data.rows.splits import select
+from semprune.errors import ConfigurationError, SettingError
+from semprune.errors.base import what_it_says
+from semprune.pruning.guidance.protected_text import ScoredBatch
+from semprune.pruning.guidance.protection import Protection
+from semprune.pruning.guidance.scores import answer_log_odds
+from semprune.types import Item
+
+MOST_TOKENS = 256
+"""Tokens of an item at most; of a longer one the end is read, where the answer is (ours)."""
+TOKEN_BUDGET = 1024
+"""Padded tokens of a batch; a logit for each word of the vocabulary is in memory for each (ours)."""
+LEAST_ITEMS = 8
+"""Fewer items than this say nothing about a meaning (ours)."""
+OWN_PROMPT = "Text: {text}\nLabel:"
+"""How items of one's own are asked; the labels are the answers."""
+
+
+def labelled_text(name: str, asked: Protection, tokenizer: Any, max_length: int) -> tuple[ScoredBatch, ...] | None:
+    """Return the batches of what is named by its labels; None where a name is nothing of that kind.
+
+    Raises:
+        SettingError: There are too few reserved rows or items.
+        SempruneError: The rows cannot be had, or a file cannot be read.
+    """
+    items, choice = _items(name, asked)
+    if items is None:
+        return None
+    if len(items) < LEAST_ITEMS:
+        allowed = f"something with {LEAST_ITEMS} or more items that are never evaluated (there are {len(items)})"
+        raise SettingError("protect", name, f"{allowed}; or a CSV of your own items")
+    return tuple(_batches(items, choice, tokenizer, min(max_length, MOST_TOKENS)))
+
+
+def _items(name: str, asked: Protection) -> tuple[list[Item] | None, int | None]:
+    if name.endswith(".csv"):
+        return own_items(Path(name), asked), None
+    if name in dataset_names():
+        return load_reserved_items(name, items=asked.items, seed=asked.seed), None
+    dataset, _, label = name.partition(".")
+    if label and dataset in dataset_names():
+        classes = dataset_spec(dataset).labels.classes
+        if label not in classes:
+            raise SettingError("protect", name, f"{dataset} or one of its classes ({', '.join(classes) or 'none'})")
+        return load_reserved_items(dataset, items=asked.items, seed=asked.seed), classes.index(label)
+    if name in task_families():
+        return load_family_items(name, items=asked.items, seed=asked.seed), None
+    return None, None
+
+
+def own_items(path: Path, asked: Protection) -> list[Item]:
+    """Read items of one's own: a CSV with the columns ``text`` and ``label``; every label is a choice of every item.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or lacks a column.
+        SettingError: There are not two labels.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{path} cannot be read ({what_it_says(error)}). Save it as CSV in UTF-8.") from error
+    whole = [row for row in rows if (row.get("text") or "").strip() and (row.get("label") or "").strip()]
+    if not whole or len(whole) < len(rows):
+        raise ConfigurationError(f"{path} has a row without text or label. Give it both columns, in every row.")
+    labels = sorted({row["label"].strip() for row in whole})
+    if len(labels) < 2:
+        raise SettingError("protect", str(path), f"a CSV with two labels or more (all rows are '{labels[0]}')")
+    items = [
+        _own_item(path, place, row["text"].strip(), row["label"].strip(), labels) for place, row in enumerate(whole)
+    ]
+    return select(items, asked.items, lambda item: f"guidance/{asked.seed}/{item.document_id}")
+
+
+def _own_item(path: Path, place: int, text: str, label: str, labels: Sequence[str]) -> Item:
+    context = OWN_PROMPT.format_map({"text": text})
+    requests = tuple((context, f" {each}") for each in labels)
+    document = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Item(path.stem, str(place), document, requests, labels.index(label), "own")
+
+
+def _batches(items: Sequence[Item], choice: int | None, tokenizer: Any, max_length: int) -> Iterator[ScoredBatch]:
+    encoded = encode_items(tokenizer, items, max_length, truncate="left").items
+    plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], TOKEN_BUDGET)(0)
+    for rows in plan:
+        padded = pad_items([encoded[index] for index in rows], padding_token(tokenizer))
+        yield ScoredBatch(
+            padded.input_ids, padded.attention_mask, partial(answer_log_odds, batch=padded, choice=choice)
+        )

@@ -1,0 +1,60 @@
+"""Text that carries what is to be kept, as tokens, with the number that says how well a model knows it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from semprune.pruning.calibration import CalibrationTokens, hash_calibration
+
+Score = Callable[[Float[Tensor, "rows tokens vocabulary"]], Float[Tensor, ""]]
+"""Takes a batch's logits and gives what is to be kept in one number, summed over the batch, in nats."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBatch:
+    """Rows of text that are scored together.
+
+    Attributes:
+        input_ids: Token ids, filled up on the right.
+        attention_mask: 1 for tokens, 0 for padding.
+        score: What is to be kept, from the logits of these rows.
+    """
+
+    input_ids: Int[Tensor, "rows tokens"]
+    attention_mask: Int[Tensor, "rows tokens"]
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedText:
+    """The text of one thing that is to be kept.
+
+    Attributes:
+        name: What it is.
+        strength: How much it counts.
+        batches: Its text.
+    """
+
+    name: str
+    strength: float
+    batches: tuple[ScoredBatch, ...]
+
+    @property
+    def tokens(self) -> CalibrationTokens:
+        """All rows, in one length."""
+        longest = max(batch.input_ids.shape[1] for batch in self.batches)
+        ids, mask = (
+            torch.cat([nn.functional.pad(rows, (0, longest - rows.shape[1])) for rows in columns])
+            for columns in zip(*((batch.input_ids, batch.attention_mask) for batch in self.batches), strict=True)
+        )
+        return CalibrationTokens(ids, mask, mask.float())
+
+    @property
+    def text_hash(self) -> str:
+        """The sha256 of its token ids."""
+        return hash_calibration(self.tokens.input_ids)

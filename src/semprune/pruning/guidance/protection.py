@@ -1,0 +1,83 @@
+"""What a user wants kept, and how much: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from semprune.errors import SettingError
+from semprune.ranges import check_ranges
+from semprune.types import Count, Positive, Seed
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What is to be kept, and how much it counts.
+
+    Attributes:
+        what: One name or several: a task family (``sentiment``), a data set (``amazon_reviews``), one of its classes
+            (``amazon_reviews.negative``), a concept (``sentiment.positive``, or a YAML file of one's own), a file of
+            words (``words.txt``, one a line), items of one's own (``items.csv``, columns text and label) or plain text
+            (``text:notes.txt``).
+        strength: Weight of each against the general calibration: its statistics, scaled to the same total (trace),
+            are added this many times. 1 by default, which a trial found best for most; ours.
+        items: Items of each, or windows of text where it is words; 256 by default, as in the trial. Fewer where there
+            are not so many.
+        seed: Which items.
+
+    Example:
+        >>> Protection("sentiment", strength=2).names
+        ('sentiment',)
+    """
+
+    what: str | Sequence[str]
+    strength: Positive = 1.0
+    items: Count = 256
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            SettingError: One of them cannot be.
+        """
+        check_ranges(self)
+        if not self.names or not all(isinstance(name, str) and name for name in self.names):
+            raise SettingError("protect", self.what, "a name or a list of names, for example sentiment")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each thing that is to be kept."""
+        return (self.what,) if isinstance(self.what, str) else tuple(self.what)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as masks and results hold it."""
+        return asdict(self) | {"what": list(self.names)}
+
+
+Protect = str | Protection | Iterable[str | Protection] | None
+"""How a protection may be given: names alone have the default strength."""
+
+
+def protections(protect: Protect) -> tuple[Protection, ...]:
+    """Return what is to be kept, in one form.
+
+    Raises:
+        SettingError: It is neither a name, a protection, nor a list of them; or a name comes twice.
+
+    Example:
+        >>> protections("sentiment") == protections(["sentiment"]) == (Protection("sentiment"),)
+        True
+        >>> protections(None)
+        ()
+    """
+    if protect is None:
+        return ()
+    given = [protect] if isinstance(protect, str | Protection) else list(protect)
+    found = tuple(each if isinstance(each, Protection) else Protection(each) for each in given)
+    names = [name for each in found for name in each.names]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise SettingError("protect", ", ".join(repeated), "named once each: raise `strength` to make it count more")
+    return found

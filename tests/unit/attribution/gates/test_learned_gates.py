@@ -1,0 +1,202 @@
+"""Gates on a Llama whose carriers are planted; gradients against finite differences; errors of bad input."""
+
+import dataclasses
+
+import pytest
+import torch
+from tests.planted.llama import NAMES, WIDTH, PlantedLlama
+from tests.planted.world import ranking_precision
+from tests.unit.attribution.gates.planted_task import colour_items, colour_task, dense_mean, other_texts
+
+from semprune.attribution.gates.collateral import dense_texts
+from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
+from semprune.attribution.gates.gating import gated
+from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates, start_items
+from semprune.attribution.gates.settings import GateSettings
+from semprune.attribution.gates.tasks import ClassTask
+from semprune.attribution.gradients.rankings import LabelledItems
+from semprune.attribution.rankings import first_order_over_collateral as ranking
+from semprune.errors import (
+    ConfigurationError,
+    CorruptArtefactError,
+    NonFiniteError,
+    SettingError,
+    TooFewItemsError,
+    UnknownToTheModelError,
+)
+
+STEP = 1e-2  # of finite differences: normalisation rounds to fp32 inside of the model
+SETTINGS = GateSettings(steps=10, items=16, windows=4, start_items=32)
+
+
+class Setting:
+    """The planted model with everything that gates are learned from."""
+
+    def __init__(self):
+        self.world = PlantedLlama()
+        self.lm, self.sites = self.world.lm, self.world.lm.sites
+        self.task, self.texts = colour_task(self.world, prompts=2), other_texts(self.world)
+        self.mean = dense_mean(self.world)
+        self.carriers = self.world.planted[:, :2].any(1)
+
+    def learn(self, settings=SETTINGS, k=10, **changes):
+        given = {"tasks": {"planted.colour": self.task}, "texts": self.texts, "mean": self.mean} | changes
+        return learn_gates(self.lm, **given, k=k, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return Setting()
+
+
+def test_the_planted_neurons_are_the_gates(planted):
+    gates = planted.learn()
+    assert gates.scores.dtype == torch.float32
+    assert gates.scores.min() == 0
+    assert ranking_precision(gates.scores, planted.carriers[:, None]) >= 0.99
+    every = gates.of(("planted.food", "planted.colour"))
+    assert every.scores[:, 0].isnan().all()
+    assert torch.equal(every.scores[:, 1], gates.scores[:, 0])
+
+
+def test_first_order_over_collateral_ranks_the_planted_neurons_first(planted):
+    association = dataclasses.make_dataclass("Sites", ["sites", "mean", "require"])(
+        planted.sites, planted.mean, lambda _: None
+    )
+    items = LabelledItems(planted.lm, association, colour_items(32), planted.texts)
+    found = ranking.rank(items)
+    assert found.shape == (2 * WIDTH,)
+    assert ranking_precision(found[:, None], planted.carriers[:, None]) == 1
+    with pytest.raises(ConfigurationError, match="the same choices"):
+        ranking.rank(LabelledItems(planted.lm, association, [], planted.texts))
+
+
+def test_the_first_order_is_the_slope_of_the_order_at_open_gates(planted):
+    """In float64: how the mean of y·s moves as a single gate closes a little."""
+    world = PlantedLlama()
+    world.lm.model.double()
+    indices = list(range(24))
+    effect = first_order_effect(world.lm, planted.sites, planted.task, indices, planted.mean, token_budget=40)
+    labels, wording = planted.task.labels[indices].double(), torch.tensor(planted.task.wording_of(indices))
+    y = torch.zeros(24, dtype=torch.float64)
+    for each in (0, 1):
+        own = labels[wording == each]
+        y[wording == each] = (own - own.mean()) / own.std(correction=0)
+    batch = planted.task.batch(indices)
+    for neuron in (1, 5, WIDTH + 2, WIDTH + 3):
+        values = []
+        for by in (STEP, -STEP):
+            gates = torch.zeros(1, 2 * WIDTH)
+            gates[0, neuron] = by
+            with gated(world.lm, planted.sites, gates, planted.mean, torch.zeros(24, dtype=torch.long)):
+                values.append(float((planted.task.log_odds(world.lm, batch) * y).detach().mean()))
+        slope = (values[1] - values[0]) / (2 * STEP)
+        assert float(effect[neuron]) == pytest.approx(slope, rel=1e-3)
+
+
+def test_the_fisher_is_the_mean_square_of_each_windows_own_slope(planted):
+    world = PlantedLlama()
+    world.lm.model.double()
+    texts = [text[:3] for text in planted.texts]
+    fisher = dense_texts(world.lm, planted.sites, texts, planted.mean, windows=2).fisher
+    for neuron in (6, 9, WIDTH + 5):
+        expected = 0.0
+        for text in texts:
+            for ids in text:
+                values = []
+                for by in (STEP, -STEP):
+                    gates = torch.zeros(1, 2 * WIDTH)
+                    gates[0, neuron] = by
+                    with gated(world.lm, planted.sites, gates, planted.mean, torch.zeros(1, dtype=torch.long)):
+                        logits = world.lm.model(ids[None]).logits[0, :-1].detach()
+                    values.append(float(torch.nn.functional.cross_entropy(logits, ids[1:])))
+                slope = (values[0] - values[1]) / (2 * STEP)
+                expected += slope**2 / len(text) / len(texts)
+        assert float(fisher[neuron]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_neurons_that_nothing_hangs_on_are_not_divided_by_nothing():
+    found = first_order_over_collateral(torch.tensor([1.0, 1.0, -1.0]), torch.zeros(3))
+    assert torch.isfinite(found).all()
+    assert found[2] == 0
+
+
+def test_a_learner_that_goes_on_ends_with_the_same_bytes(planted):
+    def begun():
+        tasks = {"planted.colour": planted.task}
+        return begin_gates(planted.lm, tasks, planted.texts, planted.mean, k=10, settings=SETTINGS, sites=planted.sites)
+
+    whole, part, other = begun(), begun(), begun()
+    for _ in range(4):
+        whole.step()
+    for _ in range(2):
+        part.step()
+    other.load(part.state())
+    seen = [other.step() for _ in range(2)]
+    assert torch.equal(gates_of(other).scores, gates_of(whole).scores)
+    assert torch.equal(other.price, whole.price)
+    assert set(seen[0]) == {f"{name}/planted.colour" for name in ("task", "collateral", "price")}
+    with pytest.raises(CorruptArtefactError, match=r"gates are of planted\.food"):
+        other.load(part.state() | {"concepts": ["planted.food"]})
+
+
+def test_concepts_that_learn_together_learn_what_they_learn_alone(planted):
+    other = ClassTask(planted.lm, NAMES[1], colour_items(48, seed=9), 1)
+    together = planted.learn(tasks={"one": planted.task, "two": other}, settings=dataclasses.replace(SETTINGS, steps=2))
+    alone = planted.learn(settings=dataclasses.replace(SETTINGS, steps=2))
+    torch.testing.assert_close(together.scores[:, :1], alone.scores, rtol=1e-3, atol=1e-3)
+
+
+def test_the_price_of_collateral_follows_its_budget(planted):
+    """Gates that must close anywhere cost something: over budget the price rises, under it it falls to 0."""
+    prices = {}
+    for budget in (1e-9, 1e3):
+        settings = dataclasses.replace(SETTINGS, budget=budget, dual_rate=0.5)
+        tasks = {"planted.colour": planted.task}
+        learner = begin_gates(
+            planted.lm, tasks, planted.texts, planted.mean, k=100, settings=settings, sites=planted.sites
+        )
+        for _ in range(4):
+            learner.step()
+        prices[budget] = float(learner.price)
+    assert prices[1e-9] > 1
+    assert prices[1e3] == 0
+
+
+@pytest.mark.parametrize("k", [0, 2 * WIDTH, 2 * WIDTH + 5])
+def test_no_gate_or_all_gates_are_refused(planted, k):
+    with pytest.raises(SettingError, match="k must be at least 1 and below the number of neurons, 160"):
+        planted.learn(k=k)
+
+
+def test_settings_and_texts_out_of_range_are_refused(planted):
+    with pytest.raises(SettingError, match=r"gates\.budget must be above 0"):
+        planted.learn(dataclasses.replace(SETTINGS, budget=0.0))
+    for texts in ([], [torch.zeros(3, 1, dtype=torch.long)]):
+        with pytest.raises(SettingError, match="texts must be one or more"):
+            planted.learn(texts=texts)
+
+
+def test_a_concept_that_the_dense_model_does_not_have_is_refused(planted):
+    items = colour_items(64)
+    mixed = [dataclasses.replace(item, label=number // 2 % 2) for number, item in enumerate(items)]
+    with pytest.raises(UnknownToTheModelError, match=r"does not know 'mixed'.*not above 0\.5"):
+        planted.learn(tasks={"mixed": ClassTask(planted.lm, "mixed", mixed, 0)})
+
+
+def test_too_few_items_of_a_class_are_refused(planted):
+    items = colour_items(40)
+    few = [item for item in items if item.label == 1] + items[:6:2]
+    with pytest.raises(TooFewItemsError, match="there are 3 and 20"):
+        ClassTask(planted.lm, "few", few, 0)
+    with pytest.raises(TooFewItemsError, match="there are 0 and 0"):
+        ClassTask(planted.lm, "none", [], 0)
+
+
+def test_a_model_that_is_not_finite_is_refused():
+    broken = Setting()
+    broken.lm.model.lm_head.weight.data[:] = float("nan")
+    with pytest.raises(NonFiniteError, match="log-likelihood of a text"):
+        broken.learn()
+    with pytest.raises(NonFiniteError, match="log-odds of"):
+        first_order_effect(broken.lm, broken.sites, broken.task, start_items(broken.task, SETTINGS), broken.mean)

@@ -1,0 +1,124 @@
+"""From names of what is to be kept to its text and score."""
+
+import pytest
+import torch
+from tests.models import byte_level_tokenizer
+
+import semprune
+from semprune.data.registry import dataset_spec
+from semprune.data.rows.examples import Example
+from semprune.errors import ConfigurationError, SettingError, UnknownProtectionError, VocabularySchemaError
+from semprune.pruning.guidance import labelled, worded
+from semprune.pruning.guidance.protection import Protection, protections
+from semprune.pruning.guidance.reading import read_protected
+from semprune.types import Item
+
+TEXT = "the refund came late and the warranty was void. we waited for the money and the shop was closed again. " * 60
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return byte_level_tokenizer([TEXT], 300)
+
+
+@pytest.fixture(autouse=True)
+def sources(monkeypatch):
+    """One source of running text; reserved rows of every data set are twelve items of its prompt."""
+    monkeypatch.setattr(worded, "calibration_text", lambda spec: TEXT if spec.name == "c4" else "")
+    monkeypatch.setattr(labelled, "load_reserved_items", reserved)
+    monkeypatch.setattr(labelled, "load_family_items", lambda family, **asked: reserved(f"of {family}", **asked))
+
+
+def reserved(name, items, seed):
+    requests = (("the refund came", " late"), ("the refund came", " again and again"))
+    return [Item(name, str(place), str(place), requests, place % 2, "toy") for place in range(min(items, 12))]
+
+
+def read(name, tokenizer, **asked):
+    (text,) = read_protected([Protection(name, **asked)], tokenizer, 128)
+    return text
+
+
+def random_logits(batch, vocabulary=300):
+    rows, tokens = batch.input_ids.shape
+    return torch.randn(rows, tokens, vocabulary, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("name", "choice"), [("sst2", None), ("sentiment", None), ("sst2.positive", 1)])
+def test_labels_are_scored_by_the_log_odds_of_a_choice(tokenizer, name, choice):
+    text = read(name, tokenizer)
+    assert (text.name, sum(len(batch.input_ids) for batch in text.batches)) == (name, 24)
+
+    (batch,) = text.batches
+    logits, expected = random_logits(batch), 0.0
+    context = tokenizer("the refund came").input_ids
+    answers = [tokenizer(answer).input_ids for answer in (" late", " again and again")]
+    for item in range(12):
+        scores = []
+        for row, answer in zip((2 * item + 1, 2 * item), answers, strict=True):  # an item's longest row is its first
+            places = [logits[row, len(context) - 1 + step].log_softmax(0)[token] for step, token in enumerate(answer)]
+            scores.append(float(sum(places)))
+        label = item % 2 if choice is None else choice
+        expected += scores[label] - scores[1 - label]
+    assert float(batch.score(logits)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("text,label\na,x\nb,x\n", "two labels or more"),
+        ("text,label\na,\n", "without text or label"),
+        ("a,b\n1,2\n", "without"),
+    ],
+)
+def test_a_wrong_csv_is_refused(tokenizer, tmp_path, content, said):
+    (tmp_path / "own.csv").write_text(content, encoding="utf-8")
+    with pytest.raises((SettingError, ConfigurationError), match=said):
+        read(str(tmp_path / "own.csv"), tokenizer)
+
+
+def test_what_is_unknown_or_too_rare_is_refused(tokenizer, tmp_path):
+    with pytest.raises(UnknownProtectionError, match="did you mean 'sentiment'"):
+        read("sentimental", tokenizer)
+    with pytest.raises(SettingError, match="one of its classes"):
+        read("sst2.angry", tokenizer)
+    (tmp_path / "rare.txt").write_text("zebra\n", encoding="utf-8")
+    with pytest.raises(SettingError, match="0 windows"):
+        read(str(tmp_path / "rare.txt"), tokenizer)
+    (tmp_path / "none.txt").write_text("...\n", encoding="utf-8")
+    with pytest.raises(VocabularySchemaError):
+        read(str(tmp_path / "none.txt"), tokenizer)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read("text:nowhere.md", tokenizer)
+
+
+def test_too_few_reserved_rows_are_refused(tokenizer, monkeypatch):
+    monkeypatch.setattr(labelled, "load_reserved_items", lambda name, **_: [])
+    with pytest.raises(SettingError, match=r"never evaluated \(there are 0\)"):
+        read("arc_easy", tokenizer)
+
+
+@pytest.mark.parametrize("wrong", [{"what": ""}, {"what": []}, {"what": "x", "strength": 0}, {"what": "x", "items": 0}])
+def test_a_wrong_protection_is_refused(wrong):
+    with pytest.raises(SettingError):
+        semprune.Protection(**wrong)
+
+
+def test_a_name_comes_once():
+    with pytest.raises(SettingError, match="once"):
+        protections(["sentiment", Protection(["topic", "sentiment"])])
+
+
+def test_reserved_items_are_of_fit_rows_and_none_is_held_out(monkeypatch):
+    from semprune.data.calibration import reserved as reading
+
+    spec = dataset_spec("movie_reviews")
+    rows = [Example(str(n), str(n), {"text": f"film {n}"}, n % 2) for n in range(200)]
+    monkeypatch.setattr(reading, "read_split", lambda spec, split, source: rows if split == "fit" else [])
+    items = reading.load_reserved_items("movie_reviews", items=500)
+    kept_back = {e.example_id for e in rows if reading.hash_share(f"validation/movie_reviews/{e.document_id}") < 0.25}
+    assert kept_back
+    assert {item.item_id for item in items} == {e.example_id for e in rows} - kept_back
+    few = reading.load_reserved_items("movie_reviews", items=5, prompt="all")
+    assert [item.item_id for item in few] == [item.item_id for item in items[:5]]
+    assert [item.prompt for item in few] == [prompt.name for prompt in spec.prompts]

@@ -1,0 +1,34 @@
+"""Concepts are held against guessing on the documents where they are measured."""
+
+import io
+
+from rich.console import Console
+
+from semprune.report import load_run
+from semprune.report.run.formats import small
+from semprune.report.sections.meanings import concept_quality
+from semprune.report.terminal import concept_summary
+
+
+def test_a_concept_is_as_good_as_it_beats_guessing_where_it_is_measured(run_dir, edit):
+    run = load_run(edit("concepts", lambda table: table.assign(held_out_prevalence=table["prevalence"])))
+    first = concept_quality(run)[-1]  # the worst
+    of = run.concepts["concept"] == first.label
+
+    def rarer_where_measured(table):
+        return table.assign(held_out_prevalence=table["prevalence"].where(~of, table["prevalence"] / 100))
+
+    best = concept_quality(load_run(edit("concepts", rarer_where_measured)))[0]
+    assert best.label == first.label
+    assert best.guessing == small(run.concepts.loc[of, "prevalence"].iloc[0] / 100)
+
+
+def test_an_older_run_is_held_against_the_fitted_documents(run_dir):
+    run = load_run(run_dir)
+    assert "held_out_prevalence" not in run.concepts
+    assert len(concept_quality(run)) == len(run.concepts)
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(concept_summary(run.concepts))
+    row = run.concepts.iloc[0]
+    line = next(line for line in console.file.getvalue().splitlines() if line.split()[:1] == [row["concept"]])
+    assert line.split()[2:4] == [f"{row['prevalence']:.3f}", f"{row['ap_set']:.3f}"]

@@ -9,11 +9,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from semprune.io.files import atomic
+from semprune.io.safe_text import short_name
 from semprune.report.comparison.differences import Runs
 from semprune.report.comparison.figures import Row
 from semprune.report.comparison.pairs import Pair, differing_settings, pair_settings
 from semprune.report.comparison.tables import CAPTION, KINDS, kind_table, sentences, settings_table
-from semprune.report.page import page_asset, page_environment, short_name
+from semprune.report.page import page_asset, page_environment
 from semprune.report.run.load_run import RunArtefacts, load_run
 
 DENSE = "the dense models"

@@ -70,7 +70,7 @@ def make_run(tmp_path_factory):
             tables["fidelity"].append(measures)
         for table, parts in tables.items():
             pd.concat(parts, ignore_index=True).to_parquet(folder / f"{table}.parquet", index=False)
-        provenance = {"settings": settings, "backbone": {"name": "tiny"}, "semprune": "0.1.0"}
+        provenance = {"settings": settings, "backbone": {"name": "tiny", "fingerprint": "tiny"}, "semprune": "0.1.0"}
         (folder / "provenance.json").write_text(json.dumps(provenance))
         return folder
 

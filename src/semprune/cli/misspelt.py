@@ -74,8 +74,8 @@ def plain_options(command: str) -> Known:
     for call in (node for node in ast.walk(_tree(module)) if isinstance(node, ast.Call)):
         called = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if called == "add_argument":
-            texts = (each.value for each in call.args if isinstance(each, ast.Constant))
-            known |= {text[2:].replace("-", "_"): True for text in texts if str(text).startswith("--")}
+            texts = (str(each.value) for each in call.args if isinstance(each, ast.Constant))
+            known |= {text[2:].replace("-", "_"): True for text in texts if text.startswith("--")}
         elif called == "add_class_arguments" and isinstance(call.args[0], ast.Name):
             known |= _fields(module, call.args[0].id)
     return known

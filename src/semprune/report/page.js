@@ -17,7 +17,8 @@
     for (const keeper of keepers) keeper.read(state);
     const own = new Set(keepers.flatMap((keeper) => keeper.parts()));
     section = state.find((part) => document.getElementById(part) && !own.has(part)) ?? "";
-    document.getElementById(state[0])?.scrollIntoView();
+    const tab = document.querySelector(`[aria-controls="${CSS.escape(state[0] ?? "")}"]`);
+    (tab?.parentElement ?? document.getElementById(state[0]))?.scrollIntoView();  // of a panel also its tabs
   };
 
   /* Theme: the system's, unless chosen here or by ?theme=dark. Storage may be denied for local files. */

@@ -60,6 +60,8 @@ def test_the_nearest_option_is_named(command, option, near):
         "fit --trainer.callbacks.sparsity 0.5 --trainer.logger.help --backbone x --seed_everything=1",
         "test --losses+=causal --config a --print_config=skip_null --ckpt-path x --verbose=false",
         "prune --options.p 0.5 --masks-only",
+        "study --datasets my.csv --text body --label=intent --text.length 64",
+        "test --datasets my.csv --text body --label intent",
         "study --causal null --causal.limit 3 --chat.options.level 3 --lim 3 -- -1",
     ],
 )

@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from semprune.cli.arguments import nearest_name
-from semprune.cli.tables import SHORT
 from semprune.errors import ConfigurationError
 
 CLASS = "NeuronSemanticAttribution"
@@ -105,7 +104,6 @@ def lightning_options(command: str) -> Known:
     trainer = "lightning.pytorch.trainer.trainer"
     known = plain_options("lightning") | {"backbone": True, "model": True, "trainer": True}
     known |= {name: name != "data" for name in LIGHTNING}
-    known |= dict.fromkeys(SHORT, True) if command == "test" else {}
     known |= {f"backbone.{name}": True for name in _fields("semprune.study.config.schema", "BackboneConfig")}
     known |= {name: True for name in _parameters(trainer, "Trainer", command)}
     known |= {f"trainer.{name}": False for name in _parameters(trainer, "Trainer", "__init__")}

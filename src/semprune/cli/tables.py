@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 
 COLUMNS = {"--text": "text_column", "--label": "label_column"}
-SHORT = ("datasets", "text", "label")
-"""Options that ``test`` takes without their ``data.``."""
 
 
 def spell_tables(arguments: Sequence[str], group: str = "", *, columns: bool = True) -> list[str]:

@@ -65,8 +65,8 @@ ORDER: dict[str, str] = {
     "sharing": "hub contents push pull",
     "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision divergence"
     " skill",
-    "study": "config store checkpoints association cell run_folder retained calibration progress worker dry_run"
-    " trainer_run engines run",
+    "study": "config store checkpoints association cell run_folder retained calibration progress worker preflight"
+    " dry_run trainer_run engines run",
 }
 """Inside of a room: each file and sub-room imports only those before it."""
 

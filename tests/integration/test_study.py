@@ -103,6 +103,35 @@ def test_killed_at_any_place_it_ends_with_the_same_bytes(
     folder: Path, finished: Path, tmp_path: Path, signs: tuple[str, ...]
 ) -> None:
     config, output = write_study(folder, tmp_path / "killed"), tmp_path / "killed"
+    kill_at(folder, config, output, signs)
+    assert run(folder, ["study", "--config", str(config)]) == 0
+    assert_same(output, finished, TABLES)
+
+
+@pytest.mark.slow
+def test_killed_while_and_after_it_screens_it_ends_with_the_same_bytes(folder: Path, tmp_path: Path, capsys) -> None:
+    screening = {"items": 8, "margin": 0.0, "wordings": "best"}
+    whole, output = tmp_path / "whole", tmp_path / "killed"
+    undisturbed = write_study(folder, whole, screening=screening, datasets=["sst2"])
+    assert run(folder, ["study", "--config", str(undisturbed), "--dry_run"]) == 0
+    assert "screening: about" in capsys.readouterr().out
+    assert run(folder, ["study", "--config", str(undisturbed)]) == 0
+    config = write_study(folder, output, screening=screening, datasets=["sst2"])
+    kill_at(folder, config, output, ("store/screening/*.parquet", "store/cells/dense-*/cell.json"))
+    assert run(folder, ["study", "--config", str(config)]) == 0
+    assert_same(output, whole, (*TABLES, "screening"))
+    asked = pd.read_parquet(whole / "screening.parquet")
+    assert asked.groupby("dataset")["chosen"].sum().eq(1).all()
+    chosen = asked[asked["chosen"]].set_index("dataset")["prompt"].to_dict()
+    answered = pd.read_parquet(whole / "predictions.parquet").groupby("dataset")["prompt"].unique()
+    assert {name: list(prompts) for name, prompts in answered.items()} == {name: [chosen[name]] for name in chosen}
+    capsys.readouterr()
+    assert run(folder, ["study", "--config", str(config), "--dry_run"]) == 0
+    assert "screening: about" not in capsys.readouterr().out  # it is in the store
+
+
+def kill_at(folder: Path, config: Path, output: Path, signs: tuple[str, ...]) -> None:
+    """Start a study as often as there are signs, and kill it when the next one appears."""
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "tests.integration.small_study", str(folder), "study", "--config", str(config)]
     environment = os.environ | {
@@ -118,10 +147,13 @@ def test_killed_at_any_place_it_ends_with_the_same_bytes(
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert run(folder, ["study", "--config", str(config)]) == 0
+
+
+def assert_same(output: Path, other: Path, tables: tuple[str, ...]) -> None:
+    """Two runs have the same bytes, and the first left nothing unfinished behind."""
     assert not list(output.rglob("*.tmp*"))
-    for name in (*(f"{table}.parquet" for table in TABLES), "association.safetensors"):
-        assert (output / name).read_bytes() == (finished / name).read_bytes(), name
+    for name in (*(f"{table}.parquet" for table in tables), "association.safetensors"):
+        assert (output / name).read_bytes() == (other / name).read_bytes(), name
 
 
 def test_a_damaged_checkpoint_of_a_study_is_named(folder: Path, finished: Path, capsys) -> None:
@@ -168,8 +200,10 @@ def test_several_backbones_stand_in_one_page_each_against_its_own_dense_model(fo
     assert second["difference"].isna().sum() == first["difference"].isna().sum()  # the dense model's rows alone
     assert not second["value"].equals(first["value"])
     page = (folder / "both/report.html").read_text(encoding="utf-8")
-    for name in results["backbone"].unique():
-        assert name in page
+    names = [record["name"] for record in json.loads((folder / "both/provenance.json").read_text())["backbones"]]
+    assert len(names) == 2
+    for name in names:
+        assert Path(name).name in page.partition("</header>")[0]
 
 
 def test_another_fit_in_the_same_folder_is_fitted_anew(folder: Path, finished: Path) -> None:

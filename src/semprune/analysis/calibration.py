@@ -89,7 +89,7 @@ def calibration_ranking(drops: Drops, target: str) -> pd.DataFrame:
         row = {"target": target, "metric": drops.metric, "rank": rank + 1, "calibration": name}
         row |= _numbers("drop", "", means[name]) | _numbers("behind", "behind_", gap if rank else Estimate(0.0, 0.0))
         row |= {"p": gap.p if rank else float("nan"), "p_holm": corrected[rank], "seeds": seeds}
-        rows.append(row | {"datasets": len(datasets), "items": sum(one.drops.shape[1] for one in datasets)})
+        rows.append(row | {"datasets": len(datasets), "items": own.items(target)})
     return pd.DataFrame(rows)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from semprune.analysis.drops import EVERYTHING, DatasetDrops, Drops, asked_items
+from semprune.analysis.drops import EVERYTHING, DatasetDrops, Drops, asked_items, wordings
 from semprune.artefacts import CELL, NO_ANSWER, Answers, stated_once
 from semprune.errors import SettingError
 from semprune.statistics.divergence import choice_divergence
@@ -41,7 +41,8 @@ def item_divergences(answers: Answers, families: Mapping[str, str], target: str)
     for one in own:
         asked = asked_items(one, dense, pruned)
         values = choice_divergence(one.scores[dense][:, asked], one.scores[pruned][:, asked])
-        datasets.append(DatasetDrops(one.name, families[one.name], values, pd.factorize(one.document[asked])[0]))
+        document = pd.factorize(one.document[asked])[0]
+        datasets.append(DatasetDrops(one.name, families[one.name], values, document, wordings(one)))
     return Drops(answers.models.iloc[pruned].reset_index(drop=True), tuple(datasets), "item_kl")
 
 

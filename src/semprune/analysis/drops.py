@@ -8,7 +8,7 @@ items cancels, and standard errors come from the items themselves.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -36,12 +36,14 @@ class DatasetDrops:
         family: Its task family.
         drops: Each item's drop under each pruned model.
         document: Number of each item's document; items of one are not independent.
+        asked: How often each item was asked, in one wording each; the items of all stand side by side in ``drops``.
     """
 
     name: str
     family: str
     drops: Float[np.ndarray, "cells items"]
     document: Int[np.ndarray, " items"]
+    asked: int = 1
 
     def estimate(self, weights: Weights) -> Estimate:
         """Weighted sum of the models' mean drops; the error is clustered by document."""
@@ -72,6 +74,10 @@ class Drops:
     def families(self) -> list[str]:
         """Families, in the data sets' order."""
         return list(dict.fromkeys(one.family for one in self.datasets))
+
+    def items(self, target: str) -> int:
+        """Number of a target's items; one that is asked in several wordings is one."""
+        return sum(round(one.drops.shape[1] / one.asked) for one in self.of(target))
 
     def of(self, target: str) -> list[DatasetDrops]:
         """Data sets of a target: a family, one data set, or all.
@@ -105,7 +111,7 @@ class Drops:
         chosen = np.asarray(chosen, dtype=bool)
         if chosen.all():  # without a copy of all items
             return self
-        datasets = tuple(DatasetDrops(one.name, one.family, one.drops[chosen], one.document) for one in self.datasets)
+        datasets = tuple(replace(one, drops=one.drops[chosen]) for one in self.datasets)
         return Drops(self.cells[chosen].reset_index(drop=True), datasets, self.metric)
 
 
@@ -138,8 +144,13 @@ def read_drops(answers: Answers, results: pd.DataFrame, metric: str) -> Drops:
     datasets = []
     for one in own:
         whole, left, document = paired_values(one, dense, pruned, metric)
-        datasets.append(DatasetDrops(one.name, families[one.name], whole - left, document))
+        datasets.append(DatasetDrops(one.name, families[one.name], whole - left, document, wordings(one)))
     return Drops(answers.models.iloc[pruned].reset_index(drop=True), tuple(datasets), metric)
+
+
+def wordings(one: DatasetAnswers) -> int:
+    """In how many wordings a data set's items were asked."""
+    return len(set(one.prompts))
 
 
 def paired_values(

@@ -28,7 +28,7 @@ class Recommendation:
             p_holm.
         seeds: Draws of calibration sequences that each calibrated choice was measured with.
         datasets: Names of the data sets behind it.
-        items: Their items.
+        items: Their items; one that is asked in several wordings is one.
     """
 
     target: str
@@ -37,6 +37,11 @@ class Recommendation:
     seeds: int
     datasets: list[str]
     items: int
+
+    @property
+    def calibrations(self) -> int:
+        """Number of calibration sets among the choices."""
+        return int(self.table.loc[self.table["calibrated"], "calibration"].nunique())
 
     @property
     def tied(self) -> pd.DataFrame:
@@ -87,8 +92,8 @@ def recommend(
         rows.append(ends | {"p": gap.p if place != best else float("nan")})
     ranked = table.loc[order].reset_index(drop=True).join(pd.DataFrame(rows))
     ranked["p_holm"] = holm(ranked["p"].tolist())
-    items = sum(one.drops.shape[1] for one in datasets)
-    return Recommendation(target, drops.metric, ranked, seeds, [one.name for one in datasets], items)
+    names, items = [one.name for one in datasets], drops.items(target)
+    return Recommendation(target, drops.metric, ranked, seeds, names, items)
 
 
 def _chosen(drops: Drops, name: str, asked: float | str | None) -> Drops:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semprune.analysis.drops import EVERYTHING, DatasetDrops, Drops, paired_values
+from semprune.analysis.drops import EVERYTHING, DatasetDrops, Drops, paired_values, wordings
 from semprune.artefacts import NO_ANSWER, Answers
 from semprune.errors import SettingError
 
@@ -65,5 +65,5 @@ def skill_drops(answers: Answers, skills: Mapping[str, SkillOf], target: str) ->
     datasets = []
     for one, (whole, left, document) in zip(own, values, strict=True):
         drops = (whole - left - lost * (whole - whole.mean())) / skill
-        datasets.append(DatasetDrops(one.name, chosen[one.name].family, drops, document))
+        datasets.append(DatasetDrops(one.name, chosen[one.name].family, drops, document, wordings(one)))
     return Drops(answers.models.iloc[pruned].reset_index(drop=True), tuple(datasets), "retained")

@@ -18,6 +18,7 @@ import torch
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import FittedDocuments, require_held_out
 from semprune.attribution.fit.checkpoint import StoredFit, gather_streaming, require_state, share_out_streaming
+from semprune.attribution.fit.evidence import fittable_concepts
 from semprune.attribution.fit.fitted import agreement, fitted_association
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
 from semprune.attribution.fit.learning_step import learning_step, remaining, set_rates
@@ -111,8 +112,10 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         """Token-level labels of the learner's concepts."""
         if self._labeller is None:
             concepts = load_concepts(self.hparams["concepts"])
-            if self.learner is not None and tuple(c.name for c in concepts) != self.learner.shape.concepts:
-                concepts = load_concepts(self.learner.shape.concepts)  # a checkpoint's, under other settings
+            fitted = tuple(c.name for c in concepts) if self.learner is None else self.learner.shape.concepts
+            concepts = tuple(concept for concept in concepts if concept.name in fitted)  # all that have evidence
+            if tuple(concept.name for concept in concepts) != fitted:
+                concepts = load_concepts(fitted)  # a checkpoint's, under other settings
             self._labeller = TokenLabeller(concepts, self.lm.tokenizer).to(self.device)
         return self._labeller
 
@@ -137,7 +140,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
                 "learns it and its certainty. Pass --trainer.max_epochs 2 or more."
             )
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
-        names = tuple(concept.name for concept in load_concepts(self.hparams["concepts"]))
+        batches = data.train_dataloader()
+        names = fittable_concepts(self.lm, self.hparams["concepts"], batches, self.trainer.strategy.root_device)
         vocabulary = self.lm.model.get_input_embeddings().num_embeddings
         longest = getattr(data, "max_length", None) or data.length
         self._shape(LearnerShape(names, tuple(data.classes), tuple(data.datasets), longest, vocabulary))

@@ -49,7 +49,7 @@ class CausalCommandConfig:
         documents: Texts of each fitting data set, for rankings that are made from documents; null for all.
         shares: Shares of all neurons.
         draws: Random draws of each random control.
-        seed: Of the draws and the bootstrap.
+        seed: Of the draws.
         token_budget: Padded tokens of a scoring batch.
         text: Held-out text for perplexity and word log-probability.
     """

@@ -27,6 +27,7 @@ from semprune.report.run.formats import listed, p_value
 from semprune.report.run.labels import MethodLabels, amount_label
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import MEASURES, METRICS, Metric
+from semprune.report.summary.calibration import one_draw
 from semprune.report.tables.skill import WITHOUT, skill_table, skills
 from semprune.types import Count, Sparsity
 
@@ -143,10 +144,13 @@ def _advice(found: Recommendation, amount: str, labels: MethodLabels) -> str:
         f"For {found.target} at {amount}, by {_lower(metric)} ({listed(found.datasets)}; {count}; {draws} "
         f"of each calibration set): {_choice(best, labels)} {_least(best, metric)}."
     )
-    if not tied:
-        return f"{text} Every other choice is clearly worse."
     some = [*tied[:4], f"{len(tied) - 4} more"] if len(tied) > 4 else tied
-    return f"{text} Not clearly worse: {listed(some)}."
+    untold = found.seeds == 1 and found.calibrations > 1
+    if tied:
+        text += f" Not clearly worse: {listed(some)}."
+    elif len(found.table) > 1:
+        text += f" {'On these draws every' if untold else 'Every'} other choice is clearly worse."
+    return f"{text} {one_draw(found.calibrations)}" if untold else text
 
 
 def _least(best: dict[str, Any], metric: Metric) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from semprune.errors.base import SempruneError, UnknownNameError
+from semprune.errors.base import ConfigurationError, SempruneError, UnknownNameError
 
 
 class UnknownNeuronError(UnknownNameError):
@@ -34,6 +34,17 @@ class ConceptWithoutEvidenceError(SempruneError):
         super().__init__(
             f"no usable evidence in {observations} observations for: {', '.join(concepts)}. "
             "Add documents that hold them, or leave these concepts out."
+        )
+
+
+class TooFewDiscoveriesError(ConfigurationError):
+    """Fewer neurons are discoveries than are to be ablated."""
+
+    def __init__(self, found: int, asked: int, concepts: Iterable[str]) -> None:
+        """Say how many there are, of which concepts, and how many were asked for."""
+        super().__init__(
+            f"only {found} neurons are discoveries for {', '.join(concepts)}, {asked} were asked for. "
+            "Fit on more documents, or ablate a smaller share."
         )
 
 

@@ -70,3 +70,14 @@ def _no_formula(value: object) -> object:
         safe = printable(value)
         return f"'{safe}" if safe.startswith(_FORMULA) else safe
     return value
+
+
+def short_name(name: str) -> str:
+    """A model's name where it is shown to others: of a folder its own name, without where it lies.
+
+    Example:
+        >>> short_name("/home/me/models/mine"), short_name("runs/pruned/wanda/"), short_name("meta-llama/Llama-3.2-1B")
+        ('mine', 'wanda', 'meta-llama/Llama-3.2-1B')
+    """
+    parts = name.replace("\\", "/").rstrip("/").split("/")
+    return name if len(parts) == 2 and parts[0] not in ("", ".", "..", "~") else parts[-1]

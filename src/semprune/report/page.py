@@ -94,22 +94,8 @@ def _environment() -> Environment:
 
 
 def backbone_names(run: RunArtefacts) -> str:
-    """The run's backbones, as in a sentence: by the name they were loaded by, where the run recorded one."""
-    recorded = (run.provenance or {}).get("backbone", {})
-    if isinstance(recorded, dict) and isinstance(recorded.get("name"), str) and run.results["backbone"].nunique() == 1:
-        return short_name(recorded["name"])
-    return listed(list(dict.fromkeys(run.results["backbone"])))
-
-
-def short_name(name: str) -> str:
-    """A model's name for a page that is shared: of a folder its own name, without where it lies.
-
-    Example:
-        >>> short_name("/home/me/models/mine"), short_name("runs/pruned/wanda/"), short_name("meta-llama/Llama-3.2-1B")
-        ('mine', 'wanda', 'meta-llama/Llama-3.2-1B')
-    """
-    parts = name.replace("\\", "/").rstrip("/").split("/")
-    return name if len(parts) == 2 and parts[0] not in ("", ".", "..", "~") else parts[-1]
+    """The run's models, as in a sentence."""
+    return listed([run.model_name(each) for each in dict.fromkeys(run.results["backbone"])])
 
 
 def _subtitle(run: RunArtefacts) -> str:

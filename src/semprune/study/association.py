@@ -18,6 +18,7 @@ from semprune.attribution.monitoring import layer_strength
 from semprune.backbones import Backbone
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.hashes import hash_contents
+from semprune.errors import TooFewDiscoveriesError
 from semprune.io.files import write_json, write_parquet
 from semprune.study.checkpoints import COMPLETE, AtomicCheckpointIO, interrupted_fit, keeping_the_last, restore
 from semprune.study.config.schema import FitConfig, StudyConfig
@@ -52,7 +53,7 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
     trainer = lightning.Trainer(
         max_epochs=config.fit.epochs, accelerator="auto", devices=1, num_sanity_val_steps=0, log_every_n_steps=5,
         use_distributed_sampler=False, enable_model_summary=False,
-        logger=TensorBoardLogger(run / "lightning_logs", name="fit", version=""),
+        logger=TensorBoardLogger(run / "lightning_logs", name="fit", version="", default_hp_metric=False),
         callbacks=keeping_the_last(folder), plugins=[AtomicCheckpointIO()],
     )  # fmt: skip
     trainer.fit(module, datamodule=fit_documents(config.fit, lm), ckpt_path=partial, weights_only=True)
@@ -69,7 +70,7 @@ def check_causally(
     folder: Path,
     console: Console,
 ) -> Path | None:
-    """Make the causal check once for the same settings; not where they are null.
+    """Make the causal check once for the same settings.
 
     Args:
         config: The study.
@@ -80,7 +81,7 @@ def check_causally(
         console: Where progress goes.
 
     Returns:
-        The table's path, None without a check.
+        The table's path; None without a check, or where there are too few discoveries for it, which is said.
     """
     causal = config.causal
     if causal is None:
@@ -92,11 +93,15 @@ def check_causally(
     if not path.is_file():
         require_writable(folder)
         concepts = family_classes(association, causal.family)
-        table = causal_check(
-            lm, association, concepts, items, text.input_ids, target=causal.family,
-            share=causal.share, draws=causal.draws, token_budget=config.token_budget,
-            first=text.first_predicted, progress=lambda name: console.print(f"  causal check: {name}"),
-        )  # fmt: skip
+        try:
+            table = causal_check(
+                lm, association, concepts, items, text.input_ids, target=causal.family,
+                share=causal.share, draws=causal.draws, token_budget=config.token_budget,
+                first=text.first_predicted, progress=lambda name: console.print(f"  causal check: {name}"),
+            )  # fmt: skip
+        except TooFewDiscoveriesError as error:
+            console.print(f"  causal check left out: {error}")
+            return None
         write_parquet(path, table)
     return path
 

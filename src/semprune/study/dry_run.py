@@ -16,6 +16,7 @@ from semprune.evaluation.engine.prefix_tree import grow_trees
 from semprune.evaluation.engine.request_scorer import Engine
 from semprune.evaluation.engine.tree_attention import reads_trees
 from semprune.io.provenance import peak_memory_bytes
+from semprune.io.safe_text import short_name
 from semprune.io.whole_table import WholeTable
 from semprune.pruning import dense_statistics, find_method, prune_from
 from semprune.pruning.weights.linear import WeightCopy
@@ -23,6 +24,7 @@ from semprune.study.cell.shared import load_model
 from semprune.study.config.checks import check
 from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
+from semprune.study.preflight import preflight
 from semprune.study.store import store
 from semprune.study.worker import Worker
 
@@ -57,7 +59,7 @@ class Cost:
 
 
 def plan_study(config: StudyConfig, console: Console) -> float:
-    """Print a study's cells, which of them are done, and what the others will cost.
+    """Print what a study's fit and measurements find, its cells, which of them are done, and what the others will cost.
 
     Times are medians of the study's finished cells of each method where there are any; else from a probe: some seconds
     of scoring, and one pruning with each method from a single calibration sequence. A probe says nothing of the tables
@@ -80,9 +82,10 @@ def plan_study(config: StudyConfig, console: Console) -> float:
 def _plan_one(config: StudyConfig, console: Console) -> float:
     lm = load_model(config.backbone)
     worker = Worker(config, lm, console, reads_only=True)
+    preflight(worker, console)
     groups = in_groups(list(pruned_cells(config)))
     cost = probe(worker)
-    title = f"{config.backbone.name}: cells"
+    title = f"{short_name(config.backbone.name)}: cells"
     table = WholeTable("calibration", "size", "seed", "cells", "done", "left", title=title, keys=3)
     screening = _screening_seconds(worker, cost)
     total = screening if store.is_done(worker.addresses, DENSE) else screening + cost.measuring

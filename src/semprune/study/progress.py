@@ -13,7 +13,7 @@ from semprune.artefacts import Cell
 from semprune.study.run_folder import cell_results
 from semprune.study.store.addresses import Addresses
 
-HEADLINES = {"accuracy": "accuracy", "auroc": "AUROC", "perplexity": "perplexity"}
+HEADLINES = {"accuracy": "accuracy", "auroc": "AUROC"}
 
 
 class Progress:
@@ -40,8 +40,7 @@ class Progress:
         if how != "failed":
             means = headline_drops(cell_results(self._addresses, cell))
             log_cell(self._run, cell, means)
-            drops = (f"{HEADLINES[name]} {value:+.3g}" for name, value in means.items())
-            said = ", ".join(drops) + (" (in the store)" if how == "found" else "")
+            said = in_words(means) + (" (in the store)" if how == "found" else "")
         left = self._left()
         self._console.print(f"cell {self._done} of {self._cells}: {cell.label}  {said}{left}", soft_wrap=True)
 
@@ -53,21 +52,36 @@ class Progress:
 
 
 def headline_drops(results: pd.DataFrame) -> dict[str, float]:
-    """Mean change against the dense model of accuracy, AUROC and perplexity, over the data sets that have them.
+    """Mean drop of accuracy and AUROC in points, over the data sets that have them, and growth of the perplexity.
 
     Example:
-        >>> table = pd.DataFrame({"metric": ["accuracy", "accuracy"], "value": [0.5, 0.7], "dense": [0.75, 0.75]})
+        >>> table = pd.DataFrame({"metric": ["accuracy", "accuracy", "perplexity"], "value": [0.5, 0.7, 30.0],
+        ...                       "dense": [0.75, 0.75, 20.0]})
         >>> {name: round(value, 3) for name, value in headline_drops(table).items()}
-        {'accuracy': -0.15}
+        {'drop/accuracy': 15.0, 'growth/perplexity': 1.5}
     """
-    changes = results.assign(change=results["value"] - results["dense"]).groupby("metric")["change"].mean()
-    return {name: float(changes[name]) for name in HEADLINES if name in changes}
+    drops = (100 * (results["dense"] - results["value"])).groupby(results["metric"]).mean()
+    found = {f"drop/{name}": float(drops[name]) for name in HEADLINES if name in drops}
+    texts = results[results["metric"] == "perplexity"]
+    return found | ({"growth/perplexity": float((texts["value"] / texts["dense"]).mean())} if len(texts) else {})
+
+
+def in_words(means: dict[str, float]) -> str:
+    """A cell's headline in a line, with the signs of the tables: what is lost is positive.
+
+    Example:
+        >>> in_words({"drop/accuracy": 15.04, "drop/auroc": -0.2, "growth/perplexity": 2.44})
+        'drops in points: accuracy 15.0, AUROC -0.2; perplexity x 2.4'
+    """
+    points = [f"{label} {means[f'drop/{name}']:.1f}" for name, label in HEADLINES.items() if f"drop/{name}" in means]
+    grown = [f"perplexity x {means['growth/perplexity']:.1f}"] if "growth/perplexity" in means else []
+    return "; ".join([*([f"drops in points: {', '.join(points)}"] if points else []), *grown])
 
 
 def log_cell(run: Path, cell: Cell, means: dict[str, float]) -> None:
-    """Write a cell's settings and headline changes for TensorBoard's HParams page, once per run folder."""
+    """Write a cell's settings and headline drops for TensorBoard's HParams page, once per run folder."""
     folder = run / "lightning_logs" / "cells" / cell.label
     if folder.exists():
         return
     with SummaryWriter(str(folder)) as writer:
-        writer.add_hparams(cell.columns, {f"change/{name}": value for name, value in means.items()}, run_name=".")
+        writer.add_hparams(cell.columns, means, run_name=".")

@@ -16,6 +16,7 @@ from semprune.data.batches.special_tokens import special_tokens, spelled, window
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.io.provenance import RunClock
+from semprune.io.safe_text import short_name
 from semprune.io.terminal import Terminal
 from semprune.study.association import describe_association
 from semprune.study.calibration.table import calibration_table
@@ -27,7 +28,7 @@ from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
 from semprune.study.progress import Progress
 from semprune.study.retained import write_retained
-from semprune.study.run_folder import MERGED, merge, write_provenance
+from semprune.study.run_folder import MERGED, merge, write_provenance, write_shared_provenance
 from semprune.study.store import store
 from semprune.study.store.store import claim
 from semprune.study.worker import Worker
@@ -64,6 +65,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
         tables = [store.read_table(path) for one in runs if (path := one / f"{name}.parquet").is_file()]
         if tables:
             write_parquet(run / f"{name}.parquet", pd.concat(tables, ignore_index=True))
+    write_shared_provenance(run, runs)
     return run
 
 
@@ -94,7 +96,8 @@ def _run_one(config: StudyConfig, console: Console) -> Path:
     clock, run = RunClock(), Path(config.output)
     run.mkdir(parents=True, exist_ok=True)
     lm = load_model(config.backbone)
-    console.print(f"backbone {lm.fingerprint}, {str(lm.dtype).removeprefix('torch.')}")
+    dtype = str(lm.dtype).removeprefix("torch.")
+    console.print(f"model {short_name(lm.name)}, {dtype} ({lm.fingerprint})")
     worker = Worker(config, lm, console)
     if worker.data.screening is not None and worker.data.screening.missing:
         console.print(f"screening {len(worker.data.screening.missing)} data sets")

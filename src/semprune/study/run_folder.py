@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from semprune.artefacts import DENSE, TABLES, Cell, RunTable, with_cell, write_parts, write_table
+from semprune.artefacts import DENSE, TABLES, Cell, RunTable, read_provenance, with_cell, write_parts, write_table
 from semprune.backbones import Backbone
 from semprune.data import dataset_spec
 from semprune.io.files import write_json
@@ -126,3 +126,22 @@ def write_provenance(
     if left_out:
         about["left_out"] = {name: dict(prompts) for name, prompts in left_out.items()}
     write_json(run / "provenance.json", clock.record() | about)
+
+
+OF_ALL = ("semprune", "command", "started", "versions", "settings", "licences", "methods")
+"""What the runs of a study's models have in common."""
+
+
+def write_shared_provenance(run: Path, parts: Iterable[Path]) -> None:
+    """Write what made a study of several models; what is of one of them is in its own folder.
+
+    Args:
+        run: Run folder of the study.
+        parts: Run folders of its models, in the order in which they were run.
+    """
+    each = [about for part in parts if (about := read_provenance(part)) is not None]
+    shared = {key: each[0][key] for key in OF_ALL if key in each[0]}
+    shared |= {"backbones": [about["backbone"] for about in each], "finished": each[-1]["finished"]}
+    shared["wall_seconds"] = sum(about["wall_seconds"] for about in each)
+    shared["peak_memory_bytes"] = max(about["peak_memory_bytes"] for about in each)
+    write_json(run / "provenance.json", shared)

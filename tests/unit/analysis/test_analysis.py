@@ -328,6 +328,19 @@ def test_the_gap_of_sets_that_are_alike_is_clear_in_one_of_twenty():
     assert 0.04 < np.mean(np.array(found) < 0.05) < 0.06
 
 
+@pytest.mark.slow
+def test_choices_that_are_alike_differ_clearly_in_one_of_twenty():
+    rng, rejected = np.random.default_rng(7), 0
+    keys = {"backbone": "b", "method": "wanda", "pattern": "unstructured", "sparsity": 0.5, "calibration_sequences": 8,
+            "calibration_length": 64, "calibrated": True}  # fmt: skip
+    cells = pd.DataFrame([keys | {"calibration": name, "seed": seed} for name in ("one", "two") for seed in (0, 1, 2)])
+    for _ in range(1000):
+        items = rng.normal(size=(1, 60)) + 0.5 * rng.normal(size=(6, 60)) + 0.4 * rng.normal(size=(6, 1))
+        drops = Drops(cells, (DatasetDrops("toy", "topic", items, np.arange(60)),), "accuracy")
+        rejected += recommend(drops, "all", sparsity=0.5).table["p_holm"][1] < 0.05
+    assert 0.04 <= rejected / 1000 <= 0.06  # with the normal's quantile it is above a tenth
+
+
 def test_the_interval_of_the_gap_and_its_p_are_of_one_quantity():
     for seed in range(6):
         gap, margin, p = crossed_gap(planted_luck(np.random.default_rng(seed), draw=0.4), "all")

@@ -6,6 +6,8 @@ import pytest
 from tests.unit.report.study_run import build_study
 
 from semprune.cli.__main__ import main
+from semprune.report import load_run
+from semprune.report.summary.calibration import study_findings
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +120,31 @@ def test_by_fidelity_it_needs_no_label(planted, capsys, tmp_path):
     assert "For language_modelling at 50 %, by KL divergence per token (prose; 6 sequences;" in text
     assert "Wanda with good_set is nearest to the dense model, 0.500 nats per token [" in text
     assert "Not clearly worse: Magnitude." in text  # as near as the best one, by construction
+
+
+def of_one_draw(planted, folder):
+    for path in planted.glob("*.parquet"):
+        table = pd.read_parquet(path)
+        (table[table["seed"] == 0] if "seed" in table else table).to_parquet(folder / path.name, index=False)
+    return folder
+
+
+def test_one_draw_cannot_tell_a_set_from_its_luck_here_as_on_the_page(planted, capsys, tmp_path):
+    run = of_one_draw(planted, tmp_path)
+    _, text = said(capsys, run, "--for", "sentiment", "--sparsity", "0.5", "--metric", "auroc")
+    assert "one draw of each calibration set" in text
+    untold = next(finding for finding in study_findings(load_run(run)) if "by AUROC" in finding.subject)
+    assert "cannot tell a set from the luck of its draw" in untold.text
+    assert untold.text in text
+    assert ". Every other choice is clearly worse" not in text
+    _, repeated = said(capsys, planted, "--for", "sentiment", "--sparsity", "0.5", "--metric", "auroc")
+    assert "cannot tell" not in repeated
+
+
+def test_an_item_in_two_wordings_is_one_item(planted, capsys, tmp_path):
+    run = of_one_draw(planted, tmp_path)
+    answers = pd.read_parquet(run / "predictions.parquet")
+    twice = pd.concat([answers, answers.assign(prompt="another")], ignore_index=True)
+    twice.to_parquet(run / "predictions.parquet", index=False)
+    _, text = said(capsys, run, "--for", "sentiment", "--sparsity", "0.5", "--metric", "accuracy")
+    assert "(sst2 and movies; 800 items;" in text

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from semprune.statistics.auroc import auroc, auroc_values
-from semprune.statistics.estimate import Estimate, jackknifed, of_draws
+from semprune.statistics.estimate import Estimate, beyond_draws, jackknifed, of_draws
 from semprune.statistics.intervals import clustered_error
 
 DOCUMENTS = [str(item // 2) for item in range(120)]
@@ -41,7 +41,23 @@ def test_what_cannot_be_known_has_no_interval():
     assert np.isnan(Estimate(1.0, 0.5, 9).wider(*of_draws([2.0])).p)
 
 
-def test_a_wide_spread_of_few_draws_takes_their_quantile():
-    found = Estimate(0.0, 1e-9, 99).wider(*of_draws([1.0, 3.0, 5.0], another=True))
-    assert found.error == pytest.approx(np.sqrt(4 * (1 + 1 / 3)))
-    assert found.interval[1] == pytest.approx(4.3027 * found.error, rel=1e-4)  # two degrees of freedom
+def test_the_interval_beyond_draws_is_the_wider_one():
+    few = beyond_draws(Estimate(0.0, 1e-9, 99), [1.0, 3.0, 5.0])
+    assert few.error == pytest.approx(np.sqrt(4 * (1 + 1 / 3)))
+    assert few.interval[1] == pytest.approx(4.3027 * few.error, rel=1e-4)  # two degrees of freedom
+    of_items = Estimate(0.0, 20.0, 99)
+    assert beyond_draws(of_items, [1.0, 3.0, 5.0]) == of_items
+    assert np.isnan([*beyond_draws(of_items, [1.0]).interval, beyond_draws(of_items, [1.0]).p]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("of_sets", "of_items", "least"), [(0.2, 0.3, 0.04), (0.1, 1.0, 0.03), (0.0, 1.0, 0.0)])
+def test_a_set_that_is_but_another_draw_is_found_special_in_one_of_twenty(of_sets, of_items, least):
+    rng, names, rejected = np.random.default_rng(5), [str(item) for item in range(80)], 0
+    for _ in range(2000):
+        shift = rng.normal(size=80) + of_sets * rng.normal(size=(11, 1))
+        chosen, *draws = shift + of_items * rng.normal(size=(11, 80))
+        difference = chosen - np.mean(draws, axis=0)
+        excess = jackknifed(lambda weights, own=difference: weights @ own / weights.sum(-1), names)
+        rejected += beyond_draws(excess, [float(draw.mean()) for draw in draws]).p < 0.05
+    assert least <= rejected / 2000 <= 0.06  # without any effect of sets it is on the safe side

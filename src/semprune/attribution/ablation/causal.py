@@ -29,7 +29,7 @@ from semprune.data import dataset_spec
 from semprune.errors import SettingError
 from semprune.ranges import checked
 from semprune.statistics.bootstrap import Statistic
-from semprune.statistics.estimate import Estimate, jackknifed, of_draws
+from semprune.statistics.estimate import Estimate, beyond_draws, jackknifed, of_draws
 from semprune.types import Count, Item, Seed, Share
 
 Progress = Callable[[str], None]
@@ -82,11 +82,11 @@ def causal_check(
         right choice; with ``labels`` ``concept_logprob``): value, 95 % interval, difference to dense with its interval
         and paired p, and ``excess``: difference to the matched random draws with its paired interval and p,
         equations.md S7's CE with the sign of the metric. Errors are of the jackknife over documents (of an AUROC
-        DeLong's) and, where random sets take part, of their draws too, with Student's t: of ``excess``, what one more
-        matched draw would differ by.
+        DeLong's) and, where random sets take part, of their draws too, with Student's t; see
+        :func:`semprune.statistics.estimate.beyond_draws` for ``excess``.
 
     Raises:
-        ConfigurationError: Fewer neurons are discoveries than are to be ablated.
+        TooFewDiscoveriesError: Fewer neurons are discoveries than are to be ablated.
         SettingError: A share is outside (0, 1), or a ranking has another number of neurons or a reserved name.
         BackboneMismatchError: The association is another backbone's.
         FittedDocumentError: The association was fitted on documents of the items.
@@ -196,10 +196,13 @@ def _compared(
     own, other = statistic(runs[name]), None if against is None else statistic(runs[against])
     found = jackknifed(own if other is None else lambda weights: own(weights) - other(weights), units)
     once = np.ones((1, len(units)))
-    for each in DRAWN_SETS:
-        if each in (name, against):
-            values = [float(statistic([run])(once)[0]) for run in runs[each]]
-            found = found.wider(*of_draws(values, another=name not in (*DRAWN_SETS, "dense")))
+    values = {
+        each: [float(statistic([run])(once)[0]) for run in runs[each]] for each in DRAWN_SETS if each in (name, against)
+    }
+    if against in DRAWN_SETS and name not in (*DRAWN_SETS, "dense"):
+        return beyond_draws(found, values[against])
+    for each in values.values():
+        found = found.wider(*of_draws(each))
     return found
 
 

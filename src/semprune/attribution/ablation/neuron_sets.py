@@ -12,7 +12,7 @@ from semprune.attribution.association.association import Association
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING, GATES, combine_levels
 from semprune.backbones import Replacement
 from semprune.data import dataset_spec
-from semprune.errors import ConfigurationError
+from semprune.errors import ConfigurationError, TooFewDiscoveriesError
 
 NEIGHBOURS = 8  # candidates on either side in the order of activation norms
 
@@ -68,15 +68,12 @@ def top_neurons(
     """Rows of the ``k`` strongest neurons.
 
     Raises:
-        ConfigurationError: Fewer than ``k`` neurons are discoveries for these concepts.
+        TooFewDiscoveriesError: Fewer than ``k`` neurons are discoveries for these concepts.
     """
     strength = combined_strength(association, concepts, by, combine)
     found = int((strength > 0).sum())
     if found < k:
-        raise ConfigurationError(
-            f"only {found} neurons are discoveries for {', '.join(concepts)}, {k} were asked for. "
-            "Fit on more documents, or ablate a smaller share."
-        )
+        raise TooFewDiscoveriesError(found, k, concepts)
     return strength.topk(k).indices
 
 

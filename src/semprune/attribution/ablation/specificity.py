@@ -20,7 +20,7 @@ from semprune.backbones import Backbone, ablate
 from semprune.errors import ConfigurationError
 from semprune.ranges import checked
 from semprune.statistics.bootstrap import Statistic
-from semprune.statistics.estimate import jackknifed, of_draws
+from semprune.statistics.estimate import beyond_draws, jackknifed
 from semprune.types import Count, Seed, Share
 
 
@@ -62,8 +62,8 @@ def causal_specificity(
 
     Returns:
         Columns ablated, measured, k, effect, low, high, p, n_tokens; one row per pair, then one per ablated concept
-        with ``measured`` = ``specificity``. Intervals are 95 %, by the jackknife over sequences and
-        what one more matched draw would differ by, with Student's t.
+        with ``measured`` = ``specificity``. Intervals are 95 %, by the jackknife over sequences or
+        by how draws differ, whichever is wider, with Student's t.
 
     Raises:
         ConfigurationError: Fewer than two concepts, or too few discoveries.
@@ -129,9 +129,8 @@ def _specificity(top: ConceptLogprobs, random: Sequence[ConceptLogprobs], concep
 def _row(
     against: Callable[[Sequence[ConceptLogprobs]], Statistic], random: Sequence[ConceptLogprobs], units: Sequence[str]
 ) -> dict[str, object]:
-    """An effect against the mean of random draws; its error is of the sequences and of one more draw."""
+    """An effect against the mean of random draws; its error is over sequences or over draws."""
     once = np.ones((1, len(units)))
-    found = jackknifed(against(random), units)
-    found = found.wider(*of_draws([float(against([draw])(once)[0]) for draw in random], another=True))
+    found = beyond_draws(jackknifed(against(random), units), [float(against([draw])(once)[0]) for draw in random])
     low, high = found.interval
     return {"effect": found.value, "low": low, "high": high, "p": found.p}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from semprune.artefacts import DRAW, SETTING, UNSTRUCTURED, records
+from semprune.io.safe_text import short_name
 
 FAMILIES = {
     "sentiment": "Sentiment",
@@ -62,6 +64,22 @@ class MethodLabels:
         """Sort key: the labelled methods in their order, then the others by name."""
         known = list(self.labels)
         return (known.index(method) if method in known else len(known), method)
+
+
+def model_names(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Short name of each model of a run by its fingerprint; two of one name are told apart by their weights' hash.
+
+    Args:
+        provenance: Of the run; empty for a run without.
+
+    Example:
+        >>> model_names({"backbone": {"name": "/home/me/mine", "fingerprint": "Llama@local:0123456789ab"}})
+        {'Llama@local:0123456789ab': 'mine'}
+    """
+    recorded = [provenance.get("backbone"), *provenance.get("backbones", [])]
+    short = {each["fingerprint"]: short_name(each["name"]) for each in recorded if isinstance(each, dict)}
+    often = Counter(short.values())
+    return {mark: f"{name} ({mark.partition(':')[2][:6]})" if often[name] > 1 else name for mark, name in short.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +136,15 @@ def varying_columns(results: pd.DataFrame) -> frozenset[str]:
     return frozenset(column for column, count in counts.items() if count > 1)
 
 
-def setting_labels(frame: pd.DataFrame, varying: Iterable[str], methods: MethodLabels) -> list[str]:
+def setting_labels(
+    frame: pd.DataFrame, varying: Iterable[str], methods: MethodLabels, models: Mapping[str, str]
+) -> list[str]:
     """Label of each row's setting; ``dense`` for the dense model (with its backbone where that varies)."""
     varying = [column for column in _NAMED if column in set(varying)]
     columns = [column for column in SETTING_COLUMNS if column in frame]
     group = frame.groupby(columns, sort=False, dropna=False).ngroup()  # a label per setting, not per row
-    labels = [_label(row, varying, methods) for row in records(frame.loc[~group.duplicated(), columns])]
+    rows = records(frame.loc[~group.duplicated(), columns].replace({"backbone": dict(models)}))
+    labels = [_label(row, varying, methods) for row in rows]
     return [labels[place] for place in group]
 
 

@@ -19,6 +19,7 @@ from semprune.report.run.labels import (
     SETTING_COLUMNS,
     MethodLabels,
     Setting,
+    model_names,
     setting_labels,
     settings_of,
     varying_columns,
@@ -47,6 +48,7 @@ class RunArtefacts:
         tables: Those that the folder has, by name, without the predictions.
         provenance: What made the run.
         methods: What its pruning methods are called.
+        models: What its models are called, by fingerprint.
         predictions: Answers per item; None where the folder lacks them.
     """
 
@@ -55,6 +57,7 @@ class RunArtefacts:
     tables: Mapping[str, pd.DataFrame]
     provenance: dict[str, Any] | None
     methods: MethodLabels = field(default_factory=MethodLabels)
+    models: Mapping[str, str] = field(default_factory=dict)
     predictions: Answers | None = None
 
     def __getattr__(self, name: str) -> pd.DataFrame | None:
@@ -62,6 +65,10 @@ class RunArtefacts:
         if name not in TABLES:
             raise AttributeError(f"{type(self).__name__} has no attribute or table '{name}'")
         return self.tables.get(name)
+
+    def model_name(self, fingerprint: str) -> str:
+        """What a model is called in front of a reader; one that the run did not name keeps its fingerprint."""
+        return self.models.get(fingerprint, fingerprint)
 
     @property
     def results(self) -> pd.DataFrame:
@@ -91,15 +98,15 @@ def load_run(folder: Path) -> RunArtefacts:
     if "results" not in tables:
         raise CorruptArtefactError(folder / TABLES["results"].file, "there is no such file", RERUN)
     results, provenance = tables["results"], read_provenance(folder)
-    methods = _method_labels(provenance or {}, folder / "provenance.json")
+    methods, models = _labels(provenance or {}, folder / "provenance.json")
     varying = varying_columns(results)
     for name in LABELLED:
         if name in tables:
-            tables[name]["setting"] = setting_labels(tables[name], varying, methods)
+            tables[name]["setting"] = setting_labels(tables[name], varying, methods, models)
     _check_results(results, folder / TABLES["results"].file)
     ranked = set(results.loc[results["metric"] == "auroc", "dataset"])  # the only ones whose scores are looked at
     answers = read_answers(folder, ranked)
-    return RunArtefacts(folder, settings_of(results, methods), tables, provenance, methods, answers)
+    return RunArtefacts(folder, settings_of(results, methods), tables, provenance, methods, models, answers)
 
 
 def loaded(run: Path | RunArtefacts) -> RunArtefacts:
@@ -111,11 +118,12 @@ def loaded(run: Path | RunArtefacts) -> RunArtefacts:
     return run if isinstance(run, RunArtefacts) else load_run(run)
 
 
-def _method_labels(provenance: dict[str, Any], path: Path) -> MethodLabels:
+def _labels(provenance: dict[str, Any], path: Path) -> tuple[MethodLabels, dict[str, str]]:
     try:
-        return MethodLabels.recorded(provenance)
-    except (KeyError, TypeError) as error:
-        raise CorruptArtefactError(path, f"its list of methods cannot be read ({first_line(error)})", RERUN) from error
+        return MethodLabels.recorded(provenance), model_names(provenance)
+    except (AttributeError, KeyError, TypeError) as error:
+        why = f"its methods or models cannot be read ({first_line(error)})"
+        raise CorruptArtefactError(path, why, RERUN) from error
 
 
 def _check_results(results: pd.DataFrame, path: Path) -> None:
@@ -160,7 +168,7 @@ def pooled(run: RunArtefacts) -> RunArtefacts:
     results["p"] = _p(results)
     varying = varying_columns(results)
     for frame in frames.values():
-        frame["setting"] = setting_labels(frame, varying, run.methods)
+        frame["setting"] = setting_labels(frame, varying, run.methods, run.models)
     return replace(run, settings=settings_of(results, run.methods), tables=kept | frames, predictions=None)
 
 

@@ -12,6 +12,7 @@ from semprune.report.sections.section import Section
 _SHA256 = re.compile("[0-9a-f]{64}")  # shortened on the page; provenance.json has all digits
 _TITLES = {
     "backbone": "Model",
+    "backbones": "Models",
     "versions": "Versions",
     "settings": "Settings",
     "data": "Data sets",
@@ -62,6 +63,8 @@ def _value(key: str, value: Any) -> str:
 
 def _rows(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     """Flatten mappings to dotted names, down to the last mapping of plain values, which becomes text."""
+    if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        return [(f"{prefix}{place}", _text(entry)) for place, entry in enumerate(value, 1)]
     if not isinstance(value, dict):
         return [(prefix, _text(value))]
     rows = []

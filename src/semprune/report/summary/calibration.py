@@ -19,6 +19,11 @@ WITH_MEANING = "pruning + semantic loss"
 ROUNDING = 1e-9  # models that lose the same differ by this little, and their intervals have no width
 
 
+def one_draw(sets: int) -> str:
+    """What one draw of each calibration set cannot say: in the page's summary as in a recommendation."""
+    return f"{sets} sets were compared with one draw each, which cannot tell a set from the luck of its draw."
+
+
 def study_findings(run: RunArtefacts) -> list[Finding]:
     """By accuracy and by AUROC: how much the calibration set matters, whether own prompts help, what predicts the drop.
 
@@ -49,8 +54,7 @@ def _importance(study: StudyTables, metric: Metric) -> Finding:
     count = rows[0]["calibrations"]
     subject = f"Calibration set, {_by(metric)}:"
     if table["gap"].isna().all():
-        text = f"{count} sets were compared with one draw each, which cannot tell a set from the luck of its draw."
-        return Finding(subject, text, "unclear")
+        return Finding(subject, one_draw(count), "unclear")
     clear = [_measured(row, "gap", "gap_", "target") for row in rows if row["gap_low"] > ROUNDING]
     rest = [_measured(row, "gap", "gap_", "target") for row in rows if not row["gap_low"] > ROUNDING]
     parts = [f"the worst of {count} sets loses {listed(clear)} more than the best"] if clear else []

@@ -72,7 +72,7 @@ def counted_text(run: RunArtefacts) -> str:
     for row in records(_left_out(run)):
         metric = METRICS[row["metric"]]
         scores = f"{metric.number(row['dense'])}, guessing {metric.number(row['guessing'])}"
-        who = f" of {row['backbone']}" if run.screening["backbone"].nunique() > 1 else ""
+        who = f" of {run.model_name(row['backbone'])}" if run.screening["backbone"].nunique() > 1 else ""
         each.append(f"{row['dataset']}, the dense model{who} does not clearly beat guessing ({scores})")
     if not each:
         return "all data sets count for their family: the dense model beats guessing on each"

@@ -11,6 +11,7 @@ from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
 from semprune.data.prompts.render import find_prompts
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
+from semprune.evaluation.metrics import metric
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.ranges import check_ranges
 from semprune.study.config.schema import StudyConfig, one_backbone_each
@@ -49,6 +50,8 @@ def check(config: StudyConfig) -> None:
 def _check_names(config: StudyConfig) -> None:
     for name in (*config.datasets, *config.fit.datasets):
         dataset_spec(name)
+    for each in (each for name in config.datasets for each in dataset_spec(name).metrics):
+        metric(each)
     _check_causal(config)
     for name in config.datasets:
         find_prompts(dataset_spec(name), config.prompt)

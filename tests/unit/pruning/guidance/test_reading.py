@@ -1,6 +1,5 @@
 """From names of what is to be kept to its text and score."""
 
-
 import pytest
 import torch
 from tests.models import byte_level_tokenizer

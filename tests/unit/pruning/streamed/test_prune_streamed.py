@@ -22,6 +22,7 @@ from semprune.errors import (
 from semprune.io.bits import hash_masks
 from semprune.pruning import StoredMasks, load_masks, prune_model, save_masks
 from semprune.pruning.masks.file import MASKS, MaskFile
+from semprune.pruning.streamed.command import _weight_bytes
 from semprune.pruning.streamed.output_folder import WORK, OutputFolder
 from semprune.pruning.streamed.plan import PrunePlan
 
@@ -277,6 +278,9 @@ def test_a_head_stored_instead_of_the_embeddings_it_is_tied_to(tmp_path):
     prune_into(tmp_path / "out", plan_of(folder))
 
     _same(_load(tmp_path / "out"), _load(tmp_path / "expected"))
+    stored_bytes = sum(value.numel() * value.element_size() for path in folder.glob("*.safetensors")
+                       for value in load_file(path).values())  # fmt: skip
+    assert _weight_bytes(plan_of(folder)) == stored_bytes  # the head is not counted beside the embeddings
     assert json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())["weight_map"].keys() == {
         *index["weight_map"]
     }

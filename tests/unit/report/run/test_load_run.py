@@ -11,6 +11,7 @@ from semprune.artefacts import TABLES
 from semprune.errors import CorruptArtefactError
 from semprune.pruning import method_labels
 from semprune.report import load_run, write_report
+from semprune.report.page import render_report
 from semprune.report.run.labels import MethodLabels
 from semprune.report.sections.provenance import provenance_groups
 
@@ -135,8 +136,29 @@ def test_methods_are_called_and_ordered_as_the_run_recorded(run_dir):
     assert [setting.label for setting in run.settings] == ["Wonder 50 %", "magnitude 50 %"]
     assert not any("Wonder" in value for _, value in dict(provenance_groups(run))["Run"])
     (run_dir / "provenance.json").write_text(json.dumps(content | {"methods": ["wanda"]}))
-    with pytest.raises(CorruptArtefactError, match="list of methods cannot be read"):
+    with pytest.raises(CorruptArtefactError, match="its methods or models cannot be read"):
         load_run(run_dir)
+
+
+def test_models_are_called_by_their_short_names_on_the_page_and_in_settings(run_dir, edit):
+    first = load_run(run_dir).results["backbone"].iloc[0]
+    other = "Gemma3ForCausalLM@local:003b1122aabb-9c8d79"
+    for table in set(run_dir.glob("*.parquet")) - {run_dir / "results.parquet"}:
+        table.unlink()
+    edit("results", lambda table: pd.concat([table, table.assign(backbone=other)]))
+    models = [{"name": "/home/me/a/gemma", "fingerprint": first}, {"name": "/data/b/gemma", "fingerprint": other}]
+    (run_dir / "provenance.json").write_text(json.dumps({"backbones": models}))
+    run = load_run(run_dir)
+    title = render_report(run).partition("<title>")[2].partition("</title>")[0]
+    short = f"gemma ({first.partition(':')[2][:6]})"
+    assert title == f"What pruning cost {short} and gemma (003b11)"
+    assert {setting.label for setting in run.settings} == {
+        f"{method} 50 % · {model}" for method in ("Magnitude", "Wanda") for model in (short, "gemma (003b11)")
+    }
+    models[1]["name"] = "org/gemma-3"
+    (run_dir / "provenance.json").write_text(json.dumps({"backbones": models}))
+    assert load_run(run_dir).model_name(other) == "org/gemma-3"
+    assert load_run(run_dir).model_name("unknown") == "unknown"
 
 
 def test_the_labels_of_runs_that_recorded_none_are_those_of_the_methods():

@@ -22,7 +22,7 @@ LIMITS = {
     "checks": 70,
     "peak": 20,
     "fit": 75,
-    "gates": 30,
+    "gates": 40,
     "pruning": 110,
     "sparsegpt": 150,
     "scoring": 40,

@@ -49,7 +49,7 @@ ORDER: dict[str, str] = {
     "artefacts": "card cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
-    " controls test_pass monitoring module",
+    " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
     "cli": "shipped arguments assets report prune verify study recommend explain lightning targets causal mediate"
@@ -63,8 +63,8 @@ ORDER: dict[str, str] = {
     " in_memory removal card streamed callbacks",
     "report": "run tables charts sections summary export skill_terminal terminal page",
     "sharing": "hub contents push pull",
-    "statistics": "weighting intervals proportions bootstrap estimate significance auroc average_precision divergence"
-    " skill",
+    "statistics": "weighting intervals proportions bootstrap estimate dose significance auroc average_precision"
+    " divergence skill",
     "study": "config store checkpoints association cell run_folder retained calibration progress worker preflight"
     " dry_run trainer_run engines run",
 }

@@ -125,7 +125,7 @@ def test_the_dry_run_runs_every_part(tmp_path):
     figures = {part["part"]: [row["what"] for row in part["rows"]] for part in found["parts"]}
     assert len(figures["fit"]) == 6
     assert figures["sparsegpt"][-1] == f"sparsegpt, {SMALLEST.large_blocks} blocks"
-    assert {"fit", "pruning", "sparsegpt", "scoring", "perplexity"} <= {
+    assert {"fit", "gates", "pruning", "sparsegpt", "scoring", "perplexity"} <= {
         p["part"] for p in found["parts"] if p["kernels"]
     }
-    assert (tmp_path / "summary.md").read_text().count("| kernel | calls | ms |") == 11
+    assert (tmp_path / "summary.md").read_text().count("| kernel | calls | ms |") == 13

@@ -122,6 +122,7 @@ def write_causal(folder: Path, **changes: object) -> Path:
     settings = {
         "run": str(folder / "run"), "output": str(folder / "checked"), "backbone": {"name": str(folder / "model")},
         "limit": 12, "gradient_items": 6, "shares": [0.05, 0.1], "draws": 1,
+        "domain_sequences": 2, "doses": [0.001, 1000.0],
         "text": {"calibration": "wiki", "sequences": 4, "length": 16},
         "specificity": ["sentiment.positive", "sentiment.negative"],
     }  # fmt: skip
@@ -131,7 +132,7 @@ def write_causal(folder: Path, **changes: object) -> Path:
 
 
 def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(folder, ["causal", "--config", str(write_causal(folder))]) == 0, capsys.readouterr().err
     table = pd.read_parquet(folder / "checked/causal.parquet")
     assert {"association", "global", "gradient_activation", "mean_ablation_gradient"} <= set(table["selection"])
@@ -139,7 +140,19 @@ def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     assert table["share"].nunique() == 2
     pairs = pd.read_parquet(folder / "checked/causal_specificity.parquet")
     assert (pairs["measured"] == "specificity").sum() == 2
-    assert "after mean-ablation" in capsys.readouterr().out
+    points, doses = (read_table(folder / "checked", name) for name in ("frontier", "frontier_doses"))
+    assert points is not None
+    assert doses is not None
+    texts = {f"{of}_{text}" for of in ("kl", "log_perplexity") for text in ("general", "domain")}
+    assert set(points["measure"]) == {"auroc_lost", "concept_logprob_lost", *texts}
+    assert set(points["selection"]) == set(table["selection"]) - {"dense"}
+    assert not points.duplicated(list(TABLES["frontier"].keys)).any()
+    assert not doses.duplicated(list(TABLES["frontier_doses"].keys)).any()
+    assert doses.loc[doses["dose"] == 1000, "lost"].isna().all()
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert all(text in shown for text in ("after mean-ablation", "KL, domain", "not reached (<", "at 0.001 nats"))
 
 
 def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):

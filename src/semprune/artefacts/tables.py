@@ -136,6 +136,20 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         gives="the causal check",
     ),
     RunTable(
+        "frontier", "What ablating neurons costs the task, and other text, at each size.",
+        ("target", "dataset", "selection", "share", "measure"),
+        {"target": "text", "dataset": "text", "selection": "text", "share": "number", "k": "integer",
+         "draws": "integer", "measure": "text", **_with_ends("value"), "n": "integer"},
+        asked=True,
+    ),
+    RunTable(
+        "frontier_doses", "What the task loses where other text has lost a dose.",
+        ("target", "dataset", "selection", "measure", "collateral", "dose"),
+        {"target": "text", "dataset": "text", "selection": "text", "measure": "text", "collateral": "text",
+         "dose": "number", "largest": "number", "share": "number", **_with_ends("lost"), **_with_ends("excess")},
+        asked=True,
+    ),
+    RunTable(
         "mediation", "What activations of chosen neurons, patched between dense and pruned model, bring back and take.",
         ("dataset", "positions", "first_layer", "last_layer", "share", "ranking", "neurons", "into"),
         {"backbone": "text", **SETTING, "target": "text", "dataset": "text", "positions": "text",

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
-from semprune.attribution import Association, causal_check, load_association
-from semprune.attribution.ablation.causal import check_dataset, check_names
+from semprune.artefacts import write_table
+from semprune.attribution import Association, load_association
+from semprune.attribution.ablation.ablated import ablated_runs, check_names
+from semprune.attribution.ablation.causal import causal_rows, check_dataset
+from semprune.attribution.ablation.frontier import DOSES, dose_matched, frontier_points
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
+from semprune.attribution.gates.sources import domain_text
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.cli.targets import asked_rankings, ranked_target, target_concepts
 from semprune.concepts import TokenLabeller, load_concepts
-from semprune.data import CalibrationDataModule, calibration_spec, load_items
+from semprune.data import CalibrationDataModule, DocumentDataModule, calibration_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
+from semprune.report.tables.frontier import dose_text, frontier_text
 from semprune.study.config.schema import BackboneConfig, TextConfig
-from semprune.types import Amount, Count, Limit, Seed, Share
+from semprune.types import Amount, Count, Limit, Positive, Seed, Share
 
 SURE = 0.05
 
@@ -36,7 +43,7 @@ class CausalCommandConfig:
         backbone: The model.
         target: What is ablated; a task family where ``concepts`` is empty.
         concepts: Columns of the association; empty takes the family's classes.
-        ranking: How its neurons are ranked: strength, effect, t, score or raw_effect.
+        ranking: How its neurons are ranked: score, strength, effect, t, raw_effect, or gates where they were learned.
         combine: What counts where ``concepts`` has words and classes: documents (classes alone), sum, ranks or product.
         words: Concepts whose words' log-probability is measured.
         specificity: Concepts with words that are ablated in turn and measured on each other.
@@ -48,8 +55,11 @@ class CausalCommandConfig:
         gradient_items: Further items, for the rankings by gradients; 0 leaves these out.
         documents: Texts of each fitting data set, for rankings that are made from documents; null for all.
         shares: Shares of all neurons.
-        draws: Random draws of each random control.
-        seed: Of the draws.
+        draws: Random draws of each random control; each reads the items and texts once at every share.
+        domain_sequences: Sequences of documents of the data set that no fit trains on, joined and cut as the text: the
+            frontier's text of the task's own domain; 0 for none.
+        doses: Nats per token of other text at which the frontier compares rankings.
+        seed: Of the draws and the bootstrap.
         token_budget: Padded tokens of a scoring batch.
         text: Held-out text for perplexity and word log-probability.
     """
@@ -68,8 +78,10 @@ class CausalCommandConfig:
     rankings: list[str] = field(default_factory=lambda: ["gradient_activation", "mean_ablation_gradient"])
     gradient_items: Amount = 64
     documents: Limit = 400
-    shares: list[Share] = field(default_factory=lambda: [0.0025, 0.005, 0.01, 0.02])
-    draws: Count = 3
+    shares: list[Share] = field(default_factory=lambda: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02])
+    draws: Count = 20
+    domain_sequences: Amount = 16
+    doses: list[Positive] = field(default_factory=lambda: list(DOSES))
     seed: Seed = 0
     token_budget: Count = 4096
     text: TextConfig = field(default_factory=TextConfig)
@@ -94,7 +106,9 @@ def causal_parser() -> Parser:
 
 
 def causal(arguments: list[str]) -> None:
-    """Run the command: write ``causal.parquet``, with ``specificity`` also ``causal_specificity.parquet``.
+    """Run the command: write ``causal.parquet``, ``frontier.parquet`` and ``frontier_doses.parquet``.
+
+    With ``specificity`` it writes ``causal_specificity.parquet`` too.
 
     Raises:
         SempruneError: Of the kind of what is wrong with the configuration, the artefacts or the data.
@@ -110,19 +124,24 @@ def causal(arguments: list[str]) -> None:
         config.text.calibration, config.text.sequences, config.text.length, add_bos=config.text.add_bos
     )
     sequences = text.bind(lm).calibration_input_ids()
-    items = load_items(config.dataset, limit=config.limit)
+    items, domain = load_items(config.dataset, limit=config.limit), _domain(config, lm)
     target, rankings = ranked_target(config, association, concepts, lm, config.dataset, items), {}
     for name in asked_rankings(config):
         console.print(f"  ranking: {name}")
         rankings[name] = target.ranked(name)
-    table = causal_check(
-        lm, association, concepts, items, sequences, target=config.target, share=config.shares, draws=config.draws,
-        seed=config.seed, token_budget=config.token_budget, first=text.first_predicted, rankings=rankings,
-        labels=_labels(config.words, lm), by=config.ranking, combine=config.combine,
-        progress=lambda name: console.print(f"  {name}"),
+    runs = ablated_runs(
+        lm, association, concepts, items, sequences, share=config.shares, draws=config.draws, seed=config.seed,
+        token_budget=config.token_budget, first=text.first_predicted, rankings=rankings,
+        labels=_labels(config.words, lm), by=config.ranking, combine=config.combine, divergence=True,
+        domain=domain, progress=lambda name: console.print(f"  {name}"),
     )  # fmt: skip
-    write_parquet(folder / "causal.parquet", table)
-    Terminal().print(causal_table(table))
+    table = causal_rows(runs, config.target, config.dataset)
+    points = frontier_points(runs, config.target, config.dataset)
+    matched = dose_matched(runs, config.target, config.dataset, doses=config.doses, seed=config.seed)
+    write_table(folder, "causal", table)
+    write_table(folder, "frontier", points)
+    write_table(folder, "frontier_doses", matched)
+    Terminal().print(causal_table(table), *frontier_tables(points, matched), sep="\n\n")
     if config.specificity:
         labels = _labels(config.specificity, lm)
         assert labels is not None  # there are concepts
@@ -152,6 +171,27 @@ def target_columns(config: CausalCommandConfig, association: Association) -> lis
     if not config.shares:
         raise ConfigurationError("`shares` is empty: name at least one share of neurons to ablate.")
     return target_concepts(config, association)
+
+
+def _domain(config: CausalCommandConfig, lm: Backbone) -> Tensor | None:
+    """Documents of the data set that fits hold out, in sequences like the text's."""
+    if not config.domain_sequences:
+        return None
+    documents = DocumentDataModule([config.dataset], max_length=config.text.length).bind(lm)
+    documents.prepare_data()
+    documents.setup()
+    return domain_text(lm, documents.val_documents, config.domain_sequences, config.text.length)
+
+
+def frontier_tables(points: pd.DataFrame, matched: pd.DataFrame) -> Iterator[WholeTable]:
+    """The frontier, and the loss at each dose of divergence on general text."""
+    for text in (frontier_text(points), dose_text(matched)):
+        table = WholeTable(title=text.caption, keys=text.names, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for place, title in enumerate(text.header):
+            table.add_column(title, justify="left" if place < text.names else "right", no_wrap=True)
+        for row in text.rows:
+            table.add_row(*row)
+        yield table
 
 
 def causal_table(table: pd.DataFrame) -> WholeTable:

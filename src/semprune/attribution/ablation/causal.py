@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from semprune.attribution.ablation.ablated import AblatedRuns, Progress, ablated_runs
 from semprune.attribution.ablation.measurements import CausalRun, measured
-from semprune.attribution.ablation.neuron_sets import (
-    DRAWN_SETS,
-    OWN_SETS,
-    Draw,
-    mean_replacements,
-    selections,
-    top_neurons,
-)
+from semprune.attribution.ablation.neuron_sets import DRAWN_SETS
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.fit.learner import Labeller
-from semprune.backbones import Backbone, ablate
+from semprune.backbones import Backbone
 from semprune.data import dataset_spec
 from semprune.errors import SettingError
 from semprune.ranges import checked
 from semprune.statistics.bootstrap import Statistic
 from semprune.statistics.estimate import Estimate, beyond_draws, jackknifed, of_draws
 from semprune.types import Count, Item, Seed, Share
-
-Progress = Callable[[str], None]
 
 
 @checked
@@ -91,68 +81,18 @@ def causal_check(
         BackboneMismatchError: The association is another backbone's.
         FittedDocumentError: The association was fitted on documents of the items.
     """
-    association.require(lm.fingerprint)
-    if association.fitted is not None:
-        require_held_out(association.fitted, items)
-    shares = [share] if isinstance(share, float | int) else list(share)
-    check_names(rankings or {})
-    check_rankings(association, rankings or {})
-    counts = {each: max(1, int(each * len(association.rms))) for each in shares}
-    chosen = {each: top_neurons(association, concepts, count, by, combine) for each, count in counts.items()}
-    run = partial(CausalRun, lm, items, text, labels, token_budget, first)
-    progress("dense")
-    dense = [run()]
-    tables = []
-    for each, rows in chosen.items():
-        say = progress if len(shares) == 1 else lambda name, each=each: progress(f"{name}, {each:g}")
-        sets = selections(association, rows, draws, rankings or {})
-        runs = {"dense": dense} | _ablated(lm, association, sets, run, seed, say)
-        common = {"target": target, "dataset": items[0].dataset, "share": each, "k": len(rows)}
-        tables.append(pd.DataFrame([common | row for row in _rows(runs)]))
-    return pd.concat(tables, ignore_index=True)
+    runs = ablated_runs(
+        lm, association, concepts, items, text, share=share, draws=draws, seed=seed, token_budget=token_budget,
+        first=first, rankings=rankings, labels=labels, by=by, combine=combine, progress=progress,
+    )  # fmt: skip
+    return causal_rows(runs, target, items[0].dataset)
 
 
-def _ablated(
-    lm: Backbone,
-    association: Association,
-    chosen: Mapping[str, tuple[Draw, int]],
-    run: Callable[[], CausalRun],
-    seed: int,
-    progress: Progress,
-) -> dict[str, list[CausalRun]]:
-    """Measure with every selection of neurons held at their means, each as often as it is drawn."""
-    generator = torch.Generator().manual_seed(seed)
-    runs: dict[str, list[CausalRun]] = {}
-    for name, (draw, times) in chosen.items():
-        progress(name)
-        runs[name] = []
-        for _ in range(times):
-            with ablate(lm.model, mean_replacements(association, draw(generator))):
-                runs[name].append(run())
-    return runs
-
-
-def check_rankings(association: Association, rankings: Mapping[str, Tensor]) -> None:
-    """Refuse rankings of other neurons, and those that are no numbers.
-
-    Raises:
-        SettingError: One is.
-    """
-    for name, ranking in rankings.items():
-        if ranking.shape != association.rms.shape or not torch.isfinite(ranking).all():
-            raise SettingError("rankings", name, f"one finite number for each of the {len(association.rms)} neurons")
-
-
-def check_names(rankings: Iterable[str]) -> None:
-    """Refuse names of rankings that a causal check's own rows have.
-
-    Raises:
-        SettingError: One is taken.
-    """
-    reserved = {"dense", *OWN_SETS}
-    for name in rankings:
-        if name in reserved:
-            raise SettingError("rankings", name, f"named otherwise than {', '.join(sorted(reserved))}")
+def causal_rows(checks: Sequence[AblatedRuns], target: str, dataset: str) -> pd.DataFrame:
+    """The rows of :func:`causal_check`, of runs that were made."""
+    common = {"target": target, "dataset": dataset}
+    rows = [common | {"share": each.share, "k": each.k} | row for each in checks for row in _rows(each.runs)]
+    return pd.DataFrame(rows)
 
 
 def check_dataset(setting: str, name: str) -> None:
@@ -169,10 +109,10 @@ def check_dataset(setting: str, name: str) -> None:
 def _rows(runs: dict[str, list[CausalRun]]) -> list[dict[str, object]]:
     dense, rows = runs["dense"], []
     for metric, statistic, units in measured(dense[0]):
-        compared = partial(_compared, statistic, units, runs)
+        of = partial(compared, statistic, units, runs)
         for name, each in runs.items():
-            value, change = compared(name), compared(name, "dense")
-            excess = compared(name, "matched_random") if name != "matched_random" else Estimate(0.0, 0.0)
+            value, change = of(name), of(name, "dense")
+            excess = of(name, "matched_random") if name != "matched_random" else Estimate(0.0, 0.0)
             row: dict[str, object] = {"selection": name, "draws": len(each), "metric": metric}
             row |= {"value": value.value, "n": len(units)} | _ends("", value)
             if metric == "auroc":
@@ -182,7 +122,7 @@ def _rows(runs: dict[str, list[CausalRun]]) -> list[dict[str, object]]:
     return rows
 
 
-def _compared(
+def compared(
     statistic: Callable[[Sequence[CausalRun]], Statistic],
     units: list[str],
     runs: dict[str, list[CausalRun]],

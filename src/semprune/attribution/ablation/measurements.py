@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,12 +13,29 @@ from torch import Tensor
 from semprune.attribution.ablation.concept_logprob import ConceptLogprobs, concept_logprobs
 from semprune.attribution.fit.learner import Labeller
 from semprune.backbones import Backbone
-from semprune.evaluation import perplexity, predict_items
+from semprune.evaluation import perplexity, predict_items, token_fidelity
 from semprune.evaluation.metrics import measure
 from semprune.evaluation.perplexity import perplexity_of
 from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.statistics.bootstrap import Statistic
+from semprune.statistics.weighting import Array
 from semprune.types import Item
+
+GENERAL, DOMAIN = "general", "domain"
+"""Names of the texts: of no domain, and of the task's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenseReading:
+    """A text, and what is kept of the dense model on it.
+
+    Attributes:
+        text: Sequences without padding.
+        states: Of :func:`semprune.evaluation.dense_text`.
+    """
+
+    text: Int[Tensor, "sequences tokens"]
+    states: Float[Tensor, "sequences positions d"]
 
 
 class CausalRun:
@@ -31,6 +49,7 @@ class CausalRun:
         labels: Labeller | None,
         token_budget: int,
         first: int = 1,
+        dense: Mapping[str, DenseReading] | None = None,
     ) -> None:
         """Measure.
 
@@ -41,6 +60,8 @@ class CausalRun:
             labels: Words whose log-probability is measured; a token counts if it carries any of their concepts.
             token_budget: Padded tokens of a scoring batch.
             first: Position of the first token of ``text`` that the perplexity predicts.
+            dense: The dense model's readings of ``text`` as :data:`GENERAL` and of further texts, where the divergence
+                from it is measured too.
 
         Raises:
             NonFiniteError: The model gives NaN or infinite log-probabilities.
@@ -48,7 +69,15 @@ class CausalRun:
         predictions = predict_items(lm, items, token_budget=token_budget)
         self.scored = choice_scores(predictions)
         self.documents = predictions["document_id"].astype(str).tolist()
-        self.nll = perplexity(lm.model, text.to(lm.device), first=first)[1].double().numpy()
+        self.nlls: dict[str, Array] = {}
+        self.divergences: dict[str, Array] = {}
+        for name, reading in (dense or {}).items():
+            found = token_fidelity(lm.model, reading.text.to(lm.device), reading.states, first=first)
+            self.nlls[name] = found.nll.double().numpy()
+            self.divergences[name] = found.divergence.double().mean(1).numpy()
+        if not dense:
+            self.nlls[GENERAL] = perplexity(lm.model, text.to(lm.device), first=first)[1].double().numpy()
+        self.nll = self.nlls[GENERAL]
         self.words: ConceptLogprobs | None = None
         if labels is not None:
             self.words = concept_logprobs(lm, lambda ids, mask: labels(ids, mask).any(-1, keepdim=True), text)
@@ -68,6 +97,16 @@ def auroc(runs: Sequence[CausalRun]) -> Statistic:
 def label_logprob(runs: Sequence[CausalRun]) -> Statistic:
     """Mean log-probability of the right choice, mean over draws."""
     return lambda weights: np.mean([weights @ run.right_logprob / weights.sum(-1) for run in runs], axis=0)
+
+
+def text_divergence(name: str, runs: Sequence[CausalRun]) -> Statistic:
+    """Divergence from the dense model in nats per token of a text, mean over draws."""
+    return lambda weights: np.mean([weights @ run.divergences[name] / weights.sum(-1) for run in runs], axis=0)
+
+
+def log_perplexity(name: str, runs: Sequence[CausalRun]) -> Statistic:
+    """Mean negative log-likelihood of a text in nats per token, mean over draws."""
+    return lambda weights: np.mean([weights @ run.nlls[name] / weights.sum(-1) for run in runs], axis=0)
 
 
 def text_perplexity(runs: Sequence[CausalRun]) -> Statistic:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from semprune.attribution.ablation.causal import check_rankings
+from semprune.attribution.ablation.ablated import check_rankings
 from semprune.attribution.ablation.neuron_sets import matched_random
 from semprune.attribution.ablation.patching import Into, Patching, Positions, patched_predictions
 from semprune.attribution.association.association import Association

@@ -78,14 +78,22 @@ def gate_texts(
         EmptyCalibrationError: There is too little text for one window.
         SettingError: The model cannot read so long a window.
     """
+    return [general_text(lm, windows, length, seed), domain_text(lm, documents, windows, length, seed)]
+
+
+def domain_text(
+    lm: Backbone, documents: Iterable[Document], windows: int, length: int, seed: int = 0
+) -> Int[Tensor, "windows tokens"]:
+    """Documents of a domain, joined and cut into windows; one that is not full is left out.
+
+    Raises:
+        EmptyCalibrationError: There is too little text for one window.
+    """
     prefix = window_prefix(lm.tokenizer, None)
     tokens = encode(lm.tokenizer, "\n\n".join(document.text for document in documents), special=False)
     own = length - len(prefix)
     count = max(min(windows, len(tokens) // own), 1)
-    return [
-        general_text(lm, windows, length, seed),
-        behind_prefix(prefix, draw_windows(tokens, count, own, seed, calibration="documents")),
-    ]
+    return behind_prefix(prefix, draw_windows(tokens, count, own, seed, calibration="documents"))
 
 
 def general_text(lm: Backbone, windows: int, length: int, seed: int = 0) -> Int[Tensor, "windows tokens"]:

@@ -125,11 +125,14 @@ def order_kept(odds: Float[Tensor, " items"], inside: Bool[Tensor, " items"]) ->
         >>> odds, inside = torch.tensor([3.0, 2.0, 0.0, -1.0]), torch.tensor([True, True, False, False])
         >>> [round(float(order_kept(each, inside)), 4) for each in (odds, 0.1 * odds + 7, -odds)]
         [0.9487, 0.9487, 0.0]
+        >>> float(order_kept(torch.ones(4), inside))
+        0.0
     """
     y = inside.to(odds)
     y, s = y - y.mean(), odds - odds.mean()
-    tiny = torch.finfo(odds.dtype).tiny
-    correlation: Tensor = s @ y / (s.norm() * y.norm()).clamp(min=tiny)
+    if not s.norm() > torch.finfo(odds.dtype).eps * odds.norm():
+        return s.sum() * 0.0  # one answer to all items: no order is left, and no direction that would lose more
+    correlation: Tensor = s @ y / (s.norm() * y.norm())
     return correlation.clamp(min=0)
 
 

@@ -116,8 +116,8 @@ def _weight_bytes(plan: PrunePlan) -> int:
     copied = sum(streamed.checkpoint.tensors[name].size_bytes for name in streamed.conversion.without_place)
     tied = streamed.model.all_tied_weights_keys  # a head that is the embeddings again is stored once
     own = (value for name, value in streamed.model.named_parameters() if name not in tied)
-    parameters: int = sum(value.numel() * value.element_size() for value in own)
-    return copied + parameters
+    counted: int = sum(value.numel() * value.element_size() for value in own)
+    return copied + counted
 
 
 def _require_room(plan: PrunePlan, output: OutputFolder) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.unit.attribution.worlds import CONCEPTS, PLANTED, WORDS, association_of, label_tokens, tiny_lm
 
-from semprune.attribution.ablation.causal import _compared, causal_check
+from semprune.attribution.ablation.causal import causal_check, compared
 from semprune.attribution.ablation.concept_logprob import concept_logprobs
 from semprune.attribution.ablation.neuron_sets import global_neurons, mean_replacements
 from semprune.attribution.ablation.specificity import causal_specificity
@@ -109,14 +109,14 @@ def test_the_error_against_random_sets_holds_how_their_draws_differ():
         return lambda weights: np.full(len(weights), np.mean(runs))  # no document matters
 
     runs = {"dense": [5.0], "association": [0.0], "matched_random": [1.0, 3.0], "random": [1.0, 3.0, 5.0]}
-    chosen = _compared(mean, units, runs, "association", "matched_random")
+    chosen = compared(mean, units, runs, "association", "matched_random")
     assert (chosen.value, chosen.error, chosen.freedom) == pytest.approx((-2.0, np.sqrt(2 * 1.5), 1))
-    assert _compared(mean, units, runs, "dense", "matched_random").error == pytest.approx(np.sqrt(2 / 2))
-    both = _compared(mean, units, runs, "random", "matched_random")
+    assert compared(mean, units, runs, "dense", "matched_random").error == pytest.approx(np.sqrt(2 / 2))
+    both = compared(mean, units, runs, "random", "matched_random")
     assert both.error == pytest.approx(np.sqrt(4 / 3 + 2 / 2))
-    assert _compared(mean, units, runs, "association", "dense").error == 0
+    assert compared(mean, units, runs, "association", "dense").error == 0
     runs["matched_random"] = [1.0]
-    assert np.isnan(_compared(mean, units, runs, "association", "matched_random").interval).all()
+    assert np.isnan(compared(mean, units, runs, "association", "matched_random").interval).all()
 
 
 def test_global_neurons_answer_most_to_any_concept(world):

@@ -13,7 +13,7 @@ from semprune.attribution.gates.first_order import first_order_effect, first_ord
 from semprune.attribution.gates.gating import gated
 from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates, start_items
 from semprune.attribution.gates.settings import GateSettings
-from semprune.attribution.gates.tasks import ClassTask
+from semprune.attribution.gates.tasks import ClassTask, order_kept
 from semprune.attribution.gradients.rankings import LabelledItems
 from semprune.attribution.rankings import first_order_over_collateral as ranking
 from semprune.errors import (
@@ -200,3 +200,12 @@ def test_a_model_that_is_not_finite_is_refused():
         broken.learn()
     with pytest.raises(NonFiniteError, match="log-odds of"):
         first_order_effect(broken.lm, broken.sites, broken.task, start_items(broken.task, SETTINGS), broken.mean)
+
+
+def test_one_answer_to_all_items_gives_no_direction():
+    odds = torch.full((4,), 1.7, requires_grad=True)
+    left = order_kept(odds, torch.tensor([True, False, True, False]))
+    left.backward()
+    assert float(left.detach()) == 0
+    assert odds.grad is not None
+    assert odds.grad.tolist() == [0.0] * 4

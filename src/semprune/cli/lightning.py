@@ -22,6 +22,7 @@ from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.semantic_loss.further_losses import FURTHER_LOSSES, check_losses
 from semprune.cli.arguments import OneLineErrors, help_settings, refuse_empty
 from semprune.cli.shipped import with_shipped
+from semprune.cli.tables import spell_tables
 from semprune.data import (  # short names in configurations
     CalibrationDataModule,
     DocumentDataModule,
@@ -78,7 +79,8 @@ class LightningParser(OneLineErrors, LightningArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
         """Parse a command line, with the names of calibration and documents spelt out, dashes as underscores."""
         given = list(sys.argv[1:] if args is None else args)
-        spelt = spell_out(with_shipped(given[0] if given else "", underscored(given)))
+        named = spell_tables(underscored(given), "data.") if given[:1] == ["test"] else underscored(given)
+        spelt = spell_out(with_shipped(given[0] if given else "", named))
         return refuse_empty(spelt, super().parse_args(spelt, *more, **settings))
 
 

@@ -52,8 +52,8 @@ ORDER: dict[str, str] = {
     " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "shipped tables arguments assets report prune verify study recommend explain lightning targets causal"
-    " mediate controls influential push pull commands boundary __main__",
+    "cli": "shipped tables arguments misspelt assets report prune verify study recommend explain lightning targets"
+    " causal mediate controls influential push pull commands boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution sharing",

@@ -45,13 +45,15 @@ def layer_shares(
 
 
 def layer_concept_figure(values: Float[Tensor, "layers concepts"], concepts: tuple[str, ...], title: str) -> Figure:
-    """Heatmap of layers (bottom: first) by concepts, each concept scaled to its own maximum."""
-    figure = Figure(figsize=(max(6, 0.4 * len(concepts)), 7), layout="constrained")
+    """Heatmap of concepts (their names are read upright) by layers, each scaled to its own maximum."""
+    layers = len(values)
+    figure = Figure(figsize=(5 + 0.2 * layers, 1.8 + 0.28 * len(concepts)), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     scaled = values / values.amax(0, keepdim=True).clamp(min=1e-12)
-    image = axes.imshow(scaled.numpy(), aspect="auto", origin="lower", cmap="viridis", vmin=0, vmax=1)
-    axes.set_xticks(range(len(concepts)), concepts, rotation=90, fontsize=7)
-    axes.set_ylabel("layer")
+    image = axes.imshow(scaled.T.numpy(), aspect="auto", cmap="viridis", vmin=0, vmax=1)
+    axes.set_yticks(range(len(concepts)), concepts)
+    axes.set_xticks(range(0, layers, 1 + layers // 20))
+    axes.set_xlabel("layer")
     axes.set_title(title)
     figure.colorbar(image, label="share of the concept's maximum")
     return figure

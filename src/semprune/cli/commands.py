@@ -55,6 +55,7 @@ def run_command(name: str, arguments: list[str]) -> None:
     for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter",
                     "Using ModelCheckpoint with manual optimization"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
+    import_module("semprune.cli.misspelt").refuse_misspelt(name, arguments)  # before torch
     if name in READERS:
         COMMANDS[name](arguments)
         return

@@ -44,15 +44,15 @@ ROOMS: dict[str, set[str]] = {
 """What each room may import besides itself."""
 
 ORDER: dict[str, str] = {
-    "analysis": "drops skill_drops divergences calibration predictors recommend prediction",
+    "analysis": "drops skill_drops paired_models divergences calibration predictors recommend prediction",
     "artefacts": "card cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
-    " controls test_pass monitoring module",
+    " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "shipped arguments assets report prune verify study recommend explain lightning targets causal mediate"
-    " controls influential commands boundary __main__",
+    "cli": "shipped config_merging tables arguments misspelt assets report compare prune verify study recommend"
+    " explain lightning targets causal mediate controls influential commands boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
@@ -60,7 +60,7 @@ ORDER: dict[str, str] = {
     "io": "seals bits safe_text terminal whole_table yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods statistics guidance settings report masks block_pruner"
     " in_memory removal card streamed callbacks",
-    "report": "run tables charts sections summary export skill_terminal terminal page",
+    "report": "run tables charts sections summary export skill_terminal terminal page comparison",
     "statistics": "weighting intervals proportions bootstrap estimate dose significance auroc average_precision"
     " divergence skill",
     "study": "config store checkpoints association cell run_folder retained calibration progress worker preflight"

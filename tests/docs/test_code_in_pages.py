@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from tests.docs.command_lines import commands_of, parse
+from tests.docs.conftest import small_backbone
 from tests.docs.pages import HOW_TO, OWN, ROOT, Block, blocks
+from tests.unit.attribution.worlds import association_of
 from tests.unit.report.conftest import CONCEPTS, build_run
 
 from semprune.concepts import load_concepts
@@ -36,6 +39,20 @@ def test_a_page_runs_from_top_to_bottom(page, offline):
     for block in blocks(page, "python"):
         source = "\n" * (block.line - 1) + block.text  # lines of a traceback are those of the page
         exec(compile(source, str(page), "exec", dont_inherit=True), names)
+
+
+def test_the_readme_runs_beside_a_quick_start(offline):
+    lm = small_backbone()
+    neurons = sum(site.width for site in lm.sites)
+    concepts = ("sentiment.negative", "sentiment.positive")
+    (offline / "runs/quickstart").mkdir(parents=True)
+    association_of(lm, torch.ones(neurons, 2), concepts).save(offline / "runs/quickstart/association.safetensors")
+    names = {"__name__": "page"}
+    for block in blocks(ROOT / "README.md", "python"):
+        exec(compile(block.text, "README.md", "exec", dont_inherit=True), names)
+    assert set(names["table"]["dataset"]) == {"sst2", "movie_reviews"}
+    assert len(names["report"].masks) == len(lm.matrices)
+    assert len(names["association"].top("sentiment.negative", 20)) == 20
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)

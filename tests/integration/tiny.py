@@ -103,6 +103,13 @@ def tiny_trainer(folder: Path, devices: int = 1, **settings: Any) -> PairedTrain
     )  # fmt: skip
 
 
+class OwnData(TinyData):
+    """The same as a class that a command line can name."""
+
+    def __init__(self) -> None:
+        super().__init__(tiny_backbone())
+
+
 def fit_and_test(folder: Path, devices: int) -> None:
     """Fit, test dense and pruned, and write what was found (rank 0)."""
     lm = tiny_backbone()

@@ -9,45 +9,39 @@ frozen model is never a submodule: it is in no checkpoint, no optimiser and no g
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import lightning
 import torch
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.fitted_documents import FittedDocuments, require_held_out
+from semprune.attribution.association.fitted_documents import FittedDocuments
 from semprune.attribution.fit.checkpoint import StoredFit, gather_streaming, require_state, share_out_streaming
 from semprune.attribution.fit.evidence import fittable_concepts
 from semprune.attribution.fit.fitted import agreement, fitted_association
 from semprune.attribution.fit.learner import AttributionLearner, LearnerShape
 from semprune.attribution.fit.learning_step import learning_step, remaining, set_rates
 from semprune.attribution.fit.preparation import prepare
+from semprune.attribution.gate_stage import GateStage
+from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.held_out.precision import HeldOutPrecision
+from semprune.attribution.measured import MeasuredModule
 from semprune.attribution.monitoring import concept_examples, log_association, log_curves
-from semprune.attribution.test_pass import TestPass
-from semprune.backbones import Backbone, load_backbone, neuron_sites
-from semprune.backbones.hardware import resolve_dtype
-from semprune.concepts import TokenLabeller, load_concepts
+from semprune.backbones import neuron_sites
 from semprune.data import DocumentDataModule
-from semprune.data.batches.batching import ItemBatch
+from semprune.data.modules.contract import document_batch_of, fit_data
 from semprune.errors import ConfigurationError, NonFiniteError, PrecisionError
 from semprune.ranges import checked
-from semprune.types import Count, DocumentBatch, Filled, Level, NonNegative, Positive
+from semprune.types import Count, DocumentBatch, Filled, Level, NonNegative, Positive, Share
 
 
-class NeuronSemanticAttribution(lightning.LightningModule):
+class NeuronSemanticAttribution(MeasuredModule):
     """Learns the neuron × concept association matrix of a frozen LLM (equations.md S1-S6).
 
     Attributes:
-        lm: The frozen backbone; set it before use to share one that is loaded already.
-        learner: Everything that is learned; None until a fit or a checkpoint shapes it.
         precision: Average precision of each concept on held-out documents, after the last validation.
-        fitted: The documents that the learner is fitted on; None where that is not known.
-        condition: Name under which the next test pass is kept: ``dense``, or the pruning method's.
-        outcomes: What each test pass found, by condition.
-        losses: Further semantic losses that are measured after a pruned pass (``further_losses``).
-        watched: Rows of neurons whose raw activations test passes keep.
+        gates: Learns the causal half of the association (equations.md S8), or None.
     """
 
     @checked
@@ -63,6 +57,10 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         decoder_neurons: Count = 32,
         sample_tokens: Count = 4096,
         sites: Annotated[list[str], Filled("one kind of neurons or more")] = ["mlp"],  # noqa: B006  # as above
+        gates: list[str] | None = None,
+        gate_share: Share = GateSettings.share,
+        gate_budget: Positive = GateSettings.budget,
+        gate_steps: Count = GateSettings.steps,
     ) -> None:
         """Keep the settings; the backbone is loaded when it is first needed.
 
@@ -78,51 +76,28 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             sample_tokens: Tokens, over all documents, that the robust standardisation is fitted on.
             sites: Kinds of neurons: mlp (inputs of the down-projections), attention (inputs of the attention's output
                 projections, all heads side by side), or both.
+            gates: Classes of the fitting data sets whose causal gates are learned too, as in
+                [amazon_reviews.positive]; of two classes either is the order of both. null for none.
+            gate_share: Share of all neurons whose gates close, of each of them.
+            gate_budget: Most divergence from the dense model on other text, in nats per token; its price follows it.
+            gate_steps: Steps that the gates are learned in, spread over all epochs but the first.
         """
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        self.learner: AttributionLearner | None = None
         self.precision: dict[str, float] = {}
-        self.fitted: FittedDocuments | None = None
-        self.condition = "dense"
-        self.outcomes: dict[str, TestPass] = {}
-        self.losses: list[str] = []
-        self.watched: list[int] = []
+        self.gates: GateStage | None = None
+        if gates:
+            settings = GateSettings(share=gate_share, budget=gate_budget, steps=gate_steps)
+            self.gates = GateStage(gates, settings)
         self._validation = HeldOutPrecision()
-        self._lm: Backbone | None = None
-        self._labeller: TokenLabeller | None = None
         self._goes_on = False
-
-    @property
-    def lm(self) -> Backbone:
-        """The frozen backbone, loaded on first use."""
-        if self._lm is None:
-            device = self.device if self._trainer is None else self.trainer.strategy.root_device
-            dtype = str(resolve_dtype(self.hparams["dtype"], device)).removeprefix("torch.")
-            self._lm = load_backbone(self.hparams["backbone"], dtype=dtype)
-        return self._lm
-
-    @lm.setter
-    def lm(self, backbone: Backbone) -> None:
-        self._lm = backbone
-
-    @property
-    def labeller(self) -> TokenLabeller:
-        """Token-level labels of the learner's concepts."""
-        if self._labeller is None:
-            concepts = load_concepts(self.hparams["concepts"])
-            fitted = tuple(c.name for c in concepts) if self.learner is None else self.learner.shape.concepts
-            concepts = tuple(concept for concept in concepts if concept.name in fitted)  # all that have evidence
-            if tuple(concept.name for concept in concepts) != fitted:
-                concepts = load_concepts(fitted)  # a checkpoint's, under other settings
-            self._labeller = TokenLabeller(concepts, self.lm.tokenizer).to(self.device)
-        return self._labeller
 
     def association(self) -> Association:
         """The association as it stands; see :func:`~semprune.attribution.fit.fitted.fitted_association` for errors."""
         settings = {**self.hparams, "dtype": str(self.lm.dtype)}
-        return fitted_association(self._fitted(), self.lm.fingerprint, settings, self.hparams["q"], self.fitted)
+        found = fitted_association(self._fitted(), self.lm.fingerprint, settings, self.hparams["q"], self.fitted)
+        return found if self.gates is None else replace(found, gates=self.gates.scores(found.concepts))
 
     def agreement(self) -> float:
         """Spearman correlation of the learned matrix with the closed form, over gated token-level entries."""
@@ -140,11 +115,13 @@ class NeuronSemanticAttribution(lightning.LightningModule):
                 "learns it and its certainty. Pass --trainer.max_epochs 2 or more."
             )
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
-        batches = data.train_dataloader()
+        offered = fit_data(data)
+        if self.gates is not None:
+            self.gates.check(data)
+        batches = map(document_batch_of, data.train_dataloader())
         names = fittable_concepts(self.lm, self.hparams["concepts"], batches, self.trainer.strategy.root_device)
         vocabulary = self.lm.model.get_input_embeddings().num_embeddings
-        longest = getattr(data, "max_length", None) or data.length
-        self._shape(LearnerShape(names, tuple(data.classes), tuple(data.datasets), longest, vocabulary))
+        self._shape(LearnerShape(names, offered.classes, offered.datasets, offered.longest, vocabulary))
         if isinstance(data, DocumentDataModule):
             self.fitted = FittedDocuments.of(data.train_documents, data.datasets, data.validation_share, data.seed)
 
@@ -181,6 +158,7 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             batches, epochs = int(self.trainer.num_training_batches), self.trainer.max_epochs or 2
             rates = self.hparams["learning_rate"], self.hparams["decoder_learning_rate"]
             set_rates(optimizers, rates, remaining(self.current_epoch, batch_idx, batches, epochs))
+            self.log_dict(self._advance_gates(1 - remaining(self.current_epoch, batch_idx + 1, batches, epochs)))
         for optimizer in optimizers:
             optimizer.step()  # without gradients, in epoch 0, nothing moves; but the step counts, so it can be saved
 
@@ -210,8 +188,10 @@ class NeuronSemanticAttribution(lightning.LightningModule):
 
     def on_train_end(self) -> None:
         """Write the association beside the logs, and show it."""
+        if int(self._fitted().stage):
+            self._advance_gates(1.0)  # those that a fit that stopped early has left
         folder = self.trainer.log_dir  # Lightning broadcasts it: every rank must ask
-        if not self.trainer.is_global_zero or folder is None:
+        if not self.trainer.is_global_zero or folder is None or self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # as above
             return
         learner, association = self._fitted(), self.association()
         association.save(Path(folder) / "association.safetensors")
@@ -220,42 +200,6 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         if self.logger is not None:
             counts = {"fit/discoveries": float(association.gate.sum()), "fit/closed_form_spearman": self.agreement()}
             self.logger.log_metrics(counts | {"fit/unexplained": float(learner.token.unexplained)})
-
-    def on_test_start(self) -> None:
-        """Begin a pass over items and documents, under whatever masks callbacks have applied.
-
-        Raises:
-            FittedDocumentError: Documents to read as held out were fitted.
-        """
-        held_out = getattr(self.trainer.datamodule, "documents", None)  # type: ignore[attr-defined]  # as above
-        if isinstance(held_out, DocumentDataModule) and self.learner is not None and self.condition == "dense":
-            require_held_out(self.fitted, held_out.val_documents)
-        self._move()
-        norms = self.condition == "dense" and "mlp" in self.hparams["sites"]
-        self.outcomes[self.condition] = TestPass.begin(self.lm, self.learner, self.watched, norms=norms)
-
-    def test_step(self, batch: ItemBatch | DocumentBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Score items; measure associations on held-out documents."""
-        test_pass = self.outcomes[self.condition]
-        if isinstance(batch, ItemBatch):
-            test_pass.scorer.update(self.lm.model, batch.items)
-        elif self.learner is not None:
-            test_pass.add_documents(self.lm, self.learner.labelled(batch, self.labeller))
-
-    def on_test_epoch_end(self) -> None:
-        """Gather over ranks, and log metrics and losses."""
-        test_pass = self.outcomes[self.condition]
-        test_pass.finish()
-        scorable = getattr(self.trainer.datamodule, "scorable", None)  # type: ignore[attr-defined]  # Lightning sets it
-        if scorable is not None:
-            test_pass.left_out = scorable.counts
-        if self.learner is not None:
-            test_pass.keep_moved_weights(self.lm, self.condition, attention=bool(self.losses))
-        if self.logger is not None:
-            dense = self.outcomes.get("dense") if self.condition != "dense" else None
-            association = self.association() if self.learner is not None and dense is not None else None
-            found = test_pass.scalars(dense, association)
-            self.logger.log_metrics({f"test/{self.condition}/{name}": value for name, value in found.items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what shapes the learner, and the backbone's fingerprint.
@@ -267,6 +211,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         if not all(each.coefficients.isfinite().all() for each in (learner.token, learner.sequence)):
             raise NonFiniteError("the learned association", "Lower `model.learning_rate`: the fit diverged.")
         gather_streaming(learner, checkpoint["state_dict"])
+        if self.gates is not None:
+            self.gates.add_to(checkpoint)
         StoredFit(learner.shape, self.lm.fingerprint, self.precision, self.fitted).add_to(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -275,6 +221,8 @@ class NeuronSemanticAttribution(lightning.LightningModule):
         asked = self.learner.shape if self.learner is not None else None
         stored.require(self.lm.fingerprint, asked, self.fitted)
         self.fitted = stored.fitted or self.fitted
+        if self.gates is not None:
+            self.gates.take_from(checkpoint)
         self._shape(stored.shape)
         require_state(self._fitted(), checkpoint["state_dict"])
         self.precision = self._validation.precision = stored.precision
@@ -284,15 +232,17 @@ class NeuronSemanticAttribution(lightning.LightningModule):
             raise ConfigurationError("no association yet: fit one, or pass --ckpt_path of a fit.")
         return self.learner
 
+    def _advance_gates(self, share: float) -> dict[str, float]:
+        if self.gates is None:
+            return {}
+        learner, data = self._fitted(), self.trainer.datamodule  # type: ignore[attr-defined]  # as above
+        return self.gates.advance(share, self.lm, data, learner.sites, learner.standardiser.mean)
+
     def _shape(self, shape: LearnerShape) -> None:
         kinds = tuple(self.hparams["sites"])
         sites = self.lm.sites if kinds == ("mlp",) else neuron_sites(self.lm.model, self.lm.family, kinds)
         self.learner = AttributionLearner(shape, sites, self.hparams["ridge"], self.hparams["decoder_neurons"])
 
-    def _move(self) -> None:
-        self.lm.model.to(self.device)
-        self.labeller.to(self.device)
-
     def _training_batches(self) -> Iterator[DocumentBatch]:
         for batch in self.trainer.train_dataloader:  # type: ignore[union-attr]
-            yield self.trainer.strategy.batch_to_device(batch, self.device)
+            yield self.trainer.strategy.batch_to_device(document_batch_of(batch), self.device)

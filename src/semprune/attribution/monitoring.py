@@ -28,14 +28,32 @@ def layer_strength(association: Association) -> Float[Tensor, "layers concepts"]
     return out.index_add_(0, association.layer, strength)
 
 
+def layer_shares(
+    scores: Float[Tensor, "neurons concepts"], layers: Tensor, share: float
+) -> Float[Tensor, "layers concepts"]:
+    """Share of each concept's closed gates in each layer; 0 where none were learned.
+
+    Example:
+        >>> scores = torch.tensor([[3.0, torch.nan], [2.0, torch.nan], [0.0, torch.nan], [1.0, torch.nan]])
+        >>> layer_shares(scores, torch.tensor([0, 0, 1, 1]), 0.75).double().round(decimals=2).tolist()
+        [[0.67, 0.0], [0.33, 0.0]]
+    """
+    k = max(1, int(share * len(scores)))
+    closed = torch.zeros_like(scores).scatter_(0, scores.nan_to_num(-1).topk(k, dim=0).indices, 1 / k)
+    closed[:, scores.isnan().any(0)] = 0
+    return torch.zeros(int(layers.max()) + 1, scores.shape[1]).index_add_(0, layers, closed)
+
+
 def layer_concept_figure(values: Float[Tensor, "layers concepts"], concepts: tuple[str, ...], title: str) -> Figure:
-    """Heatmap of layers (bottom: first) by concepts, each concept scaled to its own maximum."""
-    figure = Figure(figsize=(max(6, 0.4 * len(concepts)), 7), layout="constrained")
+    """Heatmap of concepts (their names are read upright) by layers, each scaled to its own maximum."""
+    layers = len(values)
+    figure = Figure(figsize=(5 + 0.2 * layers, 1.8 + 0.28 * len(concepts)), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     scaled = values / values.amax(0, keepdim=True).clamp(min=1e-12)
-    image = axes.imshow(scaled.numpy(), aspect="auto", origin="lower", cmap="viridis", vmin=0, vmax=1)
-    axes.set_xticks(range(len(concepts)), concepts, rotation=90, fontsize=7)
-    axes.set_ylabel("layer")
+    image = axes.imshow(scaled.T.numpy(), aspect="auto", cmap="viridis", vmin=0, vmax=1)
+    axes.set_yticks(range(len(concepts)), concepts)
+    axes.set_xticks(range(0, layers, 1 + layers // 20))
+    axes.set_xlabel("layer")
     axes.set_title(title)
     figure.colorbar(image, label="share of the concept's maximum")
     return figure
@@ -76,6 +94,11 @@ def log_association(logger: object, association: Association, examples: Mapping[
     board = logger.experiment
     figure = layer_concept_figure(layer_strength(association), association.concepts, "association by layer")
     board.add_figure("association/layer_concept", figure, step)
+    if association.gates is not None:
+        shares = layer_shares(association.gates, association.layer, association.settings["gate_share"])
+        board.add_figure(
+            "gates/layer_concept", layer_concept_figure(shares, association.concepts, "gates by layer"), step
+        )
     for concept, found in zip(association.concepts, association.gate.sum(0).tolist(), strict=True):
         board.add_scalar(f"discoveries/{concept}", found, step)
     coordinates, labels = projected(association)

@@ -14,6 +14,7 @@ What pruning destroys in a language model, and in which neurons.
 the whole job
   study        fit, prune, evaluate, report: a grid in one YAML
   report       HTML page and tables of a study
+  compare      two runs beside each other, paired by item
   recommend    which method and calibration set, for what must survive
 one step
   fit          learn the neuron x concept association

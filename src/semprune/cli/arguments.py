@@ -18,6 +18,7 @@ from jsonargparse import _loaders_dumpers
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from semprune.cli.shipped import with_shipped
+from semprune.cli.tables import spell_tables
 from semprune.errors import ConfigurationError, RenamedSettingError, SettingError
 from semprune.errors.data import RENAMED
 from semprune.io.yaml_text import bounded
@@ -138,9 +139,10 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
     """Parser of the plain commands."""
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
-        """Parse a command line, with shipped configurations by name; no text may be empty."""
+        """Parse a command line, with shipped configurations by name and own tables; no text may be empty."""
         known = {option for action in self._actions for option in action.option_strings}
         given = with_shipped(self.prog.split()[-1], as_known(sys.argv[1:] if args is None else args, known))
+        given = spell_tables(given) if "--label_column" in known else given
         return refuse_empty(given, super().parse_args(given, *more, **settings))
 
 

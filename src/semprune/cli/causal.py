@@ -43,7 +43,7 @@ class CausalCommandConfig:
         backbone: The model.
         target: What is ablated; a task family where ``concepts`` is empty.
         concepts: Columns of the association; empty takes the family's classes.
-        ranking: How its neurons are ranked: strength, effect, t, score or raw_effect.
+        ranking: How its neurons are ranked: score, strength, effect, t, raw_effect, or gates where they were learned.
         combine: What counts where ``concepts`` has words and classes: documents (classes alone), sum, ranks or product.
         words: Concepts whose words' log-probability is measured.
         specificity: Concepts with words that are ablated in turn and measured on each other.

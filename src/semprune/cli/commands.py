@@ -22,12 +22,12 @@ def _call(name: str, *arguments: Any) -> Any:
 
 PARSERS: dict[str, Callable[[], Parser]] = {
     name: partial(_call, f"{name}:{name}_parser")
-    for name in ("prune", "verify", "study", "report", "recommend", "explain", "causal", "mediate", "controls",
-                 "influential", "assets")
+    for name in ("prune", "verify", "study", "report", "compare", "recommend", "explain", "causal", "mediate",
+                 "controls", "influential", "assets")
 }  # fmt: skip
 """Parsers of the plain commands; LightningCLI makes those of ``fit`` and ``test``."""
 
-READERS = ("report", "recommend", "assets")
+READERS = ("report", "compare", "recommend", "assets")
 """Commands that compute nothing: they need no torch."""
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
@@ -55,6 +55,7 @@ def run_command(name: str, arguments: list[str]) -> None:
     for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter",
                     "Using ModelCheckpoint with manual optimization"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
+    import_module("semprune.cli.misspelt").refuse_misspelt(name, arguments)  # before torch
     if name in READERS:
         COMMANDS[name](arguments)
         return

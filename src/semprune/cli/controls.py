@@ -25,6 +25,7 @@ from semprune.errors import SettingError
 from semprune.io.files import write_parquet
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
+from semprune.report.run.formats import small
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import BackboneConfig, FitConfig
 from semprune.types import Count, Filled, Level, Seed
@@ -172,5 +173,5 @@ def summary(name: str, table: pd.DataFrame) -> WholeTable:
     means = table.groupby(key, sort=False).mean(numeric_only=True).drop(columns=["seed", "draw"], errors="ignore")
     shown = WholeTable(key, *means.columns, title=name.replace("_", " "))
     for label, row in means.iterrows():
-        shown.add_row(str(label), *(f"{value:.3g}" for value in row))
+        shown.add_row(str(label), *map(small, row))
     return shown

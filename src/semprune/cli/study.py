@@ -25,6 +25,8 @@ def study_parser() -> Parser:
             "semprune study --config calibration --dry-run",
             "semprune study --config quickstart --output runs/more \\",
             "      --sparsities [0.3,0.5] --calibrations [c4,wiki] --limit 400",
+            "semprune study --config quickstart --output runs/intents \\",
+            "      --datasets intents.csv --text text --label intent",
         ],
     )
     parser.add_argument("--config", action="config", help="a study's YAML, or quickstart, calibration, datasets")

@@ -18,6 +18,7 @@ from semprune.data.batches.scorable import encode_items
 from semprune.data.batches.special_tokens import check_tokenizer
 from semprune.data.load import load_items
 from semprune.data.registry import dataset_spec
+from semprune.data.rows.own_tables import with_own_tables
 from semprune.data.settings import ChatSettings
 from semprune.data.subject import Subject, subject_of
 from semprune.evaluation.engine.request_scorer import Engine, Throughput
@@ -42,6 +43,8 @@ def evaluate(
     prompt: str | None = None,
     shots: Amount = 0,
     chat: bool | ChatSettings = False,
+    text_column: str | None = None,
+    label_column: str | None = None,
     token_budget: TokenBudget = "auto",
     truncate: Truncate = "error",
     cache: Path | str | bool = False,
@@ -50,7 +53,7 @@ def evaluate(
 
     Args:
         model: A backbone, or any Hugging Face causal LM, pruned or not; it is left as it is.
-        datasets: Names of data sets, or one name.
+        datasets: Names of data sets and paths of own tables (.csv, .json, .jsonl, .parquet), or one of them.
         tokenizer: The tokenizer of a bare model; a backbone has its own.
         limit: Items of each data set; None for all.
         seed: Which items a limit selects, and the bootstrap.
@@ -58,6 +61,8 @@ def evaluate(
         shots: Answered examples before each item.
         chat: Ask as a chat, with the tokenizer's own template: true, or its options, date and thought; see
             :class:`semprune.data.ChatSettings`.
+        text_column: Column of the texts of own tables; None for ``text``.
+        label_column: Column of the labels of own tables; None for ``label``.
         token_budget: Most tokens of one forward; ``auto`` is halved whenever memory runs out.
         truncate: ``left`` drops the beginning of prompts that do not fit; ``error`` refuses them.
         cache: A folder where scores are kept, so that the same weights score no item twice; True for ``scores`` in
@@ -69,6 +74,7 @@ def evaluate(
 
     Raises:
         UnknownDatasetError: If a data set is not in the registry.
+        DatasetSchemaError: If a table cannot be used as it is.
         DatasetUnavailableError: If its rows cannot be had.
         ConfigurationError: If a bare model comes without a tokenizer, or ``chat`` without a chat template.
         PromptTooLongError: If a prompt does not fit and ``truncate`` is ``error``.
@@ -78,7 +84,8 @@ def evaluate(
         CorruptArtefactError: If a file of the cache cannot be read.
     """
     subject = subject_of(model, tokenizer)
-    specs = {name: dataset_spec(name) for name in ([datasets] if isinstance(datasets, str) else datasets)}
+    names = with_own_tables([datasets] if isinstance(datasets, str) else datasets, text_column, label_column)
+    specs = {name: dataset_spec(name) for name in names}
     chosen: dict[str, Any] = {"limit": limit, "seed": seed, "prompt": prompt, "shots": shots}
     chosen |= {"chat": chat, "tokenizer": subject.tokenizer}
     items = [item for name in specs for item in load_items(name, **chosen)]

@@ -3,10 +3,29 @@
   const root = document.documentElement;
   root.classList.add("js");
 
+  /* The state of the page is its address, after the #: the section to look at, then every tab, choice, opened part and
+     theme that was chosen. Each keeper writes its own parts and reads them back; what it does not find stays. */
+  const keepers = [];
+  let section = "";
+  const parts = () => location.hash.slice(1).split(",").filter(Boolean).map(decodeURIComponent);
+  const write = () => {
+    const state = [section, ...keepers.flatMap((keeper) => keeper.parts())].filter(Boolean);
+    history.replaceState(null, "", `#${state.map(encodeURIComponent).join(",")}`);
+  };
+  const read = () => {
+    const state = parts();
+    for (const keeper of keepers) keeper.read(state);
+    const own = new Set(keepers.flatMap((keeper) => keeper.parts()));
+    section = state.find((part) => document.getElementById(part) && !own.has(part)) ?? "";
+    const tab = document.querySelector(`[aria-controls="${CSS.escape(state[0] ?? "")}"]`);
+    (tab?.parentElement ?? document.getElementById(state[0]))?.scrollIntoView();  // of a panel also its tabs
+  };
+
   /* Theme: the system's, unless chosen here or by ?theme=dark. Storage may be denied for local files. */
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const button = document.getElementById("theme");
   const stored = () => { try { return localStorage.getItem("semprune-theme"); } catch { return null; } };
+  const themes = { "theme.dark": "dark", "theme.light": "light" };
   const chosen = new URLSearchParams(location.search).get("theme") ?? stored();
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
   const name = () => { button.textContent = isDark() ? "Light theme" : "Dark theme"; };
@@ -16,6 +35,14 @@
     root.dataset.theme = isDark() ? "light" : "dark";
     try { localStorage.setItem("semprune-theme", root.dataset.theme); } catch { /* stays for this visit */ }
     name();
+    write();
+  });
+  keepers.push({
+    parts: () => (root.dataset.theme ? [`theme.${root.dataset.theme}`] : []),
+    read: (state) => {
+      const found = state.find((part) => part in themes);
+      if (found) { root.dataset.theme = themes[found]; name(); }
+    },
   });
   dark.addEventListener("change", name);
   name();
@@ -23,25 +50,36 @@
   /* Tabs: arrow keys move and select; only the selected tab is in the tab order. */
   for (const list of document.querySelectorAll("[role=tablist]")) {
     const tabs = [...list.querySelectorAll("[role=tab]")];
+    const panel = (tab) => tab.getAttribute("aria-controls");
+    let chosen = false;  // the first one too has a link of its own, once it is asked for
     const select = (tab, focus) => {
       for (const other of tabs) {
         const on = other === tab;
         other.setAttribute("aria-selected", String(on));
         other.tabIndex = on ? 0 : -1;
-        document.getElementById(other.getAttribute("aria-controls")).classList.toggle("off", !on);
+        document.getElementById(panel(other)).classList.toggle("off", !on);
       }
       if (focus) tab.focus();
     };
     tabs.forEach((tab, place) => {
-      tab.addEventListener("click", () => select(tab));
+      tab.addEventListener("click", () => { chosen = true; select(tab); write(); });
       tab.addEventListener("keydown", (event) => {
         const to = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: tabs.length - 1 }[event.key];
         if (to === undefined) return;
         event.preventDefault();
+        chosen = true;
         select(tabs[(to + tabs.length) % tabs.length], true);
+        write();
       });
     });
-    select(tabs.find((tab) => tab.getAttribute("aria-controls") === location.hash.slice(1)) ?? tabs[0]);
+    select(tabs[0]);
+    keepers.push({
+      parts: () => tabs.filter((tab) => chosen && tab.getAttribute("aria-selected") === "true").map(panel),
+      read: (state) => {
+        const found = tabs.find((tab) => state.includes(panel(tab)));
+        if (found) { chosen = true; select(found); }
+      },
+    });
   }
 
   /* Selects that show one panel of a container: the one whose id is their values, joined by hyphens. */
@@ -51,14 +89,34 @@
       const id = group.map((chooser) => chooser.value).join("-");
       for (const panel of document.getElementById(container).children) panel.classList.toggle("off", panel.id !== id);
     };
-    const wanted = location.hash.slice(1);
     for (const chooser of group) {
-      if ([...chooser.options].some((option) => option.value === wanted)) chooser.value = wanted;
+      const named = (value) => (group.length > 1 ? `${chooser.id}.${value}` : value);  // alone it is its panel's id
+      const values = [...chooser.options].map((option) => option.value);
       chooser.closest(".chooser").hidden = false;
-      chooser.addEventListener("change", show);
+      chooser.addEventListener("change", () => { show(); write(); });
+      keepers.push({
+        parts: () => (chooser.value === values[0] ? [] : [named(chooser.value)]),
+        read: (state) => {
+          const found = values.find((value) => state.includes(named(value)));
+          if (found !== undefined) { chooser.value = found; show(); }
+        },
+      });
     }
     show();
   }
+
+  /* Parts that open. */
+  document.querySelectorAll("details").forEach((details, place) => {
+    const mark = `open.${place}`;
+    details.addEventListener("toggle", write);
+    keepers.push({
+      parts: () => (details.open ? [mark] : []),
+      read: (state) => { if (state.includes(mark)) details.open = true; },
+    });
+  });
+
+  read();
+  addEventListener("hashchange", () => { read(); write(); });
 
   /* Heatmaps: a tooltip under the pointer and under the keyboard, arrow keys from square to square. */
   const tip = document.getElementById("tip");

@@ -59,17 +59,17 @@ def write_report(run_dir: Path | RunArtefacts) -> Path:
 
 def render_report(run: RunArtefacts) -> str:
     """The page of a run, as text."""
-    script = _asset("page.js")
+    script = page_asset("page.js")
     shown = pooled(run) if is_crowded(run) else run  # no page could hold hundreds of models one by one
     views = {section: view for section in SECTIONS if (view := section.view(run, shown)) is not None}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        _environment()
+        page_environment()
         .get_template("page.html.j2")
         .render(
             title=f"What pruning cost {backbone_names(run)}",
             subtitle=_subtitle(run),
-            style=Markup(_asset("style.css")),  # our own file, not data
+            style=Markup(page_asset("style.css")),  # our own file, not data
             script=Markup(script),
             script_hash=digest,
             sections=list(views),
@@ -86,7 +86,8 @@ def _absent(run: RunArtefacts) -> dict[str, str]:
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Templates of the report's pages: every text is escaped, and an unknown name is an error."""
     return Environment(
         loader=PackageLoader("semprune.report", "."),
         autoescape=True,
@@ -112,7 +113,7 @@ def _subtitle(run: RunArtefacts) -> str:
     return ", ".join([*parts, f"{datasets} data set{'' if datasets == 1 else 's'}"]) + "."
 
 
-def _asset(name: str) -> str:
+def page_asset(name: str) -> str:
     """A file of this package, ready to stand inside a page.
 
     The script's hash in the page's policy is of exactly these characters, so the template adds none.

@@ -21,7 +21,7 @@ from semprune.io.whole_table import WholeTable
 from semprune.pruning import dense_statistics, find_method, prune_from
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.shared import load_model
-from semprune.study.config.checks import check
+from semprune.study.config.checks import check, with_tables
 from semprune.study.config.grid import in_groups, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.preflight import preflight
@@ -75,6 +75,7 @@ def plan_study(config: StudyConfig, console: Console) -> float:
     Raises:
         SempruneError: Of the kind of what is wrong with the configuration or the data.
     """
+    config = with_tables(config)
     check(config)
     return sum(_plan_one(one, console) for one in one_backbone_each(config))
 

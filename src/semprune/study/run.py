@@ -22,7 +22,7 @@ from semprune.study.association import describe_association
 from semprune.study.calibration.table import calibration_table
 from semprune.study.calibration.task_concepts import task_concepts
 from semprune.study.cell.shared import load_model
-from semprune.study.config.checks import check
+from semprune.study.config.checks import check, with_tables
 from semprune.study.config.grid import all_cells, pruned_cells
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 from semprune.study.engines import run_engine
@@ -53,6 +53,7 @@ def run_study(config: StudyConfig, console: Console | None = None) -> Path:
     Raises:
         SempruneError: Of the kind of what is wrong with the configuration, the data or the artefacts.
     """
+    config = with_tables(config)
     check(config)
     console = console or Terminal(stderr=True)
     run = Path(config.output)

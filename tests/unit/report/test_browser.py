@@ -171,6 +171,76 @@ def test_the_chooser_shows_one_concept(browser, page):
     assert shown == ["neurons-3"]
 
 
+def test_every_tab_has_a_link_that_opens_it(browser, page):
+    browser.open(page)
+    panels = browser.run(
+        """[...document.querySelectorAll('[role=tab]')].map((tab) => {
+          tab.click();
+          return [tab.getAttribute('aria-controls'), location.hash.slice(1).split(',')];
+        })"""
+    )
+    assert len(panels) >= 4
+    for panel, address in panels:
+        assert panel in address
+        browser.run(f"location.hash = '{panel}'")  # as where a link is followed on the page itself
+        browser.call("Runtime.evaluate", expression="new Promise((done) => setTimeout(done, 20))", awaitPromise=True)
+        assert browser.run(f"document.getElementById('{panel}').checkVisibility()")
+    for panel in (panels[1][0], panels[-1][0]):
+        browser.open("about:blank")
+        browser.open(f"{page}#{panel}")
+        assert browser.run(f"document.getElementById('{panel}').checkVisibility()")
+    assert browser.complaints() == []
+
+
+def test_the_state_of_the_page_is_its_address(browser, page):
+    state = """(() => ({
+      tabs: [...document.querySelectorAll('[role=tab][aria-selected=true]')].map((tab) => tab.id),
+      concept: document.getElementById('concept').value,
+      open: [...document.querySelectorAll('details')].map((one) => one.open),
+      theme: document.documentElement.dataset.theme ?? '',
+    }))()"""
+    browser.open(page)
+    first = browser.run(state)
+    assert browser.run("location.hash") == ""
+    browser.run(
+        """(() => {
+          document.querySelectorAll('[role=tablist] [role=tab]:last-child').forEach((tab) => tab.click());
+          const chooser = document.getElementById('concept');
+          chooser.value = chooser.options[2].value;
+          chooser.dispatchEvent(new Event('change'));
+          document.querySelectorAll('details')[1].open = true;
+          document.getElementById('theme').click();
+        })()"""
+    )
+    browser.run("location.hash = 'meanings'")  # as a link in the navigation does
+    wait = "new Promise((done) => setTimeout(() => done(location.href), 200))"
+    address = browser.call("Runtime.evaluate", expression=wait, awaitPromise=True)["result"]["value"]
+    chosen = browser.run(state)
+    assert all(chosen[name] != first[name] for name in first)
+    browser.run("localStorage.clear()")
+    browser.open("about:blank")
+    browser.open(address)
+    assert browser.run(state) == chosen
+    assert browser.run("Math.abs(document.getElementById('meanings').getBoundingClientRect().top) < 120")
+    browser.run("localStorage.clear()")
+
+
+def test_the_choices_of_a_study_are_in_its_address(browser, study):
+    browser.open(study)
+    values = "[...document.querySelectorAll('select')].map((one) => one.value)"
+    browser.run(
+        """document.querySelectorAll('select').forEach((one) => {
+          one.value = one.options[one.options.length - 1].value;
+          one.dispatchEvent(new Event('change'));
+        })"""
+    )
+    chosen, address = browser.run(values), browser.run("location.href")
+    browser.open("about:blank")
+    browser.open(address)
+    assert browser.run(values) == chosen
+    assert browser.complaints() == []
+
+
 @pytest.fixture(scope="module")
 def study(study_run):
     return write_report(study_run).as_uri()

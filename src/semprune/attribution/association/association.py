@@ -102,12 +102,12 @@ class Association:
         """Layer of each row."""
         return self.index.layers
 
-    @property
+    @cached_property
     def specificity(self) -> Float[Tensor, "neurons concepts"]:
         """Row specificity ρ, within each level (equations.md S4)."""
         return self._by_level(row_specificity)
 
-    @property
+    @cached_property
     def score(self) -> Float[Tensor, "neurons concepts"]:
         """Association score S, 0 where not gated (equations.md S4)."""
         return self._by_level(association_score) * self.gate

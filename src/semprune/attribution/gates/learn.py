@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -90,20 +91,34 @@ def begin_gates(
     k: int,
     settings: GateSettings,
     sites: tuple[NeuronSite, ...],
+    state: Mapping[str, Any] | None = None,
 ) -> GateLearner:
-    """A learner at its start, see :func:`learn_gates`."""
+    """A learner at its start, or where ``state`` was taken; see :func:`learn_gates`."""
     check_ranges(settings, "gates.")
     if not 1 <= k < len(mean):
         raise SettingError("k", k, f"at least 1 and below the number of neurons, {len(mean)}")
     dense = dense_texts(lm, sites, texts, mean, settings.windows)
+    if state is not None:
+        learner = GateLearner(lm, sites, tasks, dense, mean, torch.zeros(len(tasks), len(mean)), k, settings)
+        learner.load(state)
+        return learner
     start = torch.stack([_start(lm, sites, task, dense, mean, settings) for task in tasks.values()])
     return GateLearner(lm, sites, tasks, dense, mean, start, k, settings)
 
 
 def gates_of(learner: GateLearner) -> Gates:
     """What a learner has learned."""
-    theta = learner.theta.detach().cpu()
-    return Gates((theta - theta.amin(1, keepdim=True)).T.contiguous(), tuple(learner.tasks))
+    return Gates(scores_of(learner.theta.detach().cpu()), tuple(learner.tasks))
+
+
+def scores_of(theta: Float[Tensor, "concepts neurons"]) -> Float[Tensor, "neurons concepts"]:
+    """Scores as users see them: 0 for the least neuron of each concept.
+
+    Example:
+        >>> scores_of(torch.tensor([[-1.0, 2.0]])).tolist()
+        [[0.0], [3.0]]
+    """
+    return (theta - theta.amin(1, keepdim=True)).T.contiguous()
 
 
 def start_items(task: ClassTask, settings: GateSettings) -> list[int]:

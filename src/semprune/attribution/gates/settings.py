@@ -26,7 +26,7 @@ class GateSettings:
     """
 
     share: Share = 0.01
-    budget: Positive = 0.05
+    budget: Positive = 0.1
     steps: Count = 25
     items: Count = 24
     windows: Count = 8

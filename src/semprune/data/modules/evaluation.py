@@ -21,6 +21,7 @@ from semprune.data.modules.tokenized import TokenizedDataModule
 from semprune.data.prompts.chat import check_chat_template
 from semprune.data.prompts.render import find_prompts
 from semprune.data.registry import dataset_spec
+from semprune.data.rows.own_tables import with_own_tables
 from semprune.data.rows.sources import Source, check_source, fetch
 from semprune.data.settings import (
     CalibrationSettings,
@@ -44,7 +45,7 @@ class EvaluationDataModule(TokenizedDataModule):
     The attributes ``calibration`` and ``documents`` are data modules of their own, or None.
 
     Args:
-        datasets: Names of the data sets to score.
+        datasets: Names of the data sets to score, and paths of own tables (.csv, .json, .jsonl, .parquet).
         limit: Items of each data set; null for all. 200 give an accuracy within about 7 points.
         seed: Which items, few-shot examples, calibration sequences and documents.
         token_budget: Padded tokens of a batch over all ranks; raise it with memory and ranks.
@@ -56,6 +57,8 @@ class EvaluationDataModule(TokenizedDataModule):
         prompt: Name of a prompt that all data sets have, or all (every prompt of each); null for the first of each.
         shots: Answered examples before each item; 0 is zero-shot, the default of pruning papers.
         chat: Ask as a chat, with the tokenizer's own template: true, or its options, date and thought.
+        text_column: Column of the texts of own tables; null for text.
+        label_column: Column of the labels of own tables; null for label.
 
     Attributes:
         items: All items, in the order of the data sets; after ``setup``.
@@ -82,11 +85,14 @@ class EvaluationDataModule(TokenizedDataModule):
         prompt: str | None = None,
         shots: Amount = 0,
         chat: bool | ChatSettings = False,
+        text_column: str | None = None,
+        label_column: str | None = None,
     ) -> None:
         """Check the settings; nothing is read yet.
 
         Raises:
             UnknownDatasetError: If there is no such data set.
+            DatasetSchemaError: If an own table cannot be used as it is.
             UnknownPromptError: If a data set has no such prompt.
             UnknownCalibrationError: If there is no such calibration set.
             SettingError: If a number is out of range.
@@ -96,8 +102,8 @@ class EvaluationDataModule(TokenizedDataModule):
         check_source(source)
         if truncate not in ("error", "left"):
             raise SettingError("truncate", truncate, "error or left")
-        self.datasets = names_of("datasets", datasets)
-        self.specs = tuple(map(dataset_spec, datasets))
+        self.datasets = names_of("datasets", with_own_tables(datasets, text_column, label_column))
+        self.specs = tuple(map(dataset_spec, self.datasets))
         for spec in self.specs:
             find_prompts(spec, prompt)
         self.limit, self.seed, self.token_budget = limit, seed, token_budget

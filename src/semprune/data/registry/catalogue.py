@@ -1,7 +1,8 @@
 """The data sets and calibration sets there are: one YAML each, found by looking.
 
-They are in ``datasets`` and ``calibration`` here, and in the folder that the environment variable ``SEMPRUNE_REGISTRY``
-names: your own data sets in it, your own calibration sets in ``calibration`` below it.
+They are in ``datasets`` and ``calibration`` here, and in the folders that the environment variable
+``SEMPRUNE_REGISTRY`` names, divided as those of ``PATH``: your own data sets in them, your own calibration sets in
+``calibration`` below them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from semprune.io.yaml_text import read_yaml
 from semprune.ranges import check_ranges
 
 OWN_FOLDER: Final = "SEMPRUNE_REGISTRY"
-"""Environment variable that names a folder of YAML files of your own."""
+"""Environment variable that names folders of YAML files of your own."""
 
 
 def dataset_names() -> list[str]:
@@ -155,11 +156,20 @@ def _files(kind: str) -> dict[str, Traversable]:
     return found
 
 
+def own_folders() -> list[Path]:
+    """Folders of YAML files of your own.
+
+    Raises:
+        ConfigurationError: ``SEMPRUNE_REGISTRY`` names one that is none.
+    """
+    folders = [Path(folder) for folder in os.environ.get(OWN_FOLDER, "").split(os.pathsep) if folder]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigurationError(f"{OWN_FOLDER} names '{folder}', which is no folder. Correct it, or unset it.")
+    return folders
+
+
 def _folders(kind: str) -> list[Traversable]:
-    """Where YAML files of a kind lie; data sets of one's own stand in the folder itself."""
-    package, own = files("semprune.data.registry").joinpath(kind), os.environ.get(OWN_FOLDER)
-    if not own:
-        return [package]
-    if not Path(own).is_dir():
-        raise ConfigurationError(f"{OWN_FOLDER} names '{own}', which is no folder. Correct it, or unset it.")
-    return [package, Path(own) if kind == "datasets" else Path(own) / kind]
+    """Where YAML files of a kind lie; data sets of one's own stand in the folders themselves."""
+    own = [folder if kind == "datasets" else folder / kind for folder in own_folders()]
+    return [files("semprune.data.registry").joinpath(kind), *own]

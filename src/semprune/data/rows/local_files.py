@@ -7,10 +7,10 @@ import hashlib
 from pathlib import Path
 
 from semprune.assets import cache_folder
-from semprune.data.registry import HubSource
+from semprune.data.registry import HubSource, TextHubSource
 
 
-def local_files(source: HubSource) -> list[Path]:
+def local_files(source: HubSource | TextHubSource) -> list[Path]:
     """Files on this machine that a source names, sorted; none where it is on the hub or elsewhere.
 
     Example:

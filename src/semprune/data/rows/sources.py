@@ -17,7 +17,7 @@ import datasets
 
 from semprune.assets import ensure_asset
 from semprune.data.registry import CalibrationSpec, DatasetSpec, HubSource, OfflineSource, TextFileSource, TextHubSource
-from semprune.data.rows.local_files import rows_cache
+from semprune.data.rows.local_files import local_files, rows_cache
 from semprune.data.rows.readers import Row, read_files
 from semprune.errors import AssetNetworkError, DatasetSchemaError, DatasetUnavailableError, SettingError
 from semprune.errors.base import what_it_says
@@ -145,6 +145,7 @@ def _asset(name: str, asset: str) -> Path:
 
 
 def _hub_rows(name: str, hub: HubSource, *, fit: bool) -> list[Row]:
+    _require_files(name, hub)
     split = hub.fit_split if fit else hub.split
     files = {} if hub.data_files is None else {"data_files": hub.data_files}
     try:
@@ -162,6 +163,7 @@ def _hub_rows(name: str, hub: HubSource, *, fit: bool) -> list[Row]:
 
 def _hub_text(name: str, hub: TextHubSource) -> str:
     """The first rows of the column, joined by blank lines as in pruning papers."""
+    _require_files(name, hub)
     try:
         rows = datasets.load_dataset(hub.path, hub.config, data_files=hub.data_files, split=hub.split, streaming=True)
         return "\n\n".join(row[hub.column] for row in itertools.islice(rows, hub.rows))
@@ -169,6 +171,13 @@ def _hub_text(name: str, hub: TextHubSource) -> str:
         if is_local(hub):
             raise DatasetUnavailableError(name, _local_fault(hub, error), local=True) from error
         raise DatasetUnavailableError(name, f"the hub did not give {hub.path} ({str(error).rstrip('.')})") from error
+
+
+def _require_files(name: str, hub: HubSource | TextHubSource) -> None:
+    """Say that a file is not there: the hub's client lists what else it looked for."""
+    if hub.path in READERS_OF_FILES and hub.data_files and is_local(hub) and not local_files(hub):
+        detail = f"there is no such file: {hub.data_files}, seen from {Path.cwd()}"
+        raise DatasetUnavailableError(name, detail, local=True)
 
 
 def is_local(hub: HubSource | TextHubSource) -> bool:

@@ -67,11 +67,17 @@ class Mark:
 
 
 def mark(axis: Axis, value: float, low: float, high: float, *, shape: int, hue: int) -> Mark | None:
-    """Place a value and its interval on an axis; None for a value that is not finite."""
+    """Place a value and its interval on an axis; None for a value that is not finite.
+
+    An interval that goes on beyond the axis runs to the edge of the plot, which no end inside reaches.
+    """
     if not math.isfinite(value):
         return None
-    ends = (None, None) if math.isnan(low) or math.isnan(high) else (axis.percent(low), axis.percent(high))
-    return Mark(axis.percent(value), ends[0], ends[1], shape, hue)
+    place = axis.percent(value)
+    if math.isnan(low) or math.isnan(high):
+        return Mark(place, None, None, shape, hue)
+    left, right = 0.0 if low < axis.low else axis.percent(low), 100.0 if high > axis.high else axis.percent(high)
+    return Mark(place, left, right, shape, hue)
 
 
 def linear_axis(values: Iterable[float], *, origin: float = 0.0, ticks: int = 6) -> Axis:
@@ -89,6 +95,30 @@ def linear_axis(values: Iterable[float], *, origin: float = 0.0, ticks: int = 6)
     step = _round_up((high - low) / ticks)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return Axis(low, high, tuple(index * step for index in range(first, last + 1)))
+
+
+WIDEST = 3.0
+"""Intervals of more than so many times the median width may go on beyond the axis (ours)."""
+
+
+def interval_axis(points: Iterable[tuple[float, float, float]]) -> Axis:
+    """A linear axis over values and their intervals that a few imprecise rows do not squeeze.
+
+    All values are on it, and the ends of all intervals but those that are very much wider than the others.
+
+    Args:
+        points: Value, low and high of each mark.
+
+    Example:
+        >>> axis = interval_axis([(1.0, 0.0, 2.0), (2.0, 1.0, 3.0), (4.0, 3.0, 5.0), (2.0, -90.0, 94.0)])
+        >>> axis.low, axis.high
+        (0.0, 5.0)
+    """
+    known = [point for point in points if all(map(math.isfinite, point))]
+    widths = sorted(high - low for _, low, high in known)
+    most = WIDEST * widths[len(widths) // 2] if widths else 0.0
+    ends = (end for _, low, high in known if high - low <= most for end in (low, high))
+    return linear_axis([*(value for value, _, _ in known), *ends])
 
 
 def _round_up(step: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from semprune.artefacts import records
-from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, lanes, linear_axis, plot_height
+from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, interval_axis, lanes, plot_height
 from semprune.report.run.formats import interval, number, small
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.sections.section import Section
@@ -25,7 +25,8 @@ CAPTION = (
     "Excess semantic loss per concept with its 95 % interval over documents, largest first. It is the share of the "
     "concept's association that its neurons lose when the model is pruned, minus what equally active neurons "
     "of the same layers lose of theirs, which stand for other concepts, in points: right of zero, pruning hit this "
-    "meaning harder than others; left of zero, it was spared."
+    "meaning harder than others; left of zero, it was spared. Intervals much wider than "
+    "the others go on beyond the edge."
 )
 
 
@@ -34,7 +35,7 @@ def loss_chart(run: RunArtefacts) -> Chart | None:
     loss = overall_loss(run)
     if loss.empty:
         return None
-    axis = linear_axis(100 * loss[list(EXCESS)].to_numpy().ravel())
+    axis = interval_axis((100 * loss[list(EXCESS)]).itertuples(index=False, name=None))
     wide = len(run.settings) <= MOST_COLUMNS
     rows = []
     for label in _hardest_first(loss):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from semprune.assets.catalogue import find_asset
@@ -10,6 +11,7 @@ from semprune.attribution.semantic_loss.further_losses import check_losses
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
 from semprune.data.prompts.render import find_prompts
+from semprune.data.rows.own_tables import with_own_tables
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
 from semprune.evaluation.metrics import metric
 from semprune.pruning.settings import PruneSettings, check_settings
@@ -17,6 +19,16 @@ from semprune.ranges import check_ranges
 from semprune.study.config.schema import StudyConfig, one_backbone_each
 
 ENGINES = ("local", "ray", "slurm")
+
+
+def with_tables(config: StudyConfig) -> StudyConfig:
+    """Return a study whose own tables have names, by which everything else knows them.
+
+    Raises:
+        DatasetSchemaError: A table cannot be used as it is.
+        SettingError: A column is named, and there is no table.
+    """
+    return replace(config, datasets=with_own_tables(config.datasets, config.text_column, config.label_column))
 
 
 def check(config: StudyConfig) -> None:

@@ -143,7 +143,9 @@ class StudyConfig:
         statistics: ``sequential`` (as published: earlier blocks are pruned already) or ``dense`` (one pass over the
             dense model serves all methods and sparsities of a calibration).
         seeds: Seeds of calibration.
-        datasets: Evaluated data sets.
+        datasets: Evaluated data sets, and paths of own tables (.csv, .json, .jsonl, .parquet).
+        text_column: Column of the texts of own tables; null for text. --text COLUMN is short for it.
+        label_column: Column of the labels of own tables; null for label. --label COLUMN is short for it.
         limit: Items of each; null for all.
         token_budget: Padded tokens of a scoring batch.
         prompt: Name of a prompt that all data sets have, or all (every wording of each); null for the first of each.
@@ -178,6 +180,8 @@ class StudyConfig:
     datasets: list[str] = field(
         default_factory=lambda: ["sst2", "movie_reviews", "amazon_reviews", "mrpc", "piqa", "bbc_news"]
     )
+    text_column: str | None = None
+    label_column: str | None = None
     limit: Limit = 200
     token_budget: Count = 4096
     prompt: str | None = None

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from semprune.report import load_run
 from semprune.report.run.formats import small
-from semprune.report.sections.meanings import concept_quality
+from semprune.report.sections.meanings import concept_quality, loss_chart
 from semprune.report.terminal import concept_summary
 
 
@@ -32,3 +32,18 @@ def test_an_older_run_is_held_against_the_fitted_documents(run_dir):
     row = run.concepts.iloc[0]
     line = next(line for line in console.file.getvalue().splitlines() if line.split()[:1] == [row["concept"]])
     assert line.split()[2:4] == [f"{row['prevalence']:.3f}", f"{row['ap_set']:.3f}"]
+
+
+def test_one_imprecise_concept_does_not_squeeze_the_chart(run_dir, edit):
+    before = loss_chart(load_run(run_dir))
+    name = load_run(run_dir).semantic_loss["concept"].iloc[0]
+
+    def imprecise(table):
+        rows = table["concept"] == name
+        return table.assign(xsl_low=table["xsl_low"].where(~rows, -30.0), xsl_high=table["xsl_high"].where(~rows, 40.0))
+
+    chart = loss_chart(load_run(edit("semantic_loss", imprecise)))
+    assert before.axis.low <= chart.axis.low < chart.axis.high <= before.axis.high
+    ends = {row.label: [(mark.low, mark.high) for _, mark in row.marks] for row in chart.rows}
+    assert set(ends.pop(name)) == {(0.0, 100.0)}  # to the edges of the plot, which no end on the axis reaches
+    assert all(2.5 <= low < high <= 97.5 for marks in ends.values() for low, high in marks)

@@ -1,0 +1,122 @@
+"""A fit that learns causal gates beside its association: kept, shown, gone on with, and refused early."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from tests.integration.test_fit_resumes import StopAt, Stopped, shown
+from tests.integration.tiny import LABELS, TEXTS, TinyData, tiny_backbone, tiny_trainer
+
+from semprune.attribution import NeuronSemanticAttribution, load_association
+from semprune.attribution.gate_stage import GateSources
+from semprune.attribution.gates import tasks
+from semprune.attribution.gates.tasks import ClassTask
+from semprune.errors import ConfigurationError, CorruptArtefactError, UnknownConceptError
+from semprune.types import Item
+
+POSITIVE, NEGATIVE = "movie_reviews.positive", "movie_reviews.negative"
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return tiny_backbone()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sources():
+    """A random model knows nothing of films: it is taken at its word, and asked about hand-written reviews."""
+
+    def given(lm, data, concepts):
+        items = [
+            Item("movie_reviews", str(i), str(i), tuple((f"{TEXTS[i]}:", word) for word in (" good", " bad")),
+                 LABELS[i], "tiny")
+            for i in range(48)
+        ]  # fmt: skip
+        ids = data.calibration_input_ids()
+        return GateSources({name: ClassTask(lm, name, items, 0) for name in concepts}, [ids[:6], ids[6:, :8]])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("semprune.attribution.gate_stage.gate_sources", given)
+        patch.setattr(tasks, "CHANCE", -1.0)
+        yield
+
+
+def gated_module(lm, **changes):
+    settings = {"gates": [POSITIVE], "gate_share": 0.1, "gate_steps": STEPS} | changes
+    module = NeuronSemanticAttribution(
+        "tiny", concepts=["sentiment.positive", "sentiment.negative"], decoder_neurons=8, sample_tokens=64, **settings
+    )
+    module.lm = lm
+    return module
+
+
+@pytest.fixture(scope="module")
+def whole(lm, tmp_path_factory):
+    """A finished fit, its trainer and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    module = gated_module(lm)
+    trainer = tiny_trainer(folder, logger=TensorBoardLogger(folder, name="board", version=""))
+    trainer.fit(module, datamodule=TinyData(lm))
+    trainer.save_checkpoint(folder / "fit.ckpt", weights_only=True)
+    return module, folder
+
+
+def test_a_fit_keeps_its_gates_and_shows_them(whole):
+    module, folder = whole
+    found = load_association(folder / "board" / "association.safetensors")
+    assert found.gated_concepts == (POSITIVE, NEGATIVE)
+    column = found.concepts.index(POSITIVE)
+    assert torch.equal(found.gates[:, column], found.gates[:, found.concepts.index(NEGATIVE)])
+    assert module.gates.learner.steps_done == STEPS
+    assert found.top(POSITIVE, 3, by="gates") == [
+        found.neurons[row] for row in found.gates[:, column].topk(3).indices.tolist()
+    ]
+    tags = shown(folder / "board").Tags()
+    assert {f"gates/{name}/{POSITIVE}" for name in ("task", "collateral", "price")} <= set(tags["scalars"])
+    assert "gates/layer_concept" in tags["images"]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "batch"), [(1, 3), *(pytest.param(*place, marks=pytest.mark.slow) for place in ((0, 6), (2, 8)))]
+)
+def test_a_fit_stopped_inside_an_epoch_ends_with_the_same_gates(lm, whole, tmp_path, epoch, batch):
+    expected = whole[0].association()
+    path = tmp_path / "part.ckpt"
+    with pytest.raises(Stopped):
+        tiny_trainer(tmp_path, callbacks=[StopAt(epoch, batch, path)]).fit(gated_module(lm), datamodule=TinyData(lm))
+    module = gated_module(lm)
+    tiny_trainer(tmp_path).fit(module, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True)
+    assert torch.equal(module.association().gates.nan_to_num(-1), expected.gates.nan_to_num(-1))
+    other = gated_module(lm, gates=[NEGATIVE])
+    if epoch:
+        with pytest.raises(CorruptArtefactError, match=r"its gates are of movie_reviews\.positive"):
+            tiny_trainer(tmp_path).fit(other, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True)
+
+
+def test_a_checkpoint_shows_the_gates_without_a_fit(lm, whole, tmp_path):
+    module, folder = whole
+    read = gated_module(lm)
+    tiny_trainer(tmp_path).test(
+        read, datamodule=TinyData(lm), ckpt_path=str(folder / "fit.ckpt"), weights_only=True, verbose=False
+    )
+    assert torch.equal(read.association().gates.nan_to_num(-1), module.association().gates.nan_to_num(-1))
+
+
+def test_without_gates_nothing_of_an_association_changes(lm, whole, tmp_path):
+    plain = gated_module(lm, gates=None)
+    tiny_trainer(tmp_path).fit(plain, datamodule=TinyData(lm))
+    association, gated = plain.association(), whole[0].association()
+    assert association.gates is None
+    for name in ("matrix", "t", "q", "gate", "mean", "rms", "neuron_class"):
+        assert torch.equal(getattr(association, name), getattr(gated, name)), name
+
+
+def test_concepts_that_the_data_do_not_hold_are_refused_before_anything_runs(lm, tmp_path):
+    with pytest.raises(UnknownConceptError, match=r"movie_reviews\.mixed"):
+        tiny_trainer(tmp_path).fit(gated_module(lm, gates=["movie_reviews.mixed"]), datamodule=TinyData(lm))
+    unlabelled = TinyData(lm)
+    unlabelled.classes = ()
+    with pytest.raises(ConfigurationError, match="the data have none"):
+        tiny_trainer(tmp_path).fit(gated_module(lm), datamodule=unlabelled)

@@ -27,6 +27,9 @@ one question
   mediate      whose lost activations explain what pruning cost?
   controls     what would be found if there were nothing to find?
   influential  which words speak for a class: concepts from labelled data
+shared on the hub
+  push         a pruned model, masks or an association
+  pull         the same from the hub: safetensors only
 offline models and data
   assets       list, fetch, verify
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from semprune.analysis.drops import EVERYTHING, DatasetDrops, Drops, paired_values, wordings
 from semprune.artefacts import NO_ANSWER, Answers
@@ -57,13 +58,30 @@ def skill_drops(answers: Answers, skills: Mapping[str, SkillOf], target: str) ->
     is_dense = (answers.models["method"] == "dense").to_numpy()
     dense, pruned = np.flatnonzero(is_dense), np.flatnonzero(~is_dense & answered)
     values = [paired_values(one, dense, pruned, chosen[one.name].metric) for one in own]
-    above = [whole.mean() - chosen[one.name].guessing for one, (whole, _, _) in zip(own, values, strict=True)]
-    skill = float(np.mean(above))
-    if not skill > 0:
+    drops = lost_shares([each[:2] for each in values], [chosen[one.name].guessing for one in own])
+    if drops is None:
         raise SettingError("target", target, "something that the dense model does better than guessing")
-    lost = np.mean([(whole - left).mean(axis=1) for whole, left, _ in values], axis=0)[:, None] / skill
     datasets = []
-    for one, (whole, left, document) in zip(own, values, strict=True):
-        drops = (whole - left - lost * (whole - whole.mean())) / skill
-        datasets.append(DatasetDrops(one.name, chosen[one.name].family, drops, document, wordings(one)))
+    for one, (_, _, document), lost in zip(own, values, drops, strict=True):
+        datasets.append(DatasetDrops(one.name, chosen[one.name].family, lost, document, wordings(one)))
     return Drops(answers.models.iloc[pruned].reset_index(drop=True), tuple(datasets), "retained")
+
+
+def lost_shares(
+    values: Sequence[tuple[Float[np.ndarray, "dense items"], Float[np.ndarray, "cells items"]]],
+    guessing: Sequence[float],
+) -> list[Float[np.ndarray, "cells items"]] | None:
+    """Values of items whose mean over the data sets is the share of skill that each model loses.
+
+    Args:
+        values: Of each data set the dense model's and the pruned models', of :func:`paired_values`.
+        guessing: Score of a guess on each.
+
+    Returns:
+        Of each data set, see :func:`skill_drops`; None where the dense model is no better than guessing.
+    """
+    skill = float(np.mean([whole.mean() - guess for (whole, _), guess in zip(values, guessing, strict=True)]))
+    if not skill > 0:
+        return None
+    lost = np.mean([(whole - left).mean(axis=1) for whole, left in values], axis=0)[:, None] / skill
+    return [(whole - left - lost * (whole - whole.mean())) / skill for whole, left in values]

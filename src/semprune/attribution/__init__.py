@@ -3,6 +3,9 @@
 from semprune.attribution.ablation.causal import causal_check
 from semprune.attribution.ablation.mediation import mediate
 from semprune.attribution.association.association import Association, load_association
+from semprune.attribution.gates.learn import Gates, learn_gates
+from semprune.attribution.gates.settings import GateSettings
+from semprune.attribution.gates.sources import class_tasks, gate_texts
 from semprune.attribution.held_out.readout import Readout
 from semprune.attribution.module import NeuronSemanticAttribution
 from semprune.attribution.neurons.explain import explain, facets, text_evidence
@@ -19,13 +22,18 @@ __all__ = [
     "Association",
     "CausalLoss",
     "ConceptNorms",
+    "GateSettings",
+    "Gates",
     "NeuronSemanticAttribution",
     "PrunedWeights",
     "Readout",
     "TestPass",
     "causal_check",
+    "class_tasks",
     "explain",
     "facets",
+    "gate_texts",
+    "learn_gates",
     "load_association",
     "mediate",
     "readout_loss",

@@ -13,6 +13,7 @@ from semprune.backbones.hardware import resolve_dtype
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import DocumentDataModule
 from semprune.data.batches.batching import ItemBatch
+from semprune.data.modules.contract import document_batch_of
 from semprune.types import DocumentBatch
 
 
@@ -88,7 +89,7 @@ class MeasuredModule(lightning.LightningModule):
         test_pass = self.outcomes[self.condition]
         if isinstance(batch, ItemBatch):
             test_pass.scorer.update(self.lm.model, batch.items)
-        elif self.learner is not None:
+        elif document_batch_of(batch) and self.learner is not None:
             test_pass.add_documents(self.lm, self.learner.labelled(batch, self.labeller))
 
     def on_test_epoch_end(self) -> None:

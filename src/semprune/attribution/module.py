@@ -30,6 +30,7 @@ from semprune.attribution.measured import MeasuredModule
 from semprune.attribution.monitoring import concept_examples, log_association, log_curves
 from semprune.backbones import neuron_sites
 from semprune.data import DocumentDataModule
+from semprune.data.modules.contract import document_batch_of, fit_data
 from semprune.errors import ConfigurationError, NonFiniteError, PrecisionError
 from semprune.ranges import checked
 from semprune.types import Count, DocumentBatch, Filled, Level, NonNegative, Positive, Share
@@ -114,13 +115,13 @@ class NeuronSemanticAttribution(MeasuredModule):
                 "learns it and its certainty. Pass --trainer.max_epochs 2 or more."
             )
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
+        offered = fit_data(data)
         if self.gates is not None:
             self.gates.check(data)
-        batches = data.train_dataloader()
+        batches = map(document_batch_of, data.train_dataloader())
         names = fittable_concepts(self.lm, self.hparams["concepts"], batches, self.trainer.strategy.root_device)
         vocabulary = self.lm.model.get_input_embeddings().num_embeddings
-        longest = getattr(data, "max_length", None) or data.length
-        self._shape(LearnerShape(names, tuple(data.classes), tuple(data.datasets), longest, vocabulary))
+        self._shape(LearnerShape(names, offered.classes, offered.datasets, offered.longest, vocabulary))
         if isinstance(data, DocumentDataModule):
             self.fitted = FittedDocuments.of(data.train_documents, data.datasets, data.validation_share, data.seed)
 
@@ -190,7 +191,7 @@ class NeuronSemanticAttribution(MeasuredModule):
         if int(self._fitted().stage):
             self._advance_gates(1.0)  # those that a fit that stopped early has left
         folder = self.trainer.log_dir  # Lightning broadcasts it: every rank must ask
-        if not self.trainer.is_global_zero or folder is None:
+        if not self.trainer.is_global_zero or folder is None or self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # as above
             return
         learner, association = self._fitted(), self.association()
         association.save(Path(folder) / "association.safetensors")
@@ -244,4 +245,4 @@ class NeuronSemanticAttribution(MeasuredModule):
 
     def _training_batches(self) -> Iterator[DocumentBatch]:
         for batch in self.trainer.train_dataloader:  # type: ignore[union-attr]
-            yield self.trainer.strategy.batch_to_device(batch, self.device)
+            yield self.trainer.strategy.batch_to_device(document_batch_of(batch), self.device)

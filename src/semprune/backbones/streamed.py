@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -131,6 +131,16 @@ class StreamedModel:
         with self._loaded(None):
             yield
 
+    @contextmanager
+    def outside_blocks(self) -> Iterator[None]:
+        """Hold all weights outside the blocks in memory, the head among them."""
+        names = [stored for stored, place in self.places.items() if not self.in_a_block(place)]
+        with self._read(names, self.model):
+            for head, source in self.model.all_tied_weights_keys.items():
+                module, _, name = head.rpartition(".")
+                setattr(self.model.get_submodule(module), name, self.model.get_parameter(source))
+            yield
+
     def export_block(self, index: int) -> dict[str, Tensor]:
         """Return the open block's parameters under the names in which they are stored."""
         prefix = self._prefix(index)
@@ -148,7 +158,11 @@ class StreamedModel:
     @contextmanager
     def _loaded(self, prefix: str | None) -> Iterator[None]:
         names = [stored for stored, place in self.places.items() if self._belongs(place, prefix)]
-        root = self.model.get_submodule(prefix.rstrip(".")) if prefix else self._body()
+        with self._read(names, self.model.get_submodule(prefix.rstrip(".")) if prefix else self._body()):
+            yield
+
+    @contextmanager
+    def _read(self, names: Sequence[str], root: nn.Module) -> Iterator[None]:
         try:
             read = self.checkpoint.read(names)
             self.conversion.load({self._stand_in.get(name, name): value for name, value in read.items()})

@@ -14,6 +14,7 @@ What pruning destroys in a language model, and in which neurons.
 the whole job
   study        fit, prune, evaluate, report: a grid in one YAML
   report       HTML page and tables of a study
+  compare      two runs beside each other, paired by item
   recommend    which method and calibration set, for what must survive
 one step
   fit          learn the neuron x concept association
@@ -21,11 +22,15 @@ one step
   prune        a pruned model as a Hugging Face folder, or its masks
   verify       does a model still have the zeros of its masks?
 one question
+  neurons      which neurons answer to these words, this concept or class?
   explain      what does a neuron stand for, where does a concept show?
   causal       does ablating the association's neurons hurt, and what?
   mediate      whose lost activations explain what pruning cost?
   controls     what would be found if there were nothing to find?
   influential  which words speak for a class: concepts from labelled data
+shared on the hub
+  push         a pruned model, masks or an association
+  pull         the same from the hub: safetensors only
 offline models and data
   assets       list, fetch, verify
 

@@ -21,6 +21,7 @@ from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.semantic_loss.further_losses import FURTHER_LOSSES, check_losses
 from semprune.cli.arguments import OneLineErrors, help_settings, refuse_empty
+from semprune.cli.config_merging import without_former_list
 from semprune.cli.shipped import with_shipped
 from semprune.cli.tables import spell_tables
 from semprune.data import (  # short names in configurations
@@ -28,7 +29,7 @@ from semprune.data import (  # short names in configurations
     DocumentDataModule,
     EvaluationDataModule,
 )
-from semprune.errors import ConfigurationError, SempruneError
+from semprune.errors import ConfigurationError, DataContractError, MissingPackageError, SempruneError
 from semprune.io.provenance import RunClock
 from semprune.io.terminal import Terminal
 from semprune.pruning.callbacks.pruning import PruningCallback
@@ -40,6 +41,7 @@ LINKED = {"backbone": "name", "dtype": "dtype"}  # parameters of the module that
 SHORT_NAMES = (CalibrationDataModule, DocumentDataModule, EvaluationDataModule, PruningCallback, ModelCheckpoint,
                EarlyStopping, LearningRateMonitor, TensorBoardLogger, CSVLogger)  # fmt: skip
 
+_MISSING = re.compile(r"Requirement '[^']+' not met|No module named '[^']+'")  # as Lightning and Python say it
 _PART = re.compile(r"(--data\.(calibration|documents))(\+?(?:=(.*))?)")
 
 USAGE = {
@@ -72,6 +74,8 @@ TITLES = {
 }
 """Titles of groups, where the first line of a class's docstring is of use to programmers only."""
 
+TRIED = "fast_dev_run: every step ran on a batch; nothing was written."
+
 
 class LightningParser(OneLineErrors, LightningArgumentParser):
     """Parser of ``fit`` and ``test``."""
@@ -82,6 +86,11 @@ class LightningParser(OneLineErrors, LightningArgumentParser):
         named = spell_tables(underscored(given), "data.") if given[:1] == ["test"] else underscored(given)
         spelt = spell_out(with_shipped(given[0] if given else "", named))
         return refuse_empty(spelt, super().parse_args(spelt, *more, **settings))
+
+    def _check_value_key(self, action: Any, value: Any, key: str, cfg: Any, append: bool = False) -> Any:
+        """A list of classes replaces the one of a configuration before, as a whole."""
+        before = cfg if append else without_former_list(value, key, cfg)
+        return super()._check_value_key(action, value, key, before, append=append)
 
 
 def spell_out(arguments: Sequence[str]) -> list[str]:
@@ -187,10 +196,13 @@ class SempruneCLI(LightningCLI):
 
         Raises:
             SempruneError: A class refused its settings; jsonargparse lists that among what else the value is not.
+            Or a package that it needs is not installed.
         """
         try:
             super().instantiate_classes()
-        except ValueError as error:
+        except (ValueError, ModuleNotFoundError) as error:
+            if missing := _MISSING.search(str(error)):
+                raise MissingPackageError(missing[0]) from error
             cause: BaseException | None = error
             while cause is not None and not isinstance(cause, SempruneError):
                 cause = cause.__cause__
@@ -202,14 +214,23 @@ class SempruneCLI(LightningCLI):
         backbone, losses = self.config[stage].backbone, self.config[stage].losses
         if self.datamodule is None:
             raise ConfigurationError(f"semprune {stage} needs data: pass --data, as in configs/{stage}.yaml.")
+        if stage == "test" and not isinstance(self.datamodule, EvaluationDataModule):
+            raise DataContractError(type(self.datamodule).__name__, "is no EvaluationDataModule", "a test scores items")
         check_losses(losses)
         if losses and stage != "test":
             raise ConfigurationError(f"`losses` are measured by `semprune test`, not by {stage}: leave them out.")
         self.model.losses = list(losses)
+        if not self.trainer.loggers:  # whose folder a run is otherwise written into
+            own = next_version(Path(self.trainer.default_root_dir) / "lightning_logs" / stage)
+            # Lightning offers no setting after the trainer is made
+            self.trainer._default_root_dir = str(own)  # type: ignore[attr-defined]
         assert all(self.model.hparams[target] == backbone[source] for target, source in LINKED.items())
 
     def after_fit(self) -> None:
-        """Show what was found, and where it is."""
+        """Show what was found, and where it is; a quick try leaves nothing."""
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it
+            Terminal().print(TRIED)
+            return
         folder = self.trainer.log_dir  # a collective call: every rank asks
         if self.trainer.is_global_zero and folder is not None:
             checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
@@ -219,7 +240,10 @@ class SempruneCLI(LightningCLI):
             console.print(f"checkpoint: {checkpoint}", soft_wrap=True)
 
     def after_test(self) -> None:
-        """Write the tables and the page, and show dense against pruned."""
+        """Write the tables and the page, and show dense against pruned; a quick try leaves nothing."""
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it
+            Terminal().print(TRIED)
+            return
         folder, further = self.trainer.log_dir, further_tables(self.model, self.trainer)  # every rank takes part
         if self.trainer.is_global_zero and folder is not None:
             run = write_test(self.model, self.trainer, Path(folder), self.clock, further)
@@ -227,6 +251,17 @@ class SempruneCLI(LightningCLI):
             console = Terminal()
             console.print(terminal_table(load_run(run)))
             console.print(f"report: {page.resolve()}", soft_wrap=True)
+
+
+def next_version(folder: Path) -> Path:
+    """Return a folder's next ``version_N``, as Lightning's loggers number theirs; nothing is made.
+
+    Example:
+        >>> next_version(Path("lightning_logs/none/yet")).as_posix()
+        'lightning_logs/none/yet/version_0'
+    """
+    taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
+    return folder / f"version_{max(taken, default=-1) + 1}"
 
 
 def _without_interrupt(record: logging.LogRecord) -> bool:

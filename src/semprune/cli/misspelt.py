@@ -1,14 +1,15 @@
 """Misspelt options, refused before anything heavy is loaded: what a command takes is read from its source.
 
 To build the parser of a command that computes, torch must be imported, for ``fit`` and ``test`` Lightning too: seconds,
-to say that an option is unknown. The names of options stand in the sources: in calls of ``add_argument``, in fields of
-the dataclasses of ``add_class_arguments``, in the signatures of Lightning's trainer and of the module. Names that are
+to say that an option is unknown. The names of options stand in the sources: as they are typed, in fields of the
+dataclasses of ``add_class_arguments``, in the signatures of Lightning's trainer and of the module. Names that are
 not seen here are left to the parser, which has the last word.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ CLASS = "NeuronSemanticAttribution"
 LIGHTNING = ("config", "print_config", "seed_everything", "data")
 """What Lightning's command line adds to the arguments of its trainer, its model and its data."""
 
+_OPTION = re.compile(r"--\w[\w.-]*")
 Known = dict[str, bool]
 """Options by name, and whether what stands below them is known too (``--fit.limit`` below ``--fit``)."""
 
@@ -70,15 +72,24 @@ def plain_options(command: str) -> Known:
         (True, False)
     """
     module = f"semprune.cli.{command}"
-    known: Known = {"help": True, "print_config": True}
+    known: Known = {"help": True, "print_config": True} | dict.fromkeys(_literals(module), True)
     for call in (node for node in ast.walk(_tree(module)) if isinstance(node, ast.Call)):
         called = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if called == "add_argument":
-            texts = (str(each.value) for each in call.args if isinstance(each, ast.Constant))
-            known |= {text[2:].replace("-", "_"): True for text in texts if text.startswith("--")}
-        elif called == "add_class_arguments" and isinstance(call.args[0], ast.Name):
+        if called == "add_class_arguments" and isinstance(call.args[0], ast.Name):
             known |= _fields(module, call.args[0].id)
     return known
+
+
+@cache
+def _literals(module: str) -> frozenset[str]:
+    """Options that stand as such in a source of this room, or in one that it imports."""
+    found = set()
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _OPTION.fullmatch(node.value):
+            found.add(node.value[2:].replace("-", "_"))
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("semprune.cli."):
+            found |= _literals(str(node.module))
+    return frozenset(found)
 
 
 @cache

@@ -22,6 +22,7 @@ def prune_parser() -> Parser:
             "semprune prune --method ria --pattern 2:4 --output runs/ria-2of4",
             "semprune prune --method wanda --sparsity 0.6 --masks-only --output runs/masks",
             "semprune prune --masks runs/masks --output runs/applied",
+            "semprune prune --sparsity 0.5 --protect sentiment --output runs/kept",
         ],
     )
     parser.add_argument("--config", action="config", help="a pruning's YAML, or wanda, ria, sparsegpt, magnitude")
@@ -52,19 +53,37 @@ def prune(arguments: list[str]) -> None:
 
 
 def spelled_out(arguments: list[str]) -> list[str]:
-    """Return options as the configuration spells them: underscores, and ``true`` after a switch without a value.
+    """Return options as the configuration spells them: underscores, ``true`` after a switch without a value.
+
+    What is to be kept stands behind ``--protect``, several names with commas.
 
     Example:
         >>> spelled_out(["--masks-only", "--memory-limit=3", "--output", "a-b"])
         ['--masks_only=true', '--memory_limit=3', '--output', 'a-b']
+        >>> spelled_out(["--protect", "sentiment,bbc_news", "--protect.strength", "2"])
+        ['--protect.what', '[sentiment,bbc_news]', '--protect.strength', '2']
     """
     spelled = []
-    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for argument, following in zip(_protections_named(arguments), [*arguments[1:], "--"], strict=True):
         name, equals, value = argument.partition("=")
         option = name.replace("-", "_").replace("__", "--", 1) if name.startswith("--") else name
         switched = option == "--masks_only" and not equals and following.startswith("--")
         spelled.append(f"{option}=true" if switched else f"{option}{equals}{value}")
     return spelled
+
+
+def _protections_named(arguments: list[str]) -> list[str]:
+    """Write ``--protect NAMES`` as the list that the configuration takes; a mapping stays."""
+    named: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, value = argument.partition("=")
+        if before == "--protect" and not argument.startswith(("{", "[")):
+            named[-1:] = ["--protect.what", f"[{argument}]"]
+        elif name == "--protect" and equals and not value.startswith(("{", "[")):
+            named.append(f"--protect.what=[{value}]")
+        else:
+            named.append(argument)
+    return named
 
 
 def _table(result: PruneResult) -> WholeTable:

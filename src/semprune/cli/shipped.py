@@ -5,6 +5,7 @@ The wheel holds the repository's ``configs/`` beside the rooms; a checkout has i
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def with_shipped(command: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _found(command: str, value: str, *, named: bool) -> str:
-    if Path(value).is_file():
+    if os.path.isfile(value):  # of a text that is too long for a name, Path raises
         return value
     parts = Path(value).parts
     if parts[:1] == ("configs",) and (SHIPPED / Path(*parts[1:])).is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from semprune.errors.base import SempruneError
@@ -54,6 +55,39 @@ folder writable, then run the same command again: it goes on after the last fini
         super().__init__(
             f"could not write {path}: {detail}. Free some space or make the folder writable, "
             f"then run the same command again: {after}."
+        )
+
+
+class CardMismatchError(SempruneError):
+    """A pruned folder that a run says nothing of."""
+
+    def __init__(self, folder: Path, detail: str, run: Path, known: str) -> None:
+        """Name the folder, how it was pruned, the run and what that measured."""
+        super().__init__(
+            f"{folder} was pruned otherwise than anything in {run}: {detail}; the run measured {known}. Prune with the "
+            "settings of the run (method, sparsity or pattern; calibration name, sequences, length, seed), or study it."
+        )
+
+
+class NothingInCommonError(SempruneError):
+    """Two runs without models that could be compared.
+
+    Example:
+        >>> raise NothingInCommonError(["Wanda 50 %", "Wanda 60 %"], ["RIA 50 %"])
+        Traceback (most recent call last):
+        ...
+        semprune.errors.NothingInCommonError: no pruned models of the two runs go together: the first has Wanda 50 %, \
+Wanda 60 %, the second RIA 50 %. Name the two to compare: --model_a "Wanda 50 %" --model_b "RIA 50 %".
+    """
+
+    def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
+        """Name the models of both."""
+        listed = [", ".join(labels) or "none" for labels in (first, second)]
+        remedy = "Prune in both."
+        if first and second:
+            remedy = f'Name the two to compare: --model_a "{first[0]}" --model_b "{second[0]}".'
+        super().__init__(
+            f"no pruned models of the two runs go together: the first has {listed[0]}, the second {listed[1]}. {remedy}"
         )
 
 

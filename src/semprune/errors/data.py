@@ -73,6 +73,26 @@ before setup(), or use it with a Trainer and a module that holds its backbone as
         )
 
 
+class DataContractError(ConfigurationError):
+    """A data module of one's own that does not offer what a fit or a test reads of it.
+
+    Example:
+        >>> raise DataContractError("Plain", "has no classes", "a fit reads `datasets`, `classes` and `max_length`")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.DataContractError: data module Plain has no classes: a fit reads `datasets`, `classes` and \
+`max_length`. Derive it from DocumentDataModule (for a test, from EvaluationDataModule), or offer what the how-to on \
+data sets lists.
+    """
+
+    def __init__(self, owner: str, detail: str, needed: str) -> None:
+        """Name the data module, what is wrong with it and what is needed."""
+        super().__init__(
+            f"data module {owner} {detail}: {needed}. Derive it from DocumentDataModule (for a test, from "
+            "EvaluationDataModule), or offer what the how-to on data sets lists."
+        )
+
+
 RENAMED = {
     "calibration_sequences": "calibration.sequences",
     "calibration_length": "calibration.length",

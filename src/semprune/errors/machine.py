@@ -88,6 +88,24 @@ class TrainerRefusedError(ConfigurationError):
         )
 
 
+class MissingPackageError(ConfigurationError):
+    """A package that something optional needs, such as a logger, and that is not installed.
+
+    Example:
+        >>> raise MissingPackageError("Requirement 'wandb>=0.12.10' not met")
+        Traceback (most recent call last):
+        ...
+        semprune.errors.MissingPackageError: Requirement 'wandb>=0.12.10' not met. Install that package into this \
+environment, or choose something else, e.g. TensorBoardLogger.
+    """
+
+    def __init__(self, said: str) -> None:
+        """Say what is missing."""
+        super().__init__(
+            f"{said}. Install that package into this environment, or choose something else, e.g. TensorBoardLogger."
+        )
+
+
 class UnknownCommandError(UnknownNameError):
     """No such command."""
 

@@ -15,7 +15,8 @@ from semprune.artefacts import TABLES
 from semprune.io.files import atomic
 from semprune.report.run.formats import listed
 from semprune.report.run.load_run import RunArtefacts, is_crowded, loaded, pooled
-from semprune.report.sections import calibration, causal, fidelity, layers, meanings, neurons, provenance, tasks
+from semprune.report.sections import calibration, fidelity, layers, meanings, neurons, provenance, tasks
+from semprune.report.sections.ablation import causal, frontier, mediation
 from semprune.report.sections.section import Section
 from semprune.report.summary import findings
 
@@ -28,6 +29,8 @@ SECTIONS: tuple[Section, ...] = (
     layers.SECTION,
     neurons.SECTION,
     causal.SECTION,
+    frontier.SECTION,
+    mediation.SECTION,
     provenance.SECTION,
 )
 """The page's sections from top to bottom; all that a new one needs here is its place."""
@@ -56,17 +59,17 @@ def write_report(run_dir: Path | RunArtefacts) -> Path:
 
 def render_report(run: RunArtefacts) -> str:
     """The page of a run, as text."""
-    script = _asset("page.js")
+    script = page_asset("page.js")
     shown = pooled(run) if is_crowded(run) else run  # no page could hold hundreds of models one by one
     views = {section: view for section in SECTIONS if (view := section.view(run, shown)) is not None}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        _environment()
+        page_environment()
         .get_template("page.html.j2")
         .render(
             title=f"What pruning cost {backbone_names(run)}",
             subtitle=_subtitle(run),
-            style=Markup(_asset("style.css")),  # our own file, not data
+            style=Markup(page_asset("style.css")),  # our own file, not data
             script=Markup(script),
             script_hash=digest,
             sections=list(views),
@@ -83,7 +86,8 @@ def _absent(run: RunArtefacts) -> dict[str, str]:
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Templates of the report's pages: every text is escaped, and an unknown name is an error."""
     return Environment(
         loader=PackageLoader("semprune.report", "."),
         autoescape=True,
@@ -109,7 +113,7 @@ def _subtitle(run: RunArtefacts) -> str:
     return ", ".join([*parts, f"{datasets} data set{'' if datasets == 1 else 's'}"]) + "."
 
 
-def _asset(name: str) -> str:
+def page_asset(name: str) -> str:
     """A file of this package, ready to stand inside a page.
 
     The script's hash in the page's policy is of exactly these characters, so the template adds none.

@@ -29,11 +29,12 @@ from semprune.study.run_folder import write_provenance
 
 
 class PairedTrainer(lightning.Trainer):
-    """Lightning's Trainer with three differences.
+    """Lightning's Trainer with four differences.
 
     ``test`` runs once with pruning callbacks suspended and, where there is one, again with it;
-    ``use_distributed_sampler`` is False, since semprune's data modules share out each batch themselves; and local
-    checkpoints are whole or not there, on whatever file system.
+    ``use_distributed_sampler`` is False, since semprune's data modules share out each batch themselves; local
+    checkpoints are whole or not there, on whatever file system; and ``fast_dev_run`` has the two epochs that a fit
+    needs, each of its one batch.
     """
 
     def __init__(self, *args: Any, use_distributed_sampler: bool = False, **kwargs: Any) -> None:
@@ -41,6 +42,8 @@ class PairedTrainer(lightning.Trainer):
         super().__init__(*args, use_distributed_sampler=use_distributed_sampler, **kwargs)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:  # none was chosen
             self.strategy.checkpoint_io = AtomicCheckpointIO()
+        if self.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it
+            self.fit_loop.max_epochs, self.fit_loop.epoch_loop.max_steps = 2, -1
 
     def test(self, model: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Test the dense model, then the pruned one, on the same items and documents.

@@ -60,6 +60,8 @@ def test_the_nearest_option_is_named(command, option, near):
         "fit --trainer.callbacks.sparsity 0.5 --trainer.logger.help --backbone x --seed_everything=1",
         "test --losses+=causal --config a --print_config=skip_null --ckpt-path x --verbose=false",
         "prune --options.p 0.5 --masks-only",
+        "study --datasets my.csv --text body --label=intent --text.length 64",
+        "test --datasets my.csv --text body --label intent",
         "study --causal null --causal.limit 3 --chat.options.level 3 --lim 3 -- -1",
     ],
 )
@@ -91,3 +93,9 @@ def test_options_of_lightning_are_those_that_are_installed():
     for command in ("fit", "test"):
         known = lightning_options(command)
         assert {f"trainer.{name}" for name in Trainer.__init__.__annotations__} - {"trainer.return"} <= set(known)
+
+
+def test_the_short_options_of_own_tables_are_options():
+    given = ["--datasets", "my.csv", "--text", "body", "--label", "intent"]
+    refuse_misspelt("study", given)
+    refuse_misspelt("test", given)

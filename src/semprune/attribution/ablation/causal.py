@@ -106,6 +106,10 @@ def check_dataset(setting: str, name: str) -> None:
         raise SettingError(setting, name, "a data set with classes, whose AUROC can be measured")
 
 
+RANGES = {"auroc": (0.0, 1.0), "perplexity": (1.0, float("inf"))}
+"""What a metric can be: an interval of few draws would reach beyond."""
+
+
 def _rows(runs: dict[str, list[CausalRun]]) -> list[dict[str, object]]:
     dense, rows = runs["dense"], []
     for metric, statistic, units in measured(dense[0]):
@@ -115,8 +119,9 @@ def _rows(runs: dict[str, list[CausalRun]]) -> list[dict[str, object]]:
             excess = of(name, "matched_random") if name != "matched_random" else Estimate(0.0, 0.0)
             row: dict[str, object] = {"selection": name, "draws": len(each), "metric": metric}
             row |= {"value": value.value, "n": len(units)} | _ends("", value)
-            if metric == "auroc":
-                row |= {"low": max(0.0, value.interval[0]), "high": min(1.0, value.interval[1])}
+            if metric in RANGES:
+                least, most = RANGES[metric]
+                row |= {"low": max(least, value.interval[0]), "high": min(most, value.interval[1])}
             row |= {"difference": change.value, "p": _p(change)} | _ends("difference_", change)
             rows.append(row | {"excess": excess.value, "excess_p": _p(excess)} | _ends("excess_", excess))
     return rows

@@ -17,6 +17,7 @@ from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.standardisation.standardise import Standardiser
 from semprune.backbones import Backbone, capture
 from semprune.backbones.hardware import full_fp32, multiplies_bfloat16
+from semprune.data.modules.contract import document_batch_of
 from semprune.errors import ConfigurationError, NonFiniteError
 from semprune.types import DocumentBatch, NeuronSite
 
@@ -121,7 +122,12 @@ class AttributionLearner(nn.Module):
         self.sequence_decoder = Decoder(len(shape.classes), k)
 
     def labelled(self, batch: DocumentBatch, labeller: Labeller) -> LabelledBatch:
-        """Label a batch and build its regressors."""
+        """Label a batch and build its regressors.
+
+        Raises:
+            DataContractError: It is no batch of documents.
+        """
+        batch = document_batch_of(batch)
         labels = labeller(batch.input_ids, batch.attention_mask)
         valid = valid_tokens(batch)
         token = self.token_design(batch, labels) * valid[..., None]

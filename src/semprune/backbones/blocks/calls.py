@@ -83,6 +83,26 @@ class CallRecorder:
             raise CaptureError(f"the forward called decoder blocks {order}, not 0 to {len(self._blocks) - 1}")
         return inputs[0], tuple(calls)
 
+    def logits(
+        self,
+        model: nn.Module,
+        states: Float[Tensor, "batch tokens width"],
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Int[Tensor, "batch tokens"] | None,
+    ) -> Float[Tensor, "batch tokens vocabulary"]:
+        """Return what the model makes of its last block's outputs, after :meth:`record` has seen what blocks return."""
+        assert self._wrap is not None
+        wrap = self._wrap
+
+        def stand_in(*args: Any, **kwargs: Any) -> Any:
+            return wrap(states)
+
+        with ExitStack() as stack:
+            for block in self._blocks:
+                stack.enter_context(replaced_forward(block, stand_in))
+            found: Tensor = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+        return found
+
 
 @contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:

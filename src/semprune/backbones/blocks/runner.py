@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.blocks.calls import BlockCall, CallRecorder
@@ -80,10 +80,11 @@ class BlockRunner:
         self.batches = split_batches(input_ids.shape[0], batch_size)
         self.hidden = in_memory((0, 0, 0), torch.float32, torch.device("cpu"))
         self._calls: list[tuple[BlockCall, ...]] = []
-        recorder = CallRecorder(model, self._blocks)
+        self._model = model
+        self._recorder = CallRecorder(model, self._blocks)
         for batch in self.batches:
             mask = None if attention_mask is None else attention_mask[batch]
-            embedded, calls = recorder.record(input_ids[batch], mask)
+            embedded, calls = self._recorder.record(input_ids[batch], mask)
             if not self._calls:
                 shape = (input_ids.shape[0], *embedded.shape[1:])
                 self.hidden = storage(shape, embedded.dtype, embedded.device)
@@ -108,6 +109,31 @@ class BlockRunner:
             output = module(self.hidden[batch], *call.args, **call.kwargs)
             if advance:
                 self.hidden[batch] = output if isinstance(output, Tensor) else output[0]
+
+    def pull_back(self, block: int, batch: slice, gradients: HiddenStates) -> None:
+        """Turn gradients at a block's outputs into those at its inputs, which ``hidden`` holds.
+
+        Args:
+            block: Index of the block.
+            batch: One of ``batches``.
+            gradients: At its outputs; those at its inputs are written there.
+        """
+        call = self._calls[self.batches.index(batch)][block]
+        with torch.enable_grad():
+            inputs = self.hidden[batch].detach().requires_grad_()
+            output = self._blocks[block](inputs, *call.args, **call.kwargs)
+            output = output if isinstance(output, Tensor) else output[0]
+            (found,) = torch.autograd.grad(output, inputs, gradients[batch])
+        gradients[batch] = found
+
+    def logits(
+        self,
+        states: Float[Tensor, "rows tokens width"],
+        input_ids: Int[Tensor, "rows tokens"],
+        attention_mask: Int[Tensor, "rows tokens"] | None,
+    ) -> Float[Tensor, "rows tokens vocabulary"]:
+        """Return the logits of rows of text from the outputs of the last block: norm and head alone are run."""
+        return self._recorder.logits(self._model, states, input_ids, attention_mask)
 
 
 def split_batches(sequences: int, batch_size: int) -> tuple[slice, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.blocks.calls import replaced_forward
@@ -61,10 +61,15 @@ def fisher_weights(
     if shared:
         for weights in found.values():  # each row is one rank's: the others add zeros
             sum_over_ranks(weights)
-    return {name: _scaled(name, weights) for name, weights in found.items()}
+    return {name: scaled(name, weights) for name, weights in found.items()}
 
 
-def _scaled(name: str, weights: Tensor) -> Tensor:
+def scaled(name: str, weights: Float[Tensor, "rows tokens"]) -> Float[Tensor, "rows tokens"]:
+    """Divide weights, in place, by the mean of those that are not 0.
+
+    Raises:
+        NonFiniteError: One is NaN or infinite; names the matrix.
+    """
     total = weights.sum(dtype=torch.float64)
     if not total.isfinite():
         raise NonFiniteError(f"the gradient of what is protected at {name}")
@@ -75,17 +80,12 @@ def _fill(own: dict[str, Tensor], model: nn.Module, linears: Sequence[PrunableLi
     """Write the weights of one batch."""
     device = next(model.parameters()).device
     ids, mask = batch.input_ids.to(device), batch.attention_mask.to(device)
-    seen: set[str] = set()
-
-    def record(name: str, gradient: Tensor, tokens: Tensor | None) -> None:
-        seen.add(name)
-        squares = gradient.float().square().mean(-1).reshape(-1)
-        flat = torch.zeros(ids.numel(), device=device) if tokens is not None else squares
-        if tokens is not None:
-            flat[tokens] = squares
-        own[name].copy_(flat.view(ids.shape) * mask)
-
-    with torch.inference_mode(False), torch.enable_grad(), _gradients(linears, record), _graph_from(model) as begun:
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        weighing(linears, own, mask) as seen,
+        _graph_from(model) as begun,
+    ):
         score = batch.score(model(input_ids=ids, attention_mask=mask, use_cache=False).logits)
         if not score.isfinite():
             raise NonFiniteError("the score of what is protected")
@@ -113,8 +113,33 @@ def _graph_from(model: nn.Module) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def _gradients(linears: Sequence[PrunableLinear], record: Record) -> Iterator[None]:
-    """Call ``record`` with the gradient at every matrix's output, which is let go then."""
+def weighing(
+    linears: Sequence[PrunableLinear],
+    own: Mapping[str, Float[Tensor, "rows tokens"]],
+    mask: Int[Tensor, "rows tokens"] | None,
+) -> Iterator[set[str]]:
+    """Write the weights of one batch while its gradients flow back; each gradient is let go then.
+
+    Args:
+        linears: The matrices that take part.
+        own: Where each one's weights go.
+        mask: 1 for tokens, 0 for padding; None where nothing is padded.
+
+    Yields:
+        The names of the matrices that a gradient has reached so far.
+    """
+    seen: set[str] = set()
+
+    def record(name: str, gradient: Tensor, tokens: Tensor | None) -> None:
+        seen.add(name)
+        squares = gradient.float().square().mean(-1).reshape(-1)
+        flat = squares
+        if tokens is not None:
+            flat = squares.new_zeros(own[name].numel())
+            flat[tokens] = squares
+        weights = flat.view(own[name].shape)
+        own[name].copy_(weights if mask is None else weights * mask)
+
     with ExitStack() as stack:
         for linear in linears:
             if linear.matrix.expert is None:
@@ -125,7 +150,7 @@ def _gradients(linears: Sequence[PrunableLinear], record: Record) -> Iterator[No
             }
             forward = routed_forward(experts, _unseen, observe_output=_routed_hook(names, record))
             stack.enter_context(replaced_forward(experts, forward))
-        yield
+        yield seen
 
 
 def _hook(name: str, record: Record) -> Callable[[nn.Module, Any, Tensor], None]:

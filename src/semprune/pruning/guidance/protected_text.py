@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -58,3 +59,8 @@ class ProtectedText:
     def text_hash(self) -> str:
         """The sha256 of its token ids."""
         return hash_calibration(self.tokens.input_ids)
+
+
+def with_texts(settings: Mapping[str, Any], texts: Sequence[ProtectedText]) -> dict[str, Any]:
+    """Return settings as masks record them: with the sha256 of the protected texts' token ids, by their names."""
+    return dict(settings) | ({"protected_text": {each.name: each.text_hash for each in texts}} if texts else {})

@@ -78,8 +78,3 @@ def start_guides(
         gatherer = Gatherer(needs, "exact", run.sequences, shared=run.shared, keep_unrouted=True)
         guides.append(Guide(run.runner, each.tau if run.tau is None else run.tau, gatherer, each.text.strength))
     return tuple(guides)
-
-
-def with_texts(settings: Mapping[str, Any], texts: Sequence[ProtectedText]) -> dict[str, Any]:
-    """Return settings as masks record them: with the sha256 of the protected texts' token ids, by their names."""
-    return dict(settings) | ({"protected_text": {each.name: each.text_hash for each in texts}} if texts else {})

@@ -14,11 +14,12 @@ from semprune.backbones.blocks.runner import calibrating
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.guidance.protected_text import with_texts
 from semprune.pruning.guidance.protection import Protect, protections
 from semprune.pruning.in_memory.calibration_input import bare_model, sequences_of
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.in_memory.dense_statistics import allocate, collect
-from semprune.pruning.in_memory.guiding import WeighedText, protected_texts, start_guides, weigh, with_texts
+from semprune.pruning.in_memory.guiding import WeighedText, protected_texts, start_guides, weigh
 from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights

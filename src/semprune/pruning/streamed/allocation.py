@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from semprune.backbones.streamed import StreamedModel
 from semprune.io.files import write_json
@@ -12,11 +14,18 @@ from semprune.pruning.selection.allocation import OWL, outlier_share, owl_sparsi
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.streamed.dense_pass import dense_pass
 from semprune.pruning.streamed.output_folder import OutputFolder
-from semprune.pruning.weights.linear import prunable_linears
+from semprune.pruning.streamed.protected import StreamedGuide
+from semprune.pruning.weights.linear import PrunableLinear, prunable_linears
+from semprune.types import LayerStats
 
 
 def streamed_allocation(
-    streamed: StreamedModel, tokens: CalibrationTokens, settings: PruneSettings, owl: OWL, output: OutputFolder
+    streamed: StreamedModel,
+    tokens: CalibrationTokens,
+    settings: PruneSettings,
+    owl: OWL,
+    output: OutputFolder,
+    guided: Callable[[Path], Sequence[StreamedGuide]],
 ) -> dict[int, float]:
     """Return the sparsity of each block; taken from the work folder where an earlier call of the run left it.
 
@@ -29,7 +38,8 @@ def streamed_allocation(
     """
     kept = output.work / "allocation.json"
     if not kept.is_file():
-        shares = _outlier_shares(streamed, tokens, settings, owl, output)
+        passed = dense_pass(streamed, tokens, settings, output, guided)
+        shares = [_outlier_share(linears, stats, owl) for linears, stats in passed]
         linears = prunable_linears(streamed.model)
         sizes = [sum(linear.stored.numel() for linear in inside) for inside in linears.values()]
         found = owl_sparsities(shares, sizes, settings.keep.sparsity, owl.spread)
@@ -38,11 +48,6 @@ def streamed_allocation(
     return {int(block): sparsity for block, sparsity in stored.items()}
 
 
-def _outlier_shares(
-    streamed: StreamedModel, tokens: CalibrationTokens, settings: PruneSettings, owl: OWL, output: OutputFolder
-) -> list[float]:
-    shares = []
-    for linears, stats in dense_pass(streamed, tokens, settings, output):
-        seen = (linear for linear in linears if linear.name in stats)  # all but experts without a token
-        shares.append(outlier_share((wanda_score(linear.weight, stats[linear.name]) for linear in seen), owl.multiple))
-    return shares
+def _outlier_share(linears: Sequence[PrunableLinear], stats: Mapping[str, LayerStats], owl: OWL) -> float:
+    seen = (linear for linear in linears if linear.name in stats)  # all but experts without a token
+    return outlier_share((wanda_score(linear.weight, stats[linear.name]) for linear in seen), owl.multiple)

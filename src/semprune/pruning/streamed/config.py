@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from semprune.pruning.guidance.protection import Protection, protections
 from semprune.pruning.selection.pattern import Pattern
 from semprune.pruning.settings import PruneSettings
 from semprune.types import Count, Length, Range, Seed, Sparsity
@@ -64,6 +65,7 @@ class PruneConfig:
         allocation: uniform, or owl (blocks with many outliers give up less; one more pass over the dense model).
         unrouted: refuse (an error) or keep (whole) experts of a mixture that no calibration token is routed to.
         options: Options of the method and of the allocation, by name.
+        protect: What is to be kept, null for nothing; ``--protect sentiment`` is ``--protect.what [sentiment]``.
         calibration: Text that the method looks at.
         masks_only: Write masks and no weights.
         masks: A file of masks, or the folder of a pruning, to apply again instead of a method; null to compute masks.
@@ -80,6 +82,7 @@ class PruneConfig:
     allocation: str = PruneSettings.allocation
     unrouted: str = PruneSettings.unrouted
     options: dict[str, Any] = field(default_factory=dict)
+    protect: Protection | None = None
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     masks_only: bool = False
     masks: str | None = None
@@ -101,4 +104,5 @@ class PruneConfig:
             self.options,
             self.allocation,
             self.unrouted,
+            protections(self.protect),
         )

@@ -66,6 +66,15 @@ class HiddenFile:
             file.seek(batch.start * self._row_bytes)
             file.write(tensor_bytes(states))
 
+    def back_to(self, block: int) -> None:
+        """Read the inputs of a block that were not dropped.
+
+        Raises:
+            CorruptArtefactError: They are not there, or not of this shape.
+        """
+        self._require(self._path(block))
+        self._block = block
+
     def turn(self) -> None:
         """Make what was written the next block's inputs; it is on the disk then. What was read stays until ``drop``."""
         with self._written.open("rb") as file:
@@ -138,6 +147,11 @@ class StreamedInputs:
             )
         if block == 0:
             self._hidden.turn()
+
+    @property
+    def hidden(self) -> HiddenFile:
+        """The file of hidden states."""
+        return self._hidden
 
     def is_last(self, block: int) -> bool:
         """Whether nobody needs a block's outputs."""

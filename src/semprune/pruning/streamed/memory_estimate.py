@@ -12,6 +12,7 @@ from torch import nn
 
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import MemoryLimitError
+from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.method import Method
 from semprune.pruning.weights.linear import PrunableLinear, prunable_linears
 
@@ -20,6 +21,10 @@ INPUTS = {"q": "in", "k": "in", "v": "in", "qkv": "in", "gate": "mlp", "up": "ml
 """Roles of matrices that read the same input."""
 INVERSE_COPIES = 5
 """Matrices of SparseGPT's two factorisations that are alive together."""
+GRADIENT_COPIES = 3
+"""Times the activations of a forward that a block holds while gradients flow back through it (ours)."""
+LOGIT_COPIES = 4
+"""fp32 copies of logits, log-probabilities and their gradients that are alive together, if every token is scored."""
 SLACK = 256 * 2**20
 """Bytes for what no shape tells: libraries' buffers, the allocator's leftovers, attention masks. Measured; ours."""
 WORKING_BYTES = 24
@@ -62,7 +67,14 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    streamed: StreamedModel, method: Method | None, *, calibrated: bool, batch_size: int, length: int, base_bytes: int
+    streamed: StreamedModel,
+    method: Method | None,
+    *,
+    calibrated: bool,
+    batch_size: int,
+    length: int,
+    base_bytes: int,
+    protected: Sequence[ProtectedText] = (),
 ) -> MemoryEstimate:
     """Return what a streamed run needs.
 
@@ -75,7 +87,9 @@ def estimate_memory(
         batch_size: Sequences per forward.
         length: Tokens of each.
         base_bytes: What the process holds already.
+        protected: Text of what is to be kept.
     """
+    length = max([length, *(text.tokens.input_ids.shape[1] for text in protected)])
     linears = prunable_linears(streamed.model)
     block = max(_bytes(block) for block in streamed.blocks)
     weights = block + _converted_bytes(streamed)
@@ -86,7 +100,12 @@ def estimate_memory(
         forward = max(_forward_bytes(streamed, inside, batch_size, length) for inside in linears.values())
         gathered = max(_statistics_bytes(method, inside) for inside in linears.values())
         steps["the embeddings and one block"] = _around_bytes(streamed) + weights + forward
-        steps["one block and the statistics of its inputs"] = weights + gathered + max(forward, working + masks)
+        gathered += max((_guided_bytes(method, inside) for inside in linears.values()), default=0) if protected else 0
+        tau = FP32 * len(streamed.matrices) * sum(text.tokens.input_ids.numel() for text in protected)
+        steps["one block and the statistics of its inputs"] = weights + gathered + tau + max(forward, working + masks)
+        if protected:
+            steps["one block and the gradients of what is protected"] = weights + tau + GRADIENT_COPIES * forward
+            steps["the head and the logits of what is protected"] = _head_bytes(streamed, protected) + tau + forward
     return MemoryEstimate(base_bytes, steps)
 
 
@@ -121,6 +140,24 @@ def _statistics_bytes(method: Method, linears: Sequence[PrunableLinear]) -> int:
     widths = {_input(linear): linear.weight.shape[1] for linear in linears}
     squares = [width**2 for width in widths.values()]
     return (FP64 + FP32) * sum(squares) + INVERSE_COPIES * FP32 * max(squares)
+
+
+def _guided_bytes(method: Method, linears: Sequence[PrunableLinear]) -> int:
+    """Second moments of every matrix by itself, fp64 and fp32, and together with those of general text."""
+    if method.needs != "second_moments":
+        return 0
+    return (FP64 + 2 * FP32) * sum(linear.weight.shape[1] ** 2 for linear in linears)
+
+
+def _head_bytes(streamed: StreamedModel, protected: Sequence[ProtectedText]) -> int:
+    """All weights outside the blocks, and the logits of the largest batch with their gradients."""
+    tied = set(streamed.model.all_tied_weights_keys)
+    outside = (
+        value for name, value in streamed.model.named_parameters() if name not in tied and not streamed.in_a_block(name)
+    )
+    tokens = max(batch.input_ids.numel() for text in protected for batch in text.batches)
+    vocabulary: int = streamed.model.config.get_text_config().vocab_size
+    return _size(outside) + tokens * vocabulary * (2 * streamed.dtype.itemsize + LOGIT_COPIES * FP32)
 
 
 def _converted_bytes(streamed: StreamedModel) -> int:

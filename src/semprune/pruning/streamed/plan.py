@@ -6,14 +6,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from semprune.backbones.loading.load import load_tokenizer
 from semprune.backbones.loading.source import find_backbone
 from semprune.backbones.streamed import StreamedModel
 from semprune.data import CalibrationDataModule
 from semprune.data.batches.special_tokens import spelled
+from semprune.data.subject import context_length
 from semprune.errors import BackboneMismatchError, MasksOnlyError, SettingError
 from semprune.io.provenance import versions
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
+from semprune.pruning.guidance.reading import read_protected
 from semprune.pruning.in_memory.calibration_pass import vocabulary
 from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.method import Method
@@ -24,6 +29,7 @@ from semprune.pruning.streamed.config import PruneConfig
 from semprune.pruning.streamed.dense_pass import check_routing
 from semprune.pruning.streamed.hidden_states import StreamedInputs
 from semprune.pruning.streamed.output_folder import TAKEN_ON, OutputFolder
+from semprune.pruning.streamed.protected import StreamedGuide, start_streamed_guides, weigh_streamed
 from semprune.pruning.streamed.pruners import CalibratedPruner, DataFreePruner, StoredMaskPruner, StreamedPruner
 from semprune.pruning.weights.linear import prunable_linears
 from semprune.ranges import check_ranges
@@ -41,6 +47,7 @@ class PrunePlan:
         tokens: Calibration sequences; None where none are looked at.
         masks: Stored masks to apply; None for a method.
         opening: Special tokens that each sequence begins with, spelled; None where none are looked at.
+        protected: Text of what is to be kept.
     """
 
     streamed: StreamedModel
@@ -50,6 +57,7 @@ class PrunePlan:
     tokens: CalibrationTokens | None = None
     masks: MaskFile | None = None
     opening: str | None = None
+    protected: tuple[ProtectedText, ...] = ()
 
     def header(self) -> dict[str, Any]:
         """Return what is stored with the masks."""
@@ -60,7 +68,7 @@ class PrunePlan:
         return {
             "fingerprint": asdict(self.streamed.fingerprint),
             "method": self.method.name,
-            "settings": self.settings.relevant(self.method),
+            "settings": with_texts(self.settings.relevant(self.method), self.protected),
             "calibration": None if self.tokens is None else hash_calibration(self.tokens.input_ids),
         }
 
@@ -98,7 +106,17 @@ class PrunePlan:
                 if not output.blocks:
                     check_routing(self.streamed, self.tokens, settings, output)
                 return None
-            return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output)
+            return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output, dense_guides)
+
+        def weights() -> list[dict[str, Tensor]]:
+            return weigh_streamed(self.streamed, self.protected, settings, output.work)
+
+        def dense_guides(folder: Path) -> list[StreamedGuide]:
+            return start_streamed_guides(self.streamed, self.protected, weights(), settings, "squares", folder, 0)
+
+        def guides(block: int) -> list[StreamedGuide]:
+            work = output.work
+            return start_streamed_guides(self.streamed, self.protected, weights(), settings, method.needs, work, block)
 
         def inputs(block: int) -> StreamedInputs:
             assert self.tokens is not None
@@ -106,7 +124,7 @@ class PrunePlan:
 
         if not method.needs_statistics:
             return DataFreePruner(method, settings, allocate)
-        return CalibratedPruner(method, settings, allocate, inputs)
+        return CalibratedPruner(method, settings, allocate, inputs, guides)
 
 
 def plan_pruning(config: PruneConfig) -> PrunePlan:
@@ -128,8 +146,10 @@ def plan_pruning(config: PruneConfig) -> PrunePlan:
     settings.check_widths((linear.name, linear.weight.shape[1]) for linear in linears)
     if calibration is None:
         return PrunePlan(streamed, config.masks_only, settings, method)
-    tokens, opening = _read_tokens(calibration, streamed)
-    return PrunePlan(streamed, config.masks_only, settings, method, tokens, opening=opening)
+    tokenizer = load_tokenizer(streamed.source.name, streamed.source.folder)
+    tokens, opening = _read_tokens(calibration, streamed, tokenizer)
+    protected = read_protected(settings.protect, tokenizer, context_length(streamed.model, tokenizer))
+    return PrunePlan(streamed, config.masks_only, settings, method, tokens, opening=opening, protected=protected)
 
 
 def _plan_stored(config: PruneConfig, path: str) -> PrunePlan:
@@ -156,9 +176,10 @@ def _calibration(config: PruneConfig) -> CalibrationDataModule:
     )
 
 
-def _read_tokens(calibration: CalibrationDataModule, streamed: StreamedModel) -> tuple[CalibrationTokens, str]:
+def _read_tokens(
+    calibration: CalibrationDataModule, streamed: StreamedModel, tokenizer: Any
+) -> tuple[CalibrationTokens, str]:
     """Read the sequences, and what each of them begins with."""
-    tokenizer = load_tokenizer(streamed.source.name, streamed.source.folder)
     calibration.bind(streamed.model, tokenizer)
     calibration.prepare_data()
     tokens = check_calibration(calibration.calibration_input_ids(), None, None, vocabulary(streamed.model))

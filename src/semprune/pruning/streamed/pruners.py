@@ -10,6 +10,7 @@ from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.streamed.hidden_states import StreamedInputs
+from semprune.pruning.streamed.protected import StreamedGuide
 from semprune.pruning.weights.linear import PrunableLinear
 
 Allocate = Callable[[], Mapping[int, float] | None]
@@ -98,15 +99,23 @@ class CalibratedPruner:
         settings: How to prune.
         allocate: Gives the sparsity of each block.
         inputs: Makes the calibration sequences ready for a block.
+        guides: Makes the text of what is to be kept ready for a block.
     """
 
     def __init__(
-        self, method: Method, settings: PruneSettings, allocate: Allocate, inputs: Callable[[int], StreamedInputs]
+        self,
+        method: Method,
+        settings: PruneSettings,
+        allocate: Allocate,
+        inputs: Callable[[int], StreamedInputs],
+        guides: Callable[[int], Sequence[StreamedGuide]],
     ) -> None:
         """Nothing is run yet."""
-        self._method, self._settings, self._allocate, self._make_inputs = method, settings, allocate, inputs
+        self._method, self._settings, self._allocate = method, settings, allocate
+        self._make_inputs, self._make_guides = inputs, guides
         self._pruner: BlockPruner
         self._inputs: StreamedInputs
+        self._carried: list[StreamedInputs] = []
 
     def start(self, block: int) -> None:
         """Share out the sparsity, and make the first block's inputs or take up those of a later one.
@@ -117,8 +126,12 @@ class CalibratedPruner:
         """
         allocation = self._allocate()
         self._inputs = self._make_inputs(block)
+        guides = self._make_guides(block)
+        self._carried = [self._inputs, *(each.inputs for each in guides)]
         sequences = self._inputs.tokens.input_ids.shape[0]
-        self._pruner = BlockPruner(self._method, self._settings, sequences, allocation=allocation)
+        self._pruner = BlockPruner(
+            self._method, self._settings, sequences, allocation=allocation, guides=[each.guide for each in guides]
+        )
 
     def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:
         """Prune from the block's inputs, and write the next block's."""
@@ -127,8 +140,10 @@ class CalibratedPruner:
 
     def settle(self, block: int) -> None:
         """Put the next block's inputs on the disk."""
-        self._inputs.settle(block)
+        for each in self._carried:
+            each.settle(block)
 
     def drop(self, block: int) -> None:
         """Delete the inputs of a finished block."""
-        self._inputs.drop(block)
+        for each in self._carried:
+            each.drop(block)

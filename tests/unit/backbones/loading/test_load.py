@@ -153,7 +153,7 @@ ANSWER = SimpleNamespace(headers={}, request=None)  # the hub's errors carry the
         ("org/model", RepositoryNotFoundError("404", response=ANSWER), UnknownBackboneError, "'org/model'"),
         ("org/model", GatedRepoError("403", response=ANSWER), BackboneLoadError, "hf auth login"),
         ("org/model", RevisionNotFoundError("no v9", response=ANSWER), BackboneLoadError, "the hub answered: no v9"),
-        ("../no/folder", HFValidationError("bad name"), UnknownBackboneError, "local folder"),
+        ("../no/folder", HFValidationError("bad name"), UnknownBackboneError, "a folder that holds config.json"),
     ],
 )
 def test_hub_errors_name_the_remedy(monkeypatch, name, error, expected, message):

@@ -197,7 +197,7 @@ def test_ranks_share_the_batches(monkeypatch):
     model, ranks = models.llama(), []
     whole = fisher_weights(model, linears_of(model), protected())
     monkeypatch.setattr(fisher, "several_ranks", lambda: True)
-    monkeypatch.setattr(fisher, "_scaled", lambda _name, weights: weights)
+    monkeypatch.setattr(fisher, "scaled", lambda _name, weights: weights)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     for number in range(2):
         monkeypatch.setattr(fisher, "rank", lambda number=number: number)

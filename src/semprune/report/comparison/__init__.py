@@ -1,0 +1,1 @@
+"""Two runs beside each other: what they were told differently, and what that changed."""

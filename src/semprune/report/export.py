@@ -24,7 +24,9 @@ from semprune.report.tables.calibration import (
 )
 from semprune.report.tables.contrasts import contrast_table
 from semprune.report.tables.fidelity import OF_ITEMS, OF_TEXT, fidelity_table, fidelity_text
+from semprune.report.tables.frontier import dose_text, frontier_text
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
+from semprune.report.tables.mediation import mediation_text
 from semprune.report.tables.prompts import prompt_table, prompts_text
 from semprune.report.tables.semantic_loss import causal_text, readout_text
 from semprune.report.tables.skill import counted_text, skill_table, skill_text
@@ -112,8 +114,9 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     ``scores.csv`` holds every metric in the stored units, ``scores.md`` and the family tables the headline metrics;
     the contrasts hold each family against the others. ``fidelity_text`` and ``fidelity_items`` compare with the dense
     model without labels, where the run has it. ``prompts`` is there where a data set was asked with several
-    wordings, ``readout_loss`` and ``causal_loss`` where a study asked for these losses. A run with several calibration
-    sets has more, see :func:`semprune.report.export.study_files`.
+    wordings, ``readout_loss`` and ``causal_loss`` where a study asked for these losses, ``frontier``,
+    ``frontier_doses`` and ``mediation`` where ``semprune causal`` and ``semprune mediate`` wrote into the folder. A run
+    with several calibration sets has more, see :func:`semprune.report.export.study_files`.
 
     Args:
         run_dir: A run folder, or what :func:`semprune.report.run.load_run.load_run` read of one.
@@ -144,6 +147,9 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     for name, table in (("readout_loss", readout_text(run)), ("causal_loss", causal_text(run))):
         if table is not None:
             contents |= files_of(name, run.tables[name], table)
+    for name, text_of in (("frontier", frontier_text), ("frontier_doses", dose_text), ("mediation", mediation_text)):
+        if name in run.tables:
+            contents |= files_of(name, run.tables[name], text_of(run.tables[name]))
     prompts = prompt_table(run)
     if len(prompts):
         contents |= files_of("prompts", prompts, prompts_text(prompts))

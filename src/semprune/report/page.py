@@ -15,7 +15,8 @@ from semprune.artefacts import TABLES
 from semprune.io.files import atomic
 from semprune.report.run.formats import listed
 from semprune.report.run.load_run import RunArtefacts, is_crowded, loaded, pooled
-from semprune.report.sections import calibration, causal, fidelity, layers, meanings, neurons, provenance, tasks
+from semprune.report.sections import calibration, fidelity, layers, meanings, neurons, provenance, tasks
+from semprune.report.sections.ablation import causal, frontier, mediation
 from semprune.report.sections.section import Section
 from semprune.report.summary import findings
 
@@ -28,6 +29,8 @@ SECTIONS: tuple[Section, ...] = (
     layers.SECTION,
     neurons.SECTION,
     causal.SECTION,
+    frontier.SECTION,
+    mediation.SECTION,
     provenance.SECTION,
 )
 """The page's sections from top to bottom; all that a new one needs here is its place."""

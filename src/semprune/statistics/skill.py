@@ -96,7 +96,8 @@ def recovered_share(
         documents: Document of each item.
 
     Returns:
-        Share with both ends of its 95 % interval: 0 is nothing, 1 the donor's score. NaN where there is none.
+        Share with both ends of its 95 % interval: 0 is nothing, 1 the donor's score. NaN where there is none; NaN ends
+        where so few draws differ so much that they say nothing.
 
     Example:
         >>> pruned, dense = np.array([0.4, 0.5, 0.6, 0.5]), np.array([0.9, 0.8, 1.0, 0.9])
@@ -109,12 +110,14 @@ def recovered_share(
     sign = float(np.sign(donor.mean() - receiver.mean()))
     gained, lost = sign * (patched - receiver), sign * (donor - receiver)
     above, below = crossed_mean(gained, documents), crossed_mean(lost[None], documents)
+    if not below.interval[0] > 0:
+        return _NOTHING
+    share = above.value / below.value
     sums = [clustered_sums(values, documents) for values in (gained.mean(0), lost)]
     clusters = len(sums[0])
     covariance = float(sums[0] @ sums[1]) * clusters / max(1, clusters - 1) / len(receiver) ** 2
-    freedom = min(above.freedom, below.freedom)
-    low, high = _fieller(above.value, below.value, above.error**2, below.error**2, covariance, freedom)
-    return _NOTHING if math.isnan(low) else (above.value / below.value, low, high)
+    freedom = crossed_mean(gained - share * lost, documents).freedom  # of what the share is tested by
+    return (share, *_fieller(above.value, below.value, above.error**2, below.error**2, covariance, freedom))
 
 
 def _fieller(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.report.ablation_rows import dose_rows, frontier_rows, mediation_rows
 from tests.unit.report.study_run import build_study
 
 from semprune.report import load_run, write_report
@@ -183,6 +184,13 @@ def causal_rows():
                    "p": np.nan if selection == "dense" else 0.0005 if abs(value - dense) > half else 0.6}  # fmt: skip
 
 
+def patched_cells():
+    """The pruned models whose activations are patched; magnitude is taken as if it had lost nothing."""
+    for method, sparsity, calibration in SETTINGS:
+        yield {"backbone": "smollm2-135m", "method": method, "pattern": "unstructured", "sparsity": sparsity,
+               "calibration": calibration, "seed": 0, **SIZES}  # fmt: skip
+
+
 def further_loss_rows(concepts):
     """Readout loss (half of it moved), causal loss and the neurons behind it; Wanda loses half as much."""
     readout, causal, neurons = [], [], []
@@ -243,6 +251,9 @@ def build_run(folder: Path, names=tuple(CONCEPTS), layers=30) -> Path:
         "neuron_activations": activations,
         "word_activations": list(word_rows(neurons)),
         "causal": list(causal_rows()),
+        "frontier": list(frontier_rows()),
+        "frontier_doses": list(dose_rows()),
+        "mediation": [row for cell in patched_cells() for row in mediation_rows(cell, lost=cell["method"] == "wanda")],
         **further_loss_rows(concepts),
         "predictions": list(prediction_rows()),
         "task_concepts": [{"dataset": "sst2", "concept": "sentiment.negative", "level": "token", "weight": 1.0}],

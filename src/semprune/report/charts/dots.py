@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from semprune.report.run.formats import number
+from semprune.report.run.formats import number, small
 from semprune.report.run.labels import Setting
 
 MOST_LOG_TICKS = 5  # more labels than these touch each other on a narrow screen
@@ -43,7 +43,14 @@ class Axis:
 
     @property
     def marks(self) -> list[tuple[float, str, bool]]:
-        """Position, label and is-zero of each tick."""
+        """Position, label and is-zero of each tick.
+
+        Example:
+            >>> [label for _, label, _ in Axis(0.004, 0.2, (0.005, 0.01, 0.1), log=True).marks]
+            ['0.005', '0.01', '0.1']
+        """
+        if self.log and min(self.ticks, default=1) < 0.1:
+            return [(self.percent(tick), small(tick), False) for tick in self.ticks]
         digits = 0 if all(float(tick).is_integer() for tick in self.ticks) else 1
         return [(self.percent(tick), number(tick, digits), tick == 0) for tick in self.ticks]
 

@@ -11,12 +11,13 @@ from semprune.report.run.formats import TIMES, interval, listed, number, p_value
 from semprune.report.run.labels import Setting, family_label
 from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
-from semprune.report.sections.causal import SELECTIONS
+from semprune.report.sections.ablation.causal import SELECTIONS
 from semprune.report.sections.section import Section
 from semprune.report.summary.calibration import study_findings
 from semprune.report.summary.fidelity import fidelity_finding
 from semprune.report.summary.finding import Finding, damage_points, hardest_hit
 from semprune.report.summary.many_settings import family_ranges, meanings_shared, perplexity_range
+from semprune.report.summary.mediation import mediation_findings
 from semprune.report.summary.skill import MOST_SETTINGS, skill_findings
 from semprune.report.tables.headline import family_table, headline_table
 from semprune.report.tables.semantic_loss import overall_loss
@@ -26,7 +27,7 @@ MOST_EXAMPLES = 3
 
 
 def findings(run: RunArtefacts) -> list[Finding]:
-    """What the run shows, most important first: families, perplexity, preference, meanings, fidelity, the causal check.
+    """What the run shows, most important first: families, perplexity, preference, meanings, fidelity, causes.
 
     Of a crowded run, the means per method and amount; what calibration sets say is from all its pruned models.
     """
@@ -41,7 +42,7 @@ def findings(run: RunArtefacts) -> list[Finding]:
             _families(setting, families[families["setting"] == setting.label]) for setting in run.settings
         ]
         found += [_perplexity(run), _preference(run), *_meanings(run)]
-    found += [fidelity_finding(run), *hardest_hit(run), *calibration, *_causal(run)]
+    found += [fidelity_finding(run), *hardest_hit(run), *calibration, *_causal(run), *mediation_findings(run)]
     return [finding for finding in found if finding is not None]
 
 

@@ -53,8 +53,8 @@ def dose_text(doses: pd.DataFrame, collateral: str = DOSE) -> TextTable:
         name = str(measure)
         rows.append([MEASURES[name][0], str(selection), *(_at(found[dose], name) for dose in every)])
     about = (
-        f"Lost where {MEASURES[collateral][0].replace(', ', ' of ')} has reached a dose, and at how many of all "
-        "neurons; between sizes on straight lines, beyond the largest size nothing is said."
+        f"Lost where “{MEASURES[collateral][0]}” has reached a dose, and at what share of all neurons that is; "
+        "between sizes on straight lines, beyond the largest size nothing is said."
     )
     return TextTable(about, ["lost", "set", *(f"at {dose:g} nats" for dose in every)], rows, names=2)
 

@@ -32,7 +32,7 @@ def mediation_text(table: pd.DataFrame) -> TextTable:
     rows = []
     for (dataset, setting, *_), own in table.groupby(_GROUP, sort=False):
         first = records(own)[0]
-        start = [str(dataset), str(setting), _where(first)]
+        start = [str(dataset), str(setting), where_label(first)]
         rows.append([*start, "", "none", _auroc(first["pruned"]), "", _auroc(first["dense"]), ""])
         for (ranking, _), both in own.groupby(["ranking", "neurons"], sort=False):
             into = {row["into"]: row for row in records(both)}
@@ -62,7 +62,8 @@ def recovered_text(row: dict[str, Any]) -> str:
     return f"{number(100 * row['recovered'], 0)} % {ends}"
 
 
-def _where(row: dict[str, Any]) -> str:
+def where_label(row: dict[str, Any]) -> str:
+    """Where a row's activations are patched."""
     return f"{WHERE.get(row['positions'], row['positions'])}, layers {row['first_layer']} to {row['last_layer']}"
 
 

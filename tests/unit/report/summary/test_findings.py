@@ -86,8 +86,8 @@ def test_the_causal_check_holds_only_if_the_paired_difference_excludes_zero(edit
         causal.loc[rows, ["excess_low", "excess_high"]] = -0.117, high
         return causal
 
-    found = findings(load_run(edit("causal", excess)))[-1]
-    assert (found.subject, found.verdict) == ("Causal check:", verdict)
+    (found,) = [each for each in findings(load_run(edit("causal", excess))) if each.subject == "Causal check:"]
+    assert found.verdict == verdict
     assert "from 91.1 to 81.5; matched random neurons give 90.8." in found.text
     assert "The paired difference is -9.3 [-11.7" in found.text.replace("\u2212", "-")
     assert "(p 0.004), that in perplexity" in found.text

@@ -100,4 +100,4 @@ def _excess(row: dict[str, Any], metric: Metric) -> str:
     return f"{metric.number(row['excess'])} {ends}, p {p_value(row['excess_p'])}"
 
 
-SECTION = Section("causal", "Causal check", lambda run, _: {"checks": causal_checks(run)})
+SECTION = Section("causal", "Causal check", lambda run, _: {"checks": causal_checks(run)}, folder="sections/ablation")

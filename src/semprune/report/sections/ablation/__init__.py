@@ -1,0 +1,1 @@
+"""What ablating and patching neurons does: the causal check, its frontier, and mediation."""

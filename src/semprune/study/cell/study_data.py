@@ -144,8 +144,9 @@ class StudyData:
     def _windows(self, draw: Draw, add_bos: bool | None) -> CalibrationDataModule:
         key = draw, add_bos
         if key not in self._calibrations:
-            text, *rest = draw
-            module = CalibrationDataModule(split_calibration(text)[0], *rest, add_bos=add_bos).bind(self.lm)
+            name, sequences, length, seed = draw
+            text = split_calibration(name)[0]
+            module = CalibrationDataModule(text, sequences, length, seed, add_bos=add_bos).bind(self.lm)
             module.writer = lambda sequences, length, seed: own_text(
                 self.lm, sequences, length, seed, start_tokens(self.lm.tokenizer)
             )

@@ -22,6 +22,7 @@ one step
   prune        a pruned model as a Hugging Face folder, or its masks
   verify       does a model still have the zeros of its masks?
 one question
+  neurons      which neurons answer to these words, this concept or class?
   explain      what does a neuron stand for, where does a concept show?
   causal       does ablating the association's neurons hurt, and what?
   mediate      whose lost activations explain what pruning cost?

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch.multiprocessing as mp
 
-IMPORTED = ["torch", "torch.distributed", "transformers", "semprune", "semprune.pruning"]
+IMPORTED = ["torch", "torch.distributed", "transformers", "semprune", "semprune.pruning", "semprune.study"]
 
 
 def run_ranks(work: Callable[..., None], ranks: int, *arguments: object) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from semprune.pruning import Protection, PruneReport, load_masks, merge_adapters, prune_model
     from semprune.pruning.callbacks.methods import HoldMasks, PruningCallback
     from semprune.pruning.card import write_card
+    from semprune.sharing import pull, push
 
     Magnitude: type[PruningCallback]  # made of the methods that are found
     RIA: type[PruningCallback]
@@ -56,6 +57,8 @@ _HOMES = {
     "mediate": "semprune.attribution",
     "merge_adapters": "semprune.pruning",
     "prune_model": "semprune.pruning",
+    "pull": "semprune.sharing",
+    "push": "semprune.sharing",
     "screen": "semprune.evaluation",
     "write_card": "semprune.pruning.card",
 }
@@ -84,6 +87,8 @@ __all__ = [
     "mediate",
     "merge_adapters",
     "prune_model",
+    "pull",
+    "push",
     "screen",
     "write_card",
 ]

@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "backbones": FOUNDATION | {"assets"},
     "concepts": FOUNDATION | {"assets"},
     "data": FOUNDATION | {"assets"},
+    "sharing": FOUNDATION | {"assets", "backbones"},
     "evaluation": LEFT_OF_EVALUATION,
     "pruning": LEFT_OF_EVALUATION,
     "attribution": LEFT_OF_ATTRIBUTION,
@@ -38,8 +39,8 @@ ROOMS: dict[str, set[str]] = {
     "study": LEFT_OF_STUDY,
     "report": (FOUNDATION | {"analysis"}) - {"types", "ranges"},
     "lm_eval": LEFT_OF_ATTRIBUTION,
-    "cli": LEFT_OF_STUDY | {"analysis", "study", "report"},
-    "semprune": LEFT_OF_STUDY | {"study", "report"},
+    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing"},
+    "semprune": LEFT_OF_STUDY | {"study", "report", "sharing"},
 }
 """What each room may import besides itself."""
 
@@ -52,15 +53,16 @@ ORDER: dict[str, str] = {
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
     "cli": "shipped config_merging tables arguments misspelt assets report compare prune verify study recommend"
-    " explain lightning targets causal mediate controls influential commands boundary __main__",
+    " explain neurons lightning targets causal mediate controls influential push pull commands boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
-    "errors": "base machine artefacts assets backbones data evaluation pruning attribution",
+    "errors": "base machine artefacts assets backbones data evaluation pruning attribution sharing",
     "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate screen",
     "io": "seals bits safe_text terminal whole_table yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods statistics guidance settings report masks block_pruner"
     " in_memory removal card streamed callbacks",
-    "report": "run tables charts sections summary export skill_terminal terminal page comparison",
+    "report": "run tables charts sections summary export card skill_terminal terminal page comparison",
+    "sharing": "hub contents push pull",
     "statistics": "weighting intervals proportions bootstrap estimate dose significance auroc average_precision"
     " divergence skill",
     "study": "config store checkpoints association cell run_folder retained calibration progress worker preflight"

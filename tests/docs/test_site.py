@@ -22,4 +22,5 @@ def test_the_site_builds_strictly(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     commands = (tmp_path / "site/reference/commands.html").read_text("utf-8")
     assert "--calibration.length" in commands
+    assert "(how-to/loggers.html): " in (tmp_path / "site/llms.txt").read_text("utf-8")
     assert "prune_model" in (tmp_path / "site/reference/python.html").read_text("utf-8")

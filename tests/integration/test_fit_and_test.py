@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from tests.integration.tiny import LABELS, TEXTS, TinyData, add_targets_wide, tiny_backbone, tiny_module, tiny_trainer
+from tests.integration.tiny import (
+    LABELS,
+    TEXTS,
+    TinyData,
+    add_targets_wide,
+    fit_and_test,
+    on_ranks,
+    tiny_backbone,
+    tiny_module,
+    tiny_trainer,
+)
 
 from semprune.attribution import NeuronSemanticAttribution, load_association
 from semprune.attribution.fit.encoder import Encoder
@@ -249,14 +256,9 @@ def test_documents_that_were_fitted_are_never_read_as_held_out(reviews, lm, tmp_
 
 def test_two_processes_equal_one(tmp_path: Path):
     """Same association, masks, predictions and semantic loss from one process and from two gloo ranks."""
-    root = Path(__file__).parents[2]
-    for devices in (1, 2):
-        folder = tmp_path / str(devices)
-        folder.mkdir()
-        command = [sys.executable, "-m", "tests.integration.tiny", str(folder), str(devices)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
+    for ranks in (1, 2):
+        (tmp_path / str(ranks)).mkdir()
+        on_ranks(fit_and_test, tmp_path / str(ranks), ranks)
     one, two = (load_association(tmp_path / str(n) / "association.safetensors") for n in (1, 2))
     # in float64 (see tiny.py): eight templates are nearly collinear, which amplifies rounding in fp32 a thousandfold
     torch.testing.assert_close(one.matrix, two.matrix, rtol=1e-4, atol=1e-5)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import lightning
@@ -13,7 +10,15 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tests.integration.tiny import TinyData, tiny_backbone, tiny_module, tiny_trainer
+from tests.integration.tiny import (
+    TinyData,
+    fit_and_resume,
+    fit_and_test,
+    on_ranks,
+    tiny_backbone,
+    tiny_module,
+    tiny_trainer,
+)
 
 from semprune.attribution import load_association
 from semprune.errors import CorruptArtefactError
@@ -137,18 +142,9 @@ def test_tensorboard_shows_curves_neurons_examples_and_discoveries(lm, tmp_path)
     check_board(tmp_path / "board", module.association())
 
 
-def on_two_ranks(folder: Path, *more: str) -> None:
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root / "src"), str(root), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    command = [sys.executable, "-m", "tests.integration.tiny", str(folder), "2", *more]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 @pytest.mark.slow
 def test_on_two_ranks_the_first_alone_shows_all(tmp_path):
-    on_two_ranks(tmp_path)
+    on_ranks(fit_and_test, tmp_path, 2)
     assert len(list((tmp_path / "board").glob("events.*"))) == 1
     check_board(tmp_path / "board", load_association(tmp_path / "association.safetensors"))
 
@@ -156,7 +152,7 @@ def test_on_two_ranks_the_first_alone_shows_all(tmp_path):
 @pytest.mark.slow
 def test_two_ranks_go_on_inside_an_epoch(tmp_path):
     """The checkpoint is the first rank's; it must hold the sums of both, once."""
-    on_two_ranks(tmp_path, "resume")
+    on_ranks(fit_and_resume, tmp_path, 2)
     whole = load_association(tmp_path / "whole.safetensors")
     for epoch in (0, 1):
         resumed = load_association(tmp_path / f"{epoch}.safetensors")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from tests.integration.small_study import run, write_cache, write_study
 
 from semprune.study import StudyConfig
@@ -34,8 +35,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path) -> Path:
-    assert command(folder, write_study(folder, folder / "whole", **GRID)).wait(400) == 0
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the processes that are compared with it
+    assert studied(folder, write_study(folder, folder / "whole", **GRID))
+    torch.set_num_threads(threads)
     return folder / "whole"
+
+
+def studied(folder: Path, config: Path) -> bool:
+    """Run a study in this process."""
+    return run(folder, ["study", "--config", str(config)]) == 0
 
 
 def command(folder: Path, config: Path) -> subprocess.Popen[bytes]:
@@ -102,7 +111,7 @@ def test_every_calibration_set_is_described(undisturbed: Path) -> None:
 def test_another_study_computes_only_what_is_new(folder: Path, undisturbed: Path) -> None:
     before = finished(undisturbed / "store")
     wider = GRID | {"seeds": [0], "sparsities": [0.5], "datasets": ["sst2"], "store": str(undisturbed / "store")}
-    assert command(folder, write_study(folder, folder / "part", **wider)).wait(300) == 0
+    assert studied(folder, write_study(folder, folder / "part", **wider))
     assert finished(undisturbed / "store") == before
     part, whole = (pd.read_parquet(run / "results.parquet") for run in (folder / "part", undisturbed))
     merged = part.merge(whole, how="left", on=list(part.columns), indicator=True)
@@ -112,7 +121,7 @@ def test_another_study_computes_only_what_is_new(folder: Path, undisturbed: Path
 def test_dense_statistics_give_the_cells_that_prune_model_gives(folder: Path, undisturbed: Path) -> None:
     """Shared statistics change nothing: a study of one cell, whose statistics nobody shares, has the same rows."""
     alone = GRID | {"methods": ["ria"], "sparsities": [0.3], "calibrations": ["c4"], "seeds": [1]}
-    assert command(folder, write_study(folder, folder / "alone", **alone)).wait(300) == 0
+    assert studied(folder, write_study(folder, folder / "alone", **alone))
     own = pd.read_parquet(folder / "alone/results.parquet")
     whole = pd.read_parquet(undisturbed / "results.parquet")
     same = whole[(whole["method"] == "ria") & (whole["sparsity"] == 0.3) & (whole["calibration"] == "c4")]

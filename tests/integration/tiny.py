@@ -1,9 +1,11 @@
-"""A tiny random Llama with a tokenizer, and documents to fit it on; runs as a script to be started by DDP."""
+"""A tiny random Llama with a tokenizer, and documents to fit it on, in one process or on several ranks."""
 
 from __future__ import annotations
 
-import sys
+import os
+import socket
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tests.models import byte_level_tokenizer, llama
+from tests.ranks import run_ranks
 from torch.utils.data import DataLoader
 
 from semprune.attribution import NeuronSemanticAttribution
@@ -162,7 +165,20 @@ def add_targets_wide(
     self.squares[where] += targets.double().square().sum(0)
 
 
-if __name__ == "__main__":
+def on_ranks(work: Callable[[Path, int], None], folder: Path, ranks: int) -> None:
+    """Call ``work(folder, ranks)`` in so many processes, started as torchrun starts those that Lightning joins."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run_ranks(_rank, ranks, work, folder, ranks, port)
+
+
+def _rank(rank: int, work: Callable[[Path, int], None], folder: Path, ranks: int, port: int) -> None:
     warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "GROUP_RANK": 0}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "tiny"}
+    if ranks > 1:
+        os.environ.update({name: str(value) for name, value in (places | address).items()})
     Encoder.add_targets = add_targets_wide
-    (fit_and_resume if "resume" in sys.argv else fit_and_test)(Path(sys.argv[1]), int(sys.argv[2]))
+    work(folder, ranks)

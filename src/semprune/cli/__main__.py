@@ -22,11 +22,15 @@ one step
   prune        a pruned model as a Hugging Face folder, or its masks
   verify       does a model still have the zeros of its masks?
 one question
+  neurons      which neurons answer to these words, this concept or class?
   explain      what does a neuron stand for, where does a concept show?
   causal       does ablating the association's neurons hurt, and what?
   mediate      whose lost activations explain what pruning cost?
   controls     what would be found if there were nothing to find?
   influential  which words speak for a class: concepts from labelled data
+shared on the hub
+  push         a pruned model, masks or an association
+  pull         the same from the hub: safetensors only
 offline models and data
   assets       list, fetch, verify
 

@@ -142,7 +142,7 @@ class Parser(OneLineErrors, jsonargparse.ArgumentParser):
         """Parse a command line, with shipped configurations by name and own tables; no text may be empty."""
         known = {option for action in self._actions for option in action.option_strings}
         given = with_shipped(self.prog.split()[-1], as_known(sys.argv[1:] if args is None else args, known))
-        given = spell_tables(given) if "--label_column" in known else given
+        given = spell_tables(given, columns="--label_column" in known) if "--datasets" in known else given
         return refuse_empty(given, super().parse_args(given, *more, **settings))
 
 

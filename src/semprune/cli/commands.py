@@ -22,8 +22,8 @@ def _call(name: str, *arguments: Any) -> Any:
 
 PARSERS: dict[str, Callable[[], Parser]] = {
     name: partial(_call, f"{name}:{name}_parser")
-    for name in ("prune", "verify", "study", "report", "compare", "recommend", "explain", "causal", "mediate",
-                 "controls", "influential", "assets")
+    for name in ("prune", "verify", "study", "report", "compare", "recommend", "explain", "neurons", "causal",
+                 "mediate", "controls", "influential", "push", "pull", "assets")
 }  # fmt: skip
 """Parsers of the plain commands; LightningCLI makes those of ``fit`` and ``test``."""
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 COLUMNS = {"--text": "text_column", "--label": "label_column"}
 
 
-def spell_tables(arguments: Sequence[str], group: str = "") -> list[str]:
+def spell_tables(arguments: Sequence[str], group: str = "", *, columns: bool = True) -> list[str]:
     """Write in full what the short options of own tables stand for; data sets without brackets are a list.
 
     Args:
         arguments: A command line.
         group: Where the options belong, ``data.`` for ``test``.
+        columns: Whether the command takes the columns of tables.
 
     Example:
         >>> spell_tables(["--datasets", "my.csv", "--text", "body", "--label=intent", "--text.length", "64"])
@@ -26,7 +27,7 @@ def spell_tables(arguments: Sequence[str], group: str = "") -> list[str]:
         option, equals, value = given.partition("=") if given.startswith("--") else ("", "", "")
         if option in ("--datasets", f"--{group}datasets"):
             spelt.append(f"--{group}datasets{equals}" + (_listed(value) if equals else ""))
-        elif option in COLUMNS and _is_column(value if equals else following):
+        elif columns and option in COLUMNS and _is_column(value if equals else following):
             spelt.append(f"--{group}{COLUMNS[option]}{equals}{value}")
         elif before in ("--datasets", f"--{group}datasets"):
             spelt.append(_listed(given))

@@ -15,5 +15,6 @@ from semprune.errors.data import *
 from semprune.errors.evaluation import *
 from semprune.errors.machine import *
 from semprune.errors.pruning import *
+from semprune.errors.sharing import *
 
 __all__ = sorted(name for name, each in globals().items() if isinstance(each, type) and issubclass(each, SempruneError))

@@ -58,6 +58,17 @@ folder writable, then run the same command again: it goes on after the last fini
         )
 
 
+class CardMismatchError(SempruneError):
+    """A pruned folder that a run says nothing of."""
+
+    def __init__(self, folder: Path, detail: str, run: Path, known: str) -> None:
+        """Name the folder, how it was pruned, the run and what that measured."""
+        super().__init__(
+            f"{folder} was pruned otherwise than anything in {run}: {detail}; the run measured {known}. Prune with the "
+            "settings of the run (method, sparsity or pattern; calibration name, sequences, length, seed), or study it."
+        )
+
+
 class NothingInCommonError(SempruneError):
     """Two runs without models that could be compared.
 

@@ -58,6 +58,7 @@ def write_pruning_card(
     measured: float,
     *,
     calibration: Mapping[str, Any] | None = None,
+    fingerprint: str = "",
     more: Mapping[str, str] | None = None,
     masks_only: bool = False,
 ) -> Path:
@@ -70,6 +71,7 @@ def write_pruning_card(
         settings: What was asked of it.
         measured: Share of zeros in all pruned matrices.
         calibration: Which text was looked at; None where none was.
+        fingerprint: Of the original's weights; empty where it is not known.
         more: Further lines for readers.
         masks_only: Whether the folder holds masks and no weights.
     """
@@ -77,6 +79,8 @@ def write_pruning_card(
     label = method_labels().get(method, method)
     title = f"pruned by {label} to {_amount(asked)}"
     about = {"method": method, "settings": asked, "measured_sparsity": round(measured, 6), "calibration": looked}
+    if fingerprint:
+        about["fingerprint"] = fingerprint
     rows = {
         "original": _linked(origin),
         "method": f"{label} ({_listed(asked)})",

@@ -93,3 +93,9 @@ def test_options_of_lightning_are_those_that_are_installed():
     for command in ("fit", "test"):
         known = lightning_options(command)
         assert {f"trainer.{name}" for name in Trainer.__init__.__annotations__} - {"trainer.return"} <= set(known)
+
+
+def test_the_short_options_of_own_tables_are_options():
+    given = ["--datasets", "my.csv", "--text", "body", "--label", "intent"]
+    refuse_misspelt("study", given)
+    refuse_misspelt("test", given)

@@ -90,3 +90,8 @@ def test_what_is_no_name_is_left_to_the_parser():
     assert with_shipped("study", ["--output", "quickstart", "--config"]) == ["--output", "quickstart", "--config"]
     with pytest.raises(ConfigurationError, match="config"):
         PARSERS["study"]().parse_args(["--config"])
+
+
+def test_a_text_too_long_for_a_file_name_stays_a_text():
+    text = "no file is called so " * 20
+    assert with_shipped("explain", ["--text", text]) == ["--text", text]

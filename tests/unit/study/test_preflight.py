@@ -58,10 +58,12 @@ def test_evidence_is_counted_by_concept_and_class(worker, console):
     assert f"pets: {items} items, accuracy" in console.file.getvalue()
 
 
-def test_too_few_documents_for_the_causal_check_are_said(worker):
+def test_too_few_documents_for_the_causal_check_are_said(worker, monkeypatch):
     said = discoveries_expected(worker)
     assert said.startswith("causal check: needs 4 discoveries for topic")  # a twentieth of 2 layers of 48
-    assert said.endswith("of fewer than 20 documents (pets.cat, pets.dog): it is then left out")
+    assert said.endswith("of fewer than 20 documents of each class (pets.cat, pets.dog): it is then left out")
+    monkeypatch.setattr("semprune.study.preflight.FEW_DOCUMENTS", 2)
+    assert discoveries_expected(worker).endswith("which are counted after the fit")
 
 
 def test_a_metric_that_nobody_knows_stops_the_study_before_it_starts(folder: Path, monkeypatch):  # noqa: F811

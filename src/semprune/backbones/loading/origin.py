@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,14 +18,21 @@ def origin_of(source: BackboneSource) -> Origin:
 
     A model of the hub states them in its own card, which is fetched; where that cannot be had they stay unknown.
     """
-    embedded = embedded_backbones().get(source.name)
-    if embedded is not None:
-        return Origin(short_name(embedded.hub), embedded.hub, _licence(find_asset(embedded.asset)))
-    if Path(source.name).expanduser().is_dir():
-        return origin_of_folder(source.folder)
+    if source.name in embedded_backbones() or Path(source.name).expanduser().is_dir():
+        return origin_named(source.name)
     with suppress(SempruneError):
         fetch(source.name, source.revision, [CARD], ())
     return origin_of_folder(source.folder, hub=source.name)
+
+
+def origin_named(name: str) -> Origin:
+    """Return what a card may say of a backbone that is known by its name alone; nothing is fetched."""
+    embedded, folder = embedded_backbones().get(name), Path(name).expanduser()
+    if embedded is not None:
+        return Origin(short_name(embedded.hub), embedded.hub, _licence(find_asset(embedded.asset)))
+    if folder.is_dir():
+        return origin_of_folder(folder)
+    return Origin(short_name(name), name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None)
 
 
 def _licence(asset: Asset) -> dict[str, str]:

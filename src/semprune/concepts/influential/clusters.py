@@ -102,7 +102,9 @@ def influential_concepts(
     return tuple(Concept(f"influential.{slug}_{group[0].replace(chr(39), '_')}", tuple(group)) for group in kept)
 
 
-def write_concepts(concepts: Sequence[Concept], folder: Path, *, source: str, licence: str) -> list[Path]:
+def write_concepts(
+    concepts: Sequence[Concept], folder: Path, *, source: str, licence: str, about: str = "Influential words"
+) -> list[Path]:
     """Write each concept as a YAML file that :func:`semprune.concepts.load_concepts` takes by its path.
 
     Args:
@@ -110,6 +112,7 @@ def write_concepts(concepts: Sequence[Concept], folder: Path, *, source: str, li
         folder: Where to write; made if need be.
         source: Where the words come from: the data set, and how they were picked.
         licence: Of the texts that the words are from.
+        about: What the words are.
 
     Raises:
         VocabularySchemaError: Two of them have one name; nothing is written.
@@ -120,7 +123,7 @@ def write_concepts(concepts: Sequence[Concept], folder: Path, *, source: str, li
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for concept in concepts:
-        content = {"name": concept.name, "about": f"Influential words: {', '.join(concept.words[:3])}."}
+        content = {"name": concept.name, "about": f"{about}: {', '.join(concept.words[:3])}."}
         content |= {"source": source, "licence": licence}
         text = yaml.safe_dump(content | {"words": list(concept.words)}, sort_keys=False, allow_unicode=True)
         paths.append(folder / f"{concept.name}.yaml")

@@ -34,6 +34,7 @@ def write_folder_card(plan: PrunePlan, config: PruneConfig, output: OutputFolder
             header["settings"],
             measured,
             calibration=_calibration(plan, config, header["calibration"]),
+            fingerprint=str(plan.streamed.fingerprint),
             more={"number format": str(plan.streamed.dtype).removeprefix("torch.")},
             masks_only=plan.masks_only,
         )

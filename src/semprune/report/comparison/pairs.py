@@ -77,11 +77,15 @@ def _named(run: RunArtefacts, option: str, label: str | None) -> Setting:
 
 
 def _by_key(run: RunArtefacts, columns: tuple[str, ...]) -> dict[tuple[Any, ...], Setting]:
-    """Settings by some of the columns that say how a model was pruned, where these tell it from all others."""
+    """Settings by some of the columns that say how a model was pruned, where these tell it from all others.
+
+    A model that looked at no calibration is one, however many calibration sets the run states it with.
+    """
     results = stated_once(run.results[run.results["method"] != "dense"].drop_duplicates("setting"))
     rows = {row["setting"]: tuple(row[name] for name in columns) for row in records(results)}
     counts = Counter(rows.values())
-    return {rows[each.label]: each for each in run.settings if counts[rows[each.label]] == 1}
+    once = (each for each in run.settings if each.label in rows)
+    return {rows[each.label]: each for each in once if counts[rows[each.label]] == 1}
 
 
 def differing_settings(first: RunArtefacts, second: RunArtefacts) -> list[tuple[str, str, str]]:

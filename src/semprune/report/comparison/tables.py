@@ -27,7 +27,7 @@ CAPTION = (
     "▲ B is clearly better, ▼ clearly worse; n/a: a dense model does not clearly beat guessing"
 )
 MOST_PAIRS = 4
-"""With more pairs of models the terminal shows the families' skill alone; the page has everything."""
+"""With more pairs of models the terminal shows the families' skill alone, or scores; the page has everything."""
 
 
 def kind_table(rows: Sequence[Row], kind: str) -> TextTable:
@@ -52,13 +52,14 @@ def comparison_table(pairs: Mapping[str, Sequence[Row]]) -> WholeTable:
     table.add_column("", no_wrap=True)
     for name in ("A", "B", "B − A"):
         table.add_column(name, justify="right", no_wrap=True)
+    brief = len(pairs) > MOST_PAIRS
     for label, rows in pairs.items():
         table.add_section()
         table.add_row(Text(label, "bold"))
         for kind, title in KINDS.items():
             own = [row for row in rows if row.kind == kind]
-            if len(pairs) > MOST_PAIRS:
-                own = [row for row in own if kind == "skill" and not row.dataset]
+            if brief:
+                own = [row for row in family_skill(rows) or own if kind == row.kind != "fidelity"]
             if own:
                 table.add_row(Text(f"  {title}", "italic"))
             for row in own:
@@ -97,6 +98,13 @@ def _difference(row: Row) -> str:
     return f"{row.metric.number(value)} {row.metric.interval(low, high)}"
 
 
+def family_skill(rows: Sequence[Row]) -> list[Row]:
+    """The skill of each family: pooled, or that of its one data set."""
+    skill = [row for row in rows if row.kind == "skill"]
+    pooled = {row.family for row in skill if not row.dataset}
+    return [row for row in skill if not row.dataset or row.family not in pooled]
+
+
 def sentences(pairs: Mapping[str, Sequence[Row]]) -> list[str]:
     """What the families' skill says, one sentence per pair of models.
 
@@ -107,9 +115,7 @@ def sentences(pairs: Mapping[str, Sequence[Row]]) -> list[str]:
 
 
 def _sentence(label: str, rows: Sequence[Row]) -> str:
-    skill = [row for row in rows if row.kind == "skill" and not math.isnan(row.difference[1])]
-    pooled = {row.family for row in skill if not row.dataset}
-    skill = [row for row in skill if not row.dataset or row.family not in pooled]
+    skill = [row for row in family_skill(rows) if not math.isnan(row.difference[1])]
     clear = [row for row in skill if row.verdict != "unclear"]
     if not skill:
         return ""

@@ -12,7 +12,7 @@ from semprune.backbones import load_backbone
 from semprune.backbones.loading import gguf as module
 from semprune.backbones.loading.gguf_header import read_header
 from semprune.backbones.loading.rotation import LLAMA_3, llama_3_factors
-from semprune.errors import BackboneLoadError, SettingError
+from semprune.errors import BackboneLoadError, SettingError, UnknownArchitectureError
 
 pytestmark = pytest.mark.usefixtures("cache")
 TEXT = "the cat sat on 3 dogs"
@@ -141,3 +141,13 @@ def test_a_path_without_a_file_and_a_folder_with_several(file, tmp_path):
         load_backbone(str(tmp_path / "text.gguf"))
     with pytest.raises(SettingError, match="revision"):
         load_backbone(str(file), revision="main")
+
+
+def test_a_model_that_transformers_reads_and_no_family_describes_is_refused(file, cache, monkeypatch):
+    def unknown(architecture):
+        raise UnknownArchitectureError(architecture, ["LlamaForCausalLM"])
+
+    monkeypatch.setattr(module, "find_family", unknown)
+    with pytest.raises(UnknownArchitectureError, match="families"):
+        load_backbone(str(file))
+    assert [path for path in (cache / "backbones").glob("*") if path.is_dir()] == []

@@ -34,7 +34,16 @@ def test_many_pairs_show_the_families_alone(compared):
     out = io.StringIO()
     Terminal(file=out, width=80).print(comparison_table({str(place): rows for place in range(5)}))
     assert "Sentiment, pooled" in out.getvalue()
-    assert "sst2" not in out.getvalue()
+    assert "piqa" in out.getvalue()  # all that its family has
+    assert not any(word in out.getvalue() for word in ("sst2", "flips", "Score"))
+
+
+def test_many_pairs_without_skill_show_scores(compared):
+    rows = [row for row in compared.rows["Wanda 50 %"] if row.kind != "skill"]
+    out = io.StringIO()
+    Terminal(file=out, width=80).print(comparison_table({str(place): rows for place in range(5)}))
+    assert "sst2, AUROC" in out.getvalue()
+    assert "flips" not in out.getvalue()
 
 
 def test_a_sentence_says_what_is_clear_and_what_is_not(compared):

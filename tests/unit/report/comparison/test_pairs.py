@@ -8,6 +8,7 @@ from tests.unit.report.comparison.conftest import SETTINGS, answers
 
 from semprune.errors import NothingInCommonError, SettingError
 from semprune.report import load_run
+from semprune.report.comparison.page import Comparison
 from semprune.report.comparison.pairs import differing_settings, pair_settings
 
 
@@ -49,6 +50,20 @@ def test_of_the_same_amount_where_the_calibration_differs(grid, own_runs, runs):
         table.loc[table["calibration"] == "c4", "calibration"] = "wiki"
         table.to_parquet(path)
     assert len(pair_settings(load_run(runs[0]), load_run(own_runs[1]))) == 1
+
+
+def test_a_model_without_calibration_is_one_however_often_it_is_stated(own_runs):
+    for run in own_runs:
+        for name in ("results", "predictions"):
+            path = run / f"{name}.parquet"
+            table = pd.read_parquet(path)
+            free = table[table["method"] == "wanda"].assign(method="magnitude", calibrated=False)
+            pd.concat([table, free, free.assign(calibration="wiki")]).to_parquet(path)
+    compared = Comparison.read(*own_runs)
+    assert [pair.first.label for pair in compared.pairs] == ["Magnitude 50 % · c4", "Wanda 50 % · c4"]
+    scores = [[row for row in compared.rows[pair.label] if row.kind == "points"] for pair in compared.pairs]
+    assert [row.difference for row in scores[0]] == [row.difference for row in scores[1]]
+    assert all(row.n for row in scores[0])
 
 
 def test_one_model_each_needs_no_name(make_run, runs):

@@ -22,6 +22,31 @@ CELL = ["backbone", *SETTING, "calibrated"]
 """All columns that name a cell. ``calibrated``: whether the method looked at the calibration that its row names."""
 
 
+KEEPING = " keeping "
+"""Stands between a calibration set and what a pruning protects beside it."""
+
+
+def guided_calibration(calibration: str, protected: str) -> str:
+    """Return the name of a calibration that protects something.
+
+    Example:
+        >>> guided_calibration("c4", "sentiment*2")
+        'c4 keeping sentiment*2'
+    """
+    return f"{calibration}{KEEPING}{protected}"
+
+
+def split_calibration(calibration: str) -> tuple[str, str]:
+    """Return the calibration set or mixture, and what is protected beside it: empty for nothing.
+
+    Example:
+        >>> split_calibration("c4 keeping sentiment*2"), split_calibration("c4")
+        (('c4', 'sentiment*2'), ('c4', ''))
+    """
+    text, _, protected = calibration.partition(KEEPING)
+    return text, protected
+
+
 @dataclass(frozen=True)
 class Cell:
     """One model of the grid.
@@ -29,7 +54,7 @@ class Cell:
     Attributes:
         method: ``dense`` or a pruning method.
         sparsity: Share of weights removed.
-        calibration: Calibration set, empty where none is looked at.
+        calibration: Calibration set, and what is protected beside it; empty where none is looked at.
         seed: Seed of the calibration.
         pattern: ``unstructured``, or N:M.
         sequences: Calibration sequences, 0 where none are looked at.

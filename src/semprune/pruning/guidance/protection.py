@@ -60,6 +60,27 @@ Protect = str | Protection | Iterable[str | Protection] | None
 """How a protection may be given: names alone have the default strength."""
 
 
+def parse_protection(text: str) -> Protection:
+    """Return what a study's list names: a name alone, or with its strength.
+
+    Raises:
+        SettingError: The strength is no positive number.
+
+    Example:
+        >>> parse_protection("sentiment*3") == Protection("sentiment", strength=3.0)
+        True
+        >>> parse_protection("sentiment") == Protection("sentiment")
+        True
+    """
+    name, star, number = text.rpartition("*")
+    if not star:
+        return Protection(text)
+    try:
+        return Protection(name, strength=float(number))
+    except ValueError as error:
+        raise SettingError("protect", text, "a name, or name*strength, for example sentiment*3") from error
+
+
 def protections(protect: Protect) -> tuple[Protection, ...]:
     """Return what is to be kept, in one form.
 

@@ -6,13 +6,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from semprune.concepts.registry import concept_names
+from semprune.concepts.sources.own import FILE_SUFFIX
 from semprune.data.calibration.reserved import task_families
 from semprune.data.registry import dataset_names
 from semprune.errors import UnknownProtectionError
 from semprune.pruning.guidance.labelled import labelled_text
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.protection import Protection
-from semprune.pruning.guidance.worded import worded_text
+from semprune.pruning.guidance.worded import TEXT, WORDS_SUFFIX, worded_text
+
+FILES = (".csv", FILE_SUFFIX, WORDS_SUFFIX)
+"""How files that can be named end."""
 
 
 def read_protected(asked: Iterable[Protection], tokenizer: Any, max_length: int) -> tuple[ProtectedText, ...]:
@@ -32,7 +36,19 @@ def read_protected(asked: Iterable[Protection], tokenizer: Any, max_length: int)
 
 
 def _read(name: str, asked: Protection, tokenizer: Any, max_length: int) -> ProtectedText:
+    check_name(name)
     batches = labelled_text(name, asked, tokenizer, max_length) or worded_text(name, asked, tokenizer)
-    if batches is None:
-        raise UnknownProtectionError(name, [*task_families(), *dataset_names(), *concept_names()])
+    assert batches is not None
     return ProtectedText(name, asked.strength, batches)
+
+
+def check_name(name: str) -> None:
+    """Refuse the name of nothing that can be kept, before anything is read.
+
+    Raises:
+        UnknownProtectionError: It is none of a task family, a data set, a class, a concept or a file.
+    """
+    known = [*task_families(), *dataset_names(), *concept_names()]
+    of_class = name.partition(".")[0] in dataset_names()
+    if not (name in known or of_class or name.startswith(TEXT) or name.endswith(FILES)):
+        raise UnknownProtectionError(name, known)

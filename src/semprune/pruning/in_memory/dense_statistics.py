@@ -10,14 +10,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from semprune.backbones.backbone import Backbone
 from semprune.backbones.blocks.runner import calibrating
 from semprune.errors import SettingError
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.guidance.guide import with_guides
+from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
+from semprune.pruning.guidance.protection import Protect, Protection, protections
+from semprune.pruning.in_memory.calibration_input import bare_model
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
-from semprune.pruning.in_memory.guiding import WeighedText, start_guides
+from semprune.pruning.in_memory.guiding import WeighedText, protected_texts, start_guides, weigh
 from semprune.pruning.method import NEEDS, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.methods.wanda import wanda_score
@@ -78,6 +82,8 @@ class CollectedStatistics:
         selection: Which selection they are for.
         batch_size: Sequences per forward.
         calibration: sha256 of the calibration's token ids.
+        protect: What they keep.
+        protected: Its text.
     """
 
     layers: Mapping[str, LayerStats]
@@ -85,10 +91,12 @@ class CollectedStatistics:
     selection: str
     batch_size: int
     calibration: str
+    protect: tuple[Protection, ...] = ()
+    protected: tuple[ProtectedText, ...] = ()
 
 
 def dense_statistics(
-    model: nn.Module,
+    model: nn.Module | Backbone,
     input_ids: Int[Tensor, "sequences tokens"],
     *,
     methods: Iterable[str] = (),
@@ -98,6 +106,8 @@ def dense_statistics(
     batch_size: int = PruneSettings.batch_size,
     token_weights: Float[Tensor, "sequences tokens"] | None = None,
     distributed: bool = False,
+    protect: Protect = None,
+    tokenizer: Any = None,
 ) -> CollectedStatistics:
     """Run a dense model once and return what some methods need to know of it; nothing is changed.
 
@@ -105,7 +115,7 @@ def dense_statistics(
     SmolLM2-135M, 22 GB for a 7B model. Source: equations.md.
 
     Args:
-        model: A Hugging Face causal language model of a known family.
+        model: A backbone, or any Hugging Face causal language model of a known family.
         input_ids: Calibration sequences.
         methods: Names of the methods that are to prune from the statistics.
         needs: Statistics that are to be there whatever the methods read: ``squares`` or ``second_moments``.
@@ -114,20 +124,26 @@ def dense_statistics(
         batch_size: Sequences per forward.
         token_weights: Weights of the tokens.
         distributed: Whether every rank makes this call with the same sequences.
+        protect: What is to be kept.
+        tokenizer: Of a bare model, where something is to be kept.
 
     Raises:
         SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
     """
     needs = max((needs, *(find_method(method).needs for method in methods)), key=NEEDS.index)
-    settings = PruneSettings(0.0, check_selection(selection), "dense", batch_size)
+    kept = protections(protect)
+    settings = PruneSettings(0.0, check_selection(selection), "dense", batch_size, protect=kept)
     check_token_weights(settings, token_weights)
-    blocks = checked_blocks(model, settings)
-    tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(model))
-    layers = {}
+    bare = bare_model(model)
+    blocks = checked_blocks(bare, settings)
+    tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(bare))
+    layers, texts = {}, protected_texts(model, settings, tokenizer)
     if needs != "nothing":
-        with calibrating(model):
-            layers = collect(model, blocks, tokens, settings, needs, distributed=distributed)
-    return CollectedStatistics(layers, needs, selection, batch_size, hash_calibration(tokens.input_ids, tokens.tau))
+        with calibrating(bare):
+            protected = weigh(bare, blocks, texts, distributed=distributed)
+            layers = collect(bare, blocks, tokens, settings, needs, distributed=distributed, protected=protected)
+    calibration = hash_calibration(tokens.input_ids, tokens.tau)
+    return CollectedStatistics(layers, needs, selection, batch_size, calibration, kept, texts)
 
 
 def prune_from(
@@ -161,7 +177,14 @@ def prune_from(
         SempruneError: As :func:`semprune.pruning.in_memory.prune_model.prune_model` raises.
     """
     settings = PruneSettings(
-        sparsity, statistics.selection, "dense", statistics.batch_size, pattern, options, allocation
+        sparsity,
+        statistics.selection,
+        "dense",
+        statistics.batch_size,
+        pattern,
+        options,
+        allocation,
+        protect=statistics.protect,
     )
     found = check_settings(method, settings)
     blocks = checked_blocks(model, settings)
@@ -175,7 +198,7 @@ def prune_from(
         for linears in blocks.values():
             pruned.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))
     calibration = statistics.calibration if settings.needs(found) != "nothing" else None
-    report = pruned.report(method, settings.relevant(found), calibration)
+    report = pruned.report(method, with_texts(settings.relevant(found), statistics.protected), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(model.parameters()).device)
     return report

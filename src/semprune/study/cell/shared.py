@@ -10,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 import torch
 
-from semprune.artefacts import Cell
+from semprune.artefacts import Cell, split_calibration
 from semprune.attribution import Association, NeuronSemanticAttribution, TestPass
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.fit.learner import AttributionLearner, LabelledBatch
@@ -22,6 +22,7 @@ from semprune.evaluation.engine.request_scorer import FIRST_BUDGET, Engine
 from semprune.evaluation.predictions.prediction import prediction_table
 from semprune.evaluation.predictions.score_items import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
+from semprune.pruning.guidance.protection import Protection, parse_protection
 from semprune.pruning.in_memory.dense_statistics import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import StudyData
@@ -95,7 +96,8 @@ class SharedInputs:
             self._statistics.clear()  # 0.4 GB for a small model
             ids = self.data.calibration(cell.draw).calibration_input_ids().to(self.lm.device)
             methods = [method for method in self.config.methods if find_method(method).needs_statistics]
-            self._statistics[cell.draw] = dense_statistics(self.lm.model, ids, methods=methods)
+            kept = protected(cell)
+            self._statistics[cell.draw] = dense_statistics(self.lm, ids, methods=methods, protect=kept)
         return self._statistics[cell.draw]
 
     @cached_property
@@ -141,7 +143,13 @@ class SharedInputs:
         if self.config.statistics == "dense":
             return prune_from(self.lm.model, self.statistics(cell), method=cell.method, **cell.settings)
         ids = self.data.calibration(cell.draw).calibration_input_ids().to(self.lm.device)
-        return prune_model(self.lm.model, ids, method=cell.method, **cell.settings)
+        return prune_model(self.lm, ids, method=cell.method, protect=protected(cell), **cell.settings)
+
+
+def protected(cell: Cell) -> Protection | None:
+    """What a cell's pruning keeps."""
+    name = split_calibration(cell.calibration)[1]
+    return parse_protection(name) if name else None
 
 
 def load_model(config: BackboneConfig) -> Backbone:

@@ -9,7 +9,7 @@ from functools import cached_property
 from jaxtyping import Int
 from torch import Tensor
 
-from semprune.artefacts import Cell
+from semprune.artefacts import Cell, split_calibration
 from semprune.backbones import Backbone
 from semprune.backbones.own_text import own_text
 from semprune.concepts import load_concepts
@@ -144,7 +144,8 @@ class StudyData:
     def _windows(self, draw: Draw, add_bos: bool | None) -> CalibrationDataModule:
         key = draw, add_bos
         if key not in self._calibrations:
-            module = CalibrationDataModule(*draw, add_bos=add_bos).bind(self.lm)
+            text, *rest = draw
+            module = CalibrationDataModule(split_calibration(text)[0], *rest, add_bos=add_bos).bind(self.lm)
             module.writer = lambda sequences, length, seed: own_text(
                 self.lm, sequences, length, seed, start_tokens(self.lm.tokenizer)
             )

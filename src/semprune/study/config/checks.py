@@ -14,6 +14,8 @@ from semprune.data.prompts.render import find_prompts
 from semprune.data.rows.own_tables import with_own_tables
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
 from semprune.evaluation.metrics import metric
+from semprune.pruning.guidance.protection import parse_protection
+from semprune.pruning.guidance.reading import check_name
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.ranges import check_ranges
 from semprune.study.config.schema import StudyConfig, one_backbone_each
@@ -46,7 +48,7 @@ def check(config: StudyConfig) -> None:
             raise EmptyStudyError(f"fit.{field}")
     if not config.patterns and not config.sparsities:
         raise EmptyStudyError("sparsities")
-    for field in ("methods", "calibrations", "seeds", "datasets", "sparsities", "patterns", "sizes"):
+    for field in ("methods", "calibrations", "protect", "seeds", "datasets", "sparsities", "patterns", "sizes"):
         values = getattr(config, field)
         if len(set(values)) < len(values):
             raise SettingError(field, values, "a list that names each value once")
@@ -72,6 +74,8 @@ def _check_names(config: StudyConfig) -> None:
         for name in config.calibrations:
             CalibrationDataModule(name, sequences, length)
     CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
+    for protected in config.protect:
+        check_name(parse_protection(protected).names[0])
     load_concepts(config.fit.concepts)
     check_losses(config.losses)
     if config.sentence_encoder is not None:

@@ -29,7 +29,7 @@ def pruned_cells(config: StudyConfig) -> Iterator[Cell]:
     for method in (method for method, looks in calibrated.items() if not looks):
         for sparsity, pattern in shares:
             yield Cell(method, sparsity, "", config.seeds[0], pattern)
-    for calibration in config.calibrations:
+    for calibration in config.all_calibrations:
         for sequences, length in config.sizes:
             for seed in config.seeds:
                 for method in (method for method, looks in calibrated.items() if looks):

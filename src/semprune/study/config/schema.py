@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from semprune.artefacts import guided_calibration
 from semprune.data.settings import ChatSettings, chat_settings
 from semprune.pruning.settings import PruneSettings
 from semprune.types import Amount, Count, Filled, Length, Limit, NonNegative, PartOrNone, Range, Seed, Share, Sparsity
@@ -136,6 +137,8 @@ class StudyConfig:
         sparsities: Shares of weights to remove; may be empty where there are patterns.
         patterns: N:M patterns, beside the sparsities: 2:4 keeps two of four.
         calibrations: Calibration sets or mixtures (c4*0.5+wiki*0.5); methods that look at no data run once.
+        protect: What prunings keep beside each calibration set, each in pruned models of its own, next to those that
+            keep nothing: names (a family, data set, class, concept or file), or name*strength (sentiment*3).
         calibration_sequences: Number of calibration sequences, or several to compare.
         calibration_length: Tokens of each, or several to compare; special tokens included.
         calibration_add_bos: Whether each of them begins with BOS; null as the tokenizer begins every text, false never,
@@ -172,6 +175,7 @@ class StudyConfig:
     sparsities: list[Sparsity] = field(default_factory=lambda: [0.5])
     patterns: list[str] = field(default_factory=list)
     calibrations: list[str] = field(default_factory=lambda: ["c4"])
+    protect: list[str] = field(default_factory=list)
     calibration_sequences: Count | list[Count] = 32
     calibration_length: Length | list[Length] = 256
     calibration_add_bos: bool | None = None
@@ -203,6 +207,12 @@ class StudyConfig:
     def screened(self) -> int:
         """Items of each data set that are kept back for screening."""
         return 0 if self.screening is None else self.screening.items
+
+    @property
+    def all_calibrations(self) -> list[str]:
+        """Every calibration, alone and with each thing that is protected."""
+        alone, kept = self.calibrations, self.protect
+        return [*alone, *(guided_calibration(name, protected) for name in alone for protected in kept)]
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

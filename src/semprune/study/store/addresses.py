@@ -12,12 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from semprune.artefacts import Cell
+from semprune.artefacts import Cell, split_calibration
 from semprune.backbones import Backbone
 from semprune.data import calibration_spec
 from semprune.data.calibration.mixtures import parse_mixture
+from semprune.data.calibration.reserved import reserved_datasets, task_families
 from semprune.data.hashes import hash_declaration
+from semprune.data.registry import dataset_names
 from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
+from semprune.pruning.guidance.protection import parse_protection
+from semprune.pruning.guidance.worded import TEXT
 from semprune.pruning.methods import source_hash
 from semprune.study.config.schema import StudyConfig
 
@@ -40,8 +44,20 @@ def content_hash(content: object) -> str:
 
 
 def declared(calibration: str) -> list[str]:
-    """The declarations of a calibration set or of a mixture's parts."""
-    return [repr(calibration_spec(name)) for name, _ in parse_mixture(calibration)]
+    """The declarations of a calibration set or of a mixture's parts, and what is protected beside it."""
+    text, protected = split_calibration(calibration)
+    sets = [repr(calibration_spec(name)) for name, _ in parse_mixture(text)]
+    return [*sets, *_protected(protected)] if protected else sets
+
+
+def _protected(protected: str) -> list[str]:
+    """What is protected, with its file's content where it is a file and its data set's declaration where it is one."""
+    asked = parse_protection(protected)
+    name = asked.names[0]
+    file, dataset = Path(name.removeprefix(TEXT)), name.partition(".")[0]
+    content = [hashlib.sha256(file.read_bytes()).hexdigest()] if file.is_file() else []
+    sets = [dataset, *(reserved_datasets(name) if name in task_families() else ())]
+    return [repr(asked), *content, *(hash_declaration(each) for each in sets if each in dataset_names())]
 
 
 class Contents(Protocol):

@@ -9,6 +9,7 @@ from semprune.pruning import prune_model
 from semprune.pruning.guidance import fisher
 from semprune.pruning.guidance.fisher import fisher_weights
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
+from semprune.pruning.in_memory import dense_statistics
 from semprune.pruning.in_memory import prune_model as pruning
 from semprune.pruning.in_memory.guiding import WeighedText, weigh
 from semprune.pruning.statistics.combined import combined
@@ -211,3 +212,13 @@ def test_ranks_share_the_batches(monkeypatch):
 
 def test_weighed_text_keeps_its_text():
     assert WeighedText(protected(), {}).text.text_hash == protected(2.0).text_hash
+
+
+def test_statistics_that_are_collected_once_keep_it_too(monkeypatch):
+    monkeypatch.setattr(dense_statistics, "protected_texts", lambda *_: (protected(3.0),))
+    whole, _, ids = guided(models.llama(), monkeypatch, strength=3.0, method="ria")
+    model = models.llama()
+    collected = dense_statistics.dense_statistics(model, ids, methods=["ria"], protect="toy")
+    report = dense_statistics.prune_from(model, collected, method="ria", sparsity=0.5)
+    assert report.mask_hash == whole.mask_hash
+    assert report.settings == whole.settings

@@ -18,6 +18,7 @@ from semprune.errors import (
     SettingError,
     UnknownCalibrationError,
     UnknownPromptError,
+    UnknownProtectionError,
 )
 from semprune.study.config.checks import check
 from semprune.study.config.grid import in_groups, pruned_cells, stated
@@ -171,3 +172,26 @@ def test_several_backbones_are_a_study_each() -> None:
     assert not first.backbones
     assert not second.backbones
     assert one_backbone_each(StudyConfig()) == [StudyConfig()]
+
+
+def test_what_is_protected_is_pruned_beside_what_is_not(tmp_path: Path) -> None:
+    config = StudyConfig(methods=["magnitude", "wanda"], protect=["sentiment", "topic*3"])
+    assert [cell.calibration for cell in pruned_cells(config)] == [
+        "", "c4", "c4 keeping sentiment", "c4 keeping topic*3",
+    ]  # fmt: skip
+    check(config)
+    with pytest.raises(UnknownProtectionError, match="sentiment"):
+        check(replace(config, protect=["sentimental"]))
+    with pytest.raises(SettingError, match="sentiment\\*3"):
+        check(replace(config, protect=["sentiment*much"]))
+
+
+def test_a_protected_cell_has_an_address_of_its_own_that_follows_its_file(tmp_path: Path) -> None:
+    words = tmp_path / "shop.txt"
+    words.write_text("refund\n", encoding="utf-8")
+    found = []
+    for name in ("sentiment", "sentiment*3", str(words)):
+        found.append(addresses().cell(replace(WANDA, calibration=f"c4 keeping {name}")))
+    words.write_text("return\n", encoding="utf-8")
+    found += [addresses().cell(replace(WANDA, calibration=f"c4 keeping {words}")), addresses().cell(WANDA)]
+    assert len(set(found)) == 5

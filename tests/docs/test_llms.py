@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tests.docs.pages import DOCS, ROOT
 
-MADE = {"reference/commands.md", "reference/classes.md"}
+MADE = {"reference/commands.md", "reference/classes.md", "first-look.md"}
 
 
 @pytest.fixture(scope="module")

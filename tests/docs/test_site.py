@@ -23,4 +23,5 @@ def test_the_site_builds_strictly(tmp_path):
     commands = (tmp_path / "site/reference/commands.html").read_text("utf-8")
     assert "--calibration.length" in commands
     assert "(how-to/loggers.html): " in (tmp_path / "site/llms.txt").read_text("utf-8")
+    assert "data:image/png;base64," in (tmp_path / "site/first-look.html").read_text("utf-8")
     assert "prune_model" in (tmp_path / "site/reference/python.html").read_text("utf-8")

@@ -37,6 +37,7 @@ class Folder:
             "prune": ["--backbone.name", model, "--method=magnitude", "--sparsity=0.5", "--output", self.output()],
             "study": ["--config", str(self.path / "whole.yaml"), "--causal=null"],
             "report": [finished],
+            "compare": [finished, finished],
             "recommend": [finished],
             "explain": ["--run", finished, "--concept=sentiment.positive"],
             "causal": ["--run", finished, "--backbone.name", model, "--rankings=[]", "--output", self.output(), *texts],
@@ -107,7 +108,7 @@ def interrupted(seconds: float) -> Iterator[None]:
 
 def options(folder: Folder, name: str) -> list[str]:
     """Every option of a command, as its own configuration names them."""
-    if name in ("report", "assets", "recommend", "explain"):
+    if name in ("report", "compare", "assets", "recommend", "explain"):
         from semprune.cli.commands import PARSERS
 
         parser = PARSERS[name]()

@@ -15,8 +15,8 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.filterwarnings("ignore"),  # libraries warn of values before they refuse them
 ]
-COMMANDS = ("prune", "study", "report", "recommend", "explain", "causal", "mediate", "controls", "influential",
-            "assets", "fit", "test")  # fmt: skip
+COMMANDS = ("prune", "study", "report", "compare", "recommend", "explain", "causal", "mediate", "controls",
+            "influential", "assets", "fit", "test")  # fmt: skip
 COUNT = 80
 
 
@@ -57,6 +57,7 @@ def largest_file(size: int) -> Iterator[None]:
 def test_an_output_that_cannot_be_made_is_one_line(name, place, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
+    place = f"{place}/page.html" if name == "compare" else place  # whose output is a file
     option = {"fit": "--trainer.default_root_dir", "test": "--trainer.default_root_dir", "explain": "--run"}
     given = [] if name in ("report", "recommend", "assets") else [option.get(name, "--output"), place]
     line = [name, *(folder.lines()[name] if given else [place]), *given]

@@ -1,5 +1,6 @@
 """Data: the registry of data sets, their sources, prompts and encodings, and the Lightning data modules."""
 
+from semprune.data.batches.batching import EncodedDocument, document_batch
 from semprune.data.load import load_documents, load_items, load_screening_items
 from semprune.data.modules.calibration import CalibrationDataModule
 from semprune.data.modules.documents import DocumentDataModule
@@ -13,11 +14,13 @@ __all__ = [
     "ChatSettings",
     "DocumentDataModule",
     "DocumentSettings",
+    "EncodedDocument",
     "EvaluationDataModule",
     "calibration_names",
     "calibration_spec",
     "dataset_names",
     "dataset_spec",
+    "document_batch",
     "load_documents",
     "load_items",
     "load_screening_items",

@@ -42,7 +42,7 @@ class Protection:
         Raises:
             SettingError: One of them cannot be.
         """
-        check_ranges(self)
+        check_ranges(self, "protect.")
         if not self.names or not all(isinstance(name, str) and name for name in self.names):
             raise SettingError("protect", self.what, "a name or a list of names, for example sentiment")
 

@@ -87,11 +87,14 @@ def test_prompts_of_one_data_set_count_once_in_the_family_mean(edit):
     assert families.loc[("sentiment", "Wanda 50 %"), "damage"] == pytest.approx(expected)
 
 
+ABLATED = ("frontier", "frontier_doses", "mediation")
+
+
 def test_written_tables_hold_the_stored_values(run_dir):
     paths = {path.name: path for path in write_tables(run_dir)}
     assert sorted(paths) == sorted(
         f"{name}.{kind}"
-        for name in ("contrasts", "families", "scores", "readout_loss", "causal_loss")
+        for name in ("contrasts", "families", "scores", "readout_loss", "causal_loss", *ABLATED)
         for kind in ("csv", "md", "tex")
     )
     scores = pd.read_csv(paths["scores.csv"], keep_default_na=False, na_values=[""])

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import logging
 
-from semprune.data.calibration.text import VALIDATION_SHARE
-from semprune.data.prompts.render import find_prompts, render
+from semprune.data.prompts.render import find_prompt, render
 from semprune.data.registry import dataset_names, dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source
-from semprune.data.rows.splits import hash_share, read_split, select
+from semprune.data.rows.splits import learned_examples, select
 from semprune.errors import SettingError
 from semprune.types import Item
 
 logger = logging.getLogger(__name__)
 
 
-def load_reserved_items(
-    name: str, *, items: int, seed: int = 0, prompt: str | None = None, source: Source = "auto"
-) -> list[Item]:
+def load_reserved_items(name: str, *, items: int, seed: int = 0, source: Source = "auto") -> list[Item]:
     """Load items of a data set's reserved rows, without those that runs hold out from fitting.
 
     Args:
         name: Name of the data set.
         items: How many, fewer where there are not so many; a larger number adds items and removes none.
         seed: Which ones.
-        prompt: Name of one of its prompts; ``all`` takes one after the other in turn; None the first.
         source: See :mod:`semprune.data.rows.sources`.
 
     Returns:
@@ -33,20 +29,17 @@ def load_reserved_items(
 
     Raises:
         UnknownDatasetError: If there is no such data set.
-        UnknownPromptError: If it has no such prompt.
         DatasetUnavailableError: If its rows cannot be had.
         DatasetSchemaError: If its rows do not hold what they must.
     """
     spec = dataset_spec(name)
-    prompts = find_prompts(spec, prompt)
+    prompt = find_prompt(spec, None)
 
     def key(example: Example) -> str:
         return f"guidance/{seed}/{name}/{example.example_id}"
 
-    kept_back = f"validation/{name}/"
-    examples = [e for e in read_split(spec, "fit", source) if hash_share(kept_back + e.document_id) >= VALIDATION_SHARE]
-    chosen = select(examples, items, key)
-    return [render(spec, example, prompts[place % len(prompts)]) for place, example in enumerate(chosen)]
+    chosen = select(learned_examples(spec, source), items, key)
+    return [render(spec, example, prompt) for example in chosen]
 
 
 def reserved_datasets(family: str) -> tuple[str, ...]:
@@ -69,9 +62,7 @@ def task_families() -> tuple[str, ...]:
     return tuple(sorted({dataset_spec(name).family for name in dataset_names()}))
 
 
-def load_family_items(
-    family: str, *, items: int, seed: int = 0, prompt: str | None = None, source: Source = "auto"
-) -> list[Item]:
+def load_family_items(family: str, *, items: int, seed: int = 0, source: Source = "auto") -> list[Item]:
     """Load reserved items of a task family, from its data sets in equal shares; see :func:`load_reserved_items`.
 
     Raises:
@@ -85,6 +76,6 @@ def load_family_items(
     found: list[Item] = []
     for place, name in enumerate(names):
         wanted = (items - len(found)) // (len(names) - place)
-        found += load_reserved_items(name, items=wanted, seed=seed, prompt=prompt, source=source)
+        found += load_reserved_items(name, items=wanted, seed=seed, source=source)
     logger.info("family '%s' is protected by items of %s", family, ", ".join(names))
     return found

@@ -6,12 +6,10 @@ from semprune.data.prompts.render import SHOT_SEPARATOR, find_prompt, render
 from semprune.data.registry import CalibrationSpec, DatasetSpec, dataset_spec
 from semprune.data.rows.examples import Example
 from semprune.data.rows.sources import Source, fetch, read_text
-from semprune.data.rows.splits import held_out_places, read_split, select
+from semprune.data.rows.splits import learned_examples, select
 
 EXAMPLES = 1200
 """Examples of each data set at most: some 50,000 tokens of the shortest prompts, enough for 128 x 256 (ours)."""
-VALIDATION_SHARE = 0.25
-"""Share of reserved documents that runs hold out from fitting by default; calibration never reads these either."""
 
 
 def fetch_calibration(spec: CalibrationSpec, source: Source = "auto") -> None:
@@ -54,9 +52,7 @@ def _pieces(spec: DatasetSpec, source: Source, *, answered: bool) -> list[str]:
     def key(example: Example) -> str:
         return f"calibration/{spec.name}/{example.example_id}"
 
-    examples = read_split(spec, "fit", source)
-    places = held_out_places(spec.name, ((e.document_id, e.class_name(spec)) for e in examples))
-    chosen = select([e for e in examples if places[e.document_id] >= VALIDATION_SHARE], EXAMPLES, key)
+    chosen = select(learned_examples(spec, source), EXAMPLES, key)
     if not answered:
         return [example.text(spec) for example in chosen]
     items = [render(spec, example, find_prompt(spec, None)) for example in chosen]

@@ -19,6 +19,8 @@ from semprune.errors import SettingError
 Split = Literal["fit", "evaluation"]
 Thing = TypeVar("Thing")
 
+HELD_OUT = 0.25
+"""Share of reserved documents that runs hold out from fitting by default; calibration and guidance never read these."""
 MOST_SCREENED = 0.2
 """Largest share of a data set's items that screening takes: the rest is what it is for (ours)."""
 
@@ -112,6 +114,23 @@ def held_out_places(name: str, labelled: Iterable[tuple[str, str | None]]) -> di
         places[document] = (hash_share(f"validation/{name}/{most}") + GOLDEN * seen[most]) % 1
         seen[most] += 1
     return places
+
+
+def learned_examples(spec: DatasetSpec, source: Source = "auto", held_out: float = HELD_OUT) -> list[Example]:
+    """Read the fit side without the documents that a fit holds out: what fits, calibration and guidance may read.
+
+    Args:
+        spec: The data set.
+        source: Where rows come from, see :mod:`semprune.data.rows.sources`.
+        held_out: Share of documents that the fit holds out.
+
+    Raises:
+        DatasetUnavailableError: If the rows cannot be had.
+        DatasetSchemaError: If the rows do not hold what they must.
+    """
+    examples = read_split(spec, "fit", source)
+    places = held_out_places(spec.name, ((each.document_id, each.class_name(spec)) for each in examples))
+    return [each for each in examples if places[each.document_id] >= held_out]
 
 
 def document_key(name: str, seed: int, document: str) -> str:

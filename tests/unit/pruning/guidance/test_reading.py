@@ -5,7 +5,9 @@ import torch
 from tests.models import byte_level_tokenizer
 
 import semprune
-from semprune.data.registry import dataset_spec
+from semprune.data import DocumentDataModule, load
+from semprune.data.calibration.reserved import load_reserved_items
+from semprune.data.rows import splits
 from semprune.data.rows.examples import Example
 from semprune.errors import ConfigurationError, SettingError, UnknownProtectionError, VocabularySchemaError
 from semprune.pruning.guidance import labelled, worded
@@ -109,16 +111,15 @@ def test_a_name_comes_once():
         protections(["sentiment", Protection(["topic", "sentiment"])])
 
 
-def test_reserved_items_are_of_fit_rows_and_none_is_held_out(monkeypatch):
-    from semprune.data.calibration import reserved as reading
-
-    spec = dataset_spec("movie_reviews")
+def test_reserved_items_are_those_that_fits_train_on(tokenizer, monkeypatch):
     rows = [Example(str(n), str(n), {"text": f"film {n}"}, n % 2) for n in range(200)]
-    monkeypatch.setattr(reading, "read_split", lambda spec, split, source: rows if split == "fit" else [])
-    items = reading.load_reserved_items("movie_reviews", items=500)
-    kept_back = {e.example_id for e in rows if reading.hash_share(f"validation/movie_reviews/{e.document_id}") < 0.25}
-    assert kept_back
-    assert {item.item_id for item in items} == {e.example_id for e in rows} - kept_back
-    few = reading.load_reserved_items("movie_reviews", items=5, prompt="all")
+    for module in (splits, load):
+        monkeypatch.setattr(module, "read_split", lambda spec, split, source: rows if split == "fit" else [])
+    items = load_reserved_items("movie_reviews", items=500)
+    fit = DocumentDataModule(["movie_reviews"])
+    fit.tokenizer, fit.context_length = tokenizer, 128
+    fit.setup("fit")
+    assert {item.document_id for item in items} == {document.document_id for document in fit.train_documents}
+    assert fit.val_documents
+    few = load_reserved_items("movie_reviews", items=5)
     assert [item.item_id for item in few] == [item.item_id for item in items[:5]]
-    assert [item.prompt for item in few] == [prompt.name for prompt in spec.prompts]

@@ -18,7 +18,7 @@ from semprune.artefacts import read_table
 from semprune.attribution.association.association import Association, load_association
 from semprune.attribution.association.score import DEFAULT_RANKING, GATES, RANKINGS
 from semprune.attribution.neurons.facets import Written, facets, strongest_neurons
-from semprune.cli.arguments import Parser, command_parser
+from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable

@@ -15,8 +15,8 @@ from rich.text import Text
 from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.fit.evidence import evidence
-from semprune.cli.arguments import Parser, command_parser, configured
-from semprune.cli.explain import about_concept, backbone_of, written_in
+from semprune.cli.commands.explain import about_concept, backbone_of, written_in
+from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.concepts import Concept, load_concepts
 from semprune.concepts.influential.clusters import write_concepts
 from semprune.concepts.registry import DEFAULT

@@ -38,7 +38,7 @@ def explain_parser() -> Parser:
         "--run RUN_DIR --neuron N | --concept C | --text TEXT",
         [
             "semprune explain --run runs/quickstart --concept sentiment.negative",
-            "semprune explain --run runs/quickstart --neuron layers.15.mlp/219",
+            "semprune explain --run runs/quickstart --neuron layers.14.mlp/767",
             'semprune explain --run runs/quickstart --text "a film so dull it hurts"',
         ],
     )

@@ -16,12 +16,13 @@ import pytest
 import semprune
 import semprune.pruning.methods.wanda
 
-FOUNDATION = {"errors", "io", "statistics", "artefacts", "types", "ranges"}
+FOUNDATION = {"errors", "io", "statistics", "artefacts", "types", "ranges", "lazy_names"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
 LEFT_OF_ATTRIBUTION = LEFT_OF_EVALUATION | {"evaluation", "pruning"}
 LEFT_OF_STUDY = LEFT_OF_ATTRIBUTION | {"attribution"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "lazy_names": set(),
     "types": {"errors"},
     "ranges": {"errors", "types"},
     "io": {"errors", "types"},
@@ -39,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "study": LEFT_OF_STUDY,
     "report": (FOUNDATION | {"analysis"}) - {"types", "ranges"},
     "lm_eval": LEFT_OF_ATTRIBUTION,
-    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing"},
+    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing", "semprune"},
     "semprune": LEFT_OF_STUDY | {"study", "report", "sharing"},
 }
 """What each room may import besides itself."""
@@ -52,8 +53,7 @@ ORDER: dict[str, str] = {
     " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "shipped config_merging tables arguments misspelt assets report compare prune verify study recommend"
-    " explain neurons lightning targets causal mediate controls influential push pull commands boundary __main__",
+    "cli": "parsing targets commands dispatch boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution sharing",
@@ -75,7 +75,7 @@ MOST_LINES = 300
 REGISTRIES = {
     "semprune.attribution.rankings",
     "semprune.backbones.families",
-    "semprune.cli",
+    "semprune.cli.commands",
     "semprune.pruning.methods",
 }
 """Folders of one file per thing, a family or a command, that is found by its name: as many files as things."""
@@ -83,7 +83,7 @@ REGISTRIES = {
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}
 LIGHTNING = {
     "semprune.attribution",
-    "semprune.cli",
+    "semprune.cli.commands",
     "semprune.data",
     "semprune.evaluation",
     "semprune.pruning.callbacks",

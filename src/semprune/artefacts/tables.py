@@ -164,6 +164,13 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         _CALIBRATED, of="answers", asked=True,
     ),
     RunTable(
+        "strengths", "What each strength of a protection costs and keeps, on text held out for the choice.",
+        ("strength",),
+        {"backbone": "text", **SETTING, "strength": "number", "perplexity": "number", "kept": "number",
+         "dense_kept": "number", "budget": "number", "chosen": "flag"},
+        _CALIBRATED, of="pruning", asked=True,
+    ),
+    RunTable(
         "readout_loss", "How much worse each concept is read back from its neurons.", ("concept", "level"),
         {**SETTING, **_CONCEPT, "ap_dense": "number", "ap_pruned": "number", **_with_ends("loss_frozen"),
          **_with_ends("loss_refit"), **_with_ends("moved"), "n_documents": "integer"},

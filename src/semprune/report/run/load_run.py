@@ -145,8 +145,8 @@ def _check_results(results: pd.DataFrame, path: Path) -> None:
 MOST_SETTINGS = 24
 """With more pruned models than these no table of all of them can be read; each is in the CSV files."""
 
-_OF_SINGLE = ("causal_neurons",)
-"""A model's choice of neurons: no mean of these; nor of answers per item."""
+_OF_SINGLE = ("causal_neurons", "strengths")
+"""A model's choice of neurons or of a strength: no mean of these; nor of answers per item."""
 _NO_DRAW: dict[str, Any] = {"calibration": "", "calibration_sequences": 0, "calibration_length": 0, "seed": 0}
 
 

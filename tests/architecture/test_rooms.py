@@ -53,7 +53,7 @@ ORDER: dict[str, str] = {
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
     "cli": "shipped config_merging tables arguments misspelt assets report compare prune verify study recommend"
-    " explain neurons lightning targets causal mediate controls influential push pull commands boundary __main__",
+    " explain neurons lightning targets causal mediate gate_controls controls influential push pull commands boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution sharing",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,7 +140,8 @@ def causal(arguments: list[str]) -> None:
     write_table(folder, "causal", table)
     write_table(folder, "frontier", points)
     write_table(folder, "frontier_doses", matched)
-    Terminal().print(causal_table(table), *frontier_tables(points, matched), sep="\n\n")
+    frontier = (frontier_text(points).printed(), dose_text(matched).printed())
+    Terminal().print(causal_table(table), *frontier, sep="\n\n")
     if config.specificity:
         labels = _labels(config.specificity, lm)
         assert labels is not None  # there are concepts
@@ -181,17 +181,6 @@ def _domain(config: CausalCommandConfig, lm: Backbone) -> Tensor | None:
     documents.prepare_data()
     documents.setup()
     return domain_text(lm, documents.val_documents, config.domain_sequences, config.text.length)
-
-
-def frontier_tables(points: pd.DataFrame, matched: pd.DataFrame) -> Iterator[WholeTable]:
-    """The frontier, and the loss at each dose of divergence on general text."""
-    for text in (frontier_text(points), dose_text(matched)):
-        table = WholeTable(title=text.caption, keys=text.names, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-        for place, title in enumerate(text.header):
-            table.add_column(title, justify="left" if place < text.names else "right", no_wrap=True)
-        for row in text.rows:
-            table.add_row(*row)
-        yield table
 
 
 def causal_table(table: pd.DataFrame) -> WholeTable:

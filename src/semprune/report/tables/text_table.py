@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from semprune.io.safe_text import markdown_cell, printable, spreadsheet
+from semprune.io.whole_table import WholeTable
 
 PAGE_ROWS = 40  # a longer LaTeX table has to break over pages
 _LATEX = {
@@ -39,6 +40,18 @@ class TextTable:
         return TextTable(
             self.caption, self.header[columns:], [row[columns:] for row in self.rows], self.names - columns
         )
+
+    def printed(self, title: str | None = None) -> WholeTable:
+        """The table for a terminal, under its caption or another title."""
+        table = WholeTable(
+            title=self.caption if title is None else title, keys=self.names, box=None, pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )  # fmt: skip
+        for place, header in enumerate(self.header):
+            table.add_column(header, justify="left" if place < self.names else "right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
 
     def markdown(self) -> str:
         """The table in Markdown, without the caption."""

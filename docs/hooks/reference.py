@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import Any, get_args
 
 from semprune.attribution import NeuronSemanticAttribution
-from semprune.cli.arguments import HelpFormatter, Parser
-from semprune.cli.commands import PARSERS
-from semprune.cli.lightning import USAGE
+from semprune.cli.commands.lightning import USAGE
+from semprune.cli.dispatch import PARSERS
+from semprune.cli.parsing.arguments import HelpFormatter, Parser
 from semprune.data import CalibrationDataModule, DocumentDataModule, EvaluationDataModule
 from semprune.pruning.callbacks.methods import CALLBACKS, HoldMasks
 from semprune.study.config.schema import BackboneConfig

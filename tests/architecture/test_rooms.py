@@ -52,8 +52,7 @@ ORDER: dict[str, str] = {
     " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "shipped config_merging tables arguments misspelt assets report compare prune verify study recommend"
-    " explain neurons lightning targets causal mediate gate_controls controls influential push pull commands boundary __main__",
+    "cli": "parsing targets gate_controls commands dispatch boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution sharing",
@@ -75,7 +74,7 @@ MOST_LINES = 300
 REGISTRIES = {
     "semprune.attribution.rankings",
     "semprune.backbones.families",
-    "semprune.cli",
+    "semprune.cli.commands",
     "semprune.pruning.methods",
 }
 """Folders of one file per thing, a family or a command, that is found by its name: as many files as things."""
@@ -83,7 +82,7 @@ REGISTRIES = {
 TRANSFORMERS = {"semprune.backbones", "semprune.data"}
 LIGHTNING = {
     "semprune.attribution",
-    "semprune.cli",
+    "semprune.cli.commands",
     "semprune.data",
     "semprune.evaluation",
     "semprune.pruning.callbacks",

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from semprune.cli.__main__ import main
-from semprune.cli.commands import PARSERS
-from semprune.cli.prune import spelled_out
+from semprune.cli.commands.prune import spelled_out
+from semprune.cli.dispatch import PARSERS
 
 SHELL = {"|", "||", "&", "&&", ";", ">", "2>"}
 NAMES = {"semprune", "semprune.cli"}  # the command, and the module that it is

@@ -12,7 +12,7 @@ from tests.docs.command_lines import commands_of, parse
 from tests.docs.pages import ROOT
 
 from semprune.cli.__main__ import main
-from semprune.cli.commands import COMMANDS, PARSERS
+from semprune.cli.dispatch import COMMANDS, PARSERS
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import re
 import pytest
 from tests.docs.pages import DOCS
 
-from semprune.cli.causal import CausalCommandConfig
-from semprune.cli.commands import COMMANDS
-from semprune.cli.mediate import MediateConfig
+from semprune.cli.commands.causal import CausalCommandConfig
+from semprune.cli.commands.mediate import MediateConfig
+from semprune.cli.dispatch import COMMANDS
 from semprune.data import EvaluationDataModule
 from semprune.pruning.callbacks.methods import CALLBACKS
 from semprune.pruning.streamed.config import PruneConfig

@@ -109,7 +109,7 @@ def interrupted(seconds: float) -> Iterator[None]:
 def options(folder: Folder, name: str) -> list[str]:
     """Every option of a command, as its own configuration names them."""
     if name in ("report", "compare", "assets", "recommend", "explain"):
-        from semprune.cli.commands import PARSERS
+        from semprune.cli.dispatch import PARSERS
 
         parser = PARSERS[name]()
         return sorted({option for action in parser._actions for option in action.option_strings} - {"--help", "-h"})

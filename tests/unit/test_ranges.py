@@ -16,9 +16,9 @@ from semprune.attribution.controls.control_task import control_task, random_weig
 from semprune.attribution.controls.list_sensitivity import list_sensitivity
 from semprune.attribution.fit.closed_form import fit_closed_form
 from semprune.cli.__main__ import main
-from semprune.cli.causal import CausalCommandConfig
-from semprune.cli.controls import ControlsConfig
-from semprune.cli.influential import InfluentialConfig
+from semprune.cli.commands.causal import CausalCommandConfig
+from semprune.cli.commands.controls import ControlsConfig
+from semprune.cli.commands.influential import InfluentialConfig
 from semprune.data import load_documents, load_items
 from semprune.data.registry import CalibrationSpec, DatasetSpec
 from semprune.data.settings import CalibrationSettings, DocumentSettings

@@ -1,1 +1,1 @@
-"""The command line: one file per command; ``__main__`` dispatches."""
+"""The command line: one file per command in ``commands``; ``__main__`` is what starts."""

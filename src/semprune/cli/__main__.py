@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         return guarded("--help", lambda: sys.stdout.write(HELP + "\n"))
-    return guarded(given[0], lambda: import_module("semprune.cli.commands").run_command(given[0], given[1:]))
+    return guarded(given[0], lambda: import_module("semprune.cli.dispatch").run_command(given[0], given[1:]))
 
 
 if __name__ == "__main__":  # torchrun starts modules

@@ -15,7 +15,7 @@ from semprune.attribution.controls.gate_items import Wording, held_out_items
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.sources import gate_texts
 from semprune.backbones import Backbone
-from semprune.data import CalibrationDataModule, dataset_spec, load_documents, load_items
+from semprune.data import CalibrationDataModule, dataset_spec, load_documents
 from semprune.data.load import load_fitting_items
 from semprune.data.prompts.render import find_prompt
 from semprune.errors import SettingError
@@ -109,9 +109,7 @@ def _choice(setting: str, dataset: str, label: str) -> int:
     return list(classes).index(label)
 
 
-def control_gates(
-    config: GateControlConfig, lm: Backbone, progress: Callable[[str], None]
-) -> dict[str, pd.DataFrame]:
+def control_gates(config: GateControlConfig, lm: Backbone, progress: Callable[[str], None]) -> dict[str, pd.DataFrame]:
     """Learn, close and measure; both tables by name.
 
     Raises:

@@ -51,7 +51,9 @@ def asked_items(dataset: str, wording: Wording, limit: int | None = None, seed: 
     ]  # fmt: skip
 
 
-def held_out_items(datasets: Sequence[str], wordings: Sequence[Wording], limit: int | None, seed: int = 0) -> list[Item]:
+def held_out_items(
+    datasets: Sequence[str], wordings: Sequence[Wording], limit: int | None, seed: int = 0
+) -> list[Item]:
     """Items of data sets in all their own wordings and in further ones.
 
     Raises:

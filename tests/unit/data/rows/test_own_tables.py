@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from semprune.cli.arguments import configured
-from semprune.cli.study import study_parser
+from semprune.cli.commands.study import study_parser
+from semprune.cli.parsing.arguments import configured
 from semprune.data import EvaluationDataModule, dataset_names, dataset_spec, load_items
 from semprune.data.rows.own_tables import MOST_CLASSES, read_table, with_own_tables
 from semprune.errors import DatasetSchemaError, DatasetUnavailableError, SettingError

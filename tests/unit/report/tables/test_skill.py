@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from semprune.cli.report import show_run
+from semprune.cli.commands.report import show_run
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.report.summary.finding import hardest_hit
 from semprune.report.summary.findings import findings

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from semprune.errors import UnknownCommandError
 
 if TYPE_CHECKING:
-    from semprune.cli.arguments import Parser
+    from semprune.cli.parsing.arguments import Parser
 
 
 def _call(name: str, *arguments: Any) -> Any:
     """Call a function by where it stands, ``file:function`` of this room."""
     file, _, function = name.partition(":")
-    return getattr(import_module(f"semprune.cli.{file}"), function)(*arguments)
+    return getattr(import_module(f"semprune.cli.commands.{file}"), function)(*arguments)
 
 
 PARSERS: dict[str, Callable[[], Parser]] = {
@@ -55,7 +55,7 @@ def run_command(name: str, arguments: list[str]) -> None:
     for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter",
                     "Using ModelCheckpoint with manual optimization"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
-    import_module("semprune.cli.misspelt").refuse_misspelt(name, arguments)  # before torch
+    import_module("semprune.cli.parsing.misspelt").refuse_misspelt(name, arguments)  # before torch
     if name in READERS:
         COMMANDS[name](arguments)
         return

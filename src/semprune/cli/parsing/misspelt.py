@@ -15,7 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from semprune.cli.arguments import nearest_name
+from semprune.cli.parsing.arguments import nearest_name
 from semprune.errors import ConfigurationError
 
 CLASS = "NeuronSemanticAttribution"

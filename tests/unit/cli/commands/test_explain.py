@@ -7,7 +7,7 @@ import io
 import pandas as pd
 from rich.console import Console
 
-from semprune.cli.explain import _frame
+from semprune.cli.commands.explain import _frame
 
 
 def test_names_stay_whole_and_prose_stays_visible_in_80_columns():

@@ -7,8 +7,8 @@ import pytest
 import torch
 from tests.unit.attribution.worlds import association_of, tiny_lm
 
-from semprune.cli import neurons as module
-from semprune.cli.neurons import given_words, neurons
+from semprune.cli.commands import neurons as module
+from semprune.cli.commands.neurons import given_words, neurons
 from semprune.concepts import load_concepts
 from semprune.errors import ConfigurationError, UnknownConceptError
 

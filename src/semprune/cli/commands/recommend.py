@@ -17,7 +17,7 @@ from semprune.analysis import (
 from semprune.analysis.divergences import TEXT
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
 from semprune.artefacts import RERUN, Answers, read_answers, records
-from semprune.cli.arguments import Parser, command_parser
+from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError, CorruptArtefactError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable

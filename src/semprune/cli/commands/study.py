@@ -6,8 +6,8 @@ import logging
 
 import pandas as pd
 
-from semprune.cli.arguments import Parser, command_parser, configured
-from semprune.cli.report import show_run
+from semprune.cli.commands.report import show_run
+from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.errors import FailedCellsError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable

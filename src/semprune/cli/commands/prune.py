@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.progress import Progress, TextColumn
 
-from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
 from semprune.pruning.streamed.command import PruneResult, run_prune

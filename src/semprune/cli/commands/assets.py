@@ -7,7 +7,7 @@ from pathlib import Path
 
 from semprune.assets import asset_status, ensure_asset, verify_asset
 from semprune.assets import assets as known_assets
-from semprune.cli.arguments import Parser, command_parser
+from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.errors import AssetLicenceError, AssetTermsError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable

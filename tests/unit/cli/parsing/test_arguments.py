@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from semprune.cli.arguments import configured
-from semprune.cli.commands import PARSERS
+from semprune.cli.dispatch import PARSERS
+from semprune.cli.parsing.arguments import configured
 from semprune.data import ChatSettings
 from semprune.errors import ConfigurationError, SettingError
 from semprune.study import StudyConfig

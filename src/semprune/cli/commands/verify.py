@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from semprune.cli.arguments import Parser, command_parser
+from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.errors import FilledZerosError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable

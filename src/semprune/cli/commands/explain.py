@@ -15,7 +15,7 @@ from semprune.attribution.association.score import DEFAULT_RANKING, GATES, RANKI
 from semprune.attribution.neurons.explain import TextEvidence, facets, strongest_neurons, text_evidence
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.backbones import Backbone, load_backbone
-from semprune.cli.arguments import Parser, command_parser
+from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable

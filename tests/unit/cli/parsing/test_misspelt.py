@@ -7,8 +7,8 @@ import pytest
 from tests.docs.command_lines import commands_of
 
 from semprune.cli.__main__ import HELP
-from semprune.cli.commands import PARSERS
-from semprune.cli.misspelt import lightning_options, refuse_misspelt
+from semprune.cli.dispatch import PARSERS
+from semprune.cli.parsing.misspelt import lightning_options, refuse_misspelt
 from semprune.errors import ConfigurationError
 
 

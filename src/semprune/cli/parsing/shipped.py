@@ -12,7 +12,7 @@ from pathlib import Path
 
 from semprune.errors import UnknownConfigurationError
 
-_PLACES = (Path(__file__).parents[1] / "configs", Path(__file__).parents[3] / "configs")
+_PLACES = (Path(__file__).parents[2] / "configs", Path(__file__).parents[4] / "configs")
 SHIPPED = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
 """Folder of the configurations."""
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from semprune.cli import shipped
 from semprune.cli.__main__ import main
-from semprune.cli.commands import PARSERS
-from semprune.cli.shipped import SHIPPED, shipped_configs, with_shipped
+from semprune.cli.dispatch import PARSERS
+from semprune.cli.parsing import shipped
+from semprune.cli.parsing.shipped import SHIPPED, shipped_configs, with_shipped
 from semprune.errors import ConfigurationError, UnknownConfigurationError
 
 HERE = Path(__file__).parents[3] / "configs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from semprune.cli.arguments import Parser, command_parser
+from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.io.terminal import Terminal
 from semprune.sharing import pull as pull_repo
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semprune.attribution.neurons.concept_naming import named_concepts
 from semprune.backbones import Backbone, load_backbone
-from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.concepts import Concept
 from semprune.concepts.influential.clusters import embed_words, influential_concepts, write_concepts
 from semprune.concepts.influential.words import PRIOR_STRENGTH, influential_words

@@ -17,7 +17,7 @@ from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.gates.sources import domain_text
 from semprune.backbones import Backbone, load_backbone
-from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.cli.targets import asked_rankings, ranked_target, target_concepts
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, DocumentDataModule, calibration_spec, load_items

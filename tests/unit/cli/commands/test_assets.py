@@ -3,8 +3,8 @@
 import pytest
 
 from semprune.assets import assets as known_assets
-from semprune.cli import assets as module
-from semprune.cli.assets import assets
+from semprune.cli.commands import assets as module
+from semprune.cli.commands.assets import assets
 from semprune.errors import AssetLicenceError, AssetTermsError
 
 

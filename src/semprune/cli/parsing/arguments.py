@@ -17,8 +17,8 @@ import jsonargparse
 from jsonargparse import _loaders_dumpers
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
-from semprune.cli.shipped import with_shipped
-from semprune.cli.tables import spell_tables
+from semprune.cli.parsing.shipped import with_shipped
+from semprune.cli.parsing.tables import spell_tables
 from semprune.errors import ConfigurationError, RenamedSettingError, SettingError
 from semprune.errors.data import RENAMED
 from semprune.io.yaml_text import bounded

@@ -20,10 +20,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 from semprune.attribution import NeuronSemanticAttribution
 from semprune.attribution.fit.checkpoint import read_checkpoint
 from semprune.attribution.semantic_loss.further_losses import FURTHER_LOSSES, check_losses
-from semprune.cli.arguments import OneLineErrors, help_settings, refuse_empty
-from semprune.cli.config_merging import without_former_list
-from semprune.cli.shipped import with_shipped
-from semprune.cli.tables import spell_tables
+from semprune.cli.parsing.arguments import OneLineErrors, help_settings, refuse_empty
+from semprune.cli.parsing.config_merging import without_former_list
+from semprune.cli.parsing.shipped import with_shipped
+from semprune.cli.parsing.tables import spell_tables
 from semprune.data import (  # short names in configurations
     CalibrationDataModule,
     DocumentDataModule,

@@ -16,8 +16,8 @@ from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.fit.evidence import evidence
 from semprune.backbones import load_backbone
-from semprune.cli.arguments import Parser, command_parser, configured
-from semprune.cli.explain import about_concept
+from semprune.cli.commands.explain import about_concept
+from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.concepts import Concept, load_concepts
 from semprune.concepts.influential.clusters import write_concepts
 from semprune.concepts.registry import DEFAULT

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from semprune.cli.commands import PARSERS, READERS
+from semprune.cli.dispatch import PARSERS, READERS
 
 HEAVY = {"torch", "lightning", "transformers", "datasets"}
 
@@ -14,7 +14,7 @@ HEAVY = {"torch", "lightning", "transformers", "datasets"}
 def test_a_reader_loads_nothing_heavy(name):
     program = (
         "import sys\n"
-        "from semprune.cli.commands import PARSERS, COMMANDS\n"
+        "from semprune.cli.dispatch import PARSERS, COMMANDS\n"
         f"PARSERS[{name!r}](); COMMANDS[{name!r}]\n"
         "print(*(name for name in sys.modules if '.' not in name))"
     )

@@ -19,8 +19,8 @@ from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.fit.learner import LearnerShape
 from semprune.attribution.held_out.observations import Observations
 from semprune.backbones import Backbone, load_backbone
-from semprune.cli.arguments import Parser, command_parser, configured
 from semprune.cli.gate_controls import GATES, GateControlConfig, check_gates, control_gates, gate_tables
+from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.concepts import Concept, TokenLabeller, load_concepts
 from semprune.data import dataset_spec
 from semprune.errors import SettingError

@@ -20,7 +20,7 @@ from semprune.attribution.ablation.causal import check_dataset
 from semprune.attribution.ablation.patching import Positions
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, load_backbone
-from semprune.cli.arguments import Parser, command_parser, configured
+from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.cli.targets import asked_rankings, ranked_target, target_concepts
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, load_items

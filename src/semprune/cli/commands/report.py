@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from semprune.cli.arguments import Parser, command_parser
+from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.io.terminal import Terminal
 from semprune.report import load_run, terminal_table, write_report, write_tables
 from semprune.report.summary.skill import plain_sentences

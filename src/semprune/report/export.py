@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def contrast_text(contrasts: pd.DataFrame) -> TextTable:
     return TextTable("Each family against all others.", [*header, "95 % interval", "hit"], rows, names=3)
 
 
-ASKED = {
+ASKED: dict[str, Callable[[pd.DataFrame], TextTable]] = {
     "frontier": frontier_text,
     "frontier_doses": dose_text,
     "mediation": mediation_text,
@@ -127,7 +128,8 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     model without labels, where the run has it. ``prompts`` is there where a data set was asked with several
     wordings, ``readout_loss`` and ``causal_loss`` where a study asked for these losses, ``frontier``,
     ``frontier_doses``, ``mediation``, ``gate_controls`` and ``gate_overlap`` where ``semprune causal``, ``mediate`` and
-    ``controls`` wrote into the folder. A run with several calibration sets has more, see :func:`semprune.report.export.study_files`.
+    ``controls`` wrote into the folder. A run with several calibration sets has more, see
+    :func:`semprune.report.export.study_files`.
 
     Args:
         run_dir: A run folder, or what :func:`semprune.report.run.load_run.load_run` read of one.

@@ -47,8 +47,8 @@ def gate_control_table(
                 lost = auroc_lost(reader, [each.reading for each in own], mine)
                 low, high = lost.interval
                 rows.append({
-                    "concept": concept, "control": control, "dataset": dataset, "answers": answers, "k": len(own[0].rows),
-                    "seeds": len(own), "n": int(mine.sum()),
+                    "concept": concept, "control": control, "dataset": dataset, "answers": answers,
+                    "k": len(own[0].rows), "seeds": len(own), "n": int(mine.sum()),
                     "dense": float(reader.auroc(reader.dense.odds, mine)(np.ones((1, int(mine.sum()))))[0]),
                     "lost": lost.value, "lost_low": low, "lost_high": high,
                     "kl": float(np.mean([each.reading.divergence for each in own])),

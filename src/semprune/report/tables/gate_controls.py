@@ -26,7 +26,8 @@ def gate_controls_text(table: pd.DataFrame) -> TextTable:
     """
     rows = [
         [
-            CONTROLS[row["control"]], row["dataset"], ANSWERS[row["answers"]], str(row["n"]), number(100 * row["dense"]),
+            CONTROLS[row["control"]], row["dataset"], ANSWERS[row["answers"]], str(row["n"]),
+            number(100 * row["dense"]),
             f"{number(100 * row['lost'])} {interval(100 * row['lost_low'], 100 * row['lost_high'])}",
             number(row["kl"], 3), percent(row["refused"]) if row["control"] != "random_neurons" else "",
         ]

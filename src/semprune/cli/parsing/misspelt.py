@@ -71,7 +71,7 @@ def plain_options(command: str) -> Known:
         >>> "text" in known, "txt" in known
         (True, False)
     """
-    module = f"semprune.cli.{command}"
+    module = f"semprune.cli.commands.{command}"
     known: Known = {"help": True, "print_config": True} | dict.fromkeys(_literals(module), True)
     for call in (node for node in ast.walk(_tree(module)) if isinstance(node, ast.Call)):
         called = call.func.attr if isinstance(call.func, ast.Attribute) else ""

@@ -13,7 +13,7 @@ from semprune.cli.parsing import shipped
 from semprune.cli.parsing.shipped import SHIPPED, shipped_configs, with_shipped
 from semprune.errors import ConfigurationError, UnknownConfigurationError
 
-HERE = Path(__file__).parents[3] / "configs"
+HERE = Path(__file__).parents[4] / "configs"
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_the_checkout_is_used_where_the_package_holds_none():
     assert SHIPPED.resolve() == HERE
-    assert shipped._PLACES[0] == Path(shipped.__file__).parents[1] / "configs"  # where the wheel has them
+    assert shipped._PLACES[0] == Path(shipped.__file__).parents[2] / "configs"  # where the wheel has them
 
 
 def test_every_configuration_of_a_command_has_a_name_of_its_own():

@@ -159,6 +159,13 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         _CALIBRATED, of="answers", asked=True,
     ),
     RunTable(
+        "carriers", "What single neurons of a set carry, alone and with the others.", ("target", "dataset", "neuron"),
+        {"target": "text", "dataset": "text", "ranking": "text", "neuron": "text", "rank": "integer", "k": "integer",
+         "n": "integer", "dense": "number", "together": "number", **_with_ends("alone"), **_with_ends("with_others"),
+         "excited_by": "text", "writes": "text"},
+        asked=True,
+    ),
+    RunTable(
         "gate_controls", "What causal gates and their controls take from held-out items.",
         ("control", "dataset", "answers"),
         {"concept": "text", "control": "text", "dataset": "text", "answers": "text", "k": "integer",

@@ -117,7 +117,7 @@ def control_gates(config: GateControlConfig, lm: Backbone, progress: Callable[[s
     """
     (own, label), (other, wrong) = _parts(config.concept), _parts(config.wrong)
     fitted = [item for prompt in config.prompts for item in _fitting(own, config, prompt)]
-    texts = gate_texts(lm, load_documents(own, limit=config.fit_limit), config.texts, 64)
+    texts = gate_texts(lm, load_documents(own, limit=config.fit_limit), config.texts, min(64, lm.max_length))
     lesson = Lesson(
         fitted, _choice("concept", own, label), _fitting(other, config, None), _choice("wrong", other, wrong), texts
     )

@@ -23,6 +23,7 @@ from semprune.report.tables.calibration import (
     sizes_text,
     spread_text,
 )
+from semprune.report.tables.carriers import carriers_text
 from semprune.report.tables.contrasts import contrast_table
 from semprune.report.tables.fidelity import OF_ITEMS, OF_TEXT, fidelity_table, fidelity_text
 from semprune.report.tables.frontier import dose_text, frontier_text
@@ -112,6 +113,7 @@ ASKED: dict[str, Callable[[pd.DataFrame], TextTable]] = {
     "frontier": frontier_text,
     "frontier_doses": dose_text,
     "mediation": mediation_text,
+    "carriers": carriers_text,
     "gate_controls": gate_controls_text,
     "gate_overlap": gate_overlap_text,
 }
@@ -127,8 +129,8 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     the contrasts hold each family against the others. ``fidelity_text`` and ``fidelity_items`` compare with the dense
     model without labels, where the run has it. ``prompts`` is there where a data set was asked with several
     wordings, ``readout_loss`` and ``causal_loss`` where a study asked for these losses, ``frontier``,
-    ``frontier_doses``, ``mediation``, ``gate_controls`` and ``gate_overlap`` where ``semprune causal``, ``mediate`` and
-    ``controls`` wrote into the folder. A run with several calibration sets has more, see
+    ``frontier_doses``, ``carriers``, ``mediation``, ``gate_controls`` and ``gate_overlap`` where ``semprune causal``,
+    ``mediate`` and ``controls`` wrote into the folder. A run with several calibration sets has more, see
     :func:`semprune.report.export.study_files`.
 
     Args:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.score import DEFAULT_RANKING
+from semprune.attribution.association.score import DEFAULT_RANKING, GATES
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture
@@ -69,18 +69,22 @@ def strongest_neurons(
     """A concept's first neurons by a ranking, and the tokens that each promotes.
 
     Returns:
-        Columns neuron, class, the ranking's name, effect, t, q, specificity, writes; no rows without discoveries.
+        Columns neuron, class, the ranking's name, effect, t, q, specificity, writes; no rows without discoveries. By
+        ``gates`` a neuron need not be a discovery.
     """
     ranked, classes, rows = association.ranking(concept, by), association.class_names(), []
+    column = association.column(concept)
     for name in association.top(concept, most, by):
         row = association.index.row(name)
-        own = facets(association, row).set_index("concept").loc[concept]
         writes = written_tokens(lm, *association.index.place(name), 4)["promoted"]
         rows.append({
-            "neuron": name, "class": classes[row], by: float(ranked[row]), "effect": own["effect"], "t": own["t"],
-            "q": own["q"], "specificity": own["specificity"], "writes": " ".join(repr(str(token)) for token in writes),
+            "neuron": name, "class": classes[row], by: float(ranked[row]),
+            "effect": float(association.matrix[row, column]), "t": float(association.t[row, column]),
+            "q": float(association.q[row, column]), "specificity": float(association.specificity[row, column]),
+            "writes": " ".join(repr(str(token)) for token in writes),
         })  # fmt: skip
-    return pd.DataFrame(rows, columns=["neuron", "class", by, "effect", "t", "q", "specificity", "writes"])
+    columns = dict.fromkeys(["neuron", "class", by, "effect", "t", "q", "specificity", "writes"])
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 def facets(association: Association, row: int) -> pd.DataFrame:
@@ -101,6 +105,22 @@ def facets(association: Association, row: int) -> pd.DataFrame:
         })  # fmt: skip
     columns = ["concept", "level", "strength", "effect", "t", "q", "specificity", "score"]
     return pd.DataFrame(rows, columns=columns).sort_values("strength", key=abs, ascending=False, ignore_index=True)
+
+
+def carried(association: Association, row: int) -> pd.DataFrame:
+    """Place of one neuron among the causal gates of each concept whose gates were learned.
+
+    Returns:
+        Columns concept, place (1 is the first gate), gates (how many close in the fit) and closes; no rows without
+        learned gates.
+    """
+    share, rows = association.settings.get("gate_share"), []
+    for concept in association.gated_concepts:
+        scores = association.ranking(concept, GATES)
+        place = int((scores > scores[row]).sum()) + 1
+        count = max(1, int(float(share) * len(scores))) if share else None
+        rows.append({"concept": concept, "place": place, "gates": count, "closes": count and place <= count})
+    return pd.DataFrame(rows, columns=["concept", "place", "gates", "closes"])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.association.score import DEFAULT_RANKING, GATES, RANKINGS
-from semprune.attribution.neurons.explain import TextEvidence, facets, strongest_neurons, text_evidence
+from semprune.attribution.neurons.explain import TextEvidence, carried, facets, strongest_neurons, text_evidence
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.parsing.arguments import Parser, command_parser
@@ -89,7 +89,11 @@ def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -
     head.append(f", mean activation {association.mean[row]:.3g}, RMS {association.rms[row]:.3g}", style="not bold")
     parts: list[RenderableType] = [head]
     found = facets(association, row)
-    parts.append(_frame(found, "stands for") if len(found) else Text("stands for none of the association's concepts"))
+    encodes = "encodes: its activation follows these concepts"
+    parts.append(_frame(found, encodes) if len(found) else Text("encodes none of the association's concepts"))
+    gates = carried(association, row)
+    if len(gates):
+        parts.append(_frame(gates, "carries: its place among the causal gates, 1 is needed most"))
     contexts = read_table(run, "contexts")
     parts += _contexts(contexts, [name])
     parts.append(
@@ -109,18 +113,56 @@ def about_concept(
     association: Association, lm: Backbone, run: Path, concept: str, ranking: str = DEFAULT_RANKING
 ) -> list[RenderableType]:
     """A concept's first neurons with what they write, their contexts, and what pruning took of the concept."""
-    neurons = strongest_neurons(association, lm, concept, ranking, TOP).rename(columns={"specificity": "ρ"})
-    if neurons.empty:
-        return [Text(f"{concept}: no neuron is a discovery")]
-    names, found = list(neurons["neuron"]), int(association.gate[:, association.column(concept)].sum())
-    parts: list[RenderableType] = [_frame(neurons, f"{concept}: {found} discoveries, the strongest")]
-    parts += _contexts(read_table(run, "contexts"), names)
+    encoding, carrying, names = [], carrying_neurons(association, lm, run, concept), list[str]()
+    if ranking != GATES:
+        neurons = strongest_neurons(association, lm, concept, ranking, TOP).rename(columns={"specificity": "ρ"})
+        found = int(association.gate[:, association.column(concept)].sum())
+        title = f"{concept} is encoded by: {found} discoveries, the strongest"
+        names = list(neurons["neuron"])
+        encoding.append(_frame(neurons, title) if names else Text(f"{concept}: no neuron is a discovery"))
+    if carrying is None:
+        unknown = "which neurons carry it was not learned: `semprune fit --model.gates [CLASS]`"
+        encoding.append(Text(unknown, style="dim"))
+    else:
+        names += [name for name in carrying["neuron"] if name not in names]
+    parts: list[RenderableType] = [*encoding, *carries_parts(association, concept, carrying)]
+    parts += _contexts(read_table(run, "contexts"), names) if names else []
     loss = read_table(run, "semantic_loss")
     if loss is not None and (loss["concept"] == concept).any():
         own_loss = loss[(loss["concept"] == concept) & (loss["layer"] == -1)]
         columns = ["method", "sparsity", "calibration", "sl", "sl_random", "xsl", "xsl_low", "xsl_high"]
         parts.append(_frame(own_loss[columns], "lost by pruning (semantic loss; excess over matched neurons)"))
     return parts
+
+
+def carrying_neurons(association: Association, lm: Backbone, run: Path, concept: str) -> pd.DataFrame | None:
+    """A concept's first gates, and what each carries where the run has measured it; None where none were learned."""
+    if concept not in association.gated_concepts:
+        return None
+    found = strongest_neurons(association, lm, concept, GATES, TOP)
+    discovered = association.gate[association.rows(found["neuron"]), association.column(concept)]
+    found["discovery"] = ["yes" if each else "no" for each in discovered.tolist()]
+    shown = found[["neuron", "class", "gates", "discovery", "effect", "writes"]]
+    measured = read_table(run, "carriers")
+    if measured is None:
+        return shown
+    own = measured[measured["ranking"] == GATES].drop_duplicates("neuron")[["neuron", "alone", "with_others"]]
+    return shown.merge(own, on="neuron", how="left") if len(own) else shown
+
+
+def carries_parts(association: Association, concept: str, carrying: pd.DataFrame | None) -> list[RenderableType]:
+    """The first gates, and how many neurons both encode and carry."""
+    if carrying is None:
+        return []
+    share, column = association.settings.get("gate_share"), association.column(concept)
+    scores = association.ranking(concept, GATES)
+    count = max(1, int(float(share) * len(scores))) if share else TOP
+    both = int(association.gate[scores.topk(count).indices, column].sum())
+    said = (
+        f"{both} of the first {count} gates are discoveries too ({both / count:.0%}; of all neurons "
+        f"{float(association.gate[:, column].float().mean()):.0%}): to encode a concept and to carry it are two things."
+    )
+    return [_frame(carrying, f"{concept} is carried by: the first of {count} causal gates"), Text(said)]
 
 
 def text_table(association: Association, evidence: TextEvidence, neuron: str | None) -> WholeTable:

@@ -41,14 +41,17 @@ class TextTable:
             self.caption, self.header[columns:], [row[columns:] for row in self.rows], self.names - columns
         )
 
-    def printed(self, title: str | None = None) -> WholeTable:
-        """The table for a terminal, under its caption or another title."""
-        table = WholeTable(
-            title=self.caption if title is None else title, keys=self.names, box=None, pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )  # fmt: skip
+    def printed(self, keys: int | None = None) -> WholeTable:
+        """The table for a terminal, under its caption.
+
+        Args:
+            keys: How many first columns name a row, and are repeated where the others do not fit beside each other;
+                None for all that are names.
+        """
+        table = WholeTable(title=self.caption, keys=keys or self.names, box=None, pad_edge=False, padding=(0, 1, 0, 0))
         for place, header in enumerate(self.header):
-            table.add_column(header, justify="left" if place < self.names else "right", no_wrap=True)
+            named, prose = place < self.names, any(" " in row[place] for row in self.rows)
+            table.add_column(header, justify="left" if named else "right", no_wrap=not (named and prose))
         for row in self.rows:
             table.add_row(*row)
         return table

@@ -88,7 +88,8 @@ def test_means_are_those_of_every_position_but_the_first(found):
 def normed(model, ids):
     """What each MLP is given."""
     seen = []
-    hooks = [layer.mlp.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for layer in model.model.layers]
+    mlps = [layer.mlp for layer in model.model.layers]
+    hooks = [mlp.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for mlp in mlps]
     model(ids)
     for hook in hooks:
         hook.remove()

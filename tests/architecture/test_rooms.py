@@ -16,12 +16,13 @@ import pytest
 import semprune
 import semprune.pruning.methods.wanda
 
-FOUNDATION = {"errors", "io", "statistics", "artefacts", "types", "ranges"}
+FOUNDATION = {"errors", "io", "statistics", "artefacts", "types", "ranges", "lazy_names"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
 LEFT_OF_ATTRIBUTION = LEFT_OF_EVALUATION | {"evaluation", "pruning"}
 LEFT_OF_STUDY = LEFT_OF_ATTRIBUTION | {"attribution"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "lazy_names": set(),
     "types": {"errors"},
     "ranges": {"errors", "types"},
     "io": {"errors", "types"},
@@ -39,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "study": LEFT_OF_STUDY,
     "report": (FOUNDATION | {"analysis"}) - {"types", "ranges"},
     "lm_eval": LEFT_OF_ATTRIBUTION,
-    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing"},
+    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing", "semprune"},
     "semprune": LEFT_OF_STUDY | {"study", "report", "sharing"},
 }
 """What each room may import besides itself."""

@@ -11,6 +11,7 @@ import yaml
 from tests.integration.small_study import run, write_package
 from tests.integration.tiny import tiny_backbone
 
+import semprune
 from semprune.artefacts import CELL, TABLES, read_table, write_table
 from semprune.attribution.association.association import FORMAT, Association
 from semprune.backbones import load_backbone
@@ -111,6 +112,19 @@ def test_a_concept_lists_its_strongest_neurons(folder, capsys, monkeypatch):
     out = explained(folder, capsys, "--concept", "sentiment.negative")
     assert "sentiment.negative is encoded by: 95 discoveries" in out
     assert out.count("specific") >= 10
+
+
+def test_what_the_run_kept_is_told_without_the_model(folder, capsys, monkeypatch):
+    monkeypatch.setattr(semprune, "load_backbone", lambda name: pytest.fail("the model was loaded"))
+    kept = {"neuron": "layers.1.mlp/5", "rank": [1, 2], "promoted": [" grim", " drab"], "promoted_logit": [2.5, 1.5],
+            "suppressed": [" fun", " joy"], "suppressed_logit": [-2.0, -1.0]}  # fmt: skip
+    path = folder / "run/written_tokens.parquet"
+    pd.DataFrame(kept).to_parquet(path)
+    try:
+        out = explained(folder, capsys, "--neuron", "layers.1.mlp/5")
+    finally:
+        path.unlink()
+    assert [line.split() for line in out.splitlines() if " drab" in line] == [["2", "drab", "1.5", "joy", "-1"]]
 
 
 def test_a_text_shows_each_token_and_the_neuron(folder, capsys, monkeypatch):

@@ -19,7 +19,7 @@ from tests.integration.small_study import run, write_study
 from tests.integration.tiny import tiny_backbone
 
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
-          "layer_concept", "neurons", "contexts", "word_activations", "readout_loss", "causal_loss",
+          "layer_concept", "neurons", "written_tokens", "contexts", "word_activations", "readout_loss", "causal_loss",
           "causal_neurons", "fidelity", "text_fidelity", "retained")  # fmt: skip
 
 

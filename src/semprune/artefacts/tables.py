@@ -116,6 +116,11 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         gives="the tokens that excite each neuron",
     ),
     RunTable(
+        "written_tokens", "Tokens that each of these neurons makes most and least likely.", ("neuron", "rank"),
+        {"neuron": "text", "rank": "integer", "promoted": "text", "promoted_logit": "number", "suppressed": "text",
+         "suppressed_logit": "number"},
+    ),
+    RunTable(
         "neuron_activations", "Activation of each neuron, dense and pruned.", ("neuron", "concept"),
         {"neuron": "text", "concept": "text", **SETTING, "dense": "number", "pruned": "number", "kept_in": "number",
          "kept_out": "number"},

@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.score import DEFAULT_RANKING, GATES
-from semprune.attribution.neurons.logit_lens import written_tokens
+from semprune.attribution.association.score import DEFAULT_RANKING
+from semprune.attribution.neurons.facets import facets, strongest_neurons
+from semprune.attribution.neurons.logit_lens import written_by
 from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture
 from semprune.data.batches.special_tokens import encode
@@ -56,71 +57,11 @@ def explain(
     if neuron is not None:
         return facets(association, association.index.row(neuron))
     if concept is not None:
-        return strongest_neurons(association, lm, concept, by, most)
+        return strongest_neurons(association, concept, lambda names: written_by(lm, association.index, names), by, most)
     found = text_evidence(lm, association, str(text))
     evidence = pd.DataFrame(found.evidence.numpy(), columns=list(association.concepts))
     evidence.insert(0, "token", found.tokens)
     return evidence
-
-
-def strongest_neurons(
-    association: Association, lm: Backbone, concept: str, by: str = DEFAULT_RANKING, most: int = 10
-) -> pd.DataFrame:
-    """A concept's first neurons by a ranking, and the tokens that each promotes.
-
-    Returns:
-        Columns neuron, class, the ranking's name, effect, t, q, specificity, writes; no rows without discoveries. By
-        ``gates`` a neuron need not be a discovery.
-    """
-    ranked, classes, rows = association.ranking(concept, by), association.class_names(), []
-    column = association.column(concept)
-    for name in association.top(concept, most, by):
-        row = association.index.row(name)
-        writes = written_tokens(lm, *association.index.place(name), 4)["promoted"]
-        rows.append({
-            "neuron": name, "class": classes[row], by: float(ranked[row]),
-            "effect": float(association.matrix[row, column]), "t": float(association.t[row, column]),
-            "q": float(association.q[row, column]), "specificity": float(association.specificity[row, column]),
-            "writes": " ".join(repr(str(token)) for token in writes),
-        })  # fmt: skip
-    columns = dict.fromkeys(["neuron", "class", by, "effect", "t", "q", "specificity", "writes"])
-    return pd.DataFrame(rows, columns=list(columns))
-
-
-def facets(association: Association, row: int) -> pd.DataFrame:
-    """Every discovery of one neuron, strongest first.
-
-    Returns:
-        Columns concept, level, strength, effect, t, q, specificity, score; no rows for a neuron without discoveries.
-    """
-    specificity, score, rows = association.specificity, association.score, []
-    for c in association.gate[row].nonzero()[:, 0].tolist():
-        concept = association.concepts[c]
-        rows.append({
-            "concept": concept, "level": association.levels[c],
-            "strength": float(association.ranking(concept, "strength")[row]),
-            "effect": float(association.matrix[row, c]), "t": float(association.t[row, c]),
-            "q": float(association.q[row, c]),
-            "specificity": float(specificity[row, c]), "score": float(score[row, c]),
-        })  # fmt: skip
-    columns = ["concept", "level", "strength", "effect", "t", "q", "specificity", "score"]
-    return pd.DataFrame(rows, columns=columns).sort_values("strength", key=abs, ascending=False, ignore_index=True)
-
-
-def carried(association: Association, row: int) -> pd.DataFrame:
-    """Place of one neuron among the causal gates of each concept whose gates were learned.
-
-    Returns:
-        Columns concept, place (1 is the first gate), gates (how many close in the fit) and closes; no rows without
-        learned gates.
-    """
-    share, rows = association.settings.get("gate_share"), []
-    for concept in association.gated_concepts:
-        scores = association.ranking(concept, GATES)
-        place = int((scores > scores[row]).sum()) + 1
-        count = max(1, int(float(share) * len(scores))) if share else None
-        rows.append({"concept": concept, "place": place, "gates": count, "closes": count and place <= count})
-    return pd.DataFrame(rows, columns=["concept", "place", "gates", "closes"])
 
 
 @dataclass(frozen=True)

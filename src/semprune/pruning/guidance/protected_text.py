@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.pruning.calibration import CalibrationTokens, hash_calibration
+from semprune.pruning.guidance.controls import Weights
 
 Score = Callable[[Float[Tensor, "rows tokens vocabulary"]], Float[Tensor, ""]]
 """Takes a batch's logits and gives what is to be kept in one number, summed over the batch, in nats."""
@@ -39,26 +40,35 @@ class ProtectedText:
         name: What it is.
         strength: How much it counts.
         batches: Its text.
+        weights: How its tokens count.
     """
 
     name: str
     strength: float
     batches: tuple[ScoredBatch, ...]
+    weights: Weights = "fisher"
 
     @property
     def tokens(self) -> CalibrationTokens:
         """All rows, in one length."""
-        longest = max(batch.input_ids.shape[1] for batch in self.batches)
-        ids, mask = (
-            torch.cat([nn.functional.pad(rows, (0, longest - rows.shape[1])) for rows in columns])
-            for columns in zip(*((batch.input_ids, batch.attention_mask) for batch in self.batches), strict=True)
-        )
+        ids, mask = _joined(batch.input_ids for batch in self.batches), self.mask
         return CalibrationTokens(ids, mask, mask.float())
+
+    @property
+    def mask(self) -> Int[Tensor, "rows tokens"]:
+        """1 for tokens of all rows, 0 for padding."""
+        return _joined(batch.attention_mask for batch in self.batches)
 
     @property
     def text_hash(self) -> str:
         """The sha256 of its token ids."""
         return hash_calibration(self.tokens.input_ids)
+
+
+def _joined(parts: Iterable[Int[Tensor, "rows tokens"]]) -> Int[Tensor, "all longest"]:
+    own = list(parts)
+    longest = max(rows.shape[1] for rows in own)
+    return torch.cat([nn.functional.pad(rows, (0, longest - rows.shape[1])) for rows in own])
 
 
 def with_texts(settings: Mapping[str, Any], texts: Sequence[ProtectedText]) -> dict[str, Any]:

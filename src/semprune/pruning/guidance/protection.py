@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from semprune.errors import SettingError
+from semprune.pruning.guidance.controls import Weights
 from semprune.ranges import check_ranges
 from semprune.types import Count, Positive, Seed
 
@@ -25,6 +26,8 @@ class Protection:
         items: Items of each, or windows of text where it is words; 256 by default, as in the trial. Fewer where there
             are not so many.
         seed: Which items.
+        weights: ``fisher``, how much what is named hangs on a token. Controls of it are ``even`` (the text as plain
+            calibration), ``place`` (the mean of its place in the row) and ``permuted`` (another token's of the row).
 
     Example:
         >>> Protection("sentiment", strength=2).names
@@ -35,6 +38,7 @@ class Protection:
     strength: Positive = 1.0
     items: Count = 256
     seed: Seed = 0
+    weights: Weights = "fisher"
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -45,6 +49,8 @@ class Protection:
         check_ranges(self, "protect.")
         if not self.names or not all(isinstance(name, str) and name for name in self.names):
             raise SettingError("protect", self.what, "a name or a list of names, for example sentiment")
+        if self.weights not in get_args(Weights):
+            raise SettingError("protect.weights", self.weights, f"one of {', '.join(get_args(Weights))}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,22 +67,24 @@ Protect = str | Protection | Iterable[str | Protection] | None
 
 
 def parse_protection(text: str) -> Protection:
-    """Return what a study's list names: a name alone, or with its strength.
+    """Return what a study's list names: a name alone, or with how its tokens count, or its strength, or both.
 
     Raises:
-        SettingError: The strength is no positive number.
+        SettingError: The strength is no positive number, or there are no such weights.
 
     Example:
         >>> parse_protection("sentiment*3") == Protection("sentiment", strength=3.0)
         True
-        >>> parse_protection("sentiment") == Protection("sentiment")
+        >>> parse_protection("sentiment@permuted") == Protection("sentiment", weights="permuted")
         True
     """
-    name, star, number = text.rpartition("*")
+    rest, star, number = text.rpartition("*")
+    name, at, weights = (rest if star else text).rpartition("@")
+    named: dict[str, Any] = {"what": name, "weights": weights} if at else {"what": weights}
     if not star:
-        return Protection(text)
+        return Protection(**named)
     try:
-        return Protection(name, strength=float(number))
+        return Protection(**named, strength=float(number))
     except ValueError as error:
         raise SettingError("protect", text, "a name, or name*strength, for example sentiment*3") from error
 

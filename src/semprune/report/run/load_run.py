@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from semprune.artefacts import DRAW, RERUN, TABLES, Answers, read_answers, read_provenance, read_table
 from semprune.errors import CorruptArtefactError
@@ -182,7 +182,7 @@ def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _p(results: pd.DataFrame) -> pd.Series:
-    error = (results["difference_high"] - results["difference_low"]) / (2 * stats.norm.ppf(0.975))
+    error = (results["difference_high"] - results["difference_low"]) / (2 * special.ndtri(0.975))
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = pd.Series(2 * stats.norm.sf(np.abs(results["difference"] / error)), index=results.index)
+        p = pd.Series(2 * special.ndtr(-np.abs(results["difference"] / error)), index=results.index)
     return p.where(results["method"] != "dense")

@@ -61,7 +61,7 @@ def test_what_excites_a_neuron_is_its_largest_activation_in_the_text(world):
 def test_separation_does_not_hang_on_a_liking_for_an_answer():
     logprobs = np.log([[0.5, 0.25], [0.25, 0.5], [0.3, 0.1]])
     labels, once = np.array([0, 1, 1]), np.ones((1, 3))
-    moved = separation(logprobs + [2.0, 0.0], labels)(once)
+    moved = separation(logprobs + np.array([2.0, 0.0]), labels)(once)
     assert moved == pytest.approx(separation(logprobs, labels)(once))
 
 

@@ -214,7 +214,7 @@ def test_one_answer_to_all_items_gives_no_direction():
 
 
 def test_a_draw_below_chance_still_teaches_where_recent_ones_keep_the_order(planted):
-    """Against the correlation as numpy has it, within draws and wordings; of the reversed draw alone nothing is left."""
+    """Against numpy's correlation, within draws and wordings; of the reversed draw alone nothing is left."""
     task = planted.task
     units = [task.draw(step, 10, [step]) for step in range(3)]
     assert all(len(set(task.wording_of(each))) == 2 for each in units)  # every step sees every wording

@@ -30,7 +30,7 @@ from semprune.io.whole_table import WholeTable
 from semprune.report.tables.carriers import carriers_text
 from semprune.report.tables.frontier import dose_text, frontier_text
 from semprune.study.config.schema import BackboneConfig, TextConfig
-from semprune.types import Amount, Count, Limit, Positive, Seed, Share
+from semprune.types import Amount, Count, Item, Limit, Positive, Seed, Share
 
 SURE = 0.05
 

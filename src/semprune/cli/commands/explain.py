@@ -125,7 +125,7 @@ def about_neuron(association: Association, written: Written, run: Path, name: st
     parts.append(_frame(found, encodes) if len(found) else Text("encodes none of the association's concepts"))
     gates = carried(association, row)
     if len(gates):
-        parts.append(_frame(gates, "carries: its place among the causal gates, 1 is needed most"))
+        parts.append(_frame(gates.rename(columns={"gates": "gates that close"}), "carries (place among causal gates)"))
     contexts = read_table(run, "contexts")
     parts += _contexts(contexts, [name])
     writes = written([name]).drop(columns="neuron")

@@ -26,6 +26,7 @@ from semprune.pruning.guidance.protection import Protection
 from semprune.pruning.guidance.reading import read_protected
 from semprune.pruning.guidance.scores import words_logprob
 from semprune.pruning.in_memory.calibration_pass import CalibrationPass, checked_blocks
+from semprune.pruning.method import Needs
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.gathering import Gatherer
 from semprune.pruning.weights.linear import PrunableLinear
@@ -51,34 +52,34 @@ class Carriers:
         self._folder = settings.output / f"statistics-{draw}"
         self._blocks = checked_blocks(lm.model, DENSE)
 
-    def statistics(self, carrier: str) -> dict[str, LayerStats]:
-        """The statistics of a carrier's own text; of all, those of one model's dense matrices."""
-        path = self._folder / f"{carrier}.safetensors"
+    def statistics(self, carrier: str, needs: Needs) -> dict[str, LayerStats]:
+        """What the dense model's matrices read of a carrier's own text; squares are a tenth of the work of moments."""
+        path = self._folder / f"{carrier}-{needs}.safetensors"
         if not path.is_file():
-            write_statistics(path, self._gather(carrier))
+            write_statistics(path, self._gather(carrier, needs))
         return read_statistics(path)
 
     def rows(self, source: str) -> dict[str, Tensor]:
         """Fisher information of every output row, by the matrix's name: ``lm`` or ``task``."""
         return self._fisher({"lm": "general", "task": "protect"}[source])[1]
 
-    def _gather(self, carrier: str) -> dict[str, LayerStats]:
+    def _gather(self, carrier: str, needs: Needs) -> dict[str, LayerStats]:
         if carrier == "generic":
             ids = self._general()
-            return self._run(CalibrationTokens(ids, None, None), None)
+            return self._run(CalibrationTokens(ids, None, None), None, needs)
         text = self._text("wrong" if carrier == "wrong" else "protect")
         tokens = text.tokens
         if carrier == "task":
-            return self._run(tokens, None)
+            return self._run(tokens, None, needs)
         weights = self._fisher("wrong" if carrier == "wrong" else "protect")[0]
         kind: Weights = {"place": "place", "permuted": "permuted"}.get(carrier, "fisher")  # type: ignore[assignment]
-        return self._run(tokens, controlled(weights, text.mask, kind))
+        return self._run(tokens, controlled(weights, text.mask, kind), needs)
 
-    def _run(self, tokens: CalibrationTokens, tau: Mapping[str, Tensor] | None) -> dict[str, LayerStats]:
+    def _run(self, tokens: CalibrationTokens, tau: Mapping[str, Tensor] | None, needs: Needs) -> dict[str, LayerStats]:
         found: dict[str, LayerStats] = {}
         with calibrating(self._lm.model):
             run = CalibrationPass.start(self._lm.model, tokens, DENSE, distributed=False, tau=tau)
-            gatherer = Gatherer("second_moments", "exact", run.sequences)
+            gatherer = Gatherer(needs, "exact", run.sequences)
             for index, linears in self._blocks.items():
                 advance = index + 1 < len(self._blocks)
                 found |= gatherer.gather(run.runner, index, linears, run.tau, advance=advance)
@@ -148,9 +149,9 @@ def write_statistics(path: Path, stats: Mapping[str, LayerStats]) -> None:
     tensors: dict[str, Tensor] = {}
     counts: dict[str, list[float]] = {}
     for name in dict.fromkeys(owner.values()):
-        moments = stats[name].second_moments
-        assert moments is not None
-        tensors |= {f"squares.{name}": stats[name].sum_squares, f"moments.{name}": moments}
+        tensors[f"squares.{name}"] = stats[name].sum_squares
+        if (moments := stats[name].second_moments) is not None:
+            tensors[f"moments.{name}"] = moments
         counts[name] = [stats[name].tokens, stats[name].sequences]
     write_safetensors(path, tensors, {"owner": json.dumps(owner), "counts": json.dumps(counts)})
 
@@ -158,11 +159,13 @@ def write_statistics(path: Path, stats: Mapping[str, LayerStats]) -> None:
 def read_statistics(path: Path) -> dict[str, LayerStats]:
     """Read them; matrices that shared theirs do so again."""
     with safe_open(path, "pt") as file:
-        header = file.metadata()
+        header, stored = file.metadata(), set(file.keys())
+
+        def moments(name: str) -> Tensor | None:
+            return file.get_tensor(f"moments.{name}") if f"moments.{name}" in stored else None
+
         own = {
-            name: LayerStats(
-                file.get_tensor(f"squares.{name}"), tokens, sequences, None, file.get_tensor(f"moments.{name}")
-            )
+            name: LayerStats(file.get_tensor(f"squares.{name}"), tokens, sequences, None, moments(name))
             for name, (tokens, sequences) in json.loads(header["counts"]).items()
         }
         return {name: own[key] for name, key in json.loads(header["owner"]).items()}

@@ -16,6 +16,7 @@ from torch import Tensor
 from semprune.backbones import Backbone
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.in_memory.calibration_pass import checked_blocks
+from semprune.pruning.method import Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.combined import combined
@@ -54,16 +55,17 @@ def pruned(lm: Backbone, carriers: Carriers, cell: Cell) -> Iterator[float]:
 
 def statistics_of(carriers: Carriers, cell: Cell) -> Mapping[str, LayerStats]:
     """General statistics, with those of the carrier in them."""
-    general = _read(carriers, "generic")
+    needs = find_method(cell.method).needs
+    general = _read(carriers, "generic", needs)
     if cell.carrier == "generic":
         return general
-    kept = _read(carriers, cell.carrier)
+    kept = _read(carriers, cell.carrier, needs)
     return {name: combined(each, kept[name], cell.strength) for name, each in general.items()}
 
 
 @lru_cache(maxsize=3)
-def _read(carriers: Carriers, carrier: str) -> Mapping[str, LayerStats]:
-    return carriers.statistics(carrier)
+def _read(carriers: Carriers, carrier: str, needs: Needs) -> Mapping[str, LayerStats]:
+    return carriers.statistics(carrier, needs)
 
 
 def row_factors(carriers: Carriers, cell: Cell) -> dict[str, Tensor]:

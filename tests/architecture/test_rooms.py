@@ -60,7 +60,7 @@ ORDER: dict[str, str] = {
     "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate screen",
     "io": "seals bits safe_text terminal whole_table yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods statistics guidance settings report masks block_pruner"
-    " in_memory removal card streamed callbacks",
+    " strength_search in_memory removal card streamed callbacks",
     "report": "run tables charts sections summary export card skill_terminal terminal page comparison",
     "sharing": "hub contents push pull",
     "statistics": "weighting intervals proportions bootstrap estimate dose significance auroc average_precision"

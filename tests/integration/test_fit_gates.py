@@ -10,12 +10,14 @@ from tests.integration.tiny import LABELS, TEXTS, TinyData, tiny_backbone, tiny_
 
 from semprune.attribution import NeuronSemanticAttribution, load_association
 from semprune.attribution.gate_stage import GateSources
-from semprune.attribution.gates import tasks
+from semprune.attribution.gates import tasks, words
 from semprune.attribution.gates.tasks import ClassTask
+from semprune.attribution.gates.words import WordTask
 from semprune.errors import ConfigurationError, CorruptArtefactError, UnknownConceptError
 from semprune.types import Item
 
 POSITIVE, NEGATIVE = "movie_reviews.positive", "movie_reviews.negative"
+WORDS = "sentiment.negative"
 STEPS = 6
 
 
@@ -26,25 +28,29 @@ def lm():
 
 @pytest.fixture(scope="module", autouse=True)
 def sources():
-    """A random model knows nothing of films: it is taken at its word, and asked about hand-written reviews."""
+    """A random model knows nothing of films or words: it is taken at its word, and asked about hand-written reviews."""
 
-    def given(lm, data, concepts):
+    def given(lm, data, concepts, words):
         items = [
             Item("movie_reviews", str(i), str(i), tuple((f"{TEXTS[i]}:", word) for word in (" good", " bad")),
                  LABELS[i], "tiny")
             for i in range(48)
         ]  # fmt: skip
         ids = data.calibration_input_ids()
-        return GateSources({name: ClassTask(lm, name, items, 0) for name in concepts}, [ids[:6], ids[6:, :8]])
+        text = torch.randperm(len(lm.tokenizer), generator=torch.Generator().manual_seed(0))[:256].view(16, 16)
+        found = {name: ClassTask(lm, name, items, 0) for name in concepts if name in data.classes}
+        found |= {c.name: WordTask(lm, c.name, text % 4 == 0, text) for c in words if c.name in concepts}
+        return GateSources(found, [ids[:6], ids[6:, :8]])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("semprune.attribution.gate_stage.gate_sources", given)
         patch.setattr(tasks, "CHANCE", -1.0)
+        patch.setattr(words, "EXPECTED", -1.0)
         yield
 
 
 def gated_module(lm, **changes):
-    settings = {"gates": [POSITIVE], "gate_share": 0.1, "gate_steps": STEPS} | changes
+    settings = {"gates": [POSITIVE, WORDS], "gate_share": 0.1, "gate_steps": STEPS} | changes
     module = NeuronSemanticAttribution(
         "tiny", concepts=["sentiment.positive", "sentiment.negative"], decoder_neurons=8, sample_tokens=64, **settings
     )
@@ -66,15 +72,18 @@ def whole(lm, tmp_path_factory):
 def test_a_fit_keeps_its_gates_and_shows_them(whole):
     module, folder = whole
     found = load_association(folder / "board" / "association.safetensors")
-    assert found.gated_concepts == (POSITIVE, NEGATIVE)
+    assert found.gated_concepts == (WORDS, POSITIVE, NEGATIVE)
     column = found.concepts.index(POSITIVE)
     assert torch.equal(found.gates[:, column], found.gates[:, found.concepts.index(NEGATIVE)])
     assert module.gates.learner.steps_done == STEPS
     assert found.top(POSITIVE, 3, by="gates") == [
         found.neurons[row] for row in found.gates[:, column].topk(3).indices.tolist()
     ]
+    assert len(set(found.gates[:, found.concepts.index(WORDS)].topk(3).values.tolist())) == 3
     tags = shown(folder / "board").Tags()
-    assert {f"gates/{name}/{POSITIVE}" for name in ("task", "collateral", "price")} <= set(tags["scalars"])
+    assert {f"gates/{name}/{each}" for each in (POSITIVE, WORDS) for name in ("task", "collateral", "price")} <= set(
+        tags["scalars"]
+    )
     assert "gates/layer_concept" in tags["images"]
 
 
@@ -89,9 +98,9 @@ def test_a_fit_stopped_inside_an_epoch_ends_with_the_same_gates(lm, whole, tmp_p
     module = gated_module(lm)
     tiny_trainer(tmp_path).fit(module, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True)
     assert torch.equal(module.association().gates.nan_to_num(-1), expected.gates.nan_to_num(-1))
-    other = gated_module(lm, gates=[NEGATIVE])
+    other = gated_module(lm, gates=[NEGATIVE, WORDS])
     if epoch:
-        with pytest.raises(CorruptArtefactError, match=r"its gates are of movie_reviews\.positive"):
+        with pytest.raises(CorruptArtefactError, match=r"its gates are of movie_reviews\.positive, sentiment"):
             tiny_trainer(tmp_path).fit(other, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True)
 
 
@@ -114,8 +123,9 @@ def test_without_gates_nothing_of_an_association_changes(lm, whole, tmp_path):
 
 
 def test_concepts_that_the_data_do_not_hold_are_refused_before_anything_runs(lm, tmp_path):
-    with pytest.raises(UnknownConceptError, match=r"movie_reviews\.mixed"):
-        tiny_trainer(tmp_path).fit(gated_module(lm, gates=["movie_reviews.mixed"]), datamodule=TinyData(lm))
+    for unknown in ("movie_reviews.mixed", "language.negation"):  # words that are not fitted
+        with pytest.raises(UnknownConceptError, match=unknown):
+            tiny_trainer(tmp_path).fit(gated_module(lm, gates=[unknown]), datamodule=TinyData(lm))
     unlabelled = TinyData(lm)
     unlabelled.classes = ()
     with pytest.raises(ConfigurationError, match="the data have none"):

@@ -81,7 +81,7 @@ def start_streamed_guides(
         inputs = StreamedInputs(streamed, text.tokens, settings, place, block)
         gatherer = Gatherer(needs, "exact", len(text.tokens.input_ids), keep_unrouted=True)
         own = {name: value.to(streamed.device) for name, value in tau.items()}
-        guides.append(StreamedGuide(inputs, Guide(inputs.runner, own, gatherer, text.strength)))
+        guides.append(StreamedGuide(inputs, Guide(inputs.runner, own, gatherer, text.number)))
     return guides
 
 

@@ -79,7 +79,7 @@ class CellMeasurement:
             SempruneError: Of the kind of what went wrong; parts that were written stay.
         """
         missing, test_pass = store.missing_parts(self.addresses, self.cell), None
-        if self.cell.calibration and self.shared.config.statistics == "dense":
+        if self.shared.shares_statistics(self.cell):
             with self._timed("statistics"):
                 self.shared.statistics(self.cell)
         with self._pruned() as report:

@@ -53,7 +53,7 @@ ORDER: dict[str, str] = {
     " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "parsing targets commands dispatch boundary __main__",
+    "cli": "parsing targets gate_controls commands dispatch boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution sharing",

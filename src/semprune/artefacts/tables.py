@@ -171,6 +171,28 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         _CALIBRATED, of="pruning", asked=True,
     ),
     RunTable(
+        "carriers", "What single neurons of a set carry, alone and with the others.", ("target", "dataset", "neuron"),
+        {"target": "text", "dataset": "text", "ranking": "text", "neuron": "text", "rank": "integer", "k": "integer",
+         "n": "integer", "dense": "number", "together": "number", **_with_ends("alone"), **_with_ends("with_others"),
+         "excited_by": "text", "writes": "text"},
+        asked=True,
+    ),
+    RunTable(
+        "gate_controls", "What causal gates and their controls take from held-out items.",
+        ("control", "dataset", "answers"),
+        {"concept": "text", "control": "text", "dataset": "text", "answers": "text", "k": "integer",
+         "seeds": "integer", "n": "integer", "dense": "number", **_with_ends("lost"), "kl": "number",
+         "refused": "number"},
+        asked=True,
+    ),
+    RunTable(
+        "gate_overlap", "Whether seeds find the same causal gates, and whether different ones do as well.",
+        ("concept", "first", "second"),
+        {"concept": "text", "first": "integer", "second": "integer", "k": "integer", "shared": "number",
+         "chance": "number", "lost_first": "number", "lost_second": "number", **_with_ends("more")},
+        asked=True,
+    ),
+    RunTable(
         "readout_loss", "How much worse each concept is read back from its neurons.", ("concept", "level"),
         {**SETTING, **_CONCEPT, "ap_dense": "number", "ap_pruned": "number", **_with_ends("loss_frozen"),
          **_with_ends("loss_refit"), **_with_ends("moved"), "n_documents": "integer"},

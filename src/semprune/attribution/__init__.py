@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from semprune.attribution.association.association import Association, load_association
     from semprune.attribution.gates.learn import Gates, learn_gates
     from semprune.attribution.gates.settings import GateSettings
-    from semprune.attribution.gates.sources import class_tasks, gate_texts
+    from semprune.attribution.gates.sources import class_tasks, gate_texts, word_tasks
     from semprune.attribution.held_out.readout import Readout
     from semprune.attribution.module import NeuronSemanticAttribution
     from semprune.attribution.neurons.explain import explain, text_evidence
@@ -48,6 +48,7 @@ else:
             "text_evidence": "semprune.attribution.neurons.explain",
             "token_evidence": "semprune.attribution.neurons.watch",
             "weights_only_loss": "semprune.attribution.semantic_loss.weights_only",
+            "word_tasks": "semprune.attribution.gates.sources",
             "written_by": "semprune.attribution.neurons.logit_lens",
             "written_tokens": "semprune.attribution.neurons.logit_lens",
         },
@@ -75,6 +76,7 @@ __all__ = [
     "text_evidence",
     "token_evidence",
     "weights_only_loss",
+    "word_tasks",
     "written_by",
     "written_tokens",
 ]

@@ -16,7 +16,7 @@ from semprune.io.files import atomic
 from semprune.report.run.formats import listed
 from semprune.report.run.load_run import RunArtefacts, is_crowded, loaded, pooled
 from semprune.report.sections import calibration, fidelity, layers, meanings, neurons, protected, provenance, tasks
-from semprune.report.sections.ablation import causal, frontier, mediation
+from semprune.report.sections.ablation import carriers, causal, frontier, gate_controls, mediation
 from semprune.report.sections.section import Section
 from semprune.report.summary import findings
 
@@ -31,6 +31,8 @@ SECTIONS: tuple[Section, ...] = (
     neurons.SECTION,
     causal.SECTION,
     frontier.SECTION,
+    carriers.SECTION,
+    gate_controls.SECTION,
     mediation.SECTION,
     provenance.SECTION,
 )

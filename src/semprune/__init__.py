@@ -4,8 +4,9 @@ The public names are loaded when they are first used, so that ``import semprune`
 """
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from semprune.lazy_names import lazy_names
 
 # Tensors in pages of 2 MiB where Linux has them: a CPU otherwise maps each layer's in pages of 4 KiB, which took a
 # fifth of a forward on a slow host. Torch reads it with its first tensor; set to 0 outside, it stays off.
@@ -32,36 +33,39 @@ if TYPE_CHECKING:
     RIA: type[PruningCallback]
     SparseGPT: type[PruningCallback]
     Wanda: type[PruningCallback]
-
-_HOMES = {
-    "Association": "semprune.attribution",
-    "Backbone": "semprune.backbones",
-    "CalibrationDataModule": "semprune.data",
-    "DocumentDataModule": "semprune.data",
-    "EvaluationDataModule": "semprune.data",
-    "HoldMasks": "semprune.pruning.callbacks.methods",
-    "Magnitude": "semprune.pruning.callbacks.methods",
-    "NeuronSemanticAttribution": "semprune.attribution",
-    "Protection": "semprune.pruning",
-    "PruneReport": "semprune.pruning",
-    "RIA": "semprune.pruning.callbacks.methods",
-    "SparseGPT": "semprune.pruning.callbacks.methods",
-    "Wanda": "semprune.pruning.callbacks.methods",
-    "causal_check": "semprune.attribution",
-    "evaluate": "semprune.evaluation",
-    "explain": "semprune.attribution",
-    "load_association": "semprune.attribution",
-    "load_backbone": "semprune.backbones",
-    "load_masks": "semprune.pruning",
-    "loglikelihood": "semprune.evaluation",
-    "mediate": "semprune.attribution",
-    "merge_adapters": "semprune.pruning",
-    "prune_model": "semprune.pruning",
-    "pull": "semprune.sharing",
-    "push": "semprune.sharing",
-    "screen": "semprune.evaluation",
-    "write_card": "semprune.pruning.card",
-}
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "Association": "semprune.attribution",
+            "Backbone": "semprune.backbones",
+            "CalibrationDataModule": "semprune.data",
+            "DocumentDataModule": "semprune.data",
+            "EvaluationDataModule": "semprune.data",
+            "HoldMasks": "semprune.pruning.callbacks.methods",
+            "Magnitude": "semprune.pruning.callbacks.methods",
+            "NeuronSemanticAttribution": "semprune.attribution",
+            "Protection": "semprune.pruning",
+            "PruneReport": "semprune.pruning",
+            "RIA": "semprune.pruning.callbacks.methods",
+            "SparseGPT": "semprune.pruning.callbacks.methods",
+            "Wanda": "semprune.pruning.callbacks.methods",
+            "causal_check": "semprune.attribution",
+            "evaluate": "semprune.evaluation",
+            "explain": "semprune.attribution",
+            "load_association": "semprune.attribution",
+            "load_backbone": "semprune.backbones",
+            "load_masks": "semprune.pruning",
+            "loglikelihood": "semprune.evaluation",
+            "mediate": "semprune.attribution",
+            "merge_adapters": "semprune.pruning",
+            "prune_model": "semprune.pruning",
+            "pull": "semprune.sharing",
+            "push": "semprune.sharing",
+            "screen": "semprune.evaluation",
+            "write_card": "semprune.pruning.card",
+        },
+    )
 
 __all__ = [
     "RIA",
@@ -96,9 +100,3 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__doc__", "__file__", "__name__", "__path__"])
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'semprune' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOMES[name]), name)

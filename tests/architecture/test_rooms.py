@@ -16,12 +16,13 @@ import pytest
 import semprune
 import semprune.pruning.methods.wanda
 
-FOUNDATION = {"errors", "io", "statistics", "artefacts", "types", "ranges"}
+FOUNDATION = {"errors", "io", "statistics", "artefacts", "types", "ranges", "lazy_names"}
 LEFT_OF_EVALUATION = FOUNDATION | {"assets", "backbones", "concepts", "data"}
 LEFT_OF_ATTRIBUTION = LEFT_OF_EVALUATION | {"evaluation", "pruning"}
 LEFT_OF_STUDY = LEFT_OF_ATTRIBUTION | {"attribution"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "lazy_names": set(),
     "types": {"errors"},
     "ranges": {"errors", "types"},
     "io": {"errors", "types"},
@@ -39,27 +40,27 @@ ROOMS: dict[str, set[str]] = {
     "study": LEFT_OF_STUDY,
     "report": (FOUNDATION | {"analysis"}) - {"types", "ranges"},
     "lm_eval": LEFT_OF_ATTRIBUTION,
-    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing"},
+    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing", "semprune"},
     "semprune": LEFT_OF_STUDY | {"study", "report", "sharing"},
 }
 """What each room may import besides itself."""
 
 ORDER: dict[str, str] = {
-    "analysis": "drops skill_drops paired_models divergences calibration predictors recommend prediction",
+    "analysis": "drops guided skill_drops paired_models divergences calibration predictors recommend prediction",
     "artefacts": "card cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
     " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "parsing targets commands dispatch boundary __main__",
+    "cli": "parsing targets gate_controls commands dispatch boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution sharing",
     "evaluation": "metrics engine perplexity fidelity rolling predictions results evaluate screen",
     "io": "seals bits safe_text terminal whole_table yaml_text files known_hashes tensor_files provenance distributed",
     "pruning": "calibration selection method weights methods statistics guidance settings report masks block_pruner"
-    " in_memory removal card streamed callbacks",
+    " strength_search in_memory removal card streamed callbacks",
     "report": "run tables charts sections summary export card skill_terminal terminal page comparison",
     "sharing": "hub contents push pull",
     "statistics": "weighting intervals proportions bootstrap estimate dose significance auroc average_precision"

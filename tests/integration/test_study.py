@@ -16,7 +16,7 @@ from tests.integration.tiny import tiny_backbone
 from tests.ranks import start_process
 
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
-          "layer_concept", "neurons", "contexts", "word_activations", "readout_loss", "causal_loss",
+          "layer_concept", "neurons", "written_tokens", "contexts", "word_activations", "readout_loss", "causal_loss",
           "causal_neurons", "fidelity", "text_fidelity", "retained")  # fmt: skip
 
 

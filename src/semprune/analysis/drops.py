@@ -7,7 +7,7 @@ items cancels, and standard errors come from the items themselves.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,6 +23,9 @@ from semprune.statistics.estimate import Estimate, effective_freedom
 DROP_METRICS = ("accuracy", "auroc")
 EVERYTHING = "all"
 """The target that stands for all families."""
+
+POINTS = "points"
+"""What drops are of where families have metrics of their own."""
 
 Weights = Float[np.ndarray, " cells"]
 
@@ -63,7 +66,7 @@ class Drops:
     Attributes:
         cells: The pruned models, one row each, with the columns of :data:`semprune.artefacts.cell.CELL`.
         datasets: Their items.
-        metric: What the drops are of.
+        metric: What the drops are of; :data:`POINTS` where families have metrics of their own.
     """
 
     cells: pd.DataFrame
@@ -115,37 +118,43 @@ class Drops:
         return Drops(self.cells[chosen].reset_index(drop=True), datasets, self.metric)
 
 
-def read_drops(answers: Answers, results: pd.DataFrame, metric: str) -> Drops:
+def read_drops(answers: Answers, results: pd.DataFrame, metric: str | Mapping[str, str]) -> Drops:
     """Pair every pruned model's answers with the dense model's.
 
     Args:
         answers: ``predictions.parquet`` of a study, of :func:`semprune.artefacts.read_answers`.
         results: ``results.parquet``: which data set is of which family and has which metrics.
-        metric: ``accuracy`` or ``auroc``.
+        metric: ``accuracy`` or ``auroc``; or that of each family, where the others are left out.
 
     Returns:
         Drops of the data sets that have the metric. A model that looked at no calibration is there once, however often
         the tables state it.
 
     Raises:
-        SettingError: The metric is neither, or the run has several backbones.
+        SettingError: A metric is neither, or the run has several backbones.
         UnpairedPredictionsError: A model was measured on other items than the dense one.
         MetricUndefinedError: The AUROC of items with different numbers of choices.
     """
-    if metric not in DROP_METRICS:
-        raise SettingError("metric", metric, f"one of {', '.join(DROP_METRICS)}")
+    of = dict.fromkeys(results["family"], metric) if isinstance(metric, str) else metric
+    for name in of.values():
+        if name not in DROP_METRICS:
+            raise SettingError("metric", name, f"one of {', '.join(DROP_METRICS)}")
     if answers.models["backbone"].nunique() > 1:
         raise SettingError("backbones", answers.models["backbone"].nunique(), "1: drops of several are not compared")
-    families = dict(results[results["metric"] == metric][["dataset", "family"]].drop_duplicates().to_numpy().tolist())
+    own_rows = results[results["metric"] == results["family"].map(of)]
+    families = dict(own_rows[["dataset", "family"]].drop_duplicates().to_numpy().tolist())
     own = [one for one in answers.datasets if one.name in families]
     answered = np.any([(one.right != NO_ANSWER).any(axis=1) for one in own], axis=0)  # any of these data sets
     is_dense = (answers.models["method"] == "dense").to_numpy()
     pruned, dense = np.flatnonzero(~is_dense & answered), np.flatnonzero(is_dense)
     datasets = []
     for one in own:
-        whole, left, document = paired_values(one, dense, pruned, metric)
+        whole, left, document = paired_values(one, dense, pruned, of[families[one.name]])
         datasets.append(DatasetDrops(one.name, families[one.name], whole - left, document, wordings(one)))
-    return Drops(answers.models.iloc[pruned].reset_index(drop=True), tuple(datasets), metric)
+    names = set(of.values())
+    return Drops(
+        answers.models.iloc[pruned].reset_index(drop=True), tuple(datasets), names.pop() if len(names) == 1 else POINTS
+    )
 
 
 def wordings(one: DatasetAnswers) -> int:

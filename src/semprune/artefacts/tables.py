@@ -116,6 +116,11 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         gives="the tokens that excite each neuron",
     ),
     RunTable(
+        "written_tokens", "Tokens that each of these neurons makes most and least likely.", ("neuron", "rank"),
+        {"neuron": "text", "rank": "integer", "promoted": "text", "promoted_logit": "number", "suppressed": "text",
+         "suppressed_logit": "number"},
+    ),
+    RunTable(
         "neuron_activations", "Activation of each neuron, dense and pruned.", ("neuron", "concept"),
         {"neuron": "text", "concept": "text", **SETTING, "dense": "number", "pruned": "number", "kept_in": "number",
          "kept_out": "number"},
@@ -157,6 +162,35 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
          "into": "text", "k": "integer", "draws": "integer", "n": "integer", "dense": "number", "pruned": "number",
          **_with_ends("patched"), **_with_ends("recovered")},
         _CALIBRATED, of="answers", asked=True,
+    ),
+    RunTable(
+        "strengths", "What each strength of a protection costs and keeps, on text held out for the choice.",
+        ("strength",),
+        {"backbone": "text", **SETTING, "strength": "number", "perplexity": "number", "kept": "number",
+         "dense_kept": "number", "budget": "number", "chosen": "flag"},
+        _CALIBRATED, of="pruning", asked=True,
+    ),
+    RunTable(
+        "carriers", "What single neurons of a set carry, alone and with the others.", ("target", "dataset", "neuron"),
+        {"target": "text", "dataset": "text", "ranking": "text", "neuron": "text", "rank": "integer", "k": "integer",
+         "n": "integer", "dense": "number", "together": "number", **_with_ends("alone"), **_with_ends("with_others"),
+         "excited_by": "text", "writes": "text"},
+        asked=True,
+    ),
+    RunTable(
+        "gate_controls", "What causal gates and their controls take from held-out items.",
+        ("control", "dataset", "answers"),
+        {"concept": "text", "control": "text", "dataset": "text", "answers": "text", "k": "integer",
+         "seeds": "integer", "n": "integer", "dense": "number", **_with_ends("lost"), "kl": "number",
+         "refused": "number"},
+        asked=True,
+    ),
+    RunTable(
+        "gate_overlap", "Whether seeds find the same causal gates, and whether different ones do as well.",
+        ("concept", "first", "second"),
+        {"concept": "text", "first": "integer", "second": "integer", "k": "integer", "shared": "number",
+         "chance": "number", "lost_first": "number", "lost_second": "number", **_with_ends("more")},
+        asked=True,
     ),
     RunTable(
         "readout_loss", "How much worse each concept is read back from its neurons.", ("concept", "level"),

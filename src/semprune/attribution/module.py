@@ -29,6 +29,7 @@ from semprune.attribution.held_out.precision import HeldOutPrecision
 from semprune.attribution.measured import MeasuredModule
 from semprune.attribution.monitoring import concept_examples, log_association, log_curves
 from semprune.backbones import neuron_sites
+from semprune.concepts import load_concepts
 from semprune.data import DocumentDataModule
 from semprune.data.modules.contract import document_batch_of, fit_data
 from semprune.errors import ConfigurationError, NonFiniteError, PrecisionError
@@ -76,8 +77,9 @@ class NeuronSemanticAttribution(MeasuredModule):
             sample_tokens: Tokens, over all documents, that the robust standardisation is fitted on.
             sites: Kinds of neurons: mlp (inputs of the down-projections), attention (inputs of the attention's output
                 projections, all heads side by side), or both.
-            gates: Classes of the fitting data sets whose causal gates are learned too, as in
-                [amazon_reviews.positive]; of two classes either is the order of both. null for none.
+            gates: Concepts whose causal gates are learned too: classes of the fitting data sets, of two classes
+                either is the order of both, and concepts of words among ``concepts``, as in
+                [amazon_reviews.positive, language.negation]. null for none.
             gate_share: Share of all neurons whose gates close, of each of them.
             gate_budget: Most divergence from the dense model on other text, in nats per token; its price follows it.
             gate_steps: Steps that the gates are learned in, spread over all epochs but the first.
@@ -97,7 +99,7 @@ class NeuronSemanticAttribution(MeasuredModule):
         """The association as it stands; see :func:`~semprune.attribution.fit.fitted.fitted_association` for errors."""
         settings = {**self.hparams, "dtype": str(self.lm.dtype)}
         found = fitted_association(self._fitted(), self.lm.fingerprint, settings, self.hparams["q"], self.fitted)
-        return found if self.gates is None else replace(found, gates=self.gates.scores(found.concepts))
+        return found if self.gates is None else replace(found, gates=self.gates.scores(found))
 
     def agreement(self) -> float:
         """Spearman correlation of the learned matrix with the closed form, over gated token-level entries."""
@@ -117,7 +119,7 @@ class NeuronSemanticAttribution(MeasuredModule):
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
         offered = fit_data(data)
         if self.gates is not None:
-            self.gates.check(data)
+            self.gates.check(data, [concept.name for concept in load_concepts(self.hparams["concepts"])])
         batches = map(document_batch_of, data.train_dataloader())
         names = fittable_concepts(self.lm, self.hparams["concepts"], batches, self.trainer.strategy.root_device)
         vocabulary = self.lm.model.get_input_embeddings().num_embeddings
@@ -236,7 +238,8 @@ class NeuronSemanticAttribution(MeasuredModule):
         if self.gates is None:
             return {}
         learner, data = self._fitted(), self.trainer.datamodule  # type: ignore[attr-defined]  # as above
-        return self.gates.advance(share, self.lm, data, learner.sites, learner.standardiser.mean)
+        words, mean = self.labeller.concepts, learner.standardiser.mean
+        return self.gates.advance(share, self.lm, data, words, learner.sites, mean)
 
     def _shape(self, shape: LearnerShape) -> None:
         kinds = tuple(self.hparams["sites"])

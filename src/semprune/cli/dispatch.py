@@ -30,6 +30,9 @@ PARSERS: dict[str, Callable[[], Parser]] = {
 READERS = ("report", "compare", "recommend", "assets")
 """Commands that compute nothing: they need no torch."""
 
+LIGHT = (*READERS, "explain")
+"""Commands that load a model only where a run does not hold the answer, if ever."""
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "fit": lambda arguments: _call("lightning:run_lightning", ["fit", *arguments]),
     "test": lambda arguments: _call("lightning:run_lightning", ["test", *arguments]),
@@ -56,7 +59,7 @@ def run_command(name: str, arguments: list[str]) -> None:
                     "Using ModelCheckpoint with manual optimization"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
     import_module("semprune.cli.parsing.misspelt").refuse_misspelt(name, arguments)  # before torch
-    if name in READERS:
+    if name in LIGHT:
         COMMANDS[name](arguments)
         return
     with import_module("semprune.backbones.hardware").fast_fp32():

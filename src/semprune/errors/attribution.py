@@ -59,6 +59,18 @@ class TooFewItemsError(SempruneError):
         )
 
 
+class TooFewWordsError(SempruneError):
+    """Too few words of a concept, or others, where a model expects them, to learn its gates from."""
+
+    def __init__(self, concept: str, own: int, others: int, least: int, tokens: int) -> None:
+        """Name the concept, how many places it and other words have, and in how much text."""
+        super().__init__(
+            f"gates of '{concept}' take {least} of its words where the dense model expects them, and as many others, "
+            f"and {tokens} tokens of text with its words hold {own} and {others}. Give more documents (`limit`) that "
+            "hold its words, or leave the concept out."
+        )
+
+
 class UnknownToTheModelError(SempruneError):
     """A concept that the dense model does not have, so that gates cannot take it away."""
 
@@ -77,7 +89,7 @@ class NoGatesError(SempruneError):
         """Name the concept and those whose gates were learned."""
         known = ", ".join(learned) or "none"
         super().__init__(
-            f"no gates were learned for '{concept}'; learned: {known}. Name it in `model.gates.concepts` of "
+            f"no gates were learned for '{concept}'; learned: {known}. Name it in `model.gates` of "
             "`semprune fit`, or rank by something else."
         )
 

@@ -23,6 +23,17 @@ class UnknownProtectionError(UnknownNameError):
     )
 
 
+class ProtectionBudgetError(SempruneError):
+    """No strength keeps what is protected within the budget of general perplexity."""
+
+    def __init__(self, budget: float, strength: float, price: float) -> None:
+        """Name the budget, and what costs least."""
+        super().__init__(
+            f"no strength that was tried keeps what is protected within {budget:+.1%} perplexity: the cheapest, "
+            f"{strength:g}, costs {price:+.1%}. Allow more (protect.budget), or state protect.strength as a number."
+        )
+
+
 class ForeignMethodError(SempruneError):
     """An entry point of another distribution that offers no pruning method that could be used."""
 

@@ -12,7 +12,6 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
-from scipy.stats import rankdata
 
 from semprune.statistics.weighting import Array, item_weights
 
@@ -177,10 +176,17 @@ def placements(
         >>> placements(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])).tolist()
         [1.0, 0.75, 0.75, 1.0]
     """
-    together, values = rankdata(ranking, axis=-1), np.empty(ranking.shape)
+    values = np.empty(ranking.shape)
     for side in (True, False):
         own = positive == side
-        below = together[..., own] - rankdata(ranking[..., own], axis=-1)  # of the other class, ties as halves
-        share = below / (~own).sum()
+        share = _below(ranking[..., own], ranking[..., ~own]) / (~own).sum()
         values[..., own] = share if side else 1 - share
     return values
+
+
+def _below(values: Float[np.ndarray, "*models own"], others: Float[np.ndarray, "*models others"]) -> Array:
+    """How many of the others each value is above, ties as halves."""
+    pairs = zip(values.reshape(-1, values.shape[-1]), others.reshape(-1, others.shape[-1]), strict=True)
+    counts = [sum(np.searchsorted(np.sort(other), own, side) for side in ("left", "right")) for own, other in pairs]
+    below: Array = np.reshape(counts, values.shape) / 2
+    return below

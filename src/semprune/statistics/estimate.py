@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from semprune.statistics.bootstrap import BLOCK, Statistic
 from semprune.statistics.intervals import clustered_error, jackknife_variance
@@ -31,13 +31,13 @@ class Estimate:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval by Student's t."""
-        margin = float(stats.t.ppf(0.975, self.freedom)) * self.error
+        margin = float(special.stdtrit(self.freedom, 0.975)) * self.error
         return self.value - margin, self.value + margin
 
     @property
     def p(self) -> float:
         """Two-sided p value of 0 by Student's t; NaN without an error."""
-        return float(2 * stats.t.sf(abs(self.value) / self.error, self.freedom)) if self.error > 0 else float("nan")
+        return float(2 * special.stdtr(self.freedom, -abs(self.value) / self.error)) if self.error > 0 else float("nan")
 
     def wider(self, variance: float, freedom: float = math.inf) -> Estimate:
         """With the variance of something else that is drawn at random, e.g. calibration sequences.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 Bounded = tuple[float, float, float]
 """A value with the lower and upper end of its interval."""
@@ -81,8 +81,8 @@ def mean_test(values: Float[np.ndarray, " items"], documents: Sequence[str]) -> 
         return Interval(mean, mean), 1.0 if mean == 0 else 0.0
     if not freedom:
         return Interval(float("nan"), float("nan")), float("nan")
-    margin = float(stats.t.ppf(0.975, freedom)) * error
-    return Interval(mean - margin, mean + margin), float(2 * stats.t.sf(abs(mean) / error, freedom))
+    margin = float(special.stdtrit(freedom, 0.975)) * error
+    return Interval(mean - margin, mean + margin), float(2 * special.stdtr(freedom, -abs(mean) / error))
 
 
 def mean_with_interval(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> Bounded:
@@ -169,5 +169,5 @@ def jackknife_interval(value: float, without: Float[np.ndarray, " blocks"]) -> t
     blocks = len(without)
     if blocks < 2:
         return float("nan"), float("nan")
-    margin = float(stats.t.ppf(0.975, blocks - 1)) * float(np.sqrt(jackknife_variance(without)))
+    margin = float(special.stdtrit(blocks - 1, 0.975)) * float(np.sqrt(jackknife_variance(without)))
     return value - margin, value + margin

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from semprune.statistics.intervals import Interval, clustered_error
 
-_Z = float(stats.norm.ppf(0.975))
+_Z = float(special.ndtri(0.975))
 
 
 def share_interval(right: Bool[np.ndarray, " items"], documents: Sequence[str]) -> Interval:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy import special
 
 from semprune.statistics.estimate import crossed_mean
 from semprune.statistics.intervals import Bounded, clustered_sums
@@ -124,7 +124,7 @@ def _fieller(
     above: float, below: float, above_variance: float, below_variance: float, covariance: float, freedom: float
 ) -> tuple[float, float]:
     """Both ends of the interval of a ratio; NaN where its denominator is not clearly above 0."""
-    square = float(stats.t.ppf(0.975, freedom)) ** 2 if freedom else float("nan")
+    square = float(special.stdtrit(freedom, 0.975)) ** 2 if freedom else float("nan")
     a = below**2 - square * below_variance
     if not a > 0:
         return float("nan"), float("nan")
@@ -167,4 +167,4 @@ def d_prime(auroc: float) -> float:
         >>> round(d_prime(0.9), 3), d_prime(0.5)
         (1.812, 0.0)
     """
-    return float(math.sqrt(2) * stats.norm.ppf(auroc))
+    return float(math.sqrt(2) * special.ndtri(auroc))

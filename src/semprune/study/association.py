@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,14 +12,16 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
-from semprune.artefacts import write_table
-from semprune.attribution import Association, NeuronSemanticAttribution, causal_check
+from semprune.artefacts import TABLES, write_table
+from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, written_by
 from semprune.attribution.ablation.neuron_sets import family_classes
+from semprune.attribution.association.score import DEFAULT_RANKING, GATES
 from semprune.attribution.monitoring import layer_strength
+from semprune.attribution.neurons.facets import SHOWN_NEURONS
 from semprune.backbones import Backbone
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.hashes import hash_contents
-from semprune.errors import TooFewDiscoveriesError
+from semprune.errors import ConfigurationError, TooFewDiscoveriesError
 from semprune.io.files import write_json, write_parquet
 from semprune.study.checkpoints import COMPLETE, AtomicCheckpointIO, interrupted_fit, keeping_the_last, restore
 from semprune.study.config.schema import FitConfig, StudyConfig
@@ -148,3 +151,16 @@ def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame,
     write_table(run, "concepts", concept_table(module))
     write_table(run, "layer_concept", layer_table(association))
     write_table(run, "neurons", cards)
+    write_written_tokens(module, run)
+
+
+def write_written_tokens(module: NeuronSemanticAttribution, run: Path) -> None:
+    """Keep what each concept's first neurons write, so that ``semprune explain`` need not load the model for it."""
+    association = module.association()
+    ranked = [(name, DEFAULT_RANKING) for name in association.concepts]
+    ranked += [(name, GATES) for name in association.gated_concepts]
+    first = dict.fromkeys(name for concept, by in ranked for name in association.top(concept, SHOWN_NEURONS, by))
+    (run / TABLES["written_tokens"].file).unlink(missing_ok=True)  # of other settings
+    with suppress(ConfigurationError):  # there are models of which it cannot be read off
+        if first:
+            write_table(run, "written_tokens", written_by(module.lm, association.index, first))

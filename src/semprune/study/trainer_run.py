@@ -21,7 +21,7 @@ from semprune.evaluation import item_fidelity
 from semprune.io.provenance import RunClock
 from semprune.pruning.callbacks.pruning import PruningCallback
 from semprune.pruning.selection.pattern import Pattern
-from semprune.study.association import concept_table, layer_table
+from semprune.study.association import concept_table, layer_table, write_written_tokens
 from semprune.study.cell.fidelity import item_measures
 from semprune.study.cell.tables import further_loss_tables, loss_table, sparsity_table
 from semprune.study.checkpoints import AtomicCheckpointIO
@@ -69,10 +69,11 @@ class PairedTrainer(lightning.Trainer):
 
 
 def write_fit(module: NeuronSemanticAttribution, folder: Path) -> pd.DataFrame:
-    """Write ``concepts.parquet`` and ``layer_concept.parquet``; returns the former."""
+    """Write ``concepts.parquet``, ``layer_concept.parquet`` and ``written_tokens.parquet``; returns the first."""
     concepts = concept_table(module)
     write_table(folder, "concepts", concepts)
     write_table(folder, "layer_concept", layer_table(module.association()))
+    write_written_tokens(module, folder)
     return concepts
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.attribution.gates.gating import gated
-from semprune.attribution.gates.tasks import ClassTask, require_known, standard_labels
+from semprune.attribution.gates.task import GateTask
 from semprune.backbones import Backbone
 from semprune.data.batches.sampling import within_budget
 from semprune.errors import NonFiniteError
@@ -44,12 +44,12 @@ def first_order_over_collateral(
 def first_order_effect(
     lm: Backbone,
     sites: Sequence[NeuronSite],
-    task: ClassTask,
-    indices: Sequence[int],
+    task: GateTask,
+    units: Sequence[int],
     mean: Float[Tensor, " neurons"],
     token_budget: int = 4096,
 ) -> Float[Tensor, " neurons"]:
-    r"""Attribution patching of the order of a class's log-odds, one forward and one backward of the items.
+    r"""Attribution patching of a task, of a class the order of its log-odds; one forward and one backward of its units.
 
     .. math:: a_j = \mathrm{E}_i\, y_i \frac{\partial s_i}{\partial m_j}
                   = \mathrm{E}_i\, y_i \sum_t \frac{\partial s_i}{\partial h_{itj}} (h_{itj} - \mu_j)
@@ -62,8 +62,8 @@ def first_order_effect(
     Args:
         lm: The dense backbone.
         sites: Whose neurons.
-        task: The class.
-        indices: Items of the task; every wording among them needs some of the class and some others.
+        task: What the neurons may do.
+        units: Of the task; of a class every wording among them needs items of the class and others.
         mean: What closed gates hold neurons at.
         token_budget: Padded tokens of a forward.
 
@@ -71,22 +71,20 @@ def first_order_effect(
         UnknownToTheModelError: The dense model does not have the concept.
         NonFiniteError: The model gives NaN or infinite log-odds.
     """
-    wordings, labels = torch.tensor(task.wording_of(indices)), torch.zeros(len(indices))
-    for wording in wordings.unique().tolist():
-        labels[wordings == wording] = standard_labels(task.labels[list(indices)][wordings == wording])
+    weights = task.weights(units)
     total = torch.zeros(len(mean), dtype=torch.float64, device=lm.device)
-    odds = torch.zeros(len(indices), dtype=torch.float64, device=lm.device)
-    rows, lengths = task.sizes(indices)
+    parts = torch.zeros(len(units), task.columns, dtype=torch.float64, device=lm.device)
+    rows, lengths = task.sizes(units)
     for places in within_budget(rows, lengths, token_budget)(0)[rank() :: world_size()]:
-        batch = task.batch([indices[place] for place in places])
         open_gates = torch.zeros(1, len(mean), device=lm.device, requires_grad=True)
-        with gated(lm, sites, open_gates, mean, torch.zeros(len(batch.input_ids), dtype=torch.long, device=lm.device)):
-            found = task.log_odds(lm, batch)
-            (gradient,) = torch.autograd.grad(found @ labels[places].to(found), open_gates)
-        odds[places] = found.detach().to(odds)
+        owner = torch.zeros(sum(rows[place] for place in places), dtype=torch.long, device=lm.device)
+        with gated(lm, sites, open_gates, mean, owner):
+            found = task.read(lm, [units[place] for place in places])
+            (gradient,) = torch.autograd.grad((found * weights[places].to(found)).sum(), open_gates)
+        parts[places] = found.detach().to(parts)
         total -= gradient[0].double()  # of m = 1 − g
-    sum_over_ranks(total, odds)
-    if not (odds.isfinite().all() and total.isfinite().all()):
-        raise NonFiniteError(f"the log-odds of '{task.concept}'")
-    require_known(task, indices, odds)
-    return (total / len(indices)).float().cpu()
+    sum_over_ranks(total, parts)
+    if not (parts.isfinite().all() and total.isfinite().all()):
+        raise NonFiniteError(f"the log-probabilities of '{task.concept}'")
+    task.require_known(parts, units)
+    return (total / len(units)).float().cpu()

@@ -14,7 +14,7 @@ from semprune.attribution.gates.collateral import DenseTexts, Texts, dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
 from semprune.attribution.gates.learner import GateLearner
 from semprune.attribution.gates.settings import GateSettings
-from semprune.attribution.gates.tasks import ClassTask
+from semprune.attribution.gates.task import GateTask
 from semprune.backbones import Backbone
 from semprune.errors import SettingError
 from semprune.ranges import check_ranges
@@ -47,7 +47,7 @@ class Gates:
 
 def learn_gates(
     lm: Backbone,
-    tasks: Mapping[str, ClassTask],
+    tasks: Mapping[str, GateTask],
     texts: Texts,
     mean: Float[Tensor, " neurons"],
     *,
@@ -72,7 +72,7 @@ def learn_gates(
 
     Raises:
         SettingError: ``k`` is not between 1 and all neurons but one, or a setting is out of its range.
-        UnknownToTheModelError: The dense model does not have a concept.
+        UnknownToTheModelError: The dense model does not have the concept of a class.
         NonFiniteError: The model gives NaN or infinite log-odds.
     """
     learner = begin_gates(lm, tasks, texts, mean, k=k, settings=settings or GateSettings(), sites=sites or lm.sites)
@@ -84,7 +84,7 @@ def learn_gates(
 
 def begin_gates(
     lm: Backbone,
-    tasks: Mapping[str, ClassTask],
+    tasks: Mapping[str, GateTask],
     texts: Texts,
     mean: Float[Tensor, " neurons"],
     *,
@@ -121,20 +121,11 @@ def scores_of(theta: Float[Tensor, "concepts neurons"]) -> Float[Tensor, "neuron
     return (theta - theta.amin(1, keepdim=True)).T.contiguous()
 
 
-def start_items(task: ClassTask, settings: GateSettings) -> list[int]:
-    """Items of the first order, as many of every wording."""
-    each = max(settings.start_items // task.wordings, 8)
-    return [index for wording in range(task.wordings) for index in task.draw(wording, each, [settings.seed, wording])]
-
-
 def _start(
-    lm: Backbone,
-    sites: tuple[NeuronSite, ...],
-    task: ClassTask,
-    dense: DenseTexts,
-    mean: Tensor,
-    settings: GateSettings,
+    lm: Backbone, sites: tuple[NeuronSite, ...], task: GateTask, dense: DenseTexts, mean: Tensor, settings: GateSettings
 ) -> Float[Tensor, " neurons"]:
-    effect = first_order_effect(lm, sites, task, start_items(task, settings), mean, settings.token_budget)
+    effect = first_order_effect(
+        lm, sites, task, task.start(settings.start_items, settings.seed), mean, settings.token_budget
+    )
     first = first_order_over_collateral(effect, dense.fisher)
     return START * first / first.std().clamp(min=torch.finfo(first.dtype).tiny)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,14 +13,17 @@ from semprune.attribution.gates.collateral import DenseTexts, dense_logits, dive
 from semprune.attribution.gates.exact_k import exact_k
 from semprune.attribution.gates.gating import gated
 from semprune.attribution.gates.settings import GateSettings
-from semprune.attribution.gates.tasks import ClassTask, order_kept
+from semprune.attribution.gates.task import Draw, GateTask
 from semprune.backbones import Backbone
+from semprune.data.batches.sampling import within_budget
 from semprune.errors import CorruptArtefactError, NonFiniteError
 from semprune.io.distributed import gather_rows, rank, sum_over_ranks, world_size
 from semprune.types import NeuronSite
 
 TINY = 1e-20
 """Adam's ε: gradients of a saturated sigmoid are far below its default, which would freeze the gates that are sure."""
+RECENT = 4
+"""Steps before the present one whose items tell how much of a task is left (ours)."""
 
 
 class GateLearner:
@@ -43,7 +46,7 @@ class GateLearner:
         self,
         lm: Backbone,
         sites: tuple[NeuronSite, ...],
-        tasks: Mapping[str, ClassTask],
+        tasks: Mapping[str, GateTask],
         texts: DenseTexts,
         mean: Float[Tensor, " neurons"],
         start: Float[Tensor, "concepts neurons"],
@@ -67,13 +70,14 @@ class GateLearner:
         self.theta = nn.Parameter(start.float().to(lm.device))
         self.price = torch.full((len(self.tasks),), settings.penalty, dtype=torch.float64)
         self.steps_done = 0
+        self._recent: list[list[Draw]] = [[] for _ in self.tasks]
         self._adam = torch.optim.Adam([self.theta], lr=settings.learning_rate, eps=TINY)
 
     def step(self) -> dict[str, float]:
         """Learn from one draw of items and windows.
 
         Returns:
-            Of each concept, before the step: ``task``, the correlation that is left; ``collateral`` in nats; ``price``.
+            Of each concept, before the step: ``task``, what is left of it; ``collateral`` in nats; ``price``.
 
         Raises:
             NonFiniteError: The model gives NaN or infinite log-odds under the gates.
@@ -100,24 +104,42 @@ class GateLearner:
         return found
 
     def _task(self, concept: int, leaf: Tensor) -> Tensor:
-        """Go backward from what is left of a concept's task in this step's items; its value over all ranks."""
-        task = list(self.tasks.values())[concept]
-        drawn = task.draw(self.steps_done, self.settings.items, [self.settings.seed, self.steps_done, concept])
+        """Go backward from what is left of a concept's task in recent items, by this step's; its value over all ranks.
+
+        The last steps' items, as they were read, tell how much is left and how far log-odds spread; the gradient is
+        that of this step's items, times what their share is smaller by. Items beyond the token budget are read twice,
+        so that only a budget's activations are in memory.
+        """
+        task, settings, step = list(self.tasks.values())[concept], self.settings, self.steps_done
+        drawn = task.draw(step, settings.items, [settings.seed, step, concept])
         shares = [drawn[place :: world_size()] for place in range(world_size())]
-        own, batch = shares[rank()], task.batch(shares[rank()])
-        odds = torch.zeros(0, device=leaf.device)
-        if own:  # a rank may have no share of a small draw
-            owner = torch.full((len(batch.input_ids),), concept, device=leaf.device)
-            with gated(self.lm, self.sites, leaf, self.mean, owner):
-                odds = task.log_odds(self.lm, batch).to(leaf.device)
+        own, everyone = shares[rank()], tuple(unit for share in shares for unit in share)
+        batches = within_budget(*task.sizes(own), settings.token_budget)(0)
+        whole = len(batches) == 1
         wide = torch.float64 if self.lm.dtype == torch.float64 else torch.float32
-        everyone = gather_rows(odds.detach().to(wide)).clone()
-        first = sum(map(len, shares[: rank()]))
-        everyone = torch.cat([everyone[:first], odds.to(wide), everyone[first + len(own) :]])
-        left = order_kept(everyone, task.labels[[index for share in shares for index in share]].to(leaf.device))
+        parts = torch.zeros(len(own), task.columns, dtype=wide, device=leaf.device)
+        for places in batches:  # none where a rank has no share of a small draw
+            found = self._read(concept, leaf, [own[place] for place in places])
+            parts = parts.index_copy(0, torch.tensor(places, device=leaf.device), found if whole else found.detach())
+        parts = parts if whole else parts.requires_grad_()
+        everyones, first = gather_rows(parts.detach()), sum(map(len, shares[: rank()]))
+        drawn_parts = torch.cat([everyones[:first], parts, everyones[first + len(own) :]])
+        draws = [*self._recent[concept], Draw(everyone, drawn_parts)]
+        left = task.left(draws)
         if left.requires_grad:
-            left.backward()
+            (left * sum(len(draw.units) for draw in draws) / len(everyone)).backward()
+            for places in [] if whole else batches:  # read again, now that each unit's weight is known
+                found, slope = self._read(concept, leaf, [own[place] for place in places]), parts.grad[places]
+                (found * slope).sum().backward()
+        self._recent[concept] = [*draws[:-1], Draw(everyone, drawn_parts.detach())][-RECENT:]
         return left.detach().double()
+
+    def _read(self, concept: int, leaf: Tensor, units: Sequence[int]) -> Tensor:
+        """What the model says of some units under a concept's gates."""
+        task = list(self.tasks.values())[concept]
+        owner = torch.full((sum(task.sizes(units)[0]),), concept, device=leaf.device)
+        with gated(self.lm, self.sites, leaf, self.mean, owner):
+            return task.read(self.lm, units).to(leaf.device)
 
     def _collateral(self, leaf: Tensor) -> Float[Tensor, " concepts"]:
         """Go backward from the priced divergence of this step's windows; this rank's part of each concept's mean."""
@@ -147,6 +169,7 @@ class GateLearner:
             "theta": self.theta.detach().cpu().clone(),
             "price": self.price.clone(),
             "steps_done": self.steps_done,
+            "recent": [[(list(draw.units), draw.parts.cpu()) for draw in draws] for draws in self._recent],
             "adam": self._adam.state_dict(),
         }
 
@@ -163,4 +186,6 @@ class GateLearner:
         with torch.no_grad():
             self.theta.copy_(state["theta"])
         self.price, self.steps_done = state["price"].clone(), int(state["steps_done"])
+        device = self.theta.device
+        self._recent = [[Draw(tuple(u), parts.to(device)) for u, parts in draws] for draws in state["recent"]]
         self._adam.load_state_dict(state["adam"])

@@ -15,7 +15,7 @@ class GateSettings:
         share: Share of all neurons whose gates close, of each concept.
         budget: Most collateral in nats per token, ``KL(dense ‖ gated)`` on the texts; dual ascent keeps it.
         steps: Adam steps.
-        items: Items of each step and concept, half of them of the class.
+        items: Items of each step and concept over all wordings, half of them of the class.
         windows: Windows of text of each step, of all texts together.
         start_items: Items of the first order that gates start from, over all wordings.
         learning_rate: Of Adam.

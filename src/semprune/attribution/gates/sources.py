@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from semprune.attribution.gates.tasks import ClassTask
+from semprune.attribution.gates.words import WordTask
 from semprune.backbones import Backbone
+from semprune.concepts import Concept, TokenLabeller
 from semprune.data import CalibrationDataModule, dataset_spec
 from semprune.data.batches.special_tokens import encode, window_prefix
 from semprune.data.calibration.windows import behind_prefix, draw_windows
@@ -20,6 +24,8 @@ from semprune.types import Document
 
 GENERAL = "c4"
 """General text, as pruning papers take it."""
+MOST_WINDOWS = 256
+"""Windows with words of a concept that the dense model reads to find those that it expects (ours)."""
 
 
 def class_tasks(
@@ -59,6 +65,33 @@ def class_tasks(
             dataset, limit=limit, seed=seed, prompt=prompt, source=source, validation_share=validation_share
         )
         tasks[concept] = ClassTask(lm, concept, items, list(classes).index(label))
+    return tasks
+
+
+def word_tasks(
+    lm: Backbone, concepts: Sequence[Concept], documents: Iterable[Document], length: int = 64, seed: int = 0
+) -> dict[str, WordTask]:
+    """Tasks of concepts of words, from running text.
+
+    Args:
+        lm: Whose tokenizer, and who reads the windows that hold words of a concept, :data:`MOST_WINDOWS` at most.
+        concepts: The concepts.
+        documents: Texts, joined.
+        length: Tokens of a window, special tokens included.
+        seed: Which windows.
+
+    Raises:
+        TooFewWordsError: The texts hold too few words of a concept that the dense model expects.
+        EmptyCalibrationError: There is too little text for one window.
+    """
+    if not concepts:
+        return {}
+    text = domain_text(lm, documents, sys.maxsize, length, seed)
+    labels = TokenLabeller(concepts, lm.tokenizer)(text, torch.ones_like(text))
+    tasks = {}
+    for column, concept in enumerate(concepts):
+        some = labels[..., column].any(1).nonzero()[:MOST_WINDOWS, 0]
+        tasks[concept.name] = WordTask(lm, concept.name, labels[some, :, column], text[some])
     return tasks
 
 

@@ -1,4 +1,4 @@
-"""What a concept's gates are to take away: the order in which a model puts texts of a class and others."""
+"""The task of a class: the order in which a model puts texts of the class and others."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from semprune.attribution.gates.task import Draw, Parts
 from semprune.attribution.gradients.objectives import request_places, request_scores
 from semprune.backbones import Backbone
 from semprune.data.batches.batching import PaddedItems, pad_items
@@ -32,6 +33,8 @@ class ClassTask:
         concept: Name of the class, for messages.
         labels: Which items are of the class.
     """
+
+    columns = 1
 
     def __init__(self, lm: Backbone, concept: str, items: Sequence[Item], choice: int) -> None:
         """Encode the items.
@@ -77,13 +80,23 @@ class ClassTask:
         item = self._encoded[index].item
         return item.dataset, item.prompt
 
-    def draw(self, wording: int, count: int, seed: Sequence[int]) -> list[int]:
-        """Draw items of one wording, half of the class and half of the others; of a small class all there are."""
-        own = np.array(list(self._wordings.values())[wording % self.wordings])
+    def draw(self, step: int, count: int, seed: Sequence[int]) -> list[int]:
+        """Draw pairs of an item of the class and another, spread over the wordings, the next step's where this ends."""
+        pairs = max(count // 2, 1)
+        turns = [(step * pairs + place) % self.wordings for place in range(pairs)]
+        return [index for w in sorted(set(turns)) for index in self._pairs(w, turns.count(w), [*seed, w])]
+
+    def start(self, count: int, seed: int) -> list[int]:
+        """Items that the first order is taken of, as many of every wording."""
+        each = max(count // self.wordings, LEAST_ITEMS) // 2
+        return [index for wording in range(self.wordings) for index in self._pairs(wording, each, [seed, wording])]
+
+    def _pairs(self, wording: int, count: int, seed: Sequence[int]) -> list[int]:
+        """Items of one wording, as many of the class as of the others; of a small class all there are."""
+        own = np.array(list(self._wordings.values())[wording])
         inside = self.labels[own].numpy()
         random = np.random.default_rng(list(seed))
-        half = max(count // 2, 2)
-        return [int(index) for side in (own[inside], own[~inside]) for index in random.permutation(side)[:half]]
+        return [int(index) for side in (own[inside], own[~inside]) for index in random.permutation(side)[:count]]
 
     def batch(self, indices: Sequence[int]) -> PaddedItems:
         """Pad chosen items."""
@@ -93,6 +106,44 @@ class ClassTask:
         """Rows of each chosen item, and tokens of its longest."""
         chosen = [self._encoded[index] for index in indices]
         return [len(each.rows) for each in chosen], [each.longest for each in chosen]
+
+    def read(self, lm: Backbone, units: Sequence[int]) -> Parts:
+        """Log-odds of items."""
+        return self.log_odds(lm, self.batch(units))[:, None]
+
+    def left(self, draws: Sequence[Draw]) -> Float[Tensor, ""]:
+        """See :func:`order_kept`; the mean over wordings, each by itself, since each has a bias of its own."""
+        units = [unit for draw in draws for unit in draw.units]
+        odds = torch.cat([draw.parts[:, 0] for draw in draws])
+        inside = self.labels[units].to(odds.device)
+        wording = torch.tensor(self.wording_of(units), device=odds.device)
+        step = torch.repeat_interleave(torch.arange(len(draws)), torch.tensor([len(draw.units) for draw in draws]))
+        step = step.to(odds.device)
+        owns = [wording == each for each in wording.unique()]
+        return torch.stack([order_kept(odds[own], inside[own], step[own]) for own in owns]).mean()
+
+    def weights(self, units: Sequence[int]) -> Parts:
+        """Labels of mean 0 and variance 1 within their wording."""
+        wordings, inside = torch.tensor(self.wording_of(units)), self.labels[list(units)]
+        labels = torch.zeros(len(units))
+        for wording in wordings.unique().tolist():
+            labels[wordings == wording] = standard_labels(inside[wordings == wording])
+        return labels[:, None]
+
+    def require_known(self, parts: Parts, units: Sequence[int]) -> None:
+        """Refuse a concept that the dense model does not have: there is nothing that gates could take away.
+
+        Raises:
+            UnknownToTheModelError: The lower end of the 95 % interval of the AUROC (DeLong) is not above ½; log-odds
+                of a wording are taken from its own mean.
+        """
+        centred, wordings = parts[:, 0].double().cpu().numpy().copy(), np.array(self.wording_of(units))
+        for wording in np.unique(wordings):
+            centred[wordings == wording] -= centred[wordings == wording].mean()
+        values = auroc_values(np.stack([np.zeros_like(centred), centred], 1), self.labels[list(units)].long().numpy())
+        low = mean_test(values, self.documents(units))[0].low
+        if not low > CHANCE:
+            raise UnknownToTheModelError(self.concept, float(values.mean()), low, len(values))
 
     def log_odds(self, lm: Backbone, batch: PaddedItems) -> Float[Tensor, " items"]:
         """Log-probability of the class's answer less the mean of the others', one per item; one forward.
@@ -107,55 +158,46 @@ class ClassTask:
         return scores[:, self.choice] - scores[:, others].mean(1)
 
 
-def order_kept(odds: Float[Tensor, " items"], inside: Bool[Tensor, " items"]) -> Float[Tensor, ""]:
-    r"""Correlation of log-odds with labels, 0 where it is negative: the task that gates take away.
+def order_kept(
+    odds: Float[Tensor, " items"], inside: Bool[Tensor, " items"], draw: Int[Tensor, " items"]
+) -> Float[Tensor, ""]:
+    r"""Correlation of log-odds with labels within draws, 0 where it is negative: the task that gates take away.
 
-    .. math:: R_c = \max\big(0,\ \mathrm{corr}(s, y)\big)
+    .. math:: R_c = \max\big(0,\ \mathrm{corr}(s - \bar s_{draw},\ y - \bar y_{draw})\big)
 
-    A label's bias earns nothing, since a constant does not correlate; nor does shrinking all log-odds, which leaves
-    their order as it was and which a softplus of pairwise differences would reward; nor does reversing the order.
+    A label's bias earns nothing, since a constant does not correlate, though it moves from draw to draw; nor does
+    shrinking all log-odds, which leaves their order as it was and which a softplus of pairwise differences would
+    reward; nor does reversing the order. Of one small draw the sign would be chance's wherever little order is left:
+    half of the steps would teach nothing, and the others go on after the order is gone. Over several draws it is not.
 
     Source: equations.md S8, its standardised covariance.
 
     Args:
         odds: Log-odds of one wording; several wordings have biases of their own.
-        inside: Which items are of the class; some must be and some not.
+        inside: Which items are of the class; every draw should have some that are and some that are not.
+        draw: Which draw each item is of.
 
     Example:
         >>> odds, inside = torch.tensor([3.0, 2.0, 0.0, -1.0]), torch.tensor([True, True, False, False])
-        >>> [round(float(order_kept(each, inside)), 4) for each in (odds, 0.1 * odds + 7, -odds)]
+        >>> one = torch.zeros(4, dtype=torch.long)
+        >>> [round(float(order_kept(each, inside, one)), 4) for each in (odds, 0.1 * odds + 7, -odds)]
         [0.9487, 0.9487, 0.0]
-        >>> float(order_kept(torch.ones(4), inside))
-        0.0
+        >>> two, moved = torch.tensor([0, 1, 0, 1]), torch.tensor([0.0, 7.0, 0.0, 7.0])  # a bias that moved in between
+        >>> [float(order_kept(each, inside, two)) for each in (odds, odds + moved, torch.ones(4))]
+        [1.0, 1.0, 0.0]
     """
-    y = inside.to(odds)
-    y, s = y - y.mean(), odds - odds.mean()
+    y, s = _within(inside.to(odds), draw), _within(odds, draw)
     if not s.norm() > torch.finfo(odds.dtype).eps * odds.norm():
         return s.sum() * 0.0  # one answer to all items: no order is left, and no direction that would lose more
     correlation: Tensor = s @ y / (s.norm() * y.norm())
     return correlation.clamp(min=0)
 
 
-def require_known(task: ClassTask, indices: Sequence[int], odds: Float[Tensor, " items"]) -> None:
-    """Refuse a concept that the dense model does not have: there is nothing that gates could take away.
-
-    Args:
-        task: Whose items.
-        indices: Which of them.
-        odds: Their log-odds by the dense model; those of a wording are taken from its own mean.
-
-    Raises:
-        UnknownToTheModelError: The lower end of the 95 % interval of the AUROC (DeLong) is not above ½.
-    """
-    centred, wordings = odds.double().cpu().numpy(), task.wording_of(indices)
-    for wording in set(wordings):
-        own = np.array(wordings) == wording
-        centred[own] -= centred[own].mean()
-    labels = task.labels[list(indices)].long().numpy()
-    values = auroc_values(np.stack([np.zeros_like(centred), centred], 1), labels)
-    low = mean_test(values, task.documents(indices))[0].low
-    if not low > CHANCE:
-        raise UnknownToTheModelError(task.concept, float(values.mean()), low, len(labels))
+def _within(values: Float[Tensor, " items"], draw: Int[Tensor, " items"]) -> Float[Tensor, " items"]:
+    """Distance of each value from the mean of its draw."""
+    counts = torch.bincount(draw).to(values)
+    means = values.new_zeros(len(counts)).index_add(0, draw, values) / counts.clamp(min=1)
+    return values - means[draw]
 
 
 def standard_labels(inside: Bool[Tensor, " items"]) -> Float[Tensor, " items"]:

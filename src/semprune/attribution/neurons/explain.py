@@ -11,7 +11,8 @@ from torch import Tensor
 
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.score import DEFAULT_RANKING
-from semprune.attribution.neurons.logit_lens import written_tokens
+from semprune.attribution.neurons.facets import facets, strongest_neurons
+from semprune.attribution.neurons.logit_lens import written_by
 from semprune.attribution.standardisation.site_pass import CLIP
 from semprune.backbones import Backbone, capture
 from semprune.data.batches.special_tokens import encode
@@ -56,51 +57,11 @@ def explain(
     if neuron is not None:
         return facets(association, association.index.row(neuron))
     if concept is not None:
-        return strongest_neurons(association, lm, concept, by, most)
+        return strongest_neurons(association, concept, lambda names: written_by(lm, association.index, names), by, most)
     found = text_evidence(lm, association, str(text))
     evidence = pd.DataFrame(found.evidence.numpy(), columns=list(association.concepts))
     evidence.insert(0, "token", found.tokens)
     return evidence
-
-
-def strongest_neurons(
-    association: Association, lm: Backbone, concept: str, by: str = DEFAULT_RANKING, most: int = 10
-) -> pd.DataFrame:
-    """A concept's first neurons by a ranking, and the tokens that each promotes.
-
-    Returns:
-        Columns neuron, class, the ranking's name, effect, t, q, specificity, writes; no rows without discoveries.
-    """
-    ranked, classes, rows = association.ranking(concept, by), association.class_names(), []
-    for name in association.top(concept, most, by):
-        row = association.index.row(name)
-        own = facets(association, row).set_index("concept").loc[concept]
-        writes = written_tokens(lm, *association.index.place(name), 4)["promoted"]
-        rows.append({
-            "neuron": name, "class": classes[row], by: float(ranked[row]), "effect": own["effect"], "t": own["t"],
-            "q": own["q"], "specificity": own["specificity"], "writes": " ".join(repr(str(token)) for token in writes),
-        })  # fmt: skip
-    return pd.DataFrame(rows, columns=["neuron", "class", by, "effect", "t", "q", "specificity", "writes"])
-
-
-def facets(association: Association, row: int) -> pd.DataFrame:
-    """Every discovery of one neuron, strongest first.
-
-    Returns:
-        Columns concept, level, strength, effect, t, q, specificity, score; no rows for a neuron without discoveries.
-    """
-    specificity, score, rows = association.specificity, association.score, []
-    for c in association.gate[row].nonzero()[:, 0].tolist():
-        concept = association.concepts[c]
-        rows.append({
-            "concept": concept, "level": association.levels[c],
-            "strength": float(association.ranking(concept, "strength")[row]),
-            "effect": float(association.matrix[row, c]), "t": float(association.t[row, c]),
-            "q": float(association.q[row, c]),
-            "specificity": float(specificity[row, c]), "score": float(score[row, c]),
-        })  # fmt: skip
-    columns = ["concept", "level", "strength", "effect", "t", "q", "specificity", "score"]
-    return pd.DataFrame(rows, columns=columns).sort_values("strength", key=abs, ascending=False, ignore_index=True)
 
 
 @dataclass(frozen=True)

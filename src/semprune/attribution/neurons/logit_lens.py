@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from semprune.attribution.association.neurons import NeuronIndex
 from semprune.backbones import Backbone
 from semprune.errors import ConfigurationError
 from semprune.pruning.weights.linear import stored_weight
@@ -32,18 +35,28 @@ def written_logits(lm: Backbone, site: NeuronSite, index: int) -> Float[Tensor, 
     Raises:
         ConfigurationError: The model's unembedding does not read the residual stream.
     """
+    logits: Tensor = _unembedding(lm) @ _direction(lm, site, index)
+    return logits
+
+
+def _unembedding(lm: Backbone) -> Float[Tensor, "vocabulary features"]:
+    weight: Tensor = lm.model.get_output_embeddings().weight
+    return weight.float()
+
+
+def _direction(lm: Backbone, site: NeuronSite, index: int) -> Float[Tensor, " features"]:
+    """What a neuron adds to the residual stream, behind the final norm."""
     matrix = next(m for m in lm.matrices if m.module == site.module)
-    weight = stored_weight(lm.model, matrix.name).float()
-    direction = weight[index] if matrix.transposed else weight[:, index]
-    unembedding = lm.model.get_output_embeddings().weight.float()
+    weight = stored_weight(lm.model, matrix.name)
+    direction = (weight[index] if matrix.transposed else weight[:, index]).float()
+    unembedding = lm.model.get_output_embeddings().weight
     if unembedding.shape[1] != len(direction):
         raise ConfigurationError(
             f"{lm.name}: the unembedding reads {unembedding.shape[1]} features, the residual stream has "
             f"{len(direction)}: what a neuron writes cannot be read off."
         )
     norm = final_norm(lm)
-    logits: Tensor = unembedding @ (direction if norm is None else _through(norm, direction, lm.dtype))
-    return logits
+    return direction if norm is None else _through(norm, direction, lm.dtype)
 
 
 def final_norm(lm: Backbone) -> nn.Module | None:
@@ -78,7 +91,24 @@ def written_tokens(lm: Backbone, site: NeuronSite, index: int, k: int = 10) -> p
     Returns:
         Columns rank, promoted, promoted_logit, suppressed, suppressed_logit; tokens as they are written.
     """
-    logits = written_logits(lm, site, index)
+    return _tokens(lm, written_logits(lm, site, index), k)
+
+
+def written_by(lm: Backbone, index: NeuronIndex, names: Iterable[str], k: int = 10) -> pd.DataFrame:
+    """:func:`written_tokens` of several neurons, at least one, with the neuron's name as the first column.
+
+    Raises:
+        UnknownNeuronError: There is no such neuron.
+        ConfigurationError: The model's unembedding does not read the residual stream.
+    """
+    unembedding, tables = _unembedding(lm), []
+    for name in names:
+        tables.append(_tokens(lm, unembedding @ _direction(lm, *index.place(name)), k))
+        tables[-1].insert(0, "neuron", name)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _tokens(lm: Backbone, logits: Float[Tensor, " vocabulary"], k: int) -> pd.DataFrame:
     known = logits[: len(lm.tokenizer)].cpu()  # padding of the vocabulary stands for nothing
     top, bottom = known.topk(k), known.topk(k, largest=False)
     decode = lm.tokenizer.decode

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+import semprune
+from semprune import attribution
 from semprune.artefacts import read_table
-from semprune.attribution import Association, load_association
+from semprune.attribution.association.association import Association, load_association
 from semprune.attribution.association.score import DEFAULT_RANKING, GATES, RANKINGS
-from semprune.attribution.neurons.explain import TextEvidence, facets, strongest_neurons, text_evidence
-from semprune.attribution.neurons.logit_lens import written_tokens
-from semprune.backbones import Backbone, load_backbone
+from semprune.attribution.neurons.facets import SHOWN_NEURONS, Written, carried, closed_gates, facets, strongest_neurons
 from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
 
+if TYPE_CHECKING:  # what needs the model is loaded with it, by the packages' names
+    from semprune.attribution.neurons.explain import TextEvidence
+    from semprune.backbones import Backbone
+
 FIRES = 0.75  # standard deviations, mean of a concept's strongest neurons: from here on it is shown
-TOP = 10
 
 
 def explain_parser() -> Parser:
@@ -32,7 +38,7 @@ def explain_parser() -> Parser:
         "--run RUN_DIR --neuron N | --concept C | --text TEXT",
         [
             "semprune explain --run runs/quickstart --concept sentiment.negative",
-            "semprune explain --run runs/quickstart --neuron layers.15.mlp/219",
+            "semprune explain --run runs/quickstart --neuron layers.14.mlp/767",
             'semprune explain --run runs/quickstart --text "a film so dull it hurts"',
         ],
     )
@@ -69,19 +75,45 @@ def explain(arguments: list[str]) -> None:
     rows = () if given.neuron is None else (association.index.row(given.neuron),)
     if given.concept is not None:
         association.ranking(given.concept, given.ranking)  # refuses wrong names before the model is loaded
-    lm = load_backbone(given.backbone or str(association.settings["backbone"]))
-    association.require(lm.fingerprint)
+    model = cache(lambda: backbone_of(association, given.backbone))
+    written = written_in(association, given.run, model)
+    if given.backbone is not None:
+        model()  # refuses another one
     shown: list[RenderableType] = []
     if given.neuron is not None:
-        shown += about_neuron(association, lm, given.run, given.neuron)
+        shown += about_neuron(association, written, given.run, given.neuron)
     if given.concept is not None:
-        shown += about_concept(association, lm, given.run, given.concept, given.ranking)
+        shown += about_concept(association, written, given.run, given.concept, given.ranking)
     if given.text is not None:
-        shown.append(text_table(association, text_evidence(lm, association, given.text, rows), given.neuron))
+        evidence = attribution.text_evidence(model(), association, given.text, rows)
+        shown.append(text_table(association, evidence, given.neuron))
     Terminal().print(Group(*(Padding(each, (0, 0, 1, 0)) for each in shown)))
 
 
-def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -> list[RenderableType]:
+def backbone_of(association: Association, name: str | None = None) -> Backbone:
+    """Load the model that an association was fitted to, by another name where one is given.
+
+    Raises:
+        BackboneMismatchError: That is another model.
+    """
+    lm = semprune.load_backbone(name or str(association.settings["backbone"]))
+    association.require(lm.fingerprint)
+    return lm
+
+
+def written_in(association: Association, run: Path, model: Callable[[], Backbone]) -> Written:
+    """What neurons write: as the run kept it, or asked of the model where it did not keep it of one of them."""
+    kept = read_table(run, "written_tokens")
+
+    def written(names: Sequence[str]) -> pd.DataFrame:
+        if kept is not None and set(names) <= set(kept["neuron"]):
+            return kept[kept["neuron"].isin(names)]
+        return attribution.written_by(model(), association.index, names)
+
+    return written
+
+
+def about_neuron(association: Association, written: Written, run: Path, name: str) -> list[RenderableType]:
     """Everything known of one neuron: class, concepts, contexts, what it writes, dense against pruned."""
     row = association.index.row(name)
     kind = association.class_names()[row]
@@ -89,14 +121,15 @@ def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -
     head.append(f", mean activation {association.mean[row]:.3g}, RMS {association.rms[row]:.3g}", style="not bold")
     parts: list[RenderableType] = [head]
     found = facets(association, row)
-    parts.append(_frame(found, "stands for") if len(found) else Text("stands for none of the association's concepts"))
+    encodes = "encodes: its activation follows these concepts"
+    parts.append(_frame(found, encodes) if len(found) else Text("encodes none of the association's concepts"))
+    gates = carried(association, row)
+    if len(gates):
+        parts.append(_frame(gates.rename(columns={"gates": "gates that close"}), "carries (place among causal gates)"))
     contexts = read_table(run, "contexts")
     parts += _contexts(contexts, [name])
-    parts.append(
-        _frame(
-            written_tokens(lm, *association.index.place(name), TOP), "writes (down-projection through the unembedding)"
-        )
-    )
+    writes = written([name]).drop(columns="neuron")
+    parts.append(_frame(writes, "writes (down-projection through the unembedding)"))
     activations = read_table(run, "neuron_activations")
     if activations is not None and (activations["neuron"] == name).any():
         columns = ["concept", "method", "sparsity", "calibration", "dense", "pruned", "kept_in", "kept_out"]
@@ -106,21 +139,58 @@ def about_neuron(association: Association, lm: Backbone, run: Path, name: str) -
 
 
 def about_concept(
-    association: Association, lm: Backbone, run: Path, concept: str, ranking: str = DEFAULT_RANKING
+    association: Association, written: Written, run: Path, concept: str, ranking: str = DEFAULT_RANKING
 ) -> list[RenderableType]:
     """A concept's first neurons with what they write, their contexts, and what pruning took of the concept."""
-    neurons = strongest_neurons(association, lm, concept, ranking, TOP).rename(columns={"specificity": "ρ"})
-    if neurons.empty:
-        return [Text(f"{concept}: no neuron is a discovery")]
-    names, found = list(neurons["neuron"]), int(association.gate[:, association.column(concept)].sum())
-    parts: list[RenderableType] = [_frame(neurons, f"{concept}: {found} discoveries, the strongest")]
-    parts += _contexts(read_table(run, "contexts"), names)
+    encoding, carrying, names = [], carrying_neurons(association, written, run, concept), list[str]()
+    if ranking != GATES:
+        neurons = strongest_neurons(association, concept, written, ranking).rename(columns={"specificity": "ρ"})
+        found = int(association.gate[:, association.column(concept)].sum())
+        title = f"{concept} is encoded by: {found} discoveries, the strongest"
+        names = list(neurons["neuron"])
+        encoding.append(_frame(neurons, title) if names else Text(f"{concept}: no neuron is a discovery"))
+    if carrying is None:
+        unknown = "which neurons carry it was not learned: `semprune fit --model.gates [CLASS]`"
+        encoding.append(Text(unknown, style="dim"))
+    else:
+        names += [name for name in carrying["neuron"] if name not in names]
+    parts: list[RenderableType] = [*encoding, *carries_parts(association, concept, carrying)]
+    parts += _contexts(read_table(run, "contexts"), names) if names else []
     loss = read_table(run, "semantic_loss")
     if loss is not None and (loss["concept"] == concept).any():
         own_loss = loss[(loss["concept"] == concept) & (loss["layer"] == -1)]
         columns = ["method", "sparsity", "calibration", "sl", "sl_random", "xsl", "xsl_low", "xsl_high"]
         parts.append(_frame(own_loss[columns], "lost by pruning (semantic loss; excess over matched neurons)"))
     return parts
+
+
+def carrying_neurons(association: Association, written: Written, run: Path, concept: str) -> pd.DataFrame | None:
+    """A concept's first gates, and what each carries where the run has measured it; None where none were learned."""
+    if concept not in association.gated_concepts:
+        return None
+    found = strongest_neurons(association, concept, written, GATES)
+    discovered = association.gate[association.rows(found["neuron"]), association.column(concept)]
+    found["discovery"] = ["yes" if each else "no" for each in discovered.tolist()]
+    shown = found[["neuron", "class", "gates", "discovery", "effect", "writes"]]
+    measured = read_table(run, "carriers")
+    if measured is None:
+        return shown
+    own = measured[measured["ranking"] == GATES].drop_duplicates("neuron")[["neuron", "alone", "with_others"]]
+    return shown.merge(own, on="neuron", how="left") if len(own) else shown
+
+
+def carries_parts(association: Association, concept: str, carrying: pd.DataFrame | None) -> list[RenderableType]:
+    """The first gates, and how many neurons both encode and carry."""
+    if carrying is None:
+        return []
+    column, count = association.column(concept), closed_gates(association) or SHOWN_NEURONS
+    scores = association.ranking(concept, GATES)
+    both = int(association.gate[scores.topk(count).indices, column].sum())
+    said = (
+        f"{both} of the first {count} gates are discoveries too ({both / count:.0%}; of all neurons "
+        f"{float(association.gate[:, column].float().mean()):.0%}): to encode a concept and to carry it are two things."
+    )
+    return [_frame(carrying, f"{concept} is carried by: the first of {count} causal gates"), Text(said)]
 
 
 def text_table(association: Association, evidence: TextEvidence, neuron: str | None) -> WholeTable:

@@ -15,8 +15,7 @@ from rich.text import Text
 from semprune.artefacts import read_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.fit.evidence import evidence
-from semprune.backbones import load_backbone
-from semprune.cli.commands.explain import about_concept
+from semprune.cli.commands.explain import about_concept, backbone_of, written_in
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.concepts import Concept, load_concepts
 from semprune.concepts.influential.clusters import write_concepts
@@ -116,9 +115,8 @@ def from_run(config: NeuronsConfig, run: Path) -> list[RenderableType]:
         own = known[known["concept"] == name].iloc[0]
         kind = "tokens" if own["level"] == "token" else "texts"
         parts.append(Text(f"evidence for {name}: {own['n_positive']:,} of {own['n']:,} {kind}"))
-    lm = load_backbone(str(association.settings["backbone"]))
-    association.require(lm.fingerprint)
-    return [*parts, *about_concept(association, lm, run, name)]
+    written = written_in(association, run, lambda: backbone_of(association))
+    return [*parts, *about_concept(association, written, run, name)]
 
 
 def _of_words(association: Association, words: tuple[str, ...], run: Path) -> str:
@@ -159,7 +157,9 @@ def from_fit(config: NeuronsConfig) -> list[RenderableType]:
     Terminal().print(counted(worker, name))
     describe_association(worker.shared.module, worker.shared.cards, run)
     more = Text(f"association: {run}/association.safetensors; more of it: semprune explain --run {run}", style="dim")
-    return [*about_concept(worker.shared.association, worker.lm, run, name), more]
+    association = worker.shared.association
+    written = written_in(association, run, lambda: worker.lm)
+    return [*about_concept(association, written, run, name), more]
 
 
 def _name(config: NeuronsConfig) -> str:

@@ -15,7 +15,7 @@ from semprune.analysis import (
     text_divergences,
 )
 from semprune.analysis.divergences import TEXT
-from semprune.analysis.drops import DROP_METRICS, EVERYTHING
+from semprune.analysis.drops import DROP_METRICS, EVERYTHING, POINTS
 from semprune.artefacts import RERUN, Answers, read_answers, records
 from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError, CorruptArtefactError
@@ -24,13 +24,17 @@ from semprune.io.whole_table import WholeTable
 from semprune.ranges import check_value
 from semprune.report import load_run
 from semprune.report.run.formats import listed, p_value
-from semprune.report.run.labels import MethodLabels, amount_label
+from semprune.report.run.labels import MethodLabels, amount_label, family_label
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import MEASURES, METRICS, Metric
 from semprune.report.summary.calibration import one_draw
+from semprune.report.tables.guided import guided_sentence, guided_table
+from semprune.report.tables.headline import headline_metrics
 from semprune.report.tables.skill import WITHOUT, skill_table, skills
 from semprune.types import Count, Sparsity
 
+LANGUAGE = "language_modelling"  # its perplexity is no drop of items
+SHOWN = METRICS | MEASURES | {POINTS: Metric(POINTS, "Each family's score", "points", "The score of its page.")}
 SKILL, RETAINED = "skill", "retained"  # as asked for, and as it is called in tables
 FIDELITY = "fidelity"
 
@@ -60,8 +64,9 @@ def recommend_parser() -> Parser:
         dest="metric",
         choices=(SKILL, *DROP_METRICS, FIDELITY),
         default=None,
-        help="what its loss is measured by: the share of the dense model's skill (default; accuracy for a run without "
-        "it), points, or without any label the divergence from the dense model",
+        help="what its loss is measured by: the share of the dense model's skill (default; for a run without it "
+        "points, by the score that stands for each family on its page), points by one score, or without any label the "
+        "divergence from the dense model",
     )
     parser.add_argument("--sparsity", type=float, default=None, help="only this one")
     parser.add_argument("--pattern", default=None, help="only this one: unstructured or N:M")
@@ -90,10 +95,13 @@ def recommend_from(arguments: list[str]) -> None:
         target = parsed.target or EVERYTHING
         drops = _drops(run, _answered(run.folder, run.predictions), parsed.metric, target)
     if parsed.metric is None and drops.metric != RETAINED:
-        console.print(f"by accuracy, {WITHOUT}", soft_wrap=True)
+        console.print(f"{_scores(run, target)}, {WITHOUT}", soft_wrap=True)
+    guided = guided_table(run)
     for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
         found = recommend(drops, target, sparsity=sparsity, pattern=pattern, method=parsed.method)
         console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True)
+        if evidence := guided_sentence(guided, records(found.table)[0]):
+            console.print(evidence, soft_wrap=True)
         console.print(_table(found, parsed.top, run.methods))
 
 
@@ -121,8 +129,25 @@ def _drops(run: RunArtefacts, answers: Answers, metric: str | None, target: str)
     if table is None and metric == SKILL:
         raise ConfigurationError(f"this run has no share of skill. {RERUN}")
     if table is None or metric not in (None, SKILL):
-        return read_drops(answers, run.results, metric or "accuracy")
+        return read_drops(answers, run.results, metric or _headline(run, target))
     return skill_drops(answers, skills(table), target)
+
+
+def _headline(run: RunArtefacts, target: str) -> dict[str, str]:
+    """The score that stands for each of a target's families on the page; accuracy where it has no drop per item."""
+    results, chosen = run.results, headline_metrics(run)
+    of_target = (target == EVERYTHING) | (results["family"] == target) | (results["dataset"] == target)
+    families = dict.fromkeys(results.loc[of_target & (results["family"] != LANGUAGE), "family"]) or chosen
+    return {family: chosen[family] if chosen[family] in DROP_METRICS else "accuracy" for family in families}
+
+
+def _scores(run: RunArtefacts, target: str) -> str:
+    """What is compared where the run does not hold the share of skill."""
+    of: dict[str, list[str]] = {}
+    for family, name in _headline(run, target).items():
+        of.setdefault(_lower(METRICS[name]), []).append(family_label(family).lower())
+    each = [f"{name} for {listed(families)}" if len(of) > 1 else name for name, families in of.items()]
+    return f"by {listed(each)}"
 
 
 def _amounts(drops: Drops, sparsity: float | None, pattern: str | None) -> list[tuple[float, str]]:
@@ -165,7 +190,7 @@ def _least(best: dict[str, Any], metric: Metric) -> str:
 
 
 def _metric(found: Recommendation) -> Metric:
-    return (METRICS | MEASURES)[found.metric]
+    return SHOWN[found.metric]
 
 
 def _lower(metric: Metric) -> str:

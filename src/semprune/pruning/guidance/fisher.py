@@ -15,6 +15,7 @@ from semprune.backbones.blocks.experts import routed_forward
 from semprune.errors import CaptureError, NonFiniteError
 from semprune.io.distributed import distributed as several_ranks
 from semprune.io.distributed import rank, sum_over_ranks
+from semprune.pruning.guidance.controls import controlled
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
 from semprune.pruning.weights.linear import PrunableLinear
 
@@ -61,7 +62,19 @@ def fisher_weights(
     if shared:
         for weights in found.values():  # each row is one rank's: the others add zeros
             sum_over_ranks(weights)
-    return {name: scaled(name, weights) for name, weights in found.items()}
+    return finished(found, text)
+
+
+def finished(
+    found: Mapping[str, Float[Tensor, "rows tokens"]], text: ProtectedText
+) -> dict[str, Float[Tensor, "rows tokens"]]:
+    """Return weights as statistics read them: scaled, or what a control has instead.
+
+    Raises:
+        NonFiniteError: A weight is NaN or infinite; names the matrix.
+    """
+    own = {name: scaled(name, weights) for name, weights in found.items()}
+    return controlled(own, text.mask, text.weights)
 
 
 def scaled(name: str, weights: Float[Tensor, "rows tokens"]) -> Float[Tensor, "rows tokens"]:

@@ -19,13 +19,13 @@ class Guide:
 
     Attributes:
         runner: Holds the inputs of the next block.
-        tau: Weights of the tokens, for each matrix its own.
+        tau: Weights of the tokens, for each matrix its own; None where every weight is 1.
         gatherer: Runs a block and gathers the statistics that the method reads.
         strength: How much they count.
     """
 
     runner: BlockRunner
-    tau: TokenWeights
+    tau: TokenWeights | None
     gatherer: Gatherer
     strength: float
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.pruning.calibration import CalibrationTokens, hash_calibration
+from semprune.pruning.guidance.controls import Weights
+from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 
 Score = Callable[[Float[Tensor, "rows tokens vocabulary"]], Float[Tensor, ""]]
 """Takes a batch's logits and gives what is to be kept in one number, summed over the batch, in nats."""
@@ -37,23 +39,36 @@ class ProtectedText:
 
     Attributes:
         name: What it is.
-        strength: How much it counts.
+        strength: How much it counts; ``auto`` until it is chosen.
         batches: Its text.
+        weights: How its tokens count.
     """
 
     name: str
-    strength: float
+    strength: float | Literal["auto"]
     batches: tuple[ScoredBatch, ...]
+    weights: Weights = "fisher"
 
     @property
     def tokens(self) -> CalibrationTokens:
         """All rows, in one length."""
-        longest = max(batch.input_ids.shape[1] for batch in self.batches)
-        ids, mask = (
-            torch.cat([nn.functional.pad(rows, (0, longest - rows.shape[1])) for rows in columns])
-            for columns in zip(*((batch.input_ids, batch.attention_mask) for batch in self.batches), strict=True)
-        )
+        ids, mask = _joined(batch.input_ids for batch in self.batches), self.mask
         return CalibrationTokens(ids, mask, mask.float())
+
+    @property
+    def number(self) -> float:
+        """The strength, once it is chosen."""
+        assert self.strength != AUTO
+        return self.strength
+
+    def chosen(self, choice: StrengthChoice) -> ProtectedText:
+        """Return the text with the chosen strength, where it has none of its own."""
+        return replace(self, strength=choice.strength) if self.strength == AUTO else self
+
+    @property
+    def mask(self) -> Int[Tensor, "rows tokens"]:
+        """1 for tokens of all rows, 0 for padding."""
+        return _joined(batch.attention_mask for batch in self.batches)
 
     @property
     def text_hash(self) -> str:
@@ -61,6 +76,21 @@ class ProtectedText:
         return hash_calibration(self.tokens.input_ids)
 
 
-def with_texts(settings: Mapping[str, Any], texts: Sequence[ProtectedText]) -> dict[str, Any]:
-    """Return settings as masks record them: with the sha256 of the protected texts' token ids, by their names."""
-    return dict(settings) | ({"protected_text": {each.name: each.text_hash for each in texts}} if texts else {})
+def _joined(parts: Iterable[Int[Tensor, "rows tokens"]]) -> Int[Tensor, "all longest"]:
+    own = list(parts)
+    longest = max(rows.shape[1] for rows in own)
+    return torch.cat([nn.functional.pad(rows, (0, longest - rows.shape[1])) for rows in own])
+
+
+def with_texts(
+    settings: Mapping[str, Any], texts: Sequence[ProtectedText], choice: StrengthChoice | None = None
+) -> dict[str, Any]:
+    """Return settings as masks record them.
+
+    Args:
+        settings: How it was pruned.
+        texts: What was protected: the sha256 of their token ids, by their names.
+        choice: The strength that was chosen, with its curve; None where it was given.
+    """
+    found = dict(settings) | ({"protected_text": {each.name: each.text_hash for each in texts}} if texts else {})
+    return found | ({} if choice is None else {"protected_strength": choice.record()})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from semprune.errors import SettingError
+from semprune.pruning.guidance.controls import Weights
+from semprune.pruning.guidance.strength import AUTO
 from semprune.ranges import check_ranges
 from semprune.types import Count, Positive, Seed
 
@@ -21,10 +23,15 @@ class Protection:
             words (``words.txt``, one a line), items of one's own (``items.csv``, columns text and label) or plain text
             (``text:notes.txt``).
         strength: Weight of each against the general calibration: its statistics, scaled to the same total (trace),
-            are added this many times. 1 by default, which a trial found best for most; ours.
+            are added this many times. 1 by default, which a trial found best for most; ours. ``auto`` tries several on
+            text that is held out of the calibration.
         items: Items of each, or windows of text where it is words; 256 by default, as in the trial. Fewer where there
             are not so many.
         seed: Which items.
+        budget: Most that an ``auto`` strength may add to the perplexity of general text, as a share of that of the same
+            pruning without protection; 0.02 by default, which no reader of the model's text notices (ours).
+        weights: ``fisher``, how much what is named hangs on a token. Controls of it are ``even`` (the text as plain
+            calibration), ``place`` (the mean of its place in the row) and ``permuted`` (another token's of the row).
 
     Example:
         >>> Protection("sentiment", strength=2).names
@@ -32,9 +39,11 @@ class Protection:
     """
 
     what: str | Sequence[str]
-    strength: Positive = 1.0
+    strength: Positive | Literal["auto"] = 1.0
     items: Count = 256
     seed: Seed = 0
+    budget: Positive = 0.02
+    weights: Weights = "fisher"
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -43,8 +52,12 @@ class Protection:
             SettingError: One of them cannot be.
         """
         check_ranges(self, "protect.")
+        if isinstance(self.strength, str) and self.strength != AUTO:
+            raise SettingError("protect.strength", self.strength, "a number above 0, or auto")
         if not self.names or not all(isinstance(name, str) and name for name in self.names):
             raise SettingError("protect", self.what, "a name or a list of names, for example sentiment")
+        if self.weights not in get_args(Weights):
+            raise SettingError("protect.weights", self.weights, f"one of {', '.join(get_args(Weights))}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,24 +74,26 @@ Protect = str | Protection | Iterable[str | Protection] | None
 
 
 def parse_protection(text: str) -> Protection:
-    """Return what a study's list names: a name alone, or with its strength.
+    """Return what a study's list names: a name alone, or with how its tokens count, or its strength, or both.
 
     Raises:
-        SettingError: The strength is no positive number.
+        SettingError: The strength is no positive number, or there are no such weights.
 
     Example:
         >>> parse_protection("sentiment*3") == Protection("sentiment", strength=3.0)
         True
-        >>> parse_protection("sentiment") == Protection("sentiment")
+        >>> parse_protection("sentiment@permuted") == Protection("sentiment", weights="permuted")
         True
     """
-    name, star, number = text.rpartition("*")
+    rest, star, number = text.rpartition("*")
+    name, at, weights = (rest if star else text).rpartition("@")
+    named: dict[str, Any] = {"what": name, "weights": weights} if at else {"what": weights}
     if not star:
-        return Protection(text)
+        return Protection(**named)
     try:
-        return Protection(name, strength=float(number))
+        return Protection(**named, strength=AUTO if number == AUTO else float(number))
     except ValueError as error:
-        raise SettingError("protect", text, "a name, or name*strength, for example sentiment*3") from error
+        raise SettingError("protect", text, "a name, name*strength or name*auto, for example sentiment*3") from error
 
 
 def protections(protect: Protect) -> tuple[Protection, ...]:

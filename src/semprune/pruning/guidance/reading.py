@@ -39,7 +39,7 @@ def _read(name: str, asked: Protection, tokenizer: Any, max_length: int) -> Prot
     check_name(name)
     batches = labelled_text(name, asked, tokenizer, max_length) or worded_text(name, asked, tokenizer)
     assert batches is not None
-    return ProtectedText(name, asked.strength, batches)
+    return ProtectedText(name, asked.strength, batches, asked.weights)
 
 
 def check_name(name: str) -> None:

@@ -19,6 +19,7 @@ from semprune.pruning.calibration import CalibrationTokens, check_calibration, h
 from semprune.pruning.guidance.guide import with_guides
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.protection import Protect, Protection, protections
+from semprune.pruning.guidance.strength import AUTO
 from semprune.pruning.in_memory.calibration_input import bare_model
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.in_memory.guiding import WeighedText, protected_texts, start_guides, weigh
@@ -132,6 +133,9 @@ def dense_statistics(
     """
     needs = max((needs, *(find_method(method).needs for method in methods)), key=NEEDS.index)
     kept = protections(protect)
+    if any(each.strength == AUTO for each in kept):
+        allowed = "a number where several prunings share statistics: a strength is chosen for one"
+        raise SettingError("protect.strength", AUTO, allowed)
     settings = PruneSettings(0.0, check_selection(selection), "dense", batch_size, protect=kept)
     check_token_weights(settings, token_weights)
     bare = bare_model(model)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,23 @@ from typing import Any
 from torch import Tensor, nn
 
 from semprune.backbones.backbone import Backbone
+from semprune.backbones.blocks.runner import BlockRunner
 from semprune.backbones.loading.load import load_tokenizer
 from semprune.data.subject import subject_of
 from semprune.errors import ConfigurationError
+from semprune.pruning.calibration import CalibrationTokens, TokenWeights
 from semprune.pruning.guidance.fisher import fisher_weights
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.reading import read_protected
+from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass
-from semprune.pruning.method import Needs
+from semprune.pruning.method import Method, Needs
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.gathering import Gatherer
+from semprune.pruning.strength_search import search_strength
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,54 @@ def weigh(
     return tuple(WeighedText(text, fisher_weights(model, linears, text, distributed=distributed)) for text in texts)
 
 
+def choose_strength(
+    model: nn.Module,
+    blocks: Blocks,
+    method: Method,
+    settings: PruneSettings,
+    tokens: CalibrationTokens,
+    texts: Sequence[WeighedText],
+    *,
+    distributed: bool,
+) -> tuple[tuple[WeighedText, ...], StrengthChoice | None]:
+    """Return the texts with a strength that was chosen where none was given, and the choice; inside ``calibrating``.
+
+    Raises:
+        SettingError: There are too few calibration sequences to choose on.
+        ProtectionBudgetError: No strength is within the budget.
+    """
+    if all(each.text.strength != AUTO for each in texts):
+        return tuple(texts), None
+    site = _MemorySite(model, settings, method.needs, distributed)
+    choice = search_strength(site, blocks, method, settings, tokens, [(each.text, each.tau) for each in texts])
+    logger.info("\n".join(choice.lines()))
+    return tuple(replace(each, text=each.text.chosen(choice)) for each in texts), choice
+
+
+@dataclass(frozen=True, slots=True)
+class _MemorySite:
+    """A model in memory, for the search of a strength."""
+
+    model: nn.Module
+    settings: PruneSettings
+    needs: Needs
+    distributed: bool
+
+    def guide(self, tokens: CalibrationTokens, tau: TokenWeights | None, strength: float) -> Guide:
+        run = CalibrationPass.start(self.model, tokens, self.settings, distributed=self.distributed, tau=tau)
+        gatherer = Gatherer(self.needs, "exact", run.sequences, shared=run.shared, keep_unrouted=True)
+        return Guide(run.runner, run.tau, gatherer, strength)
+
+    def held(self, tokens: CalibrationTokens) -> BlockRunner:
+        return CalibrationPass.start(self.model, tokens, self.settings, distributed=False).runner
+
+    def block(self, index: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def head(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 def start_guides(
     model: nn.Module, texts: Sequence[WeighedText], settings: PruneSettings, needs: Needs, *, distributed: bool
 ) -> tuple[Guide, ...]:
@@ -76,5 +132,5 @@ def start_guides(
     for each in texts:
         run = CalibrationPass.start(model, each.text.tokens, settings, distributed=distributed, tau=each.tau)
         gatherer = Gatherer(needs, "exact", run.sequences, shared=run.shared, keep_unrouted=True)
-        guides.append(Guide(run.runner, each.tau if run.tau is None else run.tau, gatherer, each.text.strength))
+        guides.append(Guide(run.runner, each.tau if run.tau is None else run.tau, gatherer, each.text.number))
     return tuple(guides)

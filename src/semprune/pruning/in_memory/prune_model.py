@@ -19,7 +19,7 @@ from semprune.pruning.guidance.protection import Protect, protections
 from semprune.pruning.in_memory.calibration_input import bare_model, sequences_of
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.in_memory.dense_statistics import allocate, collect
-from semprune.pruning.in_memory.guiding import WeighedText, protected_texts, start_guides, weigh
+from semprune.pruning.in_memory.guiding import WeighedText, choose_strength, protected_texts, start_guides, weigh
 from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
@@ -98,8 +98,12 @@ def prune_model(
     texts = protected_texts(model, settings, tokenizer)
     with calibrating(bare):
         protected = weigh(bare, blocks, texts, distributed=distributed)
+        choice = None
+        if tokens is not None:
+            given = (bare, blocks, found, settings, tokens, protected)
+            protected, choice = choose_strength(*given, distributed=distributed)
         pruned = _prune_blocks(bare, blocks, found, settings, tokens, protected, distributed)
-    report = pruned.report(method, with_texts(settings.relevant(found), texts), calibration)
+    report = pruned.report(method, with_texts(settings.relevant(found), texts, choice), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(bare.parameters()).device)
     return report

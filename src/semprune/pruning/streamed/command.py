@@ -65,6 +65,9 @@ def run_prune(
     estimate.require(None if config.memory_limit is None else int(config.memory_limit * GB))
     _require_room(plan, output)
     with output.held():
+        plan = plan.with_strength(output)
+        if say is not None and plan.choice is not None:
+            say("\n".join(plan.choice.lines()))
         prune_streamed(
             plan.streamed,
             plan.pruner(output),

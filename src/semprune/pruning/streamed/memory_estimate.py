@@ -13,7 +13,9 @@ from torch import nn
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import MemoryLimitError
 from semprune.pruning.guidance.protected_text import ProtectedText
+from semprune.pruning.guidance.strength import AUTO, CANDIDATES
 from semprune.pruning.method import Method
+from semprune.pruning.strength_search import EVERY, MOST_SEQUENCES
 from semprune.pruning.weights.linear import PrunableLinear, prunable_linears
 
 FP32, FP64 = 4, 8
@@ -105,6 +107,10 @@ def estimate_memory(
         steps["one block and the statistics of its inputs"] = weights + gathered + tau + max(forward, working + masks)
         if protected:
             steps["one block and the gradients of what is protected"] = weights + tau + GRADIENT_COPIES * forward
+            if any(text.strength == AUTO for text in protected):
+                tried = _tried_bytes(streamed, protected, length)
+                side = weights + block + gathered + tau + max(forward, working + masks) + tried
+                steps["one block, its copy and the text that strengths are tried on"] = side
             steps["the head and the logits of what is protected"] = _head_bytes(streamed, protected) + tau + forward
     return MemoryEstimate(base_bytes, steps)
 
@@ -158,6 +164,13 @@ def _head_bytes(streamed: StreamedModel, protected: Sequence[ProtectedText]) -> 
     tokens = max(batch.input_ids.numel() for text in protected for batch in text.batches)
     vocabulary: int = streamed.model.config.get_text_config().vocab_size
     return _size(outside) + tokens * vocabulary * (2 * streamed.dtype.itemsize + LOGIT_COPIES * FP32)
+
+
+def _tried_bytes(streamed: StreamedModel, protected: Sequence[ProtectedText], length: int) -> int:
+    """Hidden states of what is held out, for the dense model and every strength."""
+    width: int = streamed.model.config.get_text_config().hidden_size
+    places = MOST_SEQUENCES // EVERY * length + sum(text.tokens.input_ids.numel() for text in protected)
+    return (len(CANDIDATES) + 3) * places * width * streamed.dtype.itemsize
 
 
 def _converted_bytes(streamed: StreamedModel) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from semprune.backbones.blocks.runner import calibrating
 from semprune.backbones.loading.load import load_tokenizer
 from semprune.backbones.loading.source import find_backbone
 from semprune.backbones.streamed import StreamedModel
@@ -19,6 +20,7 @@ from semprune.io.provenance import versions
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.reading import read_protected
+from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 from semprune.pruning.in_memory.calibration_pass import vocabulary
 from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.method import Method
@@ -31,6 +33,7 @@ from semprune.pruning.streamed.hidden_states import StreamedInputs
 from semprune.pruning.streamed.output_folder import TAKEN_ON, OutputFolder
 from semprune.pruning.streamed.protected import StreamedGuide, start_streamed_guides, weigh_streamed
 from semprune.pruning.streamed.pruners import CalibratedPruner, DataFreePruner, StoredMaskPruner, StreamedPruner
+from semprune.pruning.streamed.strength import streamed_strength
 from semprune.pruning.weights.linear import prunable_linears
 from semprune.ranges import check_ranges
 
@@ -48,6 +51,7 @@ class PrunePlan:
         masks: Stored masks to apply; None for a method.
         opening: Special tokens that each sequence begins with, spelled; None where none are looked at.
         protected: Text of what is to be kept.
+        choice: Its strength, where that was not given.
     """
 
     streamed: StreamedModel
@@ -58,6 +62,7 @@ class PrunePlan:
     masks: MaskFile | None = None
     opening: str | None = None
     protected: tuple[ProtectedText, ...] = ()
+    choice: StrengthChoice | None = None
 
     def header(self) -> dict[str, Any]:
         """Return what is stored with the masks."""
@@ -68,7 +73,7 @@ class PrunePlan:
         return {
             "fingerprint": asdict(self.streamed.fingerprint),
             "method": self.method.name,
-            "settings": with_texts(self.settings.relevant(self.method), self.protected),
+            "settings": with_texts(self.settings.relevant(self.method), self.protected, self.choice),
             "calibration": None if self.tokens is None else hash_calibration(self.tokens.input_ids),
         }
 
@@ -90,6 +95,19 @@ class PrunePlan:
             "versions": versions(),
             **({} if source is None else {"method_source": source}),
         }
+
+    def with_strength(self, output: OutputFolder) -> PrunePlan:
+        """Return the plan with a strength for all that is to be kept; one that was chosen is in the work folder."""
+        if all(text.strength != AUTO for text in self.protected):
+            return self
+        assert self.method is not None
+        assert self.settings is not None
+        assert self.tokens is not None
+        with output.writing(output.path), calibrating(self.streamed.model):
+            weights = weigh_streamed(self.streamed, self.protected, self.settings, output.work)
+            texts = list(zip(self.protected, weights, strict=True))
+            choice = streamed_strength(self.streamed, self.method, self.settings, self.tokens, texts, output.work)
+        return replace(self, protected=tuple(text.chosen(choice) for text in self.protected), choice=choice)
 
     def pruner(self, output: OutputFolder) -> StreamedPruner:
         """Return how the blocks are pruned."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import NonFiniteError
 from semprune.io.tensor_files import write_safetensors
-from semprune.pruning.guidance.fisher import scaled, weighing
+from semprune.pruning.guidance.fisher import finished, weighing
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.method import Needs
@@ -81,7 +81,7 @@ def start_streamed_guides(
         inputs = StreamedInputs(streamed, text.tokens, settings, place, block)
         gatherer = Gatherer(needs, "exact", len(text.tokens.input_ids), keep_unrouted=True)
         own = {name: value.to(streamed.device) for name, value in tau.items()}
-        guides.append(StreamedGuide(inputs, Guide(inputs.runner, own, gatherer, text.strength)))
+        guides.append(StreamedGuide(inputs, Guide(inputs.runner, own, gatherer, text.number)))
     return guides
 
 
@@ -116,7 +116,7 @@ class _Weighing:
             gradients.drop(len(self._linears) - 1 - block)
             hidden.drop(block + 1)
             return_free_memory()
-        return {name: scaled(name, weights).cpu() for name, weights in self._weights.items()}
+        return {name: weights.cpu() for name, weights in finished(self._weights, self._text).items()}
 
     def _at_the_end(self, hidden: HiddenFile) -> HiddenFile:
         """The gradients of the score at the last block's outputs."""

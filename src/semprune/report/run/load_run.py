@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from semprune.artefacts import DRAW, RERUN, TABLES, Answers, read_answers, read_provenance, read_table
 from semprune.errors import CorruptArtefactError
@@ -147,8 +147,8 @@ def _check_results(results: pd.DataFrame, path: Path) -> None:
 MOST_SETTINGS = 24
 """With more pruned models than these no table of all of them can be read; each is in the CSV files."""
 
-_OF_SINGLE = ("causal_neurons",)
-"""A model's choice of neurons: no mean of these; nor of answers per item."""
+_OF_SINGLE = ("causal_neurons", "strengths")
+"""A model's choice of neurons or of a strength: no mean of these; nor of answers per item."""
 _NO_DRAW: dict[str, Any] = {"calibration": "", "calibration_sequences": 0, "calibration_length": 0, "seed": 0}
 
 
@@ -184,7 +184,7 @@ def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _p(results: pd.DataFrame) -> pd.Series:
-    error = (results["difference_high"] - results["difference_low"]) / (2 * stats.norm.ppf(0.975))
+    error = (results["difference_high"] - results["difference_low"]) / (2 * special.ndtri(0.975))
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = pd.Series(2 * stats.norm.sf(np.abs(results["difference"] / error)), index=results.index)
+        p = pd.Series(2 * special.ndtr(-np.abs(results["difference"] / error)), index=results.index)
     return p.where(results["method"] != "dense")

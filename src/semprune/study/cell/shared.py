@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 import torch
@@ -23,6 +24,7 @@ from semprune.evaluation.predictions.prediction import prediction_table
 from semprune.evaluation.predictions.score_items import score_items
 from semprune.pruning import CollectedStatistics, PruneReport, dense_statistics, find_method, prune_from, prune_model
 from semprune.pruning.guidance.protection import Protection, parse_protection
+from semprune.pruning.guidance.strength import AUTO
 from semprune.pruning.in_memory.dense_statistics import masses_lost
 from semprune.pruning.weights.linear import WeightCopy
 from semprune.study.cell.study_data import StudyData
@@ -90,6 +92,12 @@ class SharedInputs:
         """Share of the Wanda mass on the held-out text that a pruning removes of each matrix."""
         return masses_lost(self._dense_weights, report.masks, self.yardstick)
 
+    def shares_statistics(self, cell: Cell) -> bool:
+        """Whether a cell is pruned from dense statistics that others are pruned from, too; not to choose a strength."""
+        kept = protected(cell)
+        chooses = kept is not None and kept.strength == AUTO
+        return bool(cell.calibration) and self.config.statistics == "dense" and not chooses
+
     def statistics(self, cell: Cell) -> CollectedStatistics:
         """Dense statistics that all methods of the study can prune from; those of the last calibration are kept."""
         if cell.draw not in self._statistics:
@@ -140,10 +148,11 @@ class SharedInputs:
     def _prune(self, cell: Cell) -> PruneReport:
         if not cell.calibration:
             return prune_model(self.lm.model, None, method=cell.method, **cell.settings)
-        if self.config.statistics == "dense":
+        if self.shares_statistics(cell):
             return prune_from(self.lm.model, self.statistics(cell), method=cell.method, **cell.settings)
         ids = self.data.calibration(cell.draw).calibration_input_ids().to(self.lm.device)
-        return prune_model(self.lm, ids, method=cell.method, protect=protected(cell), **cell.settings)
+        how: dict[str, Any] = {"protect": protected(cell), "statistics": self.config.statistics, **cell.settings}
+        return prune_model(self.lm, ids, method=cell.method, **how)
 
 
 def protected(cell: Cell) -> Protection | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
@@ -11,8 +12,9 @@ from tests.unit.attribution.gates.planted_task import colour_items, colour_task,
 from semprune.attribution.gates.collateral import dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
 from semprune.attribution.gates.gating import gated
-from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates, start_items
+from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates
 from semprune.attribution.gates.settings import GateSettings
+from semprune.attribution.gates.task import Draw
 from semprune.attribution.gates.tasks import ClassTask, order_kept
 from semprune.attribution.gradients.rankings import LabelledItems
 from semprune.attribution.rankings import first_order_over_collateral as ranking
@@ -140,6 +142,22 @@ def test_a_learner_that_goes_on_ends_with_the_same_bytes(planted):
         other.load(part.state() | {"concepts": ["planted.food"]})
 
 
+def test_items_beyond_the_token_budget_teach_the_same(planted):
+    """In float64: items are read twice, a few at a time."""
+    world, found = PlantedLlama(), []
+    world.lm.model.double()
+    tasks = {"planted.colour": planted.task}
+    for budget in (4096, 40):
+        settings = dataclasses.replace(SETTINGS, token_budget=budget, start_items=16)
+        learner = begin_gates(
+            world.lm, tasks, planted.texts, planted.mean, k=10, settings=settings, sites=planted.sites
+        )
+        task = [learner.step()["task/planted.colour"] for _ in range(2)]
+        found.append((task, gates_of(learner).scores))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-9)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-5, atol=1e-6)
+
+
 def test_concepts_that_learn_together_learn_what_they_learn_alone(planted):
     other = ClassTask(planted.lm, NAMES[1], colour_items(48, seed=9), 1)
     together = planted.learn(tasks={"one": planted.task, "two": other}, settings=dataclasses.replace(SETTINGS, steps=2))
@@ -198,14 +216,40 @@ def test_a_model_that_is_not_finite_is_refused():
     broken.lm.model.lm_head.weight.data[:] = float("nan")
     with pytest.raises(NonFiniteError, match="log-likelihood of a text"):
         broken.learn()
-    with pytest.raises(NonFiniteError, match="log-odds of"):
-        first_order_effect(broken.lm, broken.sites, broken.task, start_items(broken.task, SETTINGS), broken.mean)
+    with pytest.raises(NonFiniteError, match="log-probabilities of"):
+        first_order_effect(broken.lm, broken.sites, broken.task, broken.task.start(32, 0), broken.mean)
 
 
 def test_one_answer_to_all_items_gives_no_direction():
     odds = torch.full((4,), 1.7, requires_grad=True)
-    left = order_kept(odds, torch.tensor([True, False, True, False]))
+    left = order_kept(odds, torch.tensor([True, False, True, False]), torch.zeros(4, dtype=torch.long))
     left.backward()
     assert float(left.detach()) == 0
     assert odds.grad is not None
     assert odds.grad.tolist() == [0.0] * 4
+
+
+def test_a_draw_below_chance_still_teaches_where_recent_ones_keep_the_order(planted):
+    """Against numpy's correlation, within draws and wordings; of the reversed draw alone nothing is left."""
+    task = planted.task
+    units = [task.draw(step, 10, [step]) for step in range(3)]
+    assert all(len(set(task.wording_of(each))) == 2 for each in units)  # every step sees every wording
+    random = torch.Generator().manual_seed(0)
+    odds = [4 * step + (2.0 * task.labels[each] + torch.randn(10, generator=random)) for step, each in enumerate(units)]
+    odds[2] = (-odds[2]).requires_grad_()
+    draws = [Draw(tuple(each), parts[:, None]) for each, parts in zip(units, odds, strict=True)]
+    expected = []
+    for wording in (0, 1):
+        s, y = [], []
+        for each, parts in zip(units, odds, strict=True):
+            own = torch.tensor(task.wording_of(each)) == wording
+            s.append((parts[own] - parts[own].mean()).detach().numpy())
+            y.append((task.labels[each][own].double() - task.labels[each][own].double().mean()).numpy())
+        expected.append(np.corrcoef(np.concatenate(s), np.concatenate(y))[0, 1])
+    left = task.left(draws)
+    assert min(expected) > 0.1
+    assert float(left.detach()) == pytest.approx(np.mean(expected), abs=1e-6)
+    (slope,) = torch.autograd.grad(left, odds[2])
+    inside = task.labels[units[2]]
+    assert slope[inside].mean() > 0 > slope[~inside].mean()
+    assert float(task.left(draws[2:]).detach()) == 0

@@ -24,8 +24,8 @@ def said(capsys, *arguments):
 def test_it_names_the_planted_best_and_its_ties_at_every_sparsity(planted, capsys):
     status, text = said(capsys, planted, "--for", "sentiment")
     assert status == 0
-    assert "by accuracy, in points only: this run was made before the share of skill was measured" in text
-    assert "For sentiment at 30 %, by accuracy (sst2 and movies; 800 items; 2 draws of each calibration set)" in text
+    assert text.startswith("by AUROC, in points only: this run was made before the share of skill was measured")
+    assert "For sentiment at 30 %, by AUROC (sst2 and movies; 800 items; 2 draws of each calibration set)" in text
     first = text.split("drops least")[0]
     assert "Wanda with good_set" in first or "Wanda with sentiment_prompts" in first
     assert "Not clearly worse: Wanda with" in text

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+from unittest import mock
 
 import pytest
 import torch
 import torch.distributed as dist
 from tests.models import llama
 from tests.ranks import run_ranks
+from tests.unit.pruning.guidance.test_fisher import protected
 
 from semprune.errors import CaptureError, MaskMismatchError, NonFiniteError
 from semprune.pruning import dense_statistics, prune_from, prune_model, remove_neurons
+from semprune.pruning.in_memory import prune_model as pruning
 from semprune.pruning.statistics.block_statistics import BlockStatistics
 from semprune.pruning.statistics.gathering import require_equal_masks
 from semprune.pruning.statistics.squares import SquareSums
@@ -42,6 +45,14 @@ CASES = {
     "sparsegpt, ranks without a batch": {"sequences": 3, "batch_size": 4, "method": "sparsegpt"},
     "sparsegpt with a pattern": {"sequences": 5, "batch_size": 1, "method": "sparsegpt", "pattern": "2:4"},
     "sparsegpt reference": {"sequences": 5, "batch_size": 2, "method": "sparsegpt", "selection": "reference"},
+    "guided": {"sequences": 5, "batch_size": 2, "protect": "toy"},
+    "guided sparsegpt, owl": {
+        "sequences": 5,
+        "batch_size": 1,
+        "method": "sparsegpt",
+        "allocation": "owl",
+        "protect": "toy",
+    },
     "sparsegpt dense, padded": {
         "sequences": 5,
         "batch_size": 2,
@@ -60,7 +71,8 @@ def pruned_hash(sequences, padded=False, **settings):
     amount = {} if "pattern" in settings else {"sparsity": 0.5}
     settings = {"method": "wanda", "attention_mask": mask, **amount, **settings}
     pruned = model()
-    masks = prune_model(pruned, calibration(sequences), distributed=True, **settings).mask_hash
+    with mock.patch.object(pruning, "protected_texts", lambda *asked: (protected(),) if asked[1].protect else ()):
+        masks = prune_model(pruned, calibration(sequences), distributed=True, **settings).mask_hash
     weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in pruned.state_dict().values()))
     return [masks, weights.hexdigest()]
 

@@ -45,6 +45,7 @@ def prune_into(out: Path, plan: PrunePlan, on_block=None) -> OutputFolder:
     output = OutputFolder(out, plan.identity())
     if not output.complete:
         with output.held():
+            plan = plan.with_strength(output)
             pruner = plan.pruner(output)
             prune_streamed(plan.streamed, pruner, output, plan.header(), masks_only=plan.masks_only, on_block=on_block)
             output.close({})

@@ -1,0 +1,42 @@
+"""Controls keep what they say of the weights, and lose the rest."""
+
+import pytest
+import torch
+from tests import models
+from tests.unit.pruning.guidance.test_fisher import MASK, linears_of, protected
+
+from semprune.errors import SettingError
+from semprune.pruning.guidance.controls import controlled
+from semprune.pruning.guidance.fisher import finished
+from semprune.pruning.guidance.protected_text import ProtectedText
+from semprune.pruning.guidance.protection import Protection, parse_protection
+
+TAU = {"q": torch.tensor([[1.0, 2, 3, 4, 5], [6, 7, 8, 0, 0], [9, 1, 1, 5, 0]])}
+
+
+def test_a_control_keeps_each_rows_weights_and_no_place_or_each_places_mean_and_no_row():
+    permuted = controlled(TAU | {"k": 2 * TAU["q"]}, MASK, "permuted")
+    assert not torch.equal(permuted["q"], TAU["q"])
+    assert torch.equal(permuted["q"].sort().values, TAU["q"].sort().values)
+    assert torch.equal(permuted["q"] == 0, MASK == 0)
+    assert torch.equal(permuted["k"], 2 * permuted["q"])  # one order for all matrices
+
+    place = controlled(TAU, MASK, "place")["q"]
+    ends = [(5 + 8 + 5) / 3, (4 + 7 + 1) / 3, (3 + 6 + 1) / 3]
+    torch.testing.assert_close(place[1], torch.tensor([ends[2], ends[1], ends[0], 0, 0]))
+    torch.testing.assert_close(place.sum(), TAU["q"].sum())
+    assert torch.equal(controlled(TAU, MASK, "even")["q"], MASK.float())
+
+
+def test_what_is_pruned_reads_the_control():
+    model, text = models.llama(), protected()
+    weights = {linear.name: torch.ones(MASK.shape) for linear in linears_of(model)}
+    even = ProtectedText("toy", 1.0, text.batches, "even")
+    assert all(torch.equal(own, MASK.float()) for own in finished(weights, even).values())
+
+
+@pytest.mark.parametrize("given", ["sentiment@shuffled", "sentiment@even*0", "sentiment@even*much"])
+def test_unknown_weights_and_strengths_are_refused(given):
+    with pytest.raises(SettingError, match="protect"):
+        parse_protection(given)
+    assert parse_protection("sentiment@even*3") == Protection("sentiment", strength=3.0, weights="even")

@@ -46,14 +46,14 @@ ROOMS: dict[str, set[str]] = {
 """What each room may import besides itself."""
 
 ORDER: dict[str, str] = {
-    "analysis": "drops skill_drops paired_models divergences calibration predictors recommend prediction",
+    "analysis": "drops guided skill_drops paired_models divergences calibration predictors recommend prediction",
     "artefacts": "card cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
     " controls test_pass measured monitoring gate_stage module",
     "backbones": "family families layout weights backbone capture ablate hardware blocks loading companions streamed"
     " own_text sentence_encoder",
-    "cli": "parsing targets commands dispatch boundary __main__",
+    "cli": "parsing targets gate_controls commands dispatch boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",
     "errors": "base machine artefacts assets backbones data evaluation pruning attribution sharing",

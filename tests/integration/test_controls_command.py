@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import yaml
 from tests.integration.small_study import run, write_study
 
 from semprune.concepts import load_concepts
+from semprune.report.tables.gate_controls import CONTROLS
 
 WORDS = {"own.praise": "good happy wonderful love great best", "own.blame": "terrible sad awful hate horrible worst"}
 
@@ -18,6 +20,8 @@ WORDS = {"own.praise": "good happy wonderful love great best", "own.blame": "ter
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("controls")
     write_study(folder, folder / "study")
+    model = folder / "model/config.json"
+    model.write_text(json.dumps(json.loads(model.read_text()) | {"max_position_embeddings": 128}))  # for all wordings
     (folder / "concepts").mkdir()
     for name, words in WORDS.items():
         content = {"name": name, "about": "x", "source": "x", "licence": "x", "words": words.split()}
@@ -31,6 +35,8 @@ def write(folder: Path, name: str, **changes: object) -> str:
         "fit": {"datasets": ["movie_reviews"], "limit": None, "max_length": 32, "batch_size": 16,
                 "concepts": [f"{folder}/concepts/"]},
         "seeds": [0, 1], "permutations": 20, "neurons": 3,
+        "gates": {"concept": "movie_reviews.positive", "wrong": "bbc_news.sports", "prompts": ["review"], "limit": 16,
+                  "datasets": ["movie_reviews"], "steps": 1, "texts": 2, "text": {"sequences": 2, "length": 16}},
     }  # fmt: skip
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(settings | changes))
@@ -42,7 +48,9 @@ def test_every_control_writes_and_shows_its_table(folder, capsys, monkeypatch):
     assert run(folder, ["controls", "--config", write(folder, "all")]) == 0, capsys.readouterr().err
     out = capsys.readouterr().out
     read = {path.stem: pd.read_parquet(path) for path in (folder / "all").iterdir()}
-    assert set(read) == {"permutations", "control_task", "random_weights", "word_lists"}
+    assert set(read) == {
+        "permutations", "control_task", "random_weights", "word_lists", "gate_controls", "gate_overlap",
+    }  # fmt: skip
     concepts = {*WORDS, "movie_reviews.positive", "movie_reviews.negative"}
     assert set(read["permutations"]["concept"]) == concepts
     assert read["permutations"]["p"].between(1 / 21, 1).all()
@@ -51,7 +59,11 @@ def test_every_control_writes_and_shows_its_table(folder, capsys, monkeypatch):
         assert read[name].groupby("seed").size().to_dict() == {0: 2, 1: 2}
     assert read["word_lists"]["overlap"].between(0, 1).all()
     assert read["random_weights"]["weights"].tolist() == ["trained", "random"] * 2
-    for title in ("permutations", "control task", "random weights", "word lists"):
+    assert set(read["gate_controls"]["control"]) == set(CONTROLS)
+    assert set(read["gate_controls"]["answers"]) == {"fitted", "other"}
+    assert len(read["gate_overlap"]) == 1
+    titles = ("permutations", "control task", "random weights", "word lists", "on permuted labels", "gates share")
+    for title in titles:
         assert title in out
 
 
@@ -60,6 +72,11 @@ def test_every_control_writes_and_shows_its_table(folder, capsys, monkeypatch):
     [
         ({"controls": ["shuffle"]}, "controls must be some of permutations, control_task"),
         ({"seeds": []}, "seeds must be one seed or more"),
+        ({"gates": {"concept": "movie_reviews.good"}}, "gates.concept must be a class of a data set: negative"),
+        ({"gates": {"wrong": "amazon_reviews.negative"}}, "gates.wrong must be a class of another data set"),
+        ({"gates": {"datasets": ["bbc_news"]}}, "gates.datasets must be a class of a data set"),
+        ({"gates": {"prompts": ["nice"]}}, "nice"),
+        ({"gates": {"seeds": [1, 1]}}, "gates.seeds must be two different seeds or more"),
         ({"fit": {"datasets": ["movies"]}}, "movies"),
         ({"fit": {"datasets": ["movie_reviews"], "concepts": ["nowhere/"]}}, "the folder holds no *.yaml"),
     ],

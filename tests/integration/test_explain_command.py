@@ -12,7 +12,7 @@ from tests.integration.small_study import run, write_package
 from tests.integration.tiny import tiny_backbone
 
 import semprune
-from semprune.artefacts import CELL, TABLES, read_table
+from semprune.artefacts import CELL, TABLES, read_table, write_table
 from semprune.attribution.association.association import FORMAT, Association
 from semprune.backbones import load_backbone
 from semprune.cli.__main__ import main
@@ -33,11 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     neurons = sum(site.width for site in lm.sites)
     matrix = torch.rand(neurons, len(CONCEPTS), generator=torch.Generator().manual_seed(0)) + 0.05
     matrix[7] = 0
+    gates = torch.full((neurons, len(CONCEPTS)), torch.nan)
+    gates[:, 2] = torch.arange(neurons).float()
+    gates[7, 2] = 1000.0  # carried most by a neuron that encodes nothing
     Association(
         matrix=matrix, t=20 * matrix, q=(matrix == 0).float(), gate=matrix != 0, any_concept=torch.rand(neurons),
         neuron_class=torch.ones(neurons, dtype=torch.long), mean=torch.zeros(neurons), rms=torch.ones(neurons),
         concepts=CONCEPTS, levels=("token", "token", "sequence", "sequence"), sites=lm.sites,
-        fingerprint=lm.fingerprint, settings={"backbone": str(folder / "model")},
+        fingerprint=lm.fingerprint, settings={"backbone": str(folder / "model"), "gate_share": 0.1}, gates=gates,
     ).save(folder / "run/association.safetensors")  # fmt: skip
     pd.DataFrame([{
         "neuron": "layers.1.mlp/5", "rank": 1, "before": "a truly ", "token": "dreadful", "after": " film",
@@ -62,7 +65,7 @@ def test_a_neuron_is_explained_from_the_run_and_the_model(folder, capsys, monkey
     out = explained(folder, capsys, "--neuron", "layers.1.mlp/5")
     assert "layers.1.mlp/5: specific" in out
     for said in (
-        "stands for",
+        "encodes: its activation follows",
         "sentiment.negative",
         "a truly ‹dreadful› film",
         "7.2",
@@ -78,12 +81,36 @@ def test_a_neuron_without_discoveries_or_contexts_says_so(folder, capsys):
     out = explained(folder, capsys, "--neuron", "layers.0.mlp/7")
     assert "none of the association's concepts" in out
     assert "kept no contexts" in out
+    assert "carries (place among causal gates)" in out
+
+
+def test_a_concept_whose_gates_were_learned_shows_who_encodes_and_who_carries_it(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    carried = {"target": "sentiment", "dataset": "movie_reviews", "ranking": "gates", "neuron": "layers.0.mlp/7",
+               "rank": 1, "k": 9, "n": 12, "dense": 0.5, "together": 0.4, "alone": 0.0625, "alone_low": 0.0,
+               "alone_high": 0.1, "with_others": 0.125, "with_others_low": 0.0, "with_others_high": 0.2,
+               "excited_by": "a ‹film›", "writes": "'good'"}  # fmt: skip
+    write_table(folder / "run", "carriers", pd.DataFrame([carried]))
+    out = explained(folder, capsys, "--concept", "movie_reviews.positive")
+    for said in (
+        "is encoded by: 95",
+        "is carried by: the first of 9 causal gates",
+        "8 of the first 9 gates are",
+        "0.0625",
+    ):
+        assert said in " ".join(out.split()), said
+    assert max(map(len, out.splitlines())) <= 80
+    by_gates = explained(folder, capsys, "--concept", "movie_reviews.positive", "--ranking", "gates")
+    assert "is encoded by" not in by_gates
+    assert by_gates.split("carried by")[1].index("layers.0.mlp/7") > 0
+    assert "was not learned" in explained(folder, capsys, "--concept", "sentiment.negative")
+    (folder / "run/carriers.parquet").unlink()
 
 
 def test_a_concept_lists_its_strongest_neurons(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     out = explained(folder, capsys, "--concept", "sentiment.negative")
-    assert "sentiment.negative: 95 discoveries" in out
+    assert "sentiment.negative is encoded by: 95 discoveries" in out
     assert out.count("specific") >= 10
 
 
@@ -138,7 +165,7 @@ def write_causal(folder: Path, **changes: object) -> Path:
         "limit": 12, "gradient_items": 6, "shares": [0.05, 0.1], "draws": 1,
         "domain_sequences": 2, "doses": [0.001, 1000.0],
         "text": {"calibration": "wiki", "sequences": 4, "length": 16},
-        "specificity": ["sentiment.positive", "sentiment.negative"],
+        "specificity": ["sentiment.positive", "sentiment.negative"], "carriers": 0,
     }  # fmt: skip
     path = folder / "causal.yaml"
     path.write_text(yaml.safe_dump(settings | changes))
@@ -147,7 +174,8 @@ def write_causal(folder: Path, **changes: object) -> Path:
 
 def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    assert run(folder, ["causal", "--config", str(write_causal(folder))]) == 0, capsys.readouterr().err
+    asked = write_causal(folder, carriers=3)
+    assert run(folder, ["causal", "--config", str(asked)]) == 0, capsys.readouterr().err
     table = pd.read_parquet(folder / "checked/causal.parquet")
     assert {"association", "global", "gradient_activation", "mean_ablation_gradient"} <= set(table["selection"])
     assert {"concept_logprob", "label_logprob"} <= set(table["metric"])
@@ -163,6 +191,10 @@ def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     assert not points.duplicated(list(TABLES["frontier"].keys)).any()
     assert not doses.duplicated(list(TABLES["frontier_doses"].keys)).any()
     assert doses.loc[doses["dose"] == 1000, "lost"].isna().all()
+    carried = read_table(folder / "checked", "carriers")
+    assert carried is not None
+    assert carried["rank"].tolist() == [1, 2, 3]
+    assert set(carried["k"]) == {9}
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown

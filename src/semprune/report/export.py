@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from semprune.report.tables.calibration import (
     sizes_text,
     spread_text,
 )
+from semprune.report.tables.carriers import carriers_text
 from semprune.report.tables.contrasts import contrast_table
 from semprune.report.tables.fidelity import OF_ITEMS, OF_TEXT, fidelity_table, fidelity_text
 from semprune.report.tables.frontier import dose_text, frontier_text
+from semprune.report.tables.gate_controls import gate_controls_text, gate_overlap_text
 from semprune.report.tables.headline import PARTS, VERDICTS, family_table, headline_table, item_labels
 from semprune.report.tables.mediation import mediation_text
 from semprune.report.tables.prompts import prompt_table, prompts_text
@@ -106,6 +109,17 @@ def contrast_text(contrasts: pd.DataFrame) -> TextTable:
     return TextTable("Each family against all others.", [*header, "95 % interval", "hit"], rows, names=3)
 
 
+ASKED: dict[str, Callable[[pd.DataFrame], TextTable]] = {
+    "frontier": frontier_text,
+    "frontier_doses": dose_text,
+    "mediation": mediation_text,
+    "carriers": carriers_text,
+    "gate_controls": gate_controls_text,
+    "gate_overlap": gate_overlap_text,
+}
+"""Tables of commands that a run may have been asked for."""
+
+
 def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     """Write ``tables/{skill,scores,families,contrasts}.{csv,md,tex}`` in a run folder; each is replaced atomically.
 
@@ -115,8 +129,9 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     the contrasts hold each family against the others. ``fidelity_text`` and ``fidelity_items`` compare with the dense
     model without labels, where the run has it. ``prompts`` is there where a data set was asked with several
     wordings, ``readout_loss`` and ``causal_loss`` where a study asked for these losses, ``frontier``,
-    ``frontier_doses`` and ``mediation`` where ``semprune causal`` and ``semprune mediate`` wrote into the folder. A run
-    with several calibration sets has more, see :func:`semprune.report.export.study_files`.
+    ``frontier_doses``, ``carriers``, ``mediation``, ``gate_controls`` and ``gate_overlap`` where ``semprune causal``,
+    ``mediate`` and ``controls`` wrote into the folder. A run with several calibration sets has more, see
+    :func:`semprune.report.export.study_files`.
 
     Args:
         run_dir: A run folder, or what :func:`semprune.report.run.load_run.load_run` read of one.
@@ -147,7 +162,7 @@ def write_tables(run_dir: Path | RunArtefacts) -> tuple[Path, ...]:
     for name, table in (("readout_loss", readout_text(run)), ("causal_loss", causal_text(run))):
         if table is not None:
             contents |= files_of(name, run.tables[name], table)
-    for name, text_of in (("frontier", frontier_text), ("frontier_doses", dose_text), ("mediation", mediation_text)):
+    for name, text_of in ASKED.items():
         if name in run.tables:
             contents |= files_of(name, run.tables[name], text_of(run.tables[name]))
     prompts = prompt_table(run)

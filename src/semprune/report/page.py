@@ -15,8 +15,8 @@ from semprune.artefacts import TABLES
 from semprune.io.files import atomic
 from semprune.report.run.formats import listed
 from semprune.report.run.load_run import RunArtefacts, is_crowded, loaded, pooled
-from semprune.report.sections import calibration, fidelity, layers, meanings, neurons, provenance, tasks
-from semprune.report.sections.ablation import causal, frontier, mediation
+from semprune.report.sections import calibration, fidelity, layers, meanings, neurons, protected, provenance, tasks
+from semprune.report.sections.ablation import carriers, causal, frontier, gate_controls, mediation
 from semprune.report.sections.section import Section
 from semprune.report.summary import findings
 
@@ -24,12 +24,15 @@ SECTIONS: tuple[Section, ...] = (
     findings.SECTION,
     tasks.SECTION,
     fidelity.SECTION,
+    protected.SECTION,
     calibration.SECTION,
     meanings.SECTION,
     layers.SECTION,
     neurons.SECTION,
     causal.SECTION,
     frontier.SECTION,
+    carriers.SECTION,
+    gate_controls.SECTION,
     mediation.SECTION,
     provenance.SECTION,
 )

@@ -15,6 +15,7 @@ from rich.console import Console
 from semprune.artefacts import TABLES, write_table
 from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, written_by
 from semprune.attribution.ablation.neuron_sets import family_classes
+from semprune.attribution.association.score import DEFAULT_RANKING, GATES
 from semprune.attribution.monitoring import layer_strength
 from semprune.attribution.neurons.facets import SHOWN_NEURONS
 from semprune.backbones import Backbone
@@ -156,7 +157,9 @@ def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame,
 def write_written_tokens(module: NeuronSemanticAttribution, run: Path) -> None:
     """Keep what each concept's first neurons write, so that ``semprune explain`` need not load the model for it."""
     association = module.association()
-    first = dict.fromkeys(name for concept in association.concepts for name in association.top(concept, SHOWN_NEURONS))
+    ranked = [(name, DEFAULT_RANKING) for name in association.concepts]
+    ranked += [(name, GATES) for name in association.gated_concepts]
+    first = dict.fromkeys(name for concept, by in ranked for name in association.top(concept, SHOWN_NEURONS, by))
     (run / TABLES["written_tokens"].file).unlink(missing_ok=True)  # of other settings
     with suppress(ConfigurationError):  # there are models of which it cannot be read off
         if first:

@@ -9,10 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.association.association import Association
+from semprune.attribution.association.neurons import NeuronIndex
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING, GATES, combine_levels
 from semprune.backbones import Replacement
 from semprune.data import dataset_spec
 from semprune.errors import ConfigurationError, TooFewDiscoveriesError
+from semprune.types import NeuronSite
 
 NEIGHBOURS = 8  # candidates on either side in the order of activation norms
 
@@ -120,11 +122,18 @@ def largest_mean_activation(association: Association, k: int) -> Int[Tensor, " k
 
 def mean_replacements(association: Association, chosen: Int[Tensor, " k"]) -> dict[str, Replacement]:
     """Replacements for :func:`semprune.backbones.ablate` that hold neurons at their mean (not at zero)."""
-    out, index = {}, association.index
-    for site in association.sites:
+    return replacements(association.sites, association.mean, chosen)
+
+
+def replacements(
+    sites: tuple[NeuronSite, ...], mean: Float[Tensor, " neurons"], chosen: Int[Tensor, " k"]
+) -> dict[str, Replacement]:
+    """The same of neurons whose association is not at hand."""
+    out, index = {}, NeuronIndex(sites)
+    for site in sites:
         own = index.within(chosen, site)
         if len(own):
-            out[site.name] = (own, association.mean[index.where(site)][own])
+            out[site.name] = (own, mean[index.where(site)][own])
     return out
 
 

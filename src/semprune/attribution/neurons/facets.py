@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from semprune.attribution.association.association import Association
-from semprune.attribution.association.score import DEFAULT_RANKING
+from semprune.attribution.association.score import DEFAULT_RANKING, GATES
 
 SHOWN_NEURONS = 10
 """Of a concept, the first that are shown."""
@@ -30,21 +30,23 @@ def strongest_neurons(
         most: Neurons.
 
     Returns:
-        Columns neuron, class, the ranking's name, effect, t, q, specificity, writes; no rows without discoveries.
+        Columns neuron, class, the ranking's name, effect, t, q, specificity, writes; no rows without discoveries. By
+        ``gates`` a neuron need not be a discovery.
     """
-    columns = ["neuron", "class", by, "effect", "t", "q", "specificity", "writes"]
+    columns = list(dict.fromkeys(["neuron", "class", by, "effect", "t", "q", "specificity", "writes"]))
     names = association.top(concept, most, by)
     if not names:
         return pd.DataFrame(columns=columns)
     ranked, classes, rows = association.ranking(concept, by), association.class_names(), []
     promoted = written(names).groupby("neuron")["promoted"]
+    column = association.column(concept)
     for name in names:
-        row = association.index.row(name)
-        own = facets(association, row).set_index("concept").loc[concept]
-        writes = promoted.get_group(name).head(4)
+        row, writes = association.index.row(name), promoted.get_group(name).head(4)
         rows.append({
-            "neuron": name, "class": classes[row], by: float(ranked[row]), "effect": own["effect"], "t": own["t"],
-            "q": own["q"], "specificity": own["specificity"], "writes": " ".join(repr(str(token)) for token in writes),
+            "neuron": name, "class": classes[row], by: float(ranked[row]),
+            "effect": float(association.matrix[row, column]), "t": float(association.t[row, column]),
+            "q": float(association.q[row, column]), "specificity": float(association.specificity[row, column]),
+            "writes": " ".join(repr(str(token)) for token in writes),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
@@ -67,3 +69,24 @@ def facets(association: Association, row: int) -> pd.DataFrame:
         })  # fmt: skip
     columns = ["concept", "level", "strength", "effect", "t", "q", "specificity", "score"]
     return pd.DataFrame(rows, columns=columns).sort_values("strength", key=abs, ascending=False, ignore_index=True)
+
+
+def carried(association: Association, row: int) -> pd.DataFrame:
+    """Place of one neuron among the causal gates of each concept whose gates were learned.
+
+    Returns:
+        Columns concept, place (1 is the first gate) and gates (how many close in the fit, where that is known); no rows
+        without learned gates.
+    """
+    rows = []
+    for concept in association.gated_concepts:
+        scores = association.ranking(concept, GATES)
+        place = int((scores > scores[row]).sum()) + 1
+        rows.append({"concept": concept, "place": place, "gates": closed_gates(association)})
+    return pd.DataFrame(rows, columns=["concept", "place", "gates"])
+
+
+def closed_gates(association: Association) -> int | None:
+    """How many gates of a concept close in the fit; None where that is not known."""
+    share = association.settings.get("gate_share")
+    return None if share is None else max(1, int(share * len(association.rms)))

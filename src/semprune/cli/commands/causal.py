@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +11,10 @@ from torch import Tensor
 from semprune.artefacts import write_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.ablation.ablated import ablated_runs, check_names
+from semprune.attribution.ablation.carriers import carriers
 from semprune.attribution.ablation.causal import causal_rows, check_dataset
 from semprune.attribution.ablation.frontier import DOSES, dose_matched, frontier_points
+from semprune.attribution.ablation.neuron_sets import top_neurons
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.gates.sources import domain_text
@@ -26,9 +27,10 @@ from semprune.errors import ConfigurationError
 from semprune.io.files import write_parquet
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
+from semprune.report.tables.carriers import carriers_text
 from semprune.report.tables.frontier import dose_text, frontier_text
 from semprune.study.config.schema import BackboneConfig, TextConfig
-from semprune.types import Amount, Count, Limit, Positive, Seed, Share
+from semprune.types import Amount, Count, Item, Limit, Positive, Seed, Share
 
 SURE = 0.05
 
@@ -56,6 +58,8 @@ class CausalCommandConfig:
         documents: Texts of each fitting data set, for rankings that are made from documents; null for all.
         shares: Shares of all neurons.
         draws: Random draws of each random control; each reads the items and texts once at every share.
+        carriers: First neurons of the ranking that are ablated one by one, and let go one by one of as many as the
+            largest share has; each reads the items twice. 0 for none.
         domain_sequences: Sequences of documents of the data set that no fit trains on, joined and cut as the text: the
             frontier's text of the task's own domain; 0 for none.
         doses: Nats per token of other text at which the frontier compares rankings.
@@ -80,6 +84,7 @@ class CausalCommandConfig:
     documents: Limit = 400
     shares: list[Share] = field(default_factory=lambda: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02])
     draws: Count = 20
+    carriers: Amount = 10
     domain_sequences: Amount = 16
     doses: list[Positive] = field(default_factory=lambda: list(DOSES))
     seed: Seed = 0
@@ -108,7 +113,7 @@ def causal_parser() -> Parser:
 def causal(arguments: list[str]) -> None:
     """Run the command: write ``causal.parquet``, ``frontier.parquet`` and ``frontier_doses.parquet``.
 
-    With ``specificity`` it writes ``causal_specificity.parquet`` too.
+    With ``carriers`` it writes ``carriers.parquet`` too, with ``specificity`` ``causal_specificity.parquet``.
 
     Raises:
         SempruneError: Of the kind of what is wrong with the configuration, the artefacts or the data.
@@ -141,7 +146,12 @@ def causal(arguments: list[str]) -> None:
     write_table(folder, "causal", table)
     write_table(folder, "frontier", points)
     write_table(folder, "frontier_doses", matched)
-    Terminal().print(causal_table(table), *frontier_tables(points, matched), sep="\n\n")
+    frontier = (frontier_text(points).printed(), dose_text(matched).printed())
+    Terminal().print(causal_table(table), *frontier, sep="\n\n")
+    if config.carriers:
+        found = _carriers(config, lm, association, concepts, items, sequences if domain is None else domain, console)
+        write_table(folder, "carriers", found)
+        Terminal().print(carriers_text(found).printed(keys=1), end="\n\n")
     if config.specificity:
         labels = _labels(config.specificity, lm)
         assert labels is not None  # there are concepts
@@ -150,6 +160,25 @@ def causal(arguments: list[str]) -> None:
             seed=config.seed, by=config.ranking, progress=lambda name: console.print(f"  specificity of {name}"),
         )  # fmt: skip
         write_parquet(folder / "causal_specificity.parquet", found)
+
+
+def _carriers(
+    config: CausalCommandConfig,
+    lm: Backbone,
+    association: Association,
+    concepts: list[str],
+    items: list[Item],
+    text: Tensor,
+    console: Terminal,
+) -> pd.DataFrame:
+    """What the ranking's first neurons carry, of the largest set."""
+    k = max(2, int(max(config.shares) * len(association.rms)))
+    chosen = top_neurons(association, concepts, k, config.ranking, config.combine)
+    found = carriers(
+        lm, association, items, chosen, text, first=config.carriers, token_budget=config.token_budget,
+        progress=lambda name: console.print(f"  carriers: {name}"),
+    )  # fmt: skip
+    return found.assign(target=config.target, dataset=config.dataset, ranking=config.ranking)
 
 
 def target_columns(config: CausalCommandConfig, association: Association) -> list[str]:
@@ -181,17 +210,6 @@ def _domain(config: CausalCommandConfig, lm: Backbone) -> Tensor | None:
     documents.prepare_data()
     documents.setup()
     return domain_text(lm, documents.val_documents, config.domain_sequences, config.text.length)
-
-
-def frontier_tables(points: pd.DataFrame, matched: pd.DataFrame) -> Iterator[WholeTable]:
-    """The frontier, and the loss at each dose of divergence on general text."""
-    for text in (frontier_text(points), dose_text(matched)):
-        table = WholeTable(title=text.caption, keys=text.names, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-        for place, title in enumerate(text.header):
-            table.add_column(title, justify="left" if place < text.names else "right", no_wrap=True)
-        for row in text.rows:
-            table.add_row(*row)
-        yield table
 
 
 def causal_table(table: pd.DataFrame) -> WholeTable:

@@ -10,6 +10,7 @@ from typing import Annotated
 import pandas as pd
 import torch
 
+from semprune.artefacts import write_table
 from semprune.attribution.controls.control_task import control_task, random_weight_control
 from semprune.attribution.controls.list_sensitivity import list_sensitivity
 from semprune.attribution.controls.permutation import permutation_null
@@ -18,6 +19,7 @@ from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.fit.learner import LearnerShape
 from semprune.attribution.held_out.observations import Observations
 from semprune.backbones import Backbone, load_backbone
+from semprune.cli.gate_controls import GATES, GateControlConfig, check_gates, control_gates, gate_tables
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.concepts import Concept, TokenLabeller, load_concepts
 from semprune.data import dataset_spec
@@ -39,31 +41,32 @@ class ControlsConfig:
         output: Folder for the tables, one per control.
         backbone: The model.
         fit: What is fitted on; ``epochs`` is not used, fits are closed forms.
-        controls: Some of permutations, control_task, random_weights, word_lists.
+        controls: Some of permutations, control_task, random_weights, word_lists, gates.
         seeds: One run of control_task and random_weights each, and one halving of word_lists.
         q: False discovery rate of the gate.
         permutations: Of whole documents; 200 resolve p = 0.005.
         neurons: Strongest neurons of each concept that are permuted.
+        gates: The control of causal gates.
     """
 
     output: str = "runs/controls"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    controls: Annotated[list[str], Filled("one control or more")] = field(default_factory=lambda: list(CONTROLS))
+    controls: Annotated[list[str], Filled("one control or more")] = field(default_factory=lambda: [*CONTROLS, GATES])
     seeds: Annotated[list[Seed], Filled("one seed or more")] = field(default_factory=lambda: [0])
     q: Level = 0.05
     permutations: Count = 200
     neurons: Count = 20
+    gates: GateControlConfig = field(default_factory=GateControlConfig)
 
 
 class Setting:
     """A model with its concepts and documents, as every control takes them."""
 
-    def __init__(self, config: ControlsConfig) -> None:
-        """Read the data and load the model."""
-        fit = config.fit
+    def __init__(self, config: ControlsConfig, lm: Backbone) -> None:
+        """Read the data."""
+        fit, self.lm = config.fit, lm
         self.concepts = load_concepts(fit.concepts)
-        self.lm: Backbone = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
         self.data = fit_documents(fit, self.lm)
         self.data.prepare_data()
         self.data.setup("fit")
@@ -144,11 +147,19 @@ def controls(arguments: list[str]) -> None:
     parser = controls_parser()
     config = configured(parser, parser.parse_args(arguments), ControlsConfig)
     check(config)
-    setting, console = Setting(config), Terminal()
+    console, said, folder = Terminal(), Terminal(stderr=True), Path(config.output)
+    lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
+    setting = Setting(config, lm) if set(config.controls) != {GATES} else None
     for name in config.controls:
-        Terminal(stderr=True).print(name)
+        said.print(name)
+        if setting is None or name == GATES:
+            tables = control_gates(config.gates, lm, lambda text: said.print(f"  {text}"))
+            for own, table in tables.items():
+                write_table(folder, own, table)
+            console.print(*gate_tables(tables), sep="\n\n")
+            continue
         table = CONTROLS[name](config, setting)
-        write_parquet(Path(config.output) / f"{name}.parquet", table)
+        write_parquet(folder / f"{name}.parquet", table)
         console.print(summary(name, table))
     console.print(f"tables: {config.output}", soft_wrap=True)
 
@@ -161,8 +172,10 @@ def check(config: ControlsConfig) -> None:
         UnknownDatasetError: There is no such data set.
     """
     for name in config.controls:
-        if name not in CONTROLS:
-            raise SettingError("controls", name, f"some of {', '.join(CONTROLS)}")
+        if name not in (*CONTROLS, GATES):
+            raise SettingError("controls", name, f"some of {', '.join((*CONTROLS, GATES))}")
+    if GATES in config.controls:
+        check_gates(config.gates)
     for name in config.fit.datasets:
         dataset_spec(name)
 

@@ -17,7 +17,7 @@ from semprune import attribution
 from semprune.artefacts import read_table
 from semprune.attribution.association.association import Association, load_association
 from semprune.attribution.association.score import DEFAULT_RANKING, GATES, RANKINGS
-from semprune.attribution.neurons.facets import Written, facets, strongest_neurons
+from semprune.attribution.neurons.facets import SHOWN_NEURONS, Written, carried, closed_gates, facets, strongest_neurons
 from semprune.cli.parsing.arguments import Parser, command_parser
 from semprune.errors import ConfigurationError
 from semprune.io.terminal import Terminal
@@ -121,7 +121,11 @@ def about_neuron(association: Association, written: Written, run: Path, name: st
     head.append(f", mean activation {association.mean[row]:.3g}, RMS {association.rms[row]:.3g}", style="not bold")
     parts: list[RenderableType] = [head]
     found = facets(association, row)
-    parts.append(_frame(found, "stands for") if len(found) else Text("stands for none of the association's concepts"))
+    encodes = "encodes: its activation follows these concepts"
+    parts.append(_frame(found, encodes) if len(found) else Text("encodes none of the association's concepts"))
+    gates = carried(association, row)
+    if len(gates):
+        parts.append(_frame(gates.rename(columns={"gates": "gates that close"}), "carries (place among causal gates)"))
     contexts = read_table(run, "contexts")
     parts += _contexts(contexts, [name])
     writes = written([name]).drop(columns="neuron")
@@ -138,18 +142,55 @@ def about_concept(
     association: Association, written: Written, run: Path, concept: str, ranking: str = DEFAULT_RANKING
 ) -> list[RenderableType]:
     """A concept's first neurons with what they write, their contexts, and what pruning took of the concept."""
-    neurons = strongest_neurons(association, concept, written, ranking).rename(columns={"specificity": "ρ"})
-    if neurons.empty:
-        return [Text(f"{concept}: no neuron is a discovery")]
-    names, found = list(neurons["neuron"]), int(association.gate[:, association.column(concept)].sum())
-    parts: list[RenderableType] = [_frame(neurons, f"{concept}: {found} discoveries, the strongest")]
-    parts += _contexts(read_table(run, "contexts"), names)
+    encoding, carrying, names = [], carrying_neurons(association, written, run, concept), list[str]()
+    if ranking != GATES:
+        neurons = strongest_neurons(association, concept, written, ranking).rename(columns={"specificity": "ρ"})
+        found = int(association.gate[:, association.column(concept)].sum())
+        title = f"{concept} is encoded by: {found} discoveries, the strongest"
+        names = list(neurons["neuron"])
+        encoding.append(_frame(neurons, title) if names else Text(f"{concept}: no neuron is a discovery"))
+    if carrying is None:
+        unknown = "which neurons carry it was not learned: `semprune fit --model.gates [CLASS]`"
+        encoding.append(Text(unknown, style="dim"))
+    else:
+        names += [name for name in carrying["neuron"] if name not in names]
+    parts: list[RenderableType] = [*encoding, *carries_parts(association, concept, carrying)]
+    parts += _contexts(read_table(run, "contexts"), names) if names else []
     loss = read_table(run, "semantic_loss")
     if loss is not None and (loss["concept"] == concept).any():
         own_loss = loss[(loss["concept"] == concept) & (loss["layer"] == -1)]
         columns = ["method", "sparsity", "calibration", "sl", "sl_random", "xsl", "xsl_low", "xsl_high"]
         parts.append(_frame(own_loss[columns], "lost by pruning (semantic loss; excess over matched neurons)"))
     return parts
+
+
+def carrying_neurons(association: Association, written: Written, run: Path, concept: str) -> pd.DataFrame | None:
+    """A concept's first gates, and what each carries where the run has measured it; None where none were learned."""
+    if concept not in association.gated_concepts:
+        return None
+    found = strongest_neurons(association, concept, written, GATES)
+    discovered = association.gate[association.rows(found["neuron"]), association.column(concept)]
+    found["discovery"] = ["yes" if each else "no" for each in discovered.tolist()]
+    shown = found[["neuron", "class", "gates", "discovery", "effect", "writes"]]
+    measured = read_table(run, "carriers")
+    if measured is None:
+        return shown
+    own = measured[measured["ranking"] == GATES].drop_duplicates("neuron")[["neuron", "alone", "with_others"]]
+    return shown.merge(own, on="neuron", how="left") if len(own) else shown
+
+
+def carries_parts(association: Association, concept: str, carrying: pd.DataFrame | None) -> list[RenderableType]:
+    """The first gates, and how many neurons both encode and carry."""
+    if carrying is None:
+        return []
+    column, count = association.column(concept), closed_gates(association) or SHOWN_NEURONS
+    scores = association.ranking(concept, GATES)
+    both = int(association.gate[scores.topk(count).indices, column].sum())
+    said = (
+        f"{both} of the first {count} gates are discoveries too ({both / count:.0%}; of all neurons "
+        f"{float(association.gate[:, column].float().mean()):.0%}): to encode a concept and to carry it are two things."
+    )
+    return [_frame(carrying, f"{concept} is carried by: the first of {count} causal gates"), Text(said)]
 
 
 def text_table(association: Association, evidence: TextEvidence, neuron: str | None) -> WholeTable:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from semprune.io.safe_text import markdown_cell, printable, spreadsheet
+from semprune.io.whole_table import WholeTable
 
 PAGE_ROWS = 40  # a longer LaTeX table has to break over pages
 _LATEX = {
@@ -39,6 +40,21 @@ class TextTable:
         return TextTable(
             self.caption, self.header[columns:], [row[columns:] for row in self.rows], self.names - columns
         )
+
+    def printed(self, keys: int | None = None) -> WholeTable:
+        """The table for a terminal, under its caption.
+
+        Args:
+            keys: How many first columns name a row, and are repeated where the others do not fit beside each other;
+                None for all that are names.
+        """
+        table = WholeTable(title=self.caption, keys=keys or self.names, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for place, header in enumerate(self.header):
+            named, prose = place < self.names, any(" " in row[place] for row in self.rows)
+            table.add_column(header, justify="left" if named else "right", no_wrap=not (named and prose))
+        for row in self.rows:
+            table.add_row(*row)
+        return table
 
     def markdown(self) -> str:
         """The table in Markdown, without the caption."""

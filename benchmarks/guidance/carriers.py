@@ -126,9 +126,12 @@ def row_squares(linears: Sequence[PrunableLinear]) -> Iterator[dict[str, Tensor]
     """Sum the squares of the gradients at every output row of every matrix over all tokens of backward passes."""
     found = {linear.name: torch.zeros(linear.weight.shape[0]) for linear in linears}
 
+    def add(name: str, gradient: Tensor) -> None:
+        found[name] += gradient.square().flatten(0, -2).sum(0)
+
     def watch(name: str, output: Tensor) -> None:
         if output.requires_grad:
-            output.register_hook(lambda gradient: found[name].add_(gradient.square().flatten(0, -2).sum(0)) and None)
+            output.register_hook(partial(add, name))
 
     def hook(name: str) -> partial[None]:
         return partial(lambda name, _module, _args, output: watch(name, output), name)

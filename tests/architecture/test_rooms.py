@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
 """What each room may import besides itself."""
 
 ORDER: dict[str, str] = {
-    "analysis": "drops skill_drops paired_models divergences calibration predictors recommend prediction",
+    "analysis": "drops guided skill_drops paired_models divergences calibration predictors recommend prediction",
     "artefacts": "card cell tables files dataset_answers answers",
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"

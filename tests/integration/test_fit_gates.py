@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tests.integration.test_fit_resumes import StopAt, Stopped, shown
-from tests.integration.tiny import LABELS, TEXTS, TinyData, tiny_backbone, tiny_trainer
+from tests.integration.tiny import LABELS, TEXTS, TinyData, on_ranks, tiny_backbone, tiny_trainer
 
 from semprune.attribution import NeuronSemanticAttribution, load_association
 from semprune.attribution.gate_stage import GateSources
@@ -26,26 +28,33 @@ def lm():
     return tiny_backbone()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def sources():
-    """A random model knows nothing of films or words: it is taken at its word, and asked about hand-written reviews."""
+def given(lm, data, concepts, words):
+    """Hand-written reviews and words of no text."""
+    items = [
+        Item("movie_reviews", str(i), str(i), tuple((f"{TEXTS[i]}:", word) for word in (" good", " bad")),
+             LABELS[i], "tiny")
+        for i in range(48)
+    ]  # fmt: skip
+    ids = data.calibration_input_ids()
+    text = torch.randperm(len(lm.tokenizer), generator=torch.Generator().manual_seed(0))[:256].view(16, 16)
+    found = {name: ClassTask(lm, name, items, 0) for name in concepts if name in data.classes}
+    found |= {c.name: WordTask(lm, c.name, text % 4 == 0, text) for c in words if c.name in concepts}
+    return GateSources(found, [ids[:6], ids[6:, :8]])
 
-    def given(lm, data, concepts, words):
-        items = [
-            Item("movie_reviews", str(i), str(i), tuple((f"{TEXTS[i]}:", word) for word in (" good", " bad")),
-                 LABELS[i], "tiny")
-            for i in range(48)
-        ]  # fmt: skip
-        ids = data.calibration_input_ids()
-        text = torch.randperm(len(lm.tokenizer), generator=torch.Generator().manual_seed(0))[:256].view(16, 16)
-        found = {name: ClassTask(lm, name, items, 0) for name in concepts if name in data.classes}
-        found |= {c.name: WordTask(lm, c.name, text % 4 == 0, text) for c in words if c.name in concepts}
-        return GateSources(found, [ids[:6], ids[6:, :8]])
 
+@contextmanager
+def taken_at_its_word():
+    """A random model knows nothing of films or words."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("semprune.attribution.gate_stage.gate_sources", given)
         patch.setattr(tasks, "CHANCE", -1.0)
         patch.setattr(words, "EXPECTED", -1.0)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sources():
+    with taken_at_its_word():
         yield
 
 
@@ -102,6 +111,29 @@ def test_a_fit_stopped_inside_an_epoch_ends_with_the_same_gates(lm, whole, tmp_p
     if epoch:
         with pytest.raises(CorruptArtefactError, match=r"its gates are of movie_reviews\.positive, sentiment"):
             tiny_trainer(tmp_path).fit(other, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True)
+
+
+def fit_with_gates(folder, ranks):
+    """In float64: what then still differs is no rounding."""
+    lm = tiny_backbone()
+    lm.model.double()
+    module = gated_module(lm)
+    with taken_at_its_word():
+        tiny_trainer(folder, ranks).fit(module, datamodule=TinyData(lm))
+    torch.save(module.association().gates, folder / f"{module.global_rank}.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_fit_the_gates_of_one(tmp_path):
+    found = []
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        folder.mkdir()
+        on_ranks(fit_with_gates, folder, ranks)
+        found += [torch.load(folder / f"{rank}.pt") for rank in range(ranks)]
+    assert found[0].isfinite().any(0).tolist() == [False, True, True, True]
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 def test_a_checkpoint_shows_the_gates_without_a_fit(lm, whole, tmp_path):

@@ -164,6 +164,13 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         _CALIBRATED, of="answers", asked=True,
     ),
     RunTable(
+        "strengths", "What each strength of a protection costs and keeps, on text held out for the choice.",
+        ("strength",),
+        {"backbone": "text", **SETTING, "strength": "number", "perplexity": "number", "kept": "number",
+         "dense_kept": "number", "budget": "number", "chosen": "flag"},
+        _CALIBRATED, of="pruning", asked=True,
+    ),
+    RunTable(
         "carriers", "What single neurons of a set carry, alone and with the others.", ("target", "dataset", "neuron"),
         {"target": "text", "dataset": "text", "ranking": "text", "neuron": "text", "rank": "integer", "k": "integer",
          "n": "integer", "dense": "number", "together": "number", **_with_ends("alone"), **_with_ends("with_others"),

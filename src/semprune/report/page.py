@@ -15,7 +15,7 @@ from semprune.artefacts import TABLES
 from semprune.io.files import atomic
 from semprune.report.run.formats import listed
 from semprune.report.run.load_run import RunArtefacts, is_crowded, loaded, pooled
-from semprune.report.sections import calibration, fidelity, layers, meanings, neurons, provenance, tasks
+from semprune.report.sections import calibration, fidelity, layers, meanings, neurons, protected, provenance, tasks
 from semprune.report.sections.ablation import carriers, causal, frontier, gate_controls, mediation
 from semprune.report.sections.section import Section
 from semprune.report.summary import findings
@@ -24,6 +24,7 @@ SECTIONS: tuple[Section, ...] = (
     findings.SECTION,
     tasks.SECTION,
     fidelity.SECTION,
+    protected.SECTION,
     calibration.SECTION,
     meanings.SECTION,
     layers.SECTION,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from semprune.attribution.gates.gating import gated
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.task import Draw, GateTask
 from semprune.backbones import Backbone
+from semprune.data.batches.sampling import within_budget
 from semprune.errors import CorruptArtefactError, NonFiniteError
 from semprune.io.distributed import gather_rows, rank, sum_over_ranks, world_size
 from semprune.types import NeuronSite
@@ -106,26 +107,39 @@ class GateLearner:
         """Go backward from what is left of a concept's task in recent items, by this step's; its value over all ranks.
 
         The last steps' items, as they were read, tell how much is left and how far log-odds spread; the gradient is
-        that of this step's items, times what their share is smaller by.
+        that of this step's items, times what their share is smaller by. Items beyond the token budget are read twice,
+        so that only a budget's activations are in memory.
         """
         task, settings, step = list(self.tasks.values())[concept], self.settings, self.steps_done
         drawn = task.draw(step, settings.items, [settings.seed, step, concept])
         shares = [drawn[place :: world_size()] for place in range(world_size())]
         own, everyone = shares[rank()], tuple(unit for share in shares for unit in share)
+        batches = within_budget(*task.sizes(own), settings.token_budget)(0)
+        whole = len(batches) == 1
         wide = torch.float64 if self.lm.dtype == torch.float64 else torch.float32
-        parts = torch.zeros(0, task.columns, dtype=wide, device=leaf.device)
-        if own:  # a rank may have no share of a small draw
-            owner = torch.full((sum(task.sizes(own)[0]),), concept, device=leaf.device)
-            with gated(self.lm, self.sites, leaf, self.mean, owner):
-                parts = task.read(self.lm, own).to(leaf.device, wide)
-        others, first = gather_rows(parts.detach()), sum(map(len, shares[: rank()]))
-        parts = torch.cat([others[:first], parts, others[first + len(own) :]])
-        draws = [*self._recent[concept], Draw(everyone, parts)]
+        parts = torch.zeros(len(own), task.columns, dtype=wide, device=leaf.device)
+        for places in batches:  # none where a rank has no share of a small draw
+            found = self._read(concept, leaf, [own[place] for place in places])
+            parts = parts.index_copy(0, torch.tensor(places, device=leaf.device), found if whole else found.detach())
+        parts = parts if whole else parts.requires_grad_()
+        everyones, first = gather_rows(parts.detach()), sum(map(len, shares[: rank()]))
+        drawn_parts = torch.cat([everyones[:first], parts, everyones[first + len(own) :]])
+        draws = [*self._recent[concept], Draw(everyone, drawn_parts)]
         left = task.left(draws)
-        if left.requires_grad:  # of what hangs on this rank's own units
+        if left.requires_grad:
             (left * sum(len(draw.units) for draw in draws) / len(everyone)).backward()
-        self._recent[concept] = [*draws[:-1], Draw(everyone, parts.detach())][-RECENT:]
+            for places in [] if whole else batches:  # read again, now that each unit's weight is known
+                found, slope = self._read(concept, leaf, [own[place] for place in places]), parts.grad[places]
+                (found * slope).sum().backward()
+        self._recent[concept] = [*draws[:-1], Draw(everyone, drawn_parts.detach())][-RECENT:]
         return left.detach().double()
+
+    def _read(self, concept: int, leaf: Tensor, units: Sequence[int]) -> Tensor:
+        """What the model says of some units under a concept's gates."""
+        task = list(self.tasks.values())[concept]
+        owner = torch.full((sum(task.sizes(units)[0]),), concept, device=leaf.device)
+        with gated(self.lm, self.sites, leaf, self.mean, owner):
+            return task.read(self.lm, units).to(leaf.device)
 
     def _collateral(self, leaf: Tensor) -> Float[Tensor, " concepts"]:
         """Go backward from the priced divergence of this step's windows; this rank's part of each concept's mean."""

@@ -28,6 +28,7 @@ from semprune.report.run.labels import MethodLabels, amount_label, family_label
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import MEASURES, METRICS, Metric
 from semprune.report.summary.calibration import one_draw
+from semprune.report.tables.guided import guided_sentence, guided_table
 from semprune.report.tables.headline import headline_metrics
 from semprune.report.tables.skill import WITHOUT, skill_table, skills
 from semprune.types import Count, Sparsity
@@ -95,9 +96,12 @@ def recommend_from(arguments: list[str]) -> None:
         drops = _drops(run, _answered(run.folder, run.predictions), parsed.metric, target)
     if parsed.metric is None and drops.metric != RETAINED:
         console.print(f"{_scores(run, target)}, {WITHOUT}", soft_wrap=True)
+    guided = guided_table(run)
     for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
         found = recommend(drops, target, sparsity=sparsity, pattern=pattern, method=parsed.method)
         console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True)
+        if evidence := guided_sentence(guided, records(found.table)[0]):
+            console.print(evidence, soft_wrap=True)
         console.print(_table(found, parsed.top, run.methods))
 
 

@@ -50,6 +50,7 @@ class RunArtefacts:
         methods: What its pruning methods are called.
         models: What its models are called, by fingerprint.
         predictions: Answers per item; None where the folder lacks them.
+        headlines: Of each metric, the table that every section starts from; filled by ``headline_table``.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class RunArtefacts:
     methods: MethodLabels = field(default_factory=MethodLabels)
     models: Mapping[str, str] = field(default_factory=dict)
     predictions: Answers | None = None
+    headlines: dict[str | None, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getattr__(self, name: str) -> pd.DataFrame | None:
         """A table by its name."""
@@ -145,8 +147,8 @@ def _check_results(results: pd.DataFrame, path: Path) -> None:
 MOST_SETTINGS = 24
 """With more pruned models than these no table of all of them can be read; each is in the CSV files."""
 
-_OF_SINGLE = ("causal_neurons",)
-"""A model's choice of neurons: no mean of these; nor of answers per item."""
+_OF_SINGLE = ("causal_neurons", "strengths")
+"""A model's choice of neurons or of a strength: no mean of these; nor of answers per item."""
 _NO_DRAW: dict[str, Any] = {"calibration": "", "calibration_sequences": 0, "calibration_length": 0, "seed": 0}
 
 

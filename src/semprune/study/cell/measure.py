@@ -24,6 +24,7 @@ from semprune.evaluation import summarise
 from semprune.evaluation.results.summarise import summarise_perplexity
 from semprune.io.files import write_json, write_parquet
 from semprune.pruning import PruneReport, find_method
+from semprune.pruning.guidance.strength import StrengthChoice
 from semprune.study.cell.fidelity import CellFidelity, TextPass
 from semprune.study.cell.shared import SharedInputs
 from semprune.study.cell.tables import (
@@ -34,6 +35,7 @@ from semprune.study.cell.tables import (
     kept_shares,
     loss_table,
     sparsity_table,
+    strength_table,
     word_activation_table,
     word_table,
 )
@@ -139,6 +141,8 @@ class CellMeasurement:
             table = sparsity_table(report, self.lm)
             table["mass_lost"] = table["matrix"].map(self.shared.masses_lost(report))
             write_parquet(self.folder / "sparsity.parquet", table)
+            if (record := report.settings.get("protected_strength")) is not None:
+                write_parquet(self.folder / "strengths.parquet", strength_table(StrengthChoice.from_record(record)))
         if test_pass is not None:
             folder = self.folder / self.addresses.meaning
             tables = self._dense_tables(test_pass, folder) if report is None else self._pruned_tables(test_pass, report)

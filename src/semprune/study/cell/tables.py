@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from semprune.attribution.neurons.watch import word_means
 from semprune.attribution.semantic_loss.further_losses import further_losses
 from semprune.backbones import Backbone
 from semprune.pruning import PruneReport
+from semprune.pruning.guidance.strength import StrengthChoice
 from semprune.types import DocumentBatch
 
 
@@ -38,6 +40,12 @@ def further_loss_tables(
     if not losses or module.learner is None:
         return {}
     return further_losses(module.lm, module.learner, module.association(), module.labeller, batches, changed, losses)
+
+
+def strength_table(choice: StrengthChoice) -> pd.DataFrame:
+    """Every strength that was tried."""
+    shared = {"dense_kept": choice.dense.kept, "budget": choice.budget}
+    return pd.DataFrame([asdict(each) | shared | {"chosen": each.strength == choice.strength} for each in choice.tried])
 
 
 def sparsity_table(report: PruneReport, lm: Backbone) -> pd.DataFrame:

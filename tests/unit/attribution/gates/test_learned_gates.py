@@ -142,6 +142,22 @@ def test_a_learner_that_goes_on_ends_with_the_same_bytes(planted):
         other.load(part.state() | {"concepts": ["planted.food"]})
 
 
+def test_items_beyond_the_token_budget_teach_the_same(planted):
+    """In float64: items are read twice, a few at a time."""
+    world, found = PlantedLlama(), []
+    world.lm.model.double()
+    tasks = {"planted.colour": planted.task}
+    for budget in (4096, 40):
+        settings = dataclasses.replace(SETTINGS, token_budget=budget, start_items=16)
+        learner = begin_gates(
+            world.lm, tasks, planted.texts, planted.mean, k=10, settings=settings, sites=planted.sites
+        )
+        task = [learner.step()["task/planted.colour"] for _ in range(2)]
+        found.append((task, gates_of(learner).scores))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-9)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-5, atol=1e-6)
+
+
 def test_concepts_that_learn_together_learn_what_they_learn_alone(planted):
     other = ClassTask(planted.lm, NAMES[1], colour_items(48, seed=9), 1)
     together = planted.learn(tasks={"one": planted.task, "two": other}, settings=dataclasses.replace(SETTINGS, steps=2))

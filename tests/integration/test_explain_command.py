@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.integration.small_study import run, write_package
 from tests.integration.tiny import tiny_backbone
 
@@ -172,6 +173,13 @@ def write_causal(folder: Path, **changes: object) -> Path:
     return path
 
 
+def board_tags(folder: Path) -> list[str]:
+    """Figures on a TensorBoard."""
+    read = EventAccumulator(str(folder))
+    read.Reload()
+    return [str(tag) for tag in read.Tags()["images"]]
+
+
 def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     asked = write_causal(folder, carriers=3)
@@ -195,6 +203,7 @@ def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     assert carried is not None
     assert carried["rank"].tolist() == [1, 2, 3]
     assert set(carried["k"]) == {9}
+    assert board_tags(folder / "checked/lightning_logs/causal") == ["causal/frontier"]
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
@@ -225,6 +234,7 @@ def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
         ({"target": "topic"}, "no class of a data set of family 'topic'"),
         ({"dataset": "movie_review"}, "did you mean 'movie_reviews'?"),
         ({"shares": []}, "`shares` is empty"),
+        ({"ranking": "gates", "concepts": ["sentiment.negative"]}, "NoGatesError: no gates were learned for"),
         ({"run": "nowhere"}, "CorruptArtefactError"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from semprune.artefacts import write_table
 from semprune.attribution import Association, load_association
@@ -18,9 +19,10 @@ from semprune.attribution.ablation.neuron_sets import top_neurons
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.gates.sources import domain_text
+from semprune.attribution.monitoring import frontier_figure
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
-from semprune.cli.targets import asked_rankings, ranked_target, target_concepts
+from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, DocumentDataModule, calibration_spec, load_items
 from semprune.errors import ConfigurationError
@@ -111,7 +113,7 @@ def causal_parser() -> Parser:
 
 
 def causal(arguments: list[str]) -> None:
-    """Run the command: write ``causal.parquet``, ``frontier.parquet`` and ``frontier_doses.parquet``.
+    """Run the command: write ``causal.parquet``, ``frontier.parquet``, ``frontier_doses.parquet`` and a figure.
 
     With ``carriers`` it writes ``carriers.parquet`` too, with ``specificity`` ``causal_specificity.parquet``.
 
@@ -146,6 +148,8 @@ def causal(arguments: list[str]) -> None:
     write_table(folder, "causal", table)
     write_table(folder, "frontier", points)
     write_table(folder, "frontier_doses", matched)
+    with SummaryWriter(str(folder / "lightning_logs" / "causal")) as board:
+        board.add_figure("causal/frontier", frontier_figure(points))
     frontier = (frontier_text(points).printed(), dose_text(matched).printed())
     Terminal().print(causal_table(table), *frontier, sep="\n\n")
     if config.carriers:
@@ -199,7 +203,9 @@ def target_columns(config: CausalCommandConfig, association: Association) -> lis
         association.column(name)
     if not config.shares:
         raise ConfigurationError("`shares` is empty: name at least one share of neurons to ablate.")
-    return target_concepts(config, association)
+    concepts = target_concepts(config, association)
+    check_own_rankings([config.ranking, *config.rankings], association, concepts, config.combine)
+    return concepts
 
 
 def _domain(config: CausalCommandConfig, lm: Backbone) -> Tensor | None:

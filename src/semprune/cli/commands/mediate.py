@@ -21,7 +21,7 @@ from semprune.attribution.ablation.patching import Positions
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
-from semprune.cli.targets import asked_rankings, ranked_target, target_concepts
+from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, load_items
 from semprune.errors import SettingError
@@ -158,7 +158,9 @@ def _checked(config: MediateConfig, association: Association) -> list[str]:
     list(pruned_cells(_grid(config)))
     load_concepts(config.words)
     asked_rankings(config)
-    return target_concepts(config, association)
+    concepts = target_concepts(config, association)
+    check_own_rankings(config.rankings, association, concepts, config.combine)
+    return concepts
 
 
 def _pruned(config: MediateConfig, lm: Backbone, console: Terminal) -> Iterator[tuple[Cell, Backbone]]:

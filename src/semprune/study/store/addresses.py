@@ -25,7 +25,7 @@ from semprune.pruning.guidance.worded import TEXT
 from semprune.pruning.methods import source_hash
 from semprune.study.config.schema import StudyConfig
 
-LAYOUT = 6
+LAYOUT = 7
 """Raised whenever a fit's or a cell's figures or files may change; those of another layout are not read."""
 
 

@@ -182,14 +182,13 @@ def board_tags(folder: Path) -> list[str]:
 
 def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    asked = write_causal(folder, carriers=3)
+    by_gates = {"ranking": "gates", "concepts": ["movie_reviews.positive"]}
+    asked = write_causal(folder, carriers=3, **by_gates, specificity=[])
     assert run(folder, ["causal", "--config", str(asked)]) == 0, capsys.readouterr().err
     table = pd.read_parquet(folder / "checked/causal.parquet")
-    assert {"association", "global", "gradient_activation", "mean_ablation_gradient"} <= set(table["selection"])
+    assert {"gates", "global", "gradient_activation", "mean_ablation_gradient"} <= set(table["selection"])
     assert {"concept_logprob", "label_logprob"} <= set(table["metric"])
     assert table["share"].nunique() == 2
-    pairs = pd.read_parquet(folder / "checked/causal_specificity.parquet")
-    assert (pairs["measured"] == "specificity").sum() == 2
     points, doses = (read_table(folder / "checked", name) for name in ("frontier", "frontier_doses"))
     assert points is not None
     assert doses is not None
@@ -212,10 +211,12 @@ def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
 
 def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
     asked = ["score", "lape", "probe", "integrated_gradients", "conductance"]
-    change = {"rankings": asked, "specificity": [], "words": ["sentiment.positive", "sentiment.negative"]}
+    change = {"rankings": asked, "words": ["sentiment.positive", "sentiment.negative"]}
     path = write_causal(folder, **change, shares=[0.05], documents=12, output=str(folder / "ranked"))
     assert run(folder, ["causal", "--config", str(path)]) == 0, capsys.readouterr().err
     table = pd.read_parquet(folder / "ranked/causal.parquet")
+    pairs = pd.read_parquet(folder / "ranked/causal_specificity.parquet")
+    assert (pairs["measured"] == "specificity").sum() == 2
     controls = {"dense", "association", "matched_random", "random", "mean_activation", "global"}
     assert set(table["selection"]) == {*asked, *controls}
     by_auroc = table[table["metric"] == "auroc"].set_index("selection")["value"]

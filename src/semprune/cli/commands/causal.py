@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,8 @@ from semprune.attribution.ablation.ablated import ablated_runs, check_names
 from semprune.attribution.ablation.carriers import carriers
 from semprune.attribution.ablation.causal import causal_rows, check_dataset
 from semprune.attribution.ablation.frontier import DOSES, dose_matched, frontier_points
-from semprune.attribution.ablation.neuron_sets import top_neurons
+from semprune.attribution.ablation.measurements import CausalRun
+from semprune.attribution.ablation.neuron_sets import ASSOCIATION, top_neurons
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.gates.sources import domain_text
@@ -48,6 +50,7 @@ class CausalCommandConfig:
         target: What is ablated; a task family where ``concepts`` is empty.
         concepts: Columns of the association; empty takes the family's classes.
         ranking: How its neurons are ranked: score, strength, effect, t, raw_effect, or gates where they were learned.
+            Tables call these neurons association where it is the default, else by the ranking's name.
         combine: What counts where ``concepts`` has words and classes: documents (classes alone), sum, ranks or product.
         words: Concepts whose words' log-probability is measured.
         specificity: Concepts with words that are ablated in turn and measured on each other.
@@ -142,6 +145,8 @@ def causal(arguments: list[str]) -> None:
         labels=_labels(config.words, lm), by=config.ranking, combine=config.combine, divergence=True,
         domain=domain, progress=lambda name: console.print(f"  {name}"),
     )  # fmt: skip
+    if config.ranking != DEFAULT_RANKING:  # which "association" stands for
+        runs = [replace(each, runs=_named(each.runs, config.ranking)) for each in runs]
     table = causal_rows(runs, config.target, config.dataset)
     points = frontier_points(runs, config.target, config.dataset)
     matched = dose_matched(runs, config.target, config.dataset, doses=config.doses, seed=config.seed)
@@ -164,6 +169,11 @@ def causal(arguments: list[str]) -> None:
             seed=config.seed, by=config.ranking, progress=lambda name: console.print(f"  specificity of {name}"),
         )  # fmt: skip
         write_parquet(folder / "causal_specificity.parquet", found)
+
+
+def _named(runs: Mapping[str, list[CausalRun]], ranking: str) -> dict[str, list[CausalRun]]:
+    """The runs with the association's own set called by the ranking that chose it."""
+    return {ranking if name == ASSOCIATION else name: own for name, own in runs.items()}
 
 
 def _carriers(

@@ -17,6 +17,7 @@ from semprune.artefacts import Cell, with_cell, write_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.ablation import mediation
 from semprune.attribution.ablation.causal import check_dataset
+from semprune.attribution.ablation.neuron_sets import require_named
 from semprune.attribution.ablation.patching import Positions
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, load_backbone
@@ -135,6 +136,7 @@ def mediate(arguments: list[str]) -> None:
     for name in asked_rankings(config):
         console.print(f"  ranking: {name}")
         rankings[name] = target.ranked(name)
+        require_named(name, rankings[name], max(1, int(config.share * len(association.rms))))
     tables, labels = [], []
     for cell, pruned in _pruned(config, lm, console):
         for own, positions in product(items.values(), config.positions):

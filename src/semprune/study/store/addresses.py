@@ -115,7 +115,10 @@ class Addresses:
     def _fitted(self) -> str:
         config = self.config.fit
         declared = self._declarations(config.datasets)
-        return content_hash([asdict(config), declared, self.contents.fitted(), *self.backbone])
+        settings = asdict(config)
+        if not config.gates:  # what is not learned changes nothing
+            settings = {name: value for name, value in settings.items() if not name.startswith("gate")}
+        return content_hash([settings, declared, self.contents.fitted(), *self.backbone])
 
     def cell(self, cell: Cell) -> Path:
         """Folder of one pruned model, whatever is measured of it."""

@@ -17,6 +17,7 @@ from semprune.report.sections.section import Section
 SELECTIONS = {
     "dense": ("Nothing", "the dense model"),
     "association": ("The association's top neurons", "what the fitted matrix names"),
+    "gates": ("Causal gates", "neurons that the model needs, as learned"),
     "matched_random": ("Matched random neurons", "same layers, same activation strength"),
     "random": ("Random neurons", "any of the model's"),
     "mean_activation": ("The most active neurons", "largest mean activation"),

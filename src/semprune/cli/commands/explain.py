@@ -145,8 +145,9 @@ def about_concept(
     encoding, carrying, names = [], carrying_neurons(association, written, run, concept), list[str]()
     if ranking != GATES:
         neurons = strongest_neurons(association, concept, written, ranking).rename(columns={"specificity": "ρ"})
-        found = int(association.gate[:, association.column(concept)].sum())
-        title = f"{concept} is encoded by: {found} discoveries, the strongest"
+        column = association.column(concept)
+        found = association.matrix[association.gate[:, column], column]
+        title = f"{concept} is encoded by: {len(found)} discoveries, {int((found > 0).sum())} excited; the strongest"
         names = list(neurons["neuron"])
         encoding.append(_frame(neurons, title) if names else Text(f"{concept}: no neuron is a discovery"))
     if carrying is None:

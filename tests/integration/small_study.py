@@ -1,4 +1,4 @@
-"""A whole study on a tiny model and hand-made rows in the packages' own formats; runs as a script, to be killed."""
+"""A whole study on a tiny model and hand-made rows in the packages' own formats."""
 
 from __future__ import annotations
 
@@ -98,7 +98,3 @@ def run(folder: Path, arguments: list[str]) -> int:
     packages = mock.patch("semprune.data.rows.sources.ensure_asset", return_value=folder / "package")
     with packages, mock.patch.object(sys, "argv", ["semprune", *arguments]):
         return main()
-
-
-if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1]), sys.argv[2:]))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.integration.small_study import run, write_package
 from tests.integration.tiny import tiny_backbone
 
@@ -172,16 +173,22 @@ def write_causal(folder: Path, **changes: object) -> Path:
     return path
 
 
+def board_tags(folder: Path) -> list[str]:
+    """Figures on a TensorBoard."""
+    read = EventAccumulator(str(folder))
+    read.Reload()
+    return [str(tag) for tag in read.Tags()["images"]]
+
+
 def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    asked = write_causal(folder, carriers=3)
+    by_gates = {"ranking": "gates", "concepts": ["movie_reviews.positive"]}
+    asked = write_causal(folder, carriers=3, **by_gates, specificity=[])
     assert run(folder, ["causal", "--config", str(asked)]) == 0, capsys.readouterr().err
     table = pd.read_parquet(folder / "checked/causal.parquet")
-    assert {"association", "global", "gradient_activation", "mean_ablation_gradient"} <= set(table["selection"])
+    assert {"gates", "global", "gradient_activation", "mean_ablation_gradient"} <= set(table["selection"])
     assert {"concept_logprob", "label_logprob"} <= set(table["metric"])
     assert table["share"].nunique() == 2
-    pairs = pd.read_parquet(folder / "checked/causal_specificity.parquet")
-    assert (pairs["measured"] == "specificity").sum() == 2
     points, doses = (read_table(folder / "checked", name) for name in ("frontier", "frontier_doses"))
     assert points is not None
     assert doses is not None
@@ -195,6 +202,7 @@ def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
     assert carried is not None
     assert carried["rank"].tolist() == [1, 2, 3]
     assert set(carried["k"]) == {9}
+    assert board_tags(folder / "checked/lightning_logs/causal") == ["causal/frontier"]
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
@@ -203,10 +211,12 @@ def test_the_causal_command_writes_its_tables(folder, capsys, monkeypatch):
 
 def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
     asked = ["score", "lape", "probe", "integrated_gradients", "conductance"]
-    change = {"rankings": asked, "specificity": [], "words": ["sentiment.positive", "sentiment.negative"]}
+    change = {"rankings": asked, "words": ["sentiment.positive", "sentiment.negative"]}
     path = write_causal(folder, **change, shares=[0.05], documents=12, output=str(folder / "ranked"))
     assert run(folder, ["causal", "--config", str(path)]) == 0, capsys.readouterr().err
     table = pd.read_parquet(folder / "ranked/causal.parquet")
+    pairs = pd.read_parquet(folder / "ranked/causal_specificity.parquet")
+    assert (pairs["measured"] == "specificity").sum() == 2
     controls = {"dense", "association", "matched_random", "random", "mean_activation", "global"}
     assert set(table["selection"]) == {*asked, *controls}
     by_auroc = table[table["metric"] == "auroc"].set_index("selection")["value"]
@@ -225,6 +235,7 @@ def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
         ({"target": "topic"}, "no class of a data set of family 'topic'"),
         ({"dataset": "movie_review"}, "did you mean 'movie_reviews'?"),
         ({"shares": []}, "`shares` is empty"),
+        ({"ranking": "gates", "concepts": ["sentiment.negative"]}, "NoGatesError: no gates were learned for"),
         ({"run": "nowhere"}, "CorruptArtefactError"),
     ],
 )

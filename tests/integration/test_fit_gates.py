@@ -15,7 +15,7 @@ from semprune.attribution.gate_stage import GateSources
 from semprune.attribution.gates import tasks, words
 from semprune.attribution.gates.tasks import ClassTask
 from semprune.attribution.gates.words import WordTask
-from semprune.errors import ConfigurationError, CorruptArtefactError, UnknownConceptError
+from semprune.errors import ConfigurationError, CorruptArtefactError, UnknownGateError
 from semprune.types import Item
 
 POSITIVE, NEGATIVE = "movie_reviews.positive", "movie_reviews.negative"
@@ -156,7 +156,7 @@ def test_without_gates_nothing_of_an_association_changes(lm, whole, tmp_path):
 
 def test_concepts_that_the_data_do_not_hold_are_refused_before_anything_runs(lm, tmp_path):
     for unknown in ("movie_reviews.mixed", "language.negation"):  # words that are not fitted
-        with pytest.raises(UnknownConceptError, match=unknown):
+        with pytest.raises(UnknownGateError, match=unknown):
             tiny_trainer(tmp_path).fit(gated_module(lm, gates=[unknown]), datamodule=TinyData(lm))
     unlabelled = TinyData(lm)
     unlabelled.classes = ()

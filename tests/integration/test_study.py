@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +13,7 @@ import pytest
 import torch
 from tests.integration.small_study import run, write_study
 from tests.integration.tiny import tiny_backbone
+from tests.ranks import start_process
 
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
           "layer_concept", "neurons", "written_tokens", "contexts", "word_activations", "readout_loss", "causal_loss",
@@ -132,21 +129,19 @@ def test_killed_while_and_after_it_screens_it_ends_with_the_same_bytes(folder: P
 
 def kill_at(folder: Path, config: Path, output: Path, signs: tuple[str, ...]) -> None:
     """Start a study as often as there are signs, and kill it when the next one appears."""
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "tests.integration.small_study", str(folder), "study", "--config", str(config)]
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(torch.get_num_threads()),  # sums differ in their last bit with the number of threads
-        "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
-        "PYTHONWARNINGS": "ignore",
-    }
-
     for sign in signs:
-        process = subprocess.Popen(command, cwd=root, env=environment, text=True, stderr=subprocess.PIPE)
+        process = start_process(study_alone, folder, config, torch.get_num_threads())
         while not list(output.glob(sign)):
-            assert process.poll() is None, process.communicate()[1][-3000:]
+            assert process.is_alive()
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.join()
+
+
+def study_alone(_rank: int, folder: Path, config: Path, threads: int) -> None:
+    """Run a study in a process of its own."""
+    torch.set_num_threads(threads)  # sums differ in their last bit with their number
+    run(folder, ["study", "--config", str(config)])
 
 
 def assert_same(output: Path, other: Path, tables: tuple[str, ...]) -> None:

@@ -90,7 +90,8 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         "semantic_loss", "Loss per cell × concept × layer (layer -1: all layers).", ("concept", "level", "layer"),
         {"backbone": "text", **SETTING, **_CONCEPT, "layer": "integer", "sl": "number", "sl_random": "number",
          **_with_ends("xsl"), "n_documents": "integer"},
-        _CALIBRATED | _with_ends("wsl"), of="meaning", gives="the semantic loss of each concept",
+        _CALIBRATED | _with_ends("wsl") | {"sl_floor": "number", "xsl_floor": "number"}, of="meaning",
+        gives="the semantic loss of each concept",
     ),
     RunTable(
         "concepts", "How well each concept is represented in the dense model.", ("concept", "level"),

@@ -19,7 +19,7 @@ from semprune.attribution.gates.task import GateTask
 from semprune.backbones import Backbone
 from semprune.concepts import Concept
 from semprune.data import DocumentDataModule
-from semprune.errors import ConfigurationError, UnknownConceptError
+from semprune.errors import ConfigurationError, UnknownGateError
 from semprune.types import NeuronSite
 
 CHECKPOINT_KEY = "semprune_gates"
@@ -84,7 +84,7 @@ class GateStage:
 
         Raises:
             ConfigurationError: The data have no documents with classes.
-            UnknownConceptError: A concept is neither a class of theirs nor one of the words'.
+            UnknownGateError: A concept is neither a class of theirs nor one of the words'.
         """
         classes = getattr(data, "classes", ())
         if not classes:
@@ -94,7 +94,7 @@ class GateStage:
             )
         for concept in self.concepts:
             if concept not in (*classes, *words):
-                raise UnknownConceptError(concept, (*classes, *words))
+                raise UnknownGateError(concept, (*classes, *words))
 
     def advance(
         self,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pandas as pd
 import torch
 from jaxtyping import Float
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from semprune.attribution.ablation.neuron_sets import DRAWN_SETS
 from semprune.attribution.association.association import Association
 from semprune.attribution.fit.average_precision import PrecisionRecall
 from semprune.attribution.fit.learner import AttributionLearner
@@ -56,6 +58,27 @@ def layer_concept_figure(values: Float[Tensor, "layers concepts"], concepts: tup
     axes.set_xlabel("layer")
     axes.set_title(title)
     figure.colorbar(image, label="share of the concept's maximum")
+    return figure
+
+
+def frontier_figure(points: pd.DataFrame, loss: str = "auroc_lost", cost: str = "kl_general") -> Figure:
+    """What ablation costs the task against what it costs other text: a line per set of neurons, a mark per size.
+
+    Args:
+        points: Of :func:`semprune.attribution.ablation.frontier.frontier_points`.
+        loss: Measure of the task, upwards.
+        cost: Measure of other text, to the right.
+    """
+    figure = Figure(figsize=(7, 5), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    for name, own in points.groupby("selection", sort=False):
+        wide = own.pivot_table(index="share", columns="measure", values="value")
+        line = "--" if name in DRAWN_SETS else "-"
+        axes.plot(wide[cost], wide[loss], line, marker="o", label=str(name).replace("_", " "))
+    axes.set_xscale("symlog", linthresh=1e-3)  # a set of few neurons may cost nothing
+    axes.set_xlabel(cost.replace("_", " ") + ", nats per token")
+    axes.set_ylabel(loss.replace("_", " "))
+    axes.legend(fontsize="small")
     return figure
 
 

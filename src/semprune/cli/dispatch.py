@@ -53,10 +53,10 @@ def run_command(name: str, arguments: list[str]) -> None:
     if name not in COMMANDS:
         raise UnknownCommandError(name, COMMANDS)
     # Lightning advises more workers than there are cores to gain from, its own tree utilities warn, a test does not go
-    # on in the fit's checkpoint folder, arguments given from Python are meant, and checkpoints inside an epoch hold the
-    # state after the step, with the number of batches that it has seen
+    # on in the fit's checkpoint folder but an interrupted study does, arguments given from Python are meant, and
+    # checkpoints inside an epoch hold the state after the step, with the number of batches that it has seen
     for message in (".*many workers.*", ".*LeafSpec.*", "The dirpath has changed", "LightningCLI's args parameter",
-                    "Using ModelCheckpoint with manual optimization"):  # fmt: skip
+                    "Using ModelCheckpoint with manual optimization", "Checkpoint directory .* not empty"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
     import_module("semprune.cli.parsing.misspelt").refuse_misspelt(name, arguments)  # before torch
     if name in LIGHT:

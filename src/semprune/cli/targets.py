@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from semprune.attribution import Association
-from semprune.attribution.ablation.neuron_sets import family_classes
+from semprune.attribution.ablation.neuron_sets import combined_strength, family_classes
+from semprune.attribution.association.score import GATES, RANKINGS
 from semprune.attribution.fit.learner import LearnerShape
 from semprune.attribution.gradients.rankings import LabelledItems
 from semprune.attribution.held_out.observations import Observations
@@ -60,6 +61,18 @@ def asked_rankings(config: TargetSettings) -> list[str]:
     """
     found = [find_ranking(name) for name in dict.fromkeys(config.rankings)]
     return [ranking.name for ranking in found if config.gradient_items or ranking.needs != "items"]
+
+
+def check_own_rankings(names: Iterable[str], association: Association, concepts: Sequence[str], combine: str) -> None:
+    """Refuse rankings of the association that it has not for its concepts, before the model is loaded.
+
+    Raises:
+        NoGatesError: Gates were learned of none of the concepts.
+        SettingError: There is no such combination.
+    """
+    for name in names:
+        if name in (*RANKINGS, GATES):
+            combined_strength(association, concepts, name, combine)
 
 
 def ranked_target(

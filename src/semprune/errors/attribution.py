@@ -124,6 +124,13 @@ class UnknownConceptError(UnknownNameError):
     remedy = " `semprune.concepts.registry.concept_names()` lists them all."
 
 
+class UnknownGateError(UnknownConceptError):
+    """A concept whose gates are to be learned in a fit that does not hold it."""
+
+    kind = "concept of `model.gates`"
+    remedy = " Name classes of the fit's data sets or concepts of `model.concepts`, or pass `--model.gates null`."
+
+
 class VocabularySchemaError(SempruneError):
     """A concept vocabulary whose file does not hold what it must."""
 

@@ -46,8 +46,8 @@ class WholeTable(Table):
     """
 
     def __init__(self, *headers: Column | str, keys: int = 1, **settings: Any) -> None:
-        """Take rich's settings."""
-        super().__init__(*headers, **settings)
+        """Take rich's settings; a caption stands at the left."""
+        super().__init__(*headers, **{"caption_justify": "left", **settings})
         self.keys = keys
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -19,6 +19,8 @@ from semprune.report.summary.skill import skill_findings
 from semprune.report.tables.headline import headline_table
 from semprune.report.tables.skill import EXPLAINED, counted_text, skill_table, skill_text
 
+MOST_NAMED = 6  # models that a message lists
+
 
 def write_cost(run_dir: Path | RunArtefacts, folder: Path) -> Path:
     """Write into a pruned folder's model card what a run measured of a model that was pruned in the same way.
@@ -44,6 +46,18 @@ def write_cost(run_dir: Path | RunArtefacts, folder: Path) -> Path:
     return with_cost(folder, _cost(run, setting, scores), _results(folder, scores))
 
 
+def _measured(run: RunArtefacts) -> str:
+    """The pruned models of a run, with the calibration text of each that read one."""
+    cells = run.results[run.results["method"] != "dense"]
+    read = cells["calibrated"] if "calibrated" in cells else cells["calibration"] != ""
+    texts = cells["calibration"] + " " + cells["calibration_sequences"].astype(str)
+    texts += " x " + cells["calibration_length"].astype(str) + ", seed " + cells["seed"].astype(str)
+    models = list(dict.fromkeys(cells["setting"] + (" (" + texts + ")").where(read, "")))
+    return ", ".join(models[:MOST_NAMED]) + (
+        f" and {len(models) - MOST_NAMED} more" if len(models) > MOST_NAMED else ""
+    )
+
+
 def _setting_of(run: RunArtefacts, folder: Path) -> Setting:
     """The run's setting that a folder's card describes."""
     about = stated_in(folder).get("semprune")
@@ -61,8 +75,7 @@ def _setting_of(run: RunArtefacts, folder: Path) -> Setting:
     found = [setting for setting in run.settings if setting.label in labels]
     if len(found) != 1:
         said = ", ".join(f"{name} {value}" for name, value in {**asked, **looked}.items() if name != "sha256")
-        known = ", ".join(setting.label for setting in run.settings)
-        raise CardMismatchError(folder, f"{about.get('method')} with {said}", run.folder, known)
+        raise CardMismatchError(folder, f"{about.get('method')} with {said}", run.folder, _measured(run))
     return found[0]
 
 

@@ -186,7 +186,7 @@ def placements(
 
 def _below(values: Float[np.ndarray, "*models own"], others: Float[np.ndarray, "*models others"]) -> Array:
     """How many of the others each value is above, ties as halves."""
-    pairs = zip(values.reshape(-1, values.shape[-1]), others.reshape(-1, others.shape[-1]), strict=True)
-    counts = [sum(np.searchsorted(np.sort(other), own, side) for side in ("left", "right")) for own, other in pairs]
-    below: Array = np.reshape(counts, values.shape) / 2
+    pairs = zip(values.reshape(-1, values.shape[-1]), np.sort(others.reshape(-1, others.shape[-1])), strict=True)
+    counts = [np.searchsorted(other, own, "left") + np.searchsorted(other, own, "right") for own, other in pairs]
+    below: Array = np.reshape(np.stack(counts), values.shape) / 2
     return below

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from semprune.artefacts import TABLES, write_table
 from semprune.attribution import Association, NeuronSemanticAttribution, causal_check, written_by
-from semprune.attribution.ablation.neuron_sets import family_classes
+from semprune.attribution.ablation.neuron_sets import combined_strength, family_classes
 from semprune.attribution.association.score import DEFAULT_RANKING, GATES
 from semprune.attribution.monitoring import layer_strength
 from semprune.attribution.neurons.facets import SHOWN_NEURONS
@@ -46,7 +46,11 @@ def fitted_module(config: StudyConfig, lm: Backbone, folder: Path, run: Path) ->
     Raises:
         CorruptArtefactError: What was fitted before is damaged.
     """
-    module = NeuronSemanticAttribution(config.backbone.name, config.backbone.dtype, config.fit.concepts)
+    fit = config.fit
+    module = NeuronSemanticAttribution(
+        config.backbone.name, config.backbone.dtype, fit.concepts, gates=fit.gates or None,
+        gate_share=fit.gate_share, gate_budget=fit.gate_budget, gate_steps=fit.gate_steps,
+    )  # fmt: skip
     module.lm = lm
     if (folder / COMPLETE).is_file():
         restore(module, folder / COMPLETE)
@@ -96,10 +100,13 @@ def check_causally(
     if not path.is_file():
         require_writable(folder)
         concepts = family_classes(association, causal.family)
+        learned = any(name in association.gated_concepts for name in concepts)
+        rankings = {GATES: combined_strength(association, concepts, GATES)} if learned else {}
         try:
             table = causal_check(
                 lm, association, concepts, items, text.input_ids, target=causal.family,
                 share=causal.share, draws=causal.draws, token_budget=config.token_budget,
+                rankings=rankings,
                 first=text.first_predicted, progress=lambda name: console.print(f"  causal check: {name}"),
             )  # fmt: skip
         except TooFewDiscoveriesError as error:

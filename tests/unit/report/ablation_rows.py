@@ -45,3 +45,38 @@ def mediation_rows(cell, dataset="movie_reviews", lost=True):
                        "n": 200, "dense": 0.919, "pruned": 0.776, "patched": 0.898, "patched_low": 0.85,
                        "patched_high": 0.94, "recovered": recovered, "recovered_low": recovered - 0.05,
                        "recovered_high": recovered + 0.05}  # fmt: skip
+
+
+def carrier_rows():
+    """Two neurons of a set of gates: each little alone, and less with the others."""
+    for rank, (neuron, excited, writes) in enumerate(
+        [("layers.26.mlp/1408", "a film that is ‹superb›", "'excellent' ' positives'"),
+         ("layers.22.mlp/1001", "so ‹dull›\n that", "' against' ' negative'")], 1
+    ):  # fmt: skip
+        yield {"target": "sentiment", "dataset": "movie_reviews", "ranking": "gates", "neuron": neuron, "rank": rank,
+               "k": 460, "n": 200, "dense": 0.458, "together": 0.45, "alone": 0.02 / rank, "alone_low": 0.005,
+               "alone_high": 0.03, "with_others": 0.001, "with_others_low": -0.004, "with_others_high": 0.006,
+               "excited_by": excited, "writes": writes}  # fmt: skip
+
+
+def gate_control_rows():
+    """The concept's gates take the task in both kinds of answers, no control does."""
+    lost = {
+        "learned": 0.4,
+        "permuted_labels": 0.03,
+        "wrong_concept": 0.01,
+        "random_weights": 0.0,
+        "random_neurons": 0.0,
+    }
+    for control, value in lost.items():
+        for answers, share in (("fitted", 1.0), ("other", 0.7)):
+            yield {"concept": "amazon_reviews.positive", "control": control, "dataset": "movie_reviews",
+                   "answers": answers, "k": 460, "seeds": 2, "n": 80, "dense": 0.88, "lost": share * value,
+                   "lost_low": share * value - 0.05, "lost_high": share * value + 0.05, "kl": 0.08,
+                   "refused": float(control in ("permuted_labels", "random_weights"))}  # fmt: skip
+
+
+def gate_overlap_rows():
+    """Two seeds with a third of their neurons in common, which take as much."""
+    yield {"concept": "amazon_reviews.positive", "first": 0, "second": 1, "k": 460, "shared": 0.33, "chance": 0.01,
+           "lost_first": 0.4, "lost_second": 0.42, "more": 0.02, "more_low": -0.02, "more_high": 0.06}  # fmt: skip

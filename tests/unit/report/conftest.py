@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.report.ablation_rows import dose_rows, frontier_rows, mediation_rows
+from tests.unit.report.ablation_rows import (
+    carrier_rows,
+    dose_rows,
+    frontier_rows,
+    gate_control_rows,
+    gate_overlap_rows,
+    mediation_rows,
+)
 from tests.unit.report.study_run import build_study
 
 from semprune.report import load_run, write_report
@@ -253,6 +260,9 @@ def build_run(folder: Path, names=tuple(CONCEPTS), layers=30) -> Path:
         "causal": list(causal_rows()),
         "frontier": list(frontier_rows()),
         "frontier_doses": list(dose_rows()),
+        "carriers": list(carrier_rows()),
+        "gate_controls": list(gate_control_rows()),
+        "gate_overlap": list(gate_overlap_rows()),
         "mediation": [row for cell in patched_cells() for row in mediation_rows(cell, lost=cell["method"] == "wanda")],
         **further_loss_rows(concepts),
         "predictions": list(prediction_rows()),

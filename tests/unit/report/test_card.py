@@ -61,7 +61,9 @@ def test_the_share_of_skill_that_is_kept_comes_first(small_run, tmp_path):
 def test_a_folder_that_was_pruned_otherwise_is_refused(small_run, tmp_path, different):
     folder = _folder(tmp_path, **different)
     before = (folder / "README.md").read_bytes()
-    with pytest.raises(CardMismatchError, match=r"the run measured Magnitude 50 %, Wanda 50 %"):
+    with pytest.raises(
+        CardMismatchError, match=r"the run measured Magnitude 50 %, Wanda 50 % \(c4 16 x 256, seed 0\)\."
+    ):
         write_cost(small_run, folder)
     assert (folder / "README.md").read_bytes() == before
 

@@ -83,7 +83,20 @@ def test_too_few_discoveries_leave_the_causal_check_out_and_the_study_goes_on(tm
     monkeypatch.setattr(first_step, "load_items", lambda *_, **__: [])
     monkeypatch.setattr(first_step, "family_classes", lambda *_: ["films.bad"])
     text = SimpleNamespace(setup=lambda: None, token_hash="", input_ids=torch.zeros(1, 2), first_predicted=1)
-    assert check_causally(StudyConfig(), None, None, text, tmp_path, console) is None
+    without_gates = SimpleNamespace(gated_concepts=())
+    assert check_causally(StudyConfig(), None, without_gates, text, tmp_path, console) is None
     said = " ".join(console.file.getvalue().split())
     assert said.startswith("causal check left out: only 3 neurons are discoveries for films.bad, 40 were asked for")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_gates_that_a_fit_learned_are_a_row_of_the_causal_check(tmp_path, monkeypatch, console):
+    asked = {}
+    monkeypatch.setattr(first_step, "causal_check", lambda *_, **given: asked.update(given) or pd.DataFrame({"k": [1]}))
+    monkeypatch.setattr(first_step, "load_items", lambda *_, **__: [])
+    monkeypatch.setattr(first_step, "family_classes", lambda *_: ["films.bad", "films.good"])
+    monkeypatch.setattr(first_step, "combined_strength", lambda _, concepts, by: (concepts, by))
+    text = SimpleNamespace(setup=lambda: None, token_hash="", input_ids=torch.zeros(1, 2), first_predicted=1)
+    gated = SimpleNamespace(gated_concepts=("films.good",))
+    assert check_causally(StudyConfig(), None, gated, text, tmp_path, console).is_file()
+    assert asked["rankings"] == {"gates": (["films.bad", "films.good"], "gates")}

@@ -11,7 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semprune.attribution.ablation.measurements import DOMAIN, GENERAL, CausalRun, DenseReading
-from semprune.attribution.ablation.neuron_sets import OWN_SETS, Draw, mean_replacements, selections, top_neurons
+from semprune.attribution.ablation.neuron_sets import (
+    OWN_SETS,
+    Draw,
+    mean_replacements,
+    require_named,
+    selections,
+    top_neurons,
+)
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
@@ -92,6 +99,8 @@ def ablated_runs(
     check_names(rankings or {})
     check_rankings(association, rankings or {})
     counts = {each: max(1, int(each * len(association.rms))) for each in shares}
+    for name, ranking in (rankings or {}).items():
+        require_named(name, ranking, max(counts.values()))
     chosen = {each: top_neurons(association, concepts, count, by, combine) for each, count in counts.items()}
     progress("dense")
     texts = {GENERAL: text} if divergence else {}

@@ -77,6 +77,7 @@ def causal_check(
 
     Raises:
         TooFewDiscoveriesError: Fewer neurons are discoveries than are to be ablated.
+        ConfigurationError: A further ranking names fewer.
         SettingError: A share is outside (0, 1), or a ranking has another number of neurons or a reserved name.
         BackboneMismatchError: The association is another backbone's.
         FittedDocumentError: The association was fitted on documents of the items.

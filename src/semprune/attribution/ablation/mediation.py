@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from semprune.attribution.ablation.ablated import check_rankings
-from semprune.attribution.ablation.neuron_sets import matched_random
+from semprune.attribution.ablation.neuron_sets import matched_random, require_named
 from semprune.attribution.ablation.patching import Into, Patching, Positions, patched_predictions
 from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import require_held_out
@@ -129,12 +129,8 @@ def _inside(association: Association, layers: tuple[int, int] | None) -> Bool[Te
 
 
 def _top(name: str, ranking: Tensor, count: int, inside: Tensor) -> Int[Tensor, " chosen"]:
+    require_named(name, ranking, count)
     top = ranking.topk(count).indices
-    found = int((ranking != 0).sum())
-    if found < count:
-        raise ConfigurationError(
-            f"ranking '{name}' names only {found} neurons, {count} were asked for. Patch a smaller share."
-        )
     own = top[inside[top]]
     if not len(own):
         raise ConfigurationError(f"none of the first {count} neurons by '{name}' lies in these layers.")

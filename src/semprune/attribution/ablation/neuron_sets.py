@@ -79,6 +79,19 @@ def top_neurons(
     return strength.topk(k).indices
 
 
+def require_named(name: str, ranking: Float[Tensor, " neurons"], k: int) -> None:
+    """Refuse a ranking that tells fewer than ``k`` neurons from all others: the rest would be the first that come.
+
+    Raises:
+        ConfigurationError: So few are not 0.
+    """
+    found = int((ranking != 0).sum())
+    if found < k:
+        raise ConfigurationError(
+            f"ranking '{name}' names only {found} neurons, {k} were asked for. Take a smaller share, or leave it out."
+        )
+
+
 def random_neurons(association: Association, k: int, generator: torch.Generator) -> Int[Tensor, " k"]:
     """``k`` neurons drawn without replacement from all."""
     return torch.randperm(len(association.rms), generator=generator)[:k]
@@ -143,7 +156,9 @@ def global_neurons(association: Association, k: int) -> Int[Tensor, " k"]:
 
 
 Draw = Callable[[torch.Generator], Tensor]
-OWN_SETS = ("association", "matched_random", "random", "mean_activation", "global")
+ASSOCIATION = "association"
+"""Name of the association's own set."""
+OWN_SETS = (ASSOCIATION, "matched_random", "random", "mean_activation", "global")
 """Sets that every causal check has; no further ranking may be called so."""
 DRAWN_SETS = ("matched_random", "random")
 """Those of them that are drawn anew: what they say varies with the draw."""

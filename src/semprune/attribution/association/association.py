@@ -79,6 +79,14 @@ class Association:
     fitted: FittedDocuments | None = None
     gates: Float[Tensor, "neurons concepts"] | None = None
 
+    def __repr__(self) -> str:
+        """Size, backbone, discoveries and gates: its tensors would fill pages."""
+        gates = f"; gates of {', '.join(self.gated_concepts)}" if self.gated_concepts else ""
+        return (
+            f"Association({self.settings.get('backbone', 'a backbone')}: {len(self.rms):,} neurons × "
+            f"{len(self.concepts)} concepts, {int(self.gate.sum()):,} discoveries{gates})"
+        )
+
     @cached_property
     def index(self) -> NeuronIndex:
         """Which row is which neuron."""

@@ -128,9 +128,10 @@ class GateLearner:
         left = task.left(draws)
         if left.requires_grad:
             (left * sum(len(draw.units) for draw in draws) / len(everyone)).backward()
-            for places in [] if whole else batches:  # read again, now that each unit's weight is known
-                found, slope = self._read(concept, leaf, [own[place] for place in places]), parts.grad[places]
-                (found * slope).sum().backward()
+            if not whole and parts.grad is not None:  # read again, now that each unit's weight is known
+                for places in batches:
+                    found, slope = self._read(concept, leaf, [own[place] for place in places]), parts.grad[places]
+                    (found * slope).sum().backward()
         self._recent[concept] = [*draws[:-1], Draw(everyone, drawn_parts.detach())][-RECENT:]
         return left.detach().double()
 

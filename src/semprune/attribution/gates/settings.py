@@ -34,5 +34,5 @@ class GateSettings:
     learning_rate: Positive = 0.05
     penalty: NonNegative = 1.0
     dual_rate: NonNegative = 0.1
-    token_budget: Count = 4096
+    token_budget: Count = 2048
     seed: Seed = 0

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from semprune.attribution.gates.task import Draw, Parts
-from semprune.attribution.gradients.objectives import request_places, request_scores
 from semprune.backbones import Backbone
+from semprune.data.batches.answers import request_places, request_scores
 from semprune.data.batches.batching import PaddedItems, pad_items
 from semprune.data.batches.encoding import padding_token
 from semprune.data.batches.scorable import encode_items

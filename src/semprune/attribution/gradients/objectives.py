@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from semprune.attribution.fit.design import valid_tokens
 from semprune.backbones import Backbone
+from semprune.data.batches.answers import answer_log_odds
 from semprune.data.batches.batching import PaddedItems, pad_items
 from semprune.data.batches.encoding import padding_token
 from semprune.data.batches.sampling import within_budget
@@ -68,31 +69,9 @@ def right_choice_objectives(
     plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
     padding = padding_token(lm.tokenizer)
     for rows in plan:
-        yield partial(right_choice_log_odds, lm, pad_items([encoded[index] for index in rows], padding))
+        yield partial(_right_choice_log_odds, lm, pad_items([encoded[index] for index in rows], padding))
 
 
-def right_choice_log_odds(lm: Backbone, batch: PaddedItems) -> Float[Tensor, ""]:
-    """The log-odds of each item's right choice against its others together, summed over the batch's items, in nats."""
+def _right_choice_log_odds(lm: Backbone, batch: PaddedItems) -> Float[Tensor, ""]:
     ids, mask = batch.input_ids.to(lm.device), batch.attention_mask.to(lm.device)
-    logits = lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    scores = request_scores(batch, logits[request_places(batch)])
-    odds = []
-    for index, item in enumerate(batch.items):
-        choices = scores[(batch.item == index).to(scores.device)]
-        others = torch.arange(len(choices), device=choices.device) != item.label
-        odds.append(choices[item.label] - choices[others].logsumexp(0))
-    return torch.stack(odds).sum()
-
-
-def request_places(batch: PaddedItems) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
-    """Row and position whose logits predict each continuation token, request by request."""
-    request, step = (batch.targets >= 0).nonzero(as_tuple=True)
-    return batch.row[request], batch.start[request] + step
-
-
-def request_scores(batch: PaddedItems, logits: Float[Tensor, "tokens vocabulary"]) -> Float[Tensor, " requests"]:
-    """Log-probability of each request's continuation, from the logits at :func:`request_places`."""
-    request, step = (batch.targets >= 0).nonzero(as_tuple=True)
-    wide = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    each = wide.gather(1, batch.targets[request, step, None].to(wide.device))[:, 0]
-    return wide.new_zeros(len(batch.targets)).index_add(0, request.to(wide.device), each)
+    return answer_log_odds(lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits, batch)

@@ -97,21 +97,25 @@ class HeldOutSums:
     def deletions(self) -> list[Float[Tensor, "neurons concepts"]]:
         """Effects without each block that holds documents, in turn; solved once, after :meth:`finish`."""
         return [
-            self._solved({level: _less(self._whole[level], self._sums(level, block)) for level in LEVELS})
+            self._solved({level: _less(self._whole[level], self._sums(level, [block])) for level in LEVELS})
             for block in self.blocks
         ]
+
+    @cached_property
+    def halves(self) -> tuple[Float[Tensor, "neurons concepts"], Float[Tensor, "neurons concepts"]]:
+        """Effects over every other block that holds documents, and over the others."""
+        return tuple(  # type: ignore[return-value]  # two of them
+            self._solved({level: self._sums(level, self.blocks[half::2]) for level in LEVELS}) for half in (0, 1)
+        )
 
     @cached_property
     def _whole(self) -> dict[str, EncodingSums]:
         return {level: self._sums(level) for level in LEVELS}
 
-    def _sums(self, level: str, block: int | None = None) -> EncodingSums:
-        """Float64 sums of one block, or of all."""
+    def _sums(self, level: str, blocks: list[int] | None = None) -> EncodingSums:
+        """Float64 sums of some blocks, or of all."""
         parts = [kind[level] for kind in (self.gram, self.cross, self.count)]
-        if block is None:
-            gram, cross, count = (part.sum(0, dtype=torch.float64) for part in parts)
-        else:
-            gram, cross, count = (part[block].double() for part in parts)
+        gram, cross, count = ((part if blocks is None else part[blocks]).sum(0, dtype=torch.float64) for part in parts)
         return EncodingSums(gram, cross, torch.zeros(self.learner.neurons), count)
 
     def _solved(self, sums: dict[str, EncodingSums]) -> Float[Tensor, "neurons concepts"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -60,30 +62,43 @@ def semantic_loss(
 def matched_controls(
     weights: Float[Tensor, "neurons concepts"],
     score: Float[Tensor, "neurons concepts"],
-    rms: Float[Tensor, " neurons"],
+    certainty: Float[Tensor, "neurons concepts"],
     layer: Int[Tensor, " neurons"],
+    levels: Sequence[str],
     concept: int,
 ) -> Controls:
-    """Comparable neurons: same layer, nearest activation RMS, discoveries for *other* concepts.
+    """Comparable neurons: same layer, as sure of *another* concept of the same level on held-out documents.
 
     What they lose of their own strongest concept is what pruning takes from comparable neurons anyway. equations.md
     asks for an activation-matched random control; a random neuron has no association to lose (a ratio of two noises),
-    so the control is drawn from neurons that do.
+    so the control is drawn from neurons that do. A weak association loses more to noise than a strong one, and one of
+    words other than one of documents: so both are matched, and both sides have a positive held-out effect.
+
+    Args:
+        weights: Of :func:`semantic_weights`; positive only where the held-out effect is.
+        score: Gated association score of the fitting documents.
+        certainty: |t| of the dense effects on the held-out documents.
+        layer: Of each neuron.
+        levels: Of each concept, ``token`` or ``sequence``.
+        concept: Which concept.
 
     Returns:
         The concept's neurons that have controls, their controls, and each control's own concept.
     """
     mine, theirs, own = [], [], []
-    others = score.clone()
-    others[:, concept] = 0
+    alike = torch.tensor([level == levels[concept] for level in levels])
+    alike[concept] = False
+    others = torch.where((weights.cpu() > 0) & alike, score.cpu(), 0.0)
     strongest, best_concept = others.max(1)
+    sure = certainty.cpu().clamp(min=1e-12).log()
+    own_sure = sure.gather(1, best_concept[:, None])[:, 0]
     for index in layer.unique().tolist():
         here = layer == index
         target = (here & (weights[:, concept] > 0)).nonzero()[:, 0]
         pool = (here & (strongest > 0) & (score[:, concept] == 0)).nonzero()[:, 0]
         if not len(target) or len(pool) < CONTROLS:
             continue
-        distance = (rms[target, None].clamp(min=1e-12).log() - rms[None, pool].clamp(min=1e-12).log()).abs()
+        distance = (sure[target, concept][:, None] - own_sure[None, pool]).abs()
         nearest = pool[distance.topk(CONTROLS, dim=1, largest=False).indices]
         mine.append(target)
         theirs.append(nearest)

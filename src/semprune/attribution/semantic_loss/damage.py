@@ -41,11 +41,30 @@ class DenseReference:
         return semantic_weights(self.association.score, self.dense.effects.cpu())
 
     @cached_property
+    def certainty(self) -> Float[Tensor, "neurons concepts"]:
+        """|t| of each held-out effect, by the jackknife over blocks of documents."""
+        parts = zip(*(each.cpu().split(4096) for each in self.dense.deletions), strict=True)  # not a copy of all
+        error = torch.cat([jackknife_variance(torch.stack(part)) for part in parts]).sqrt()
+        sure: Tensor = self.dense.effects.cpu().abs() / error.clamp(min=1e-12)
+        return sure
+
+    @cached_property
     def controls(self) -> list[Controls]:
         """Comparable neurons of each concept."""
         about = self.association
         concepts = range(self.weights.shape[1])
-        return [matched_controls(self.weights, about.score, about.rms, about.layer, c) for c in concepts]
+        return [
+            matched_controls(self.weights, about.score, self.certainty, about.layer, about.levels, c) for c in concepts
+        ]
+
+    @cached_property
+    def floor(self) -> Float[Tensor, "two concepts"]:
+        """SL and its control of a model that nobody pruned, read from one half of the documents and from the other."""
+        if len(self.dense.blocks) < 2:
+            return torch.full((2, self.weights.shape[1]), float("nan"))
+        first, second = (half.cpu() for half in self.dense.halves)
+        both = [self.losses(association_lost(*pair)) for pair in ((first, second), (second, first))]
+        return torch.stack(both).mean(0)
 
     def losses(self, lost: Float[Tensor, "neurons concepts"]) -> Float[Tensor, "two concepts"]:
         """SL and its control."""
@@ -61,8 +80,9 @@ def semantic_damage(reference: DenseReference, pruned: HeldOutSums) -> pd.DataFr
         pruned: Held-out statistics of the pruned model, over the same documents.
 
     Returns:
-        Columns concept, level, layer (-1: all), sl, sl_random, xsl, xsl_low, xsl_high, n_documents. Intervals are
-        95 %, from a delete-a-group jackknife over blocks of documents; NaN for single layers.
+        Columns concept, level, layer (-1: all), sl, sl_random, xsl, xsl_low, xsl_high, sl_floor, xsl_floor,
+        n_documents. Intervals are 95 %, from a delete-a-group jackknife over blocks of documents; NaN for single
+        layers. The floors are what SL and XSL are between two halves of the documents without any pruning.
     """
     association, dense, weights = reference.association, reference.dense, reference.weights
     lost = association_lost(dense.effects.cpu(), pruned.effects.cpu())
@@ -78,7 +98,9 @@ def semantic_damage(reference: DenseReference, pruned: HeldOutSums) -> pd.DataFr
         xsl = float(sl[c] - random[c])
         margin = float(quantile * spread[c])
         whole = {"layer": -1, "sl": float(sl[c]), "sl_random": float(random[c]), "xsl": xsl}
-        rows.append(common | whole | {"xsl_low": xsl - margin, "xsl_high": xsl + margin})
+        noise, of_controls = (float(each) for each in reference.floor[:, c])
+        floor = {"sl_floor": noise, "xsl_floor": noise - of_controls}
+        rows.append(common | whole | {"xsl_low": xsl - margin, "xsl_high": xsl + margin} | floor)
         rows.extend(common | row for row in _by_layer(weights[:, c], lost[:, c], association.layer))
     return pd.DataFrame(rows)
 
@@ -91,5 +113,6 @@ def _by_layer(weights: Tensor, lost: Tensor, layer: Tensor) -> list[dict[str, fl
             value = float((own * lost).sum() / own.sum())
             nothing = float("nan")
             rows.append({"layer": index, "sl": value, "sl_random": nothing, "xsl": nothing,
-                         "xsl_low": nothing, "xsl_high": nothing})  # fmt: skip
+                         "xsl_low": nothing, "xsl_high": nothing, "sl_floor": nothing,
+                         "xsl_floor": nothing})  # fmt: skip
     return rows

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from semprune.artefacts import write_table
 from semprune.attribution import Association, load_association
@@ -14,13 +16,15 @@ from semprune.attribution.ablation.ablated import ablated_runs, check_names
 from semprune.attribution.ablation.carriers import carriers
 from semprune.attribution.ablation.causal import causal_rows, check_dataset
 from semprune.attribution.ablation.frontier import DOSES, dose_matched, frontier_points
-from semprune.attribution.ablation.neuron_sets import top_neurons
+from semprune.attribution.ablation.measurements import CausalRun
+from semprune.attribution.ablation.neuron_sets import ASSOCIATION, top_neurons
 from semprune.attribution.ablation.specificity import causal_specificity
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.gates.sources import domain_text
+from semprune.attribution.monitoring import frontier_figure
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
-from semprune.cli.targets import asked_rankings, ranked_target, target_concepts
+from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, DocumentDataModule, calibration_spec, load_items
 from semprune.errors import ConfigurationError
@@ -46,6 +50,7 @@ class CausalCommandConfig:
         target: What is ablated; a task family where ``concepts`` is empty.
         concepts: Columns of the association; empty takes the family's classes.
         ranking: How its neurons are ranked: score, strength, effect, t, raw_effect, or gates where they were learned.
+            Tables call these neurons association where it is the default, else by the ranking's name.
         combine: What counts where ``concepts`` has words and classes: documents (classes alone), sum, ranks or product.
         words: Concepts whose words' log-probability is measured.
         specificity: Concepts with words that are ablated in turn and measured on each other.
@@ -111,7 +116,7 @@ def causal_parser() -> Parser:
 
 
 def causal(arguments: list[str]) -> None:
-    """Run the command: write ``causal.parquet``, ``frontier.parquet`` and ``frontier_doses.parquet``.
+    """Run the command: write ``causal.parquet``, ``frontier.parquet``, ``frontier_doses.parquet`` and a figure.
 
     With ``carriers`` it writes ``carriers.parquet`` too, with ``specificity`` ``causal_specificity.parquet``.
 
@@ -140,12 +145,16 @@ def causal(arguments: list[str]) -> None:
         labels=_labels(config.words, lm), by=config.ranking, combine=config.combine, divergence=True,
         domain=domain, progress=lambda name: console.print(f"  {name}"),
     )  # fmt: skip
+    if config.ranking != DEFAULT_RANKING:  # which "association" stands for
+        runs = [replace(each, runs=_named(each.runs, config.ranking)) for each in runs]
     table = causal_rows(runs, config.target, config.dataset)
     points = frontier_points(runs, config.target, config.dataset)
     matched = dose_matched(runs, config.target, config.dataset, doses=config.doses, seed=config.seed)
     write_table(folder, "causal", table)
     write_table(folder, "frontier", points)
     write_table(folder, "frontier_doses", matched)
+    with SummaryWriter(str(folder / "lightning_logs" / "causal")) as board:
+        board.add_figure("causal/frontier", frontier_figure(points))
     frontier = (frontier_text(points).printed(), dose_text(matched).printed())
     Terminal().print(causal_table(table), *frontier, sep="\n\n")
     if config.carriers:
@@ -160,6 +169,11 @@ def causal(arguments: list[str]) -> None:
             seed=config.seed, by=config.ranking, progress=lambda name: console.print(f"  specificity of {name}"),
         )  # fmt: skip
         write_parquet(folder / "causal_specificity.parquet", found)
+
+
+def _named(runs: Mapping[str, list[CausalRun]], ranking: str) -> dict[str, list[CausalRun]]:
+    """The runs with the association's own set called by the ranking that chose it."""
+    return {ranking if name == ASSOCIATION else name: own for name, own in runs.items()}
 
 
 def _carriers(
@@ -199,7 +213,9 @@ def target_columns(config: CausalCommandConfig, association: Association) -> lis
         association.column(name)
     if not config.shares:
         raise ConfigurationError("`shares` is empty: name at least one share of neurons to ablate.")
-    return target_concepts(config, association)
+    concepts = target_concepts(config, association)
+    check_own_rankings([config.ranking, *config.rankings], association, concepts, config.combine)
+    return concepts
 
 
 def _domain(config: CausalCommandConfig, lm: Backbone) -> Tensor | None:

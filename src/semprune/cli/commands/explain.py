@@ -145,8 +145,9 @@ def about_concept(
     encoding, carrying, names = [], carrying_neurons(association, written, run, concept), list[str]()
     if ranking != GATES:
         neurons = strongest_neurons(association, concept, written, ranking).rename(columns={"specificity": "ρ"})
-        found = int(association.gate[:, association.column(concept)].sum())
-        title = f"{concept} is encoded by: {found} discoveries, the strongest"
+        column = association.column(concept)
+        found = association.matrix[association.gate[:, column], column]
+        title = f"{concept} is encoded by: {len(found)} discoveries, {int((found > 0).sum())} excited; the strongest"
         names = list(neurons["neuron"])
         encoding.append(_frame(neurons, title) if names else Text(f"{concept}: no neuron is a discovery"))
     if carrying is None:
@@ -187,7 +188,7 @@ def carries_parts(association: Association, concept: str, carrying: pd.DataFrame
     scores = association.ranking(concept, GATES)
     both = int(association.gate[scores.topk(count).indices, column].sum())
     said = (
-        f"{both} of the first {count} gates are discoveries too ({both / count:.0%}; of all neurons "
+        f"{both} of the first {count} gates are discoveries too ({both / count:.1%}; of all neurons "
         f"{float(association.gate[:, column].float().mean()):.0%}): to encode a concept and to carry it are two things."
     )
     return [_frame(carrying, f"{concept} is carried by: the first of {count} causal gates"), Text(said)]
@@ -220,7 +221,7 @@ def _contexts(contexts: pd.DataFrame | None, names: list[str]) -> list[Renderabl
     """Exciting tokens in context, of those neurons that the run kept them of."""
     own = pd.DataFrame() if contexts is None else contexts[contexts["neuron"].isin(names)]
     if own.empty:
-        return [Text("the run kept no contexts of it: pass --text to see where it fires", style="dim")]
+        return [Text("the run kept no contexts here: pass --text to see where a neuron fires", style="dim")]
     table = WholeTable(title="excited most by")
     table.add_column("neuron", no_wrap=True)  # a name to copy
     for title in ("activation / RMS", "excited by", "from"):

@@ -17,11 +17,12 @@ from semprune.artefacts import Cell, with_cell, write_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.ablation import mediation
 from semprune.attribution.ablation.causal import check_dataset
+from semprune.attribution.ablation.neuron_sets import require_named
 from semprune.attribution.ablation.patching import Positions
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
-from semprune.cli.targets import asked_rankings, ranked_target, target_concepts
+from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, load_items
 from semprune.errors import SettingError
@@ -135,6 +136,7 @@ def mediate(arguments: list[str]) -> None:
     for name in asked_rankings(config):
         console.print(f"  ranking: {name}")
         rankings[name] = target.ranked(name)
+        require_named(name, rankings[name], max(1, int(config.share * len(association.rms))))
     tables, labels = [], []
     for cell, pruned in _pruned(config, lm, console):
         for own, positions in product(items.values(), config.positions):
@@ -158,7 +160,9 @@ def _checked(config: MediateConfig, association: Association) -> list[str]:
     list(pruned_cells(_grid(config)))
     load_concepts(config.words)
     asked_rankings(config)
-    return target_concepts(config, association)
+    concepts = target_concepts(config, association)
+    check_own_rankings(config.rankings, association, concepts, config.combine)
+    return concepts
 
 
 def _pruned(config: MediateConfig, lm: Backbone, console: Terminal) -> Iterator[tuple[Cell, Backbone]]:

@@ -127,9 +127,13 @@ def _of_words(association: Association, words: tuple[str, ...], run: Path) -> st
     """
     own = [name for name, level in zip(association.concepts, association.levels, strict=True) if level == "token"]
     asked = association.settings.get("concepts", [])
+    shared: dict[str, int] = {}
     for concept in load_concepts(list(asked if isinstance(asked, list | tuple) else [])):
-        if concept.name in own and set(concept.words) == set(words):
-            return concept.name
+        if concept.name in own:
+            shared[concept.name] = len(set(concept.words) & set(words))
+            if set(concept.words) == set(words):
+                return concept.name
+    own.sort(key=lambda name: -shared.get(name, 0))  # those with most of the words first
     raise ConfigurationError(
         f"no concept of {run} has these words ({', '.join(words[:5])}). Leave --run out, and they are fitted; or name "
         f"one with --concept: {', '.join(own[:8])}{' …' if own[8:] else ''}."

@@ -26,7 +26,7 @@ def verify_parser() -> Parser:
 
 
 def verify(arguments: list[str]) -> None:
-    """Run the command: a table of all matrices, and an error where one of them lost zeros.
+    """Run the command: a table of the matrices that lost zeros and of all together, and an error where there are some.
 
     Raises:
         FilledZerosError: A weight that should be zero is not.
@@ -41,12 +41,14 @@ def verify(arguments: list[str]) -> None:
 
 
 def _table(matrices: Sequence[VerifiedMatrix]) -> WholeTable:
-    """One line per matrix, and the sum; names stay whole, so that they can be searched for."""
-    table = WholeTable(title="weights that the masks do not keep", show_footer=True)
+    """One line per matrix that lost zeros, and the sum; names stay whole, so that they can be searched for."""
+    lost = [matrix for matrix in matrices if matrix.filled]
+    title = f"{len(lost)} of {len(matrices)} matrices have weights that the masks do not keep"
+    table = WholeTable(title=title, show_footer=True)
     columns = ("weights", "size"), ("should be zero", "pruned"), ("not zero", "filled")
     table.add_column("matrix", "all", no_wrap=True)
     for title, field in columns:
         table.add_column(title, f"{sum(getattr(matrix, field) for matrix in matrices):,}", justify="right")
-    for matrix in matrices:
+    for matrix in lost:
         table.add_row(matrix.name, *(f"{getattr(matrix, field):,}" for _, field in columns))
     return table

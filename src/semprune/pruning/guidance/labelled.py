@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from semprune.data.batches.answers import answer_log_odds
 from semprune.data.batches.batching import pad_items
 from semprune.data.batches.encoding import padding_token
 from semprune.data.batches.sampling import within_budget
@@ -20,7 +21,6 @@ from semprune.errors import ConfigurationError, SettingError
 from semprune.errors.base import what_it_says
 from semprune.pruning.guidance.protected_text import ScoredBatch
 from semprune.pruning.guidance.protection import Protection
-from semprune.pruning.guidance.scores import answer_log_odds
 from semprune.types import Item
 
 MOST_TOKENS = 256

@@ -50,6 +50,7 @@ class RunArtefacts:
         methods: What its pruning methods are called.
         models: What its models are called, by fingerprint.
         predictions: Answers per item; None where the folder lacks them.
+        headlines: Of each metric, the table that every section starts from; filled by ``headline_table``.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class RunArtefacts:
     methods: MethodLabels = field(default_factory=MethodLabels)
     models: Mapping[str, str] = field(default_factory=dict)
     predictions: Answers | None = None
+    headlines: dict[str | None, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getattr__(self, name: str) -> pd.DataFrame | None:
         """A table by its name."""

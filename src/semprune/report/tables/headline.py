@@ -46,6 +46,12 @@ def headline_table(run: RunArtefacts, metric: str | None = None) -> pd.DataFrame
     Returns:
         Rows by family, data set (in the run's order), prompt, setting.
     """
+    if metric not in run.headlines:
+        run.headlines[metric] = _headline_table(run, metric)
+    return run.headlines[metric].copy()
+
+
+def _headline_table(run: RunArtefacts, metric: str | None) -> pd.DataFrame:
     results = run.results
     if metric is None:
         chosen = headline_metrics(run)

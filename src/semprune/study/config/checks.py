@@ -12,7 +12,7 @@ from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec
 from semprune.data.prompts.render import find_prompts
 from semprune.data.rows.own_tables import with_own_tables
-from semprune.errors import ConfigurationError, EmptyStudyError, SettingError
+from semprune.errors import ConfigurationError, EmptyStudyError, SettingError, UnknownConceptError
 from semprune.evaluation.metrics import metric
 from semprune.pruning.guidance.protection import parse_protection
 from semprune.pruning.guidance.reading import check_name
@@ -76,7 +76,11 @@ def _check_names(config: StudyConfig) -> None:
     CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
     for protected in config.protect:
         check_name(parse_protection(protected).names[0])
-    load_concepts(config.fit.concepts)
+    concepts = [concept.name for concept in load_concepts(config.fit.concepts)]
+    classes = [f"{name}.{label}" for name in config.fit.datasets for label in dataset_spec(name).labels.classes]
+    for name in config.fit.gates:
+        if name not in (*classes, *concepts):
+            raise UnknownConceptError(name, (*classes, *concepts))
     check_losses(config.losses)
     if config.sentence_encoder is not None:
         find_asset(config.sentence_encoder)

@@ -7,9 +7,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from semprune.artefacts import guided_calibration
+from semprune.attribution.gates.settings import GateSettings
 from semprune.data.settings import ChatSettings, chat_settings
 from semprune.pruning.settings import PruneSettings
-from semprune.types import Amount, Count, Filled, Length, Limit, NonNegative, PartOrNone, Range, Seed, Share, Sparsity
+from semprune.types import (
+    Amount,
+    Count,
+    Filled,
+    Length,
+    Limit,
+    NonNegative,
+    PartOrNone,
+    Positive,
+    Range,
+    Seed,
+    Share,
+    Sparsity,
+)
 
 
 @dataclass
@@ -36,6 +50,11 @@ class FitConfig:
         batch_size: Texts in a batch.
         epochs: One solves, the others learn; at least 2.
         concepts: Token-level concepts.
+        gates: Classes of the data sets, and concepts of words, whose causal gates are learned too; the causal check
+            then has a row of them. They take longer than all else of a fit.
+        gate_share: Share of all neurons whose gates close, of each of them.
+        gate_budget: Most divergence from the dense model on other text, in nats per token.
+        gate_steps: Steps that gates are learned in.
     """
 
     datasets: Annotated[list[str], Filled("one data set or more")] = field(
@@ -46,6 +65,10 @@ class FitConfig:
     batch_size: Count = 32
     epochs: Annotated[int, Range(2)] = 2
     concepts: Annotated[list[str], Filled("one concept or more")] = field(default_factory=lambda: ["default"])
+    gates: list[str] = field(default_factory=list)
+    gate_share: Share = GateSettings.share
+    gate_budget: Positive = GateSettings.budget
+    gate_steps: Count = GateSettings.steps
 
 
 @dataclass

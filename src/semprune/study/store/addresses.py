@@ -25,7 +25,7 @@ from semprune.pruning.guidance.worded import TEXT
 from semprune.pruning.methods import source_hash
 from semprune.study.config.schema import StudyConfig
 
-LAYOUT = 6
+LAYOUT = 7
 """Raised whenever a fit's or a cell's figures or files may change; those of another layout are not read."""
 
 
@@ -115,7 +115,10 @@ class Addresses:
     def _fitted(self) -> str:
         config = self.config.fit
         declared = self._declarations(config.datasets)
-        return content_hash([asdict(config), declared, self.contents.fitted(), *self.backbone])
+        settings = asdict(config)
+        if not config.gates:  # what is not learned changes nothing
+            settings = {name: value for name, value in settings.items() if not name.startswith("gate")}
+        return content_hash([settings, declared, self.contents.fitted(), *self.backbone])
 
     def cell(self, cell: Cell) -> Path:
         """Folder of one pruned model, whatever is measured of it."""

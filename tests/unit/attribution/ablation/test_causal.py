@@ -220,3 +220,13 @@ def test_one_concept_has_no_specificity(writers):
     lm, association = writers
     with pytest.raises(ConfigurationError, match="two or more"):
         causal_specificity(lm, association, ["praise"], label_tokens, text_of())
+
+
+def test_a_further_ranking_that_names_too_few_neurons_is_refused(world):
+    lm, association = world
+    ranking = torch.zeros(len(association.rms))
+    ranking[:3] = 1.0
+    with pytest.raises(ConfigurationError, match=r"ranking 'lape' names only 3 neurons, \d+ were asked for"):
+        causal_check(
+            lm, association, CONCEPTS, items_of(4), text_of(), target="praise", share=0.1, rankings={"lape": ranking}
+        )

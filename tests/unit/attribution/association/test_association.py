@@ -52,6 +52,8 @@ def test_gates_are_kept_with_the_association_and_name_its_neurons(tmp_path):
     loaded, last = load_association(tmp_path / "whole.safetensors"), len(plain.rms) - 1
     assert torch.equal(loaded.gates.nan_to_num(-1), whole.gates.nan_to_num(-1))
     assert loaded.gated_concepts == CONCEPTS[1:]
+    size, found = f"{len(plain.rms)} neurons × 2 concepts", f"{plain.gate.sum()} discoveries"
+    assert repr(loaded) == f"Association({plain.settings['backbone']}: {size}, {found}; gates of {CONCEPTS[1]})"
     assert loaded.top(CONCEPTS[1], 2, by="gates") == [plain.neurons[last], plain.neurons[last - 1]]
     assert torch.equal(loaded.ranking(CONCEPTS[1], "gates"), whole.gates[:, 1])
     assert torch.equal(combined_strength(loaded, CONCEPTS, "gates"), whole.gates[:, 1])

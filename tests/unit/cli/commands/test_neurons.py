@@ -37,7 +37,7 @@ def test_a_concept_of_a_run(run, capsys):
     neurons(["--concept", CONCEPT, "--run", str(run)])
     said = capsys.readouterr().out
     assert said.startswith(f"evidence for {CONCEPT}: 7 of 900 tokens")
-    assert f"{CONCEPT}: 1 discoveries" in said
+    assert f"{CONCEPT} is encoded by: 1 discoveries, 1 excited; the strongest" in " ".join(said.split())
     assert "layers.0.mlp/3" in said
 
 

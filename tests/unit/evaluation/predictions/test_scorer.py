@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
 import torch
+from tests.ranks import run_ranks
 from torch import distributed
 
 from semprune.data.batches.batching import EncodedItem
@@ -125,19 +124,7 @@ def rank_process(rank, size, folder):
 def test_any_number_of_ranks_gives_the_table_of_one(tmp_path, size):
     alone = score(range(7))
     assert 0 < (alone["prediction"] == alone["label"]).mean() < 1
-    processes = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(size), str(tmp_path)]) for rank in range(size)
-    ]
-    try:
-        assert [process.wait(timeout=300) for process in processes] == [0] * size
-    finally:
-        for process in processes:
-            process.kill()  # a rank that waits for a dead one
-            process.wait()
+    run_ranks(rank_process, size, size, tmp_path)
     for rank in range(size):
         table = json.loads((tmp_path / f"{rank}.json").read_text())
         assert table == json.loads(alone.to_json(double_precision=15))
-
-
-if __name__ == "__main__":  # how the test starts its ranks
-    rank_process(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

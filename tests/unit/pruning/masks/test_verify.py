@@ -84,7 +84,9 @@ def test_what_is_filled_is_counted_where_it_is(tmp_path, capsys):
     said = capsys.readouterr()
     assert f"FilledZerosError: {sum(found.values())} weights" in said.err
     assert f"in 2 matrices, most in {Q} ({found[Q]})" in said.err
-    assert "model.layers.0.self_attn.k_proj" in said.out
+    assert f"2 of {len(masks)} matrices have weights" in " ".join(said.out.split())
+    assert Q in said.out
+    assert "model.layers.0.self_attn.k_proj" not in said.out
 
 
 def test_a_folder_with_all_zeros_ends_well(tmp_path, capsys):

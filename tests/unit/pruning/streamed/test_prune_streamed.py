@@ -139,7 +139,7 @@ def test_one_block_is_in_memory_at_a_time(folder, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork; un-skip where the system has it")
-@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_twice_at_any_rename_it_ends_with_the_same_bytes(tmp_path, step):
     folder = saved(tmp_path / "model")
     outs = tmp_path / "outs"

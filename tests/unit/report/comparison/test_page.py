@@ -69,6 +69,16 @@ def test_the_command_writes_beside_the_second_run(own_runs, capsys):
     said = capsys.readouterr().out
     assert f"comparison: {own_runs[1] / 'comparison.html'}" in said.replace("\n", "")
     assert (own_runs[1] / "comparison.html").read_text().startswith("<!doctype html>")
+    assert main(["compare", *map(str, own_runs)]) == 0
+    assert "in the place of a page that was there" in " ".join(capsys.readouterr().out.split())
+
+
+def test_nothing_but_a_page_is_written_over(own_runs, capsys):
+    table = own_runs[1] / "results.parquet"
+    before = table.read_bytes()
+    assert main(["compare", *map(str, own_runs), "--output", str(table)]) == 2
+    assert "output must be a page, NAME.html" in " ".join(capsys.readouterr().err.split())
+    assert table.read_bytes() == before
 
 
 def test_what_is_no_run_is_one_line(tmp_path, runs, capsys):

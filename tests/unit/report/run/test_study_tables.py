@@ -1,11 +1,11 @@
 """A study's section and tables: the planted answers, on common ground only, also where little was measured."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.report.study_run import build_study
 from tests.unit.report.test_page import Document, rows_after, words
 
 from semprune.analysis import calibration_ranking, read_drops
@@ -29,11 +29,11 @@ def document(study_page):
 
 
 @pytest.fixture
-def change(tmp_path):
+def change(study_folder, tmp_path):
     """The study with some of its tables replaced by what functions make of them."""
 
     def changed(**functions):
-        folder = build_study(tmp_path / "changed")
+        folder = shutil.copytree(study_folder, tmp_path / "changed")
         for name, function in functions.items():
             path = folder / f"{name}.parquet"
             function(pd.read_parquet(path)).to_parquet(path, index=False)
@@ -60,7 +60,7 @@ def test_other_runs_have_neither_section_nor_link_nor_files(page, built_run):
 
 
 def test_a_study_without_predictions_is_a_run_like_others(study_folder, tmp_path):
-    folder = build_study(tmp_path / "run")
+    folder = shutil.copytree(study_folder, tmp_path / "run")
     (folder / "predictions.parquet").unlink()
     assert 'id="calibration"' not in write_report(folder).read_text(encoding="utf-8")
     assert {path.stem for path in write_tables(folder)} == {"scores", "families", "contrasts"}

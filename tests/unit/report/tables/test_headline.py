@@ -87,7 +87,7 @@ def test_prompts_of_one_data_set_count_once_in_the_family_mean(edit):
     assert families.loc[("sentiment", "Wanda 50 %"), "damage"] == pytest.approx(expected)
 
 
-ABLATED = ("frontier", "frontier_doses", "mediation")
+ABLATED = ("frontier", "frontier_doses", "mediation", "carriers", "gate_controls", "gate_overlap")
 
 
 def test_written_tables_hold_the_stored_values(run_dir):

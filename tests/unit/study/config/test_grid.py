@@ -17,12 +17,20 @@ from semprune.errors import (
     MixtureError,
     SettingError,
     UnknownCalibrationError,
+    UnknownConceptError,
     UnknownPromptError,
     UnknownProtectionError,
 )
 from semprune.study.config.checks import check
 from semprune.study.config.grid import in_groups, pruned_cells, stated
-from semprune.study.config.schema import BackboneConfig, EngineConfig, StudyConfig, TextConfig, one_backbone_each
+from semprune.study.config.schema import (
+    BackboneConfig,
+    EngineConfig,
+    FitConfig,
+    StudyConfig,
+    TextConfig,
+    one_backbone_each,
+)
 from semprune.study.store.addresses import LAYOUT, Addresses
 from semprune.study.store.store import claim
 
@@ -87,6 +95,15 @@ def test_a_cell_is_shared_by_studies_that_differ_elsewhere() -> None:
         ),
     ]
     assert len({own, *others}) == 8
+
+
+def test_gates_that_are_not_learned_leave_the_fit_where_it_was() -> None:
+    assert addresses(fit=FitConfig(gate_steps=3)).fit == addresses().fit
+    gated = addresses(fit=FitConfig(gates=["movie_reviews.positive"]))
+    assert gated.fit != addresses().fit
+    check(gated.config)
+    with pytest.raises(UnknownConceptError, match=r"movie_reviews\.good"):
+        check(StudyConfig(fit=FitConfig(gates=["movie_reviews.good"])))
 
 
 def test_each_part_depends_on_its_own_settings_only() -> None:

@@ -16,7 +16,7 @@ def view(small_run):
 def test_controls_lie_behind_rankings_and_only_the_matched_have_a_band(view):
     (chart,) = view.charts
     names = [curve.unbroken for curve in chart.curves]
-    assert names == ["Matched random neurons", "gates", "The association's top neurons"]
+    assert names == ["Matched random neurons", "Causal gates", "The association's top neurons"]
     assert [bool(curve.band) for curve in chart.curves] == [True, False, False]
     assert len({(curve.hue, curve.shape) for curve in chart.curves}) == 3
 
@@ -24,12 +24,12 @@ def test_controls_lie_behind_rankings_and_only_the_matched_have_a_band(view):
 def test_marks_are_at_cost_and_loss(view):
     (chart,) = view.charts
     curves = {curve.unbroken: curve for curve in chart.curves}
-    gates, matched = curves["gates"].points, curves["Matched random neurons"].points
+    gates, matched = curves["Causal gates"].points, curves["Matched random neurons"].points
     assert [x for x, _ in gates] == [chart.across.percent(cost) for cost in (0.004, 0.03, 0.08)]
     assert [y for _, y in gates] == sorted((y for _, y in gates), reverse=True)  # pixels from the top: loss grows
     assert gates[2][1] == min(y for curve in chart.curves for _, y in curve.points)
     assert matched[0][1] == next(y for y, text, _ in chart.ticks if text == "0")
-    assert len(curves["gates"].line.split()) == 3
+    assert len(curves["Causal gates"].line.split()) == 3
     assert len(curves["Matched random neurons"].band.split()) == 6
 
 

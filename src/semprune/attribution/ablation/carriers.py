@@ -25,7 +25,7 @@ from semprune.statistics.bootstrap import Statistic
 from semprune.statistics.estimate import Estimate, jackknifed
 from semprune.types import Count, Item, NeuronSite
 
-WRITTEN = 4  # tokens that are named
+WRITTEN = 3  # tokens that are named
 
 
 @checked

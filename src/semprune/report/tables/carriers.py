@@ -17,7 +17,7 @@ def carriers_text(table: pd.DataFrame) -> TextTable:
     """
     rows = [
         [
-            row["neuron"], " ".join(row["excited_by"].split()), row["writes"],
+            row["neuron"], _around(row["excited_by"]), row["writes"],
             *(_lost(row, name) for name in ("alone", "with_others")),
         ]
         for row in records(table)
@@ -34,5 +34,22 @@ def carriers_text(table: pd.DataFrame) -> TextTable:
     return TextTable(about, ["neuron", "excited by", "writes", "alone", "with the others"], rows, names=3)
 
 
+AROUND = 18
+"""Characters on either side of an exciting token."""
+
+
+def _around(context: str) -> str:
+    """A little of what stands around the token, in one line.
+
+    Example:
+        >>> _around("the minister said that it was a‹ dull›  evening for everyone who had come")
+        'aid that it was a ‹dull› evening for every'
+    """
+    before, _, rest = " ".join(context.split()).partition("‹")
+    token, _, after = rest.partition("›")
+    before = before + " " * token.startswith(" ")
+    return f"{before[-AROUND:].lstrip()}‹{token.strip()}›{after[:AROUND].rstrip()}"
+
+
 def _lost(row: dict[str, float], name: str) -> str:
-    return f"{number(row[name], 4)} {interval(row[f'{name}_low'], row[f'{name}_high'], 4)}"
+    return f"{number(row[name], 3)} {interval(row[f'{name}_low'], row[f'{name}_high'], 3)}"

@@ -25,7 +25,8 @@ SELECTIONS = {
     "gradient_activation": ("Gradient × activation", "on other items of the data set"),
     "mean_ablation_gradient": ("Gradient × distance to the mean", "on other items of the data set"),
 }
-_PLAIN, _NAMED = 4, 0  # hue of the controls, hue of the association
+CHOSEN = ("association", "gates")
+_PLAIN, _NAMED = 4, 0  # hue of the controls, hue of what was fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _axis(rows: pd.DataFrame, metric: Metric) -> Axis:
 
 def _row(row: dict[str, Any], metric: Metric, axis: Axis) -> ChartRow:
     label, note = SELECTIONS.get(row["selection"], (row["selection"].replace("_", " "), ""))
-    hue = _NAMED if row["selection"] == "association" else _PLAIN
+    hue = _NAMED if row["selection"] in CHOSEN else _PLAIN
     scaled = [metric.scale * row[part] for part in ("value", "low", "high")]
     dot = mark(axis, scaled[0], scaled[1], scaled[2], shape=0, hue=hue)
     texts = [

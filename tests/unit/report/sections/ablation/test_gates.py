@@ -14,8 +14,8 @@ def run(small_run):
 def test_a_neuron_is_a_row_with_what_excites_it_and_what_it_carries(run):
     (table,) = carriers.SECTION.view(run, run)["carriers"]
     assert table.rows[1] == [
-        "layers.22.mlp/1001", "so ‹dull› that", "' against' ' negative'", "0.0100 [0.0050,\u00a00.0300]",
-        "0.0010 [−0.0040,\u00a00.0060]",
+        "layers.22.mlp/1001", "so ‹dull› that", "' against' ' negative'", "0.010 [0.005,\u00a00.030]",
+        "0.001 [−0.004,\u00a00.006]",
     ]  # fmt: skip
     assert "All together take 0.450, these 2 alone 0.030 in sum" in table.caption
 

@@ -21,8 +21,8 @@ def rows_of(batches: Sequence[slice]) -> Int[Tensor, " rows"]:
     return torch.cat([torch.arange(batch.start, batch.stop) for batch in batches] or [torch.arange(0)])
 
 
-def weights_of(tau: TokenWeights | None, batch: slice | Tensor) -> TokenWeights | None:
-    """Return the weights of some sequences."""
+def weights_of(tau: TokenWeights | None, batch: slice | Tensor | tuple[slice, slice]) -> TokenWeights | None:
+    """Return the weights of some sequences, or of some of their tokens."""
     if isinstance(tau, Mapping):
         return {name: weights[batch] for name, weights in tau.items()}
     return None if tau is None else tau[batch]

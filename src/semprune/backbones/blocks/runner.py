@@ -43,7 +43,7 @@ class BlockRunner:
     """Holds the inputs of the next block and runs one block at a time.
 
     Use it inside :func:`calibrating`. Padding keeps its place in ``hidden``; what the model computes there is without
-    meaning and may be NaN.
+    meaning and may be NaN. Behind the last token of a batch nothing is computed: ``hidden`` is 0 there.
 
     Attributes:
         hidden: Inputs of the next block, ``[sequences, tokens, width]``, in the model's dtype.
@@ -80,17 +80,24 @@ class BlockRunner:
         self.batches = split_batches(input_ids.shape[0], batch_size)
         self.hidden = in_memory((0, 0, 0), torch.float32, torch.device("cpu"))
         self._calls: list[tuple[BlockCall, ...]] = []
+        self._lengths: list[int] = []
         self._model = model
         self._recorder = CallRecorder(model, self._blocks)
         for batch in self.batches:
-            mask = None if attention_mask is None else attention_mask[batch]
-            embedded, calls = self._recorder.record(input_ids[batch], mask)
+            length = input_ids.shape[1] if attention_mask is None else _reach(attention_mask[batch])
+            mask = None if attention_mask is None else attention_mask[batch, :length]
+            embedded, calls = self._recorder.record(input_ids[batch, :length], mask)
             if not self._calls:
-                shape = (input_ids.shape[0], *embedded.shape[1:])
+                shape = (*input_ids.shape, *embedded.shape[2:])
                 self.hidden = storage(shape, embedded.dtype, embedded.device)
             if embed:
-                self.hidden[batch] = embedded
+                self.hidden[batch] = self._filled(embedded)
             self._calls.append(calls)
+            self._lengths.append(length)
+
+    def length(self, batch: slice) -> int:
+        """Tokens up to the last real one of one of ``batches``: what a block reads of it."""
+        return self._lengths[self.batches.index(batch)]
 
     def run(self, block: int, *, advance: bool, on_batch: Callable[[slice], None] | None = None) -> None:
         """Run one block over all batches.
@@ -106,9 +113,9 @@ class BlockRunner:
             if on_batch is not None:
                 on_batch(batch)
             call = calls[block]
-            output = module(self.hidden[batch], *call.args, **call.kwargs)
+            output = module(self.hidden[batch][:, : self.length(batch)], *call.args, **call.kwargs)
             if advance:
-                self.hidden[batch] = output if isinstance(output, Tensor) else output[0]
+                self.hidden[batch] = self._filled(output if isinstance(output, Tensor) else output[0])
 
     def pull_back(self, block: int, batch: slice, gradients: HiddenStates) -> None:
         """Turn gradients at a block's outputs into those at its inputs, which ``hidden`` holds.
@@ -118,13 +125,18 @@ class BlockRunner:
             batch: One of ``batches``.
             gradients: At its outputs; those at its inputs are written there.
         """
-        call = self._calls[self.batches.index(batch)][block]
+        call, length = self._calls[self.batches.index(batch)][block], self.length(batch)
         with torch.enable_grad():
-            inputs = self.hidden[batch].detach().requires_grad_()
+            inputs = self.hidden[batch][:, :length].detach().requires_grad_()
             output = self._blocks[block](inputs, *call.args, **call.kwargs)
             output = output if isinstance(output, Tensor) else output[0]
-            (found,) = torch.autograd.grad(output, inputs, gradients[batch])
-        gradients[batch] = found
+            (found,) = torch.autograd.grad(output, inputs, gradients[batch][:, :length])
+        gradients[batch] = self._filled(found)
+
+    def _filled(self, states: Float[Tensor, "rows length width"]) -> Float[Tensor, "rows tokens width"]:
+        """Fill states up with zeros to the length of all sequences."""
+        missing = self.hidden.shape[1] - states.shape[1]
+        return nn.functional.pad(states, (0, 0, 0, missing)) if missing else states
 
     def logits(
         self,
@@ -134,6 +146,11 @@ class BlockRunner:
     ) -> Float[Tensor, "rows tokens vocabulary"]:
         """Return the logits of rows of text from the outputs of the last block: norm and head alone are run."""
         return self._recorder.logits(self._model, states, input_ids, attention_mask)
+
+
+def _reach(mask: Int[Tensor, "rows tokens"]) -> int:
+    """Columns up to the last one that holds a token."""
+    return int(mask.any(0).nonzero().max()) + 1
 
 
 def split_batches(sequences: int, batch_size: int) -> tuple[slice, ...]:

@@ -115,7 +115,8 @@ class Gatherer:
         with gathered.gathering(outputs_dropped=not advance) as begin:
 
             def on_batch(batch: slice) -> None:
-                begin((batch.stop - batch.start, runner.hidden.shape[1]), weights_of(tau, batch))
+                length = runner.length(batch)
+                begin((batch.stop - batch.start, length), weights_of(tau, (batch, slice(0, length))))
 
             runner.run(index, advance=advance, on_batch=on_batch)
         if self._shared:

@@ -144,6 +144,7 @@ class _Weighing:
         linears: Sequence[PrunableLinear] = self._linears[block]
         runner, mask = self._inputs.runner, self._inputs.tokens.attention_mask
         for batch in runner.batches:
-            own = {linear.name: self._weights[linear.name][batch] for linear in linears}
-            with weighing(linears, own, None if mask is None else mask[batch]):
+            real = batch, slice(0, runner.length(batch))
+            own = {linear.name: self._weights[linear.name][real] for linear in linears}
+            with weighing(linears, own, None if mask is None else mask[real]):
                 runner.pull_back(block, batch, gradients)

@@ -79,3 +79,25 @@ def test_calibrating_turns_dropout_and_gradients_off_and_modes_back(llama):
     assert llama.training
     assert llama.model.layers[0].training
     assert not llama.lm_head.training
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_nothing_is_computed_behind_the_last_token_of_a_batch(llama, side):
+    ids = torch.randint(0, llama.config.vocab_size, (4, 6), generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0], [1, 0, 0, 0, 0, 0]])
+    mask = mask if side == "right" else mask.flip(1)
+    read = []
+    llama.model.layers[1].register_forward_pre_hook(lambda _module, args: read.append(args[0].shape[1]))
+    with calibrating(llama):
+        runner = BlockRunner(llama, llama.model.layers, ids, attention_mask=mask, batch_size=2)
+        for block in range(2):
+            runner.run(block, advance=True)
+        positions = (mask.cumsum(1) - 1).clamp_min(0)
+        whole = llama.model(input_ids=ids, attention_mask=mask, position_ids=positions, output_hidden_states=True)
+
+    assert read[:2] == ([3, 5] if side == "right" else [6, 6])
+    assert [runner.length(batch) for batch in runner.batches] == read[:2]
+    found = llama.model.norm(runner.hidden)[mask.bool()]
+    torch.testing.assert_close(found, whole.last_hidden_state[mask.bool()])
+    if side == "right":
+        assert not runner.hidden[:2, 3:].any()

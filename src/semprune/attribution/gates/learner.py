@@ -92,6 +92,7 @@ class GateLearner:
             raise NonFiniteError("the objective of causal gates")
         self._adam.zero_grad()
         gates.backward(leaf.grad)
+        self._adam.param_groups[0]["lr"] = self.settings.learning_rate * self._remaining()
         self._adam.step()
         found = {
             f"{name}/{concept}": float(values[place])
@@ -102,6 +103,10 @@ class GateLearner:
         self.price = (self.price + self.settings.dual_rate * excess.cpu()).clamp(min=0)
         self.steps_done += 1
         return found
+
+    def _remaining(self) -> float:
+        """Share of the steps that are to come, this one included: what rates fall by, so that the order settles."""
+        return max(1 - self.steps_done / self.settings.steps, 0.0)
 
     def _task(self, concept: int, leaf: Tensor) -> Tensor:
         """Go backward from what is left of a concept's task in recent items, by this step's; its value over all ranks.

@@ -18,7 +18,7 @@ class GateSettings:
         items: Items of each step and concept over all wordings, half of them of the class.
         windows: Windows of text of each step, of all texts together.
         start_items: Items of the first order that gates start from, over all wordings.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam's first step; it falls linearly to 0.
         penalty: What a nat of collateral costs at first, in units of the task.
         dual_rate: How fast that price follows a budget that is exceeded or not used up.
         token_budget: Padded tokens of a forward; what is in memory grows with it.
@@ -31,7 +31,7 @@ class GateSettings:
     items: Count = 24
     windows: Count = 8
     start_items: Count = 96
-    learning_rate: Positive = 0.05
+    learning_rate: Positive = 0.1
     penalty: NonNegative = 1.0
     dual_rate: NonNegative = 0.1
     token_budget: Count = 2048

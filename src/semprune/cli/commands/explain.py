@@ -172,7 +172,7 @@ def carrying_neurons(association: Association, written: Written, run: Path, conc
     found = strongest_neurons(association, concept, written, GATES)
     discovered = association.gate[association.rows(found["neuron"]), association.column(concept)]
     found["discovery"] = ["yes" if each else "no" for each in discovered.tolist()]
-    shown = found[["neuron", "class", "gates", "discovery", "effect", "writes"]]
+    shown = found[["neuron", "gates", "discovery", "effect", "writes"]]
     measured = read_table(run, "carriers")
     if measured is None:
         return shown
@@ -189,7 +189,7 @@ def carries_parts(association: Association, concept: str, carrying: pd.DataFrame
     both = int(association.gate[scores.topk(count).indices, column].sum())
     said = (
         f"{both} of the first {count} gates are discoveries too ({both / count:.1%}; of all neurons "
-        f"{float(association.gate[:, column].float().mean()):.0%}): to encode a concept and to carry it are two things."
+        f"{float(association.gate[:, column].float().mean()):.1%}): to encode a concept and to carry it are two things."
     )
     return [_frame(carrying, f"{concept} is carried by: the first of {count} causal gates"), Text(said)]
 

@@ -159,7 +159,7 @@ def _spec(path: Path, columns: dict[str, str], labels: list[Hashable]) -> dict[s
         "name": _name(path),
         "family": "topic",
         "about": f"own table {path.name}, sha256 {sha256_of(path)}",  # other content is another declaration
-        "licence": f"own file {path}",
+        "licence": f"own file {path.name}",
         "hub": {
             "path": FORMATS[path.suffix.lower()],
             "data_files": str(path),

@@ -84,7 +84,7 @@ def write_comparison(comparison: Comparison, path: Path) -> Path:
         page_environment()
         .get_template("comparison/comparison.html.j2")
         .render(
-            title=f"{names[1]} against {names[0]}",
+            title="; ".join(comparison.rows) if names[0] == names[1] else f"{names[1]} against {names[0]}",
             names=names,
             style=Markup(page_asset("style.css")),
             sentences=sentences(comparison.rows),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from semprune.artefacts import records
 from semprune.report.charts.dots import MOST_COLUMNS, Chart, ChartRow, interval_axis, lanes, plot_height
-from semprune.report.run.formats import interval, number, small
+from semprune.report.run.formats import MISSING, interval, number, small
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.sections.section import Section
 from semprune.report.tables.semantic_loss import (
@@ -66,6 +66,8 @@ def _hardest_first(loss: pd.DataFrame) -> list[str]:
 def _excess_text(row: dict[str, Any] | None) -> str:
     if row is None:
         return ""
+    if row["xsl"] != row["xsl"]:  # no neurons: nothing to lose
+        return MISSING
     return f"{number(100 * row['xsl'])} {interval(100 * row['xsl_low'], 100 * row['xsl_high'])}"
 
 

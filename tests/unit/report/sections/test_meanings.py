@@ -47,3 +47,15 @@ def test_one_imprecise_concept_does_not_squeeze_the_chart(run_dir, edit):
     ends = {row.label: [(mark.low, mark.high) for _, mark in row.marks] for row in chart.rows}
     assert set(ends.pop(name)) == {(0.0, 100.0)}  # to the edges of the plot, which no end on the axis reaches
     assert all(2.5 <= low < high <= 97.5 for marks in ends.values() for low, high in marks)
+
+
+def test_a_concept_without_neurons_has_no_loss_to_show(run_dir, edit):
+    name = load_run(run_dir).semantic_loss["concept"].iloc[0]
+    ends = ["xsl", "xsl_low", "xsl_high"]
+
+    def unknown(table):
+        return table.assign(**{end: table[end].mask(table["concept"] == name) for end in ends})
+
+    chart = loss_chart(load_run(edit("semantic_loss", unknown)))
+    (row,) = (row for row in chart.rows if row.label == name)
+    assert set(row.texts) == {"n/a"}

@@ -102,4 +102,9 @@ def _excess(row: dict[str, Any], metric: Metric) -> str:
     return f"{metric.number(row['excess'])} {ends}, p {p_value(row['excess_p'])}"
 
 
-SECTION = Section("causal", "Causal check", lambda run, _: {"checks": causal_checks(run)}, folder="sections/ablation")
+def _view(run: RunArtefacts, _: RunArtefacts) -> dict[str, Any]:
+    asked = (run.provenance or {}).get("settings") or {}
+    return {"checks": causal_checks(run), "left_out": "causal" in asked and asked["causal"] is None}
+
+
+SECTION = Section("causal", "Causal check", _view, folder="sections/ablation")

@@ -188,5 +188,5 @@ def _below(values: Float[np.ndarray, "*models own"], others: Float[np.ndarray, "
     """How many of the others each value is above, ties as halves."""
     pairs = zip(values.reshape(-1, values.shape[-1]), np.sort(others.reshape(-1, others.shape[-1])), strict=True)
     counts = [np.searchsorted(other, own, "left") + np.searchsorted(other, own, "right") for own, other in pairs]
-    below: Array = np.reshape(np.stack(counts), values.shape) / 2
+    below: Array = np.reshape(np.array(counts), values.shape) / 2
     return below

@@ -96,8 +96,9 @@ def recommend_from(arguments: list[str]) -> None:
         drops = _drops(run, _answered(run.folder, run.predictions), parsed.metric, target)
     if parsed.metric is None and drops.metric != RETAINED:
         console.print(f"{_scores(run, target)}, {WITHOUT}", soft_wrap=True)
+    amounts = _amounts(drops, parsed.sparsity, parsed.pattern)
     guided = guided_table(run)
-    for sparsity, pattern in _amounts(drops, parsed.sparsity, parsed.pattern):
+    for sparsity, pattern in amounts:
         found = recommend(drops, target, sparsity=sparsity, pattern=pattern, method=parsed.method)
         console.print(f"\n{_advice(found, amount_label(pattern, sparsity), run.methods)}", soft_wrap=True)
         if evidence := guided_sentence(guided, records(found.table)[0]):

@@ -62,7 +62,7 @@ def test_every_control_writes_and_shows_its_table(folder, capsys, monkeypatch):
     assert set(read["gate_controls"]["control"]) == set(CONTROLS)
     assert set(read["gate_controls"]["answers"]) == {"fitted", "other"}
     assert len(read["gate_overlap"]) == 1
-    titles = ("permutations", "control task", "random weights", "word lists", "on permuted labels", "gates share")
+    titles = ("permutations", "control task", "random weights", "word lists", "refused", "gates share")
     for title in titles:
         assert title in out
 

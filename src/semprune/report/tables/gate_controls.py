@@ -9,13 +9,13 @@ from semprune.report.run.formats import interval, number, percent
 from semprune.report.tables.text_table import TextTable
 
 CONTROLS = {
-    "learned": "the concept's gates",
-    "permuted_labels": "learned on permuted labels",
-    "wrong_concept": "learned for another concept",
-    "random_weights": "learned on random weights",
-    "random_neurons": "as many random neurons",
+    "learned": "its gates",
+    "permuted_labels": "permuted labels",
+    "wrong_concept": "another concept",
+    "random_weights": "random weights",
+    "random_neurons": "random neurons",
 }
-ANSWERS = {"fitted": "as fitted", "other": "other words"}
+ANSWERS = {"fitted": "as fitted", "other": "others"}
 
 
 def gate_controls_text(table: pd.DataFrame) -> TextTable:
@@ -36,11 +36,11 @@ def gate_controls_text(table: pd.DataFrame) -> TextTable:
     first = records(table)[0]
     about = (
         f"{first['concept']}: AUROC in points that held-out items lose when {first['k']:,} neurons are held at their "
-        f"means, mean of {first['seeds']} seeds with 95 % intervals over documents and seeds. “Other words”: answers "
+        f"means, mean of {first['seeds']} seeds with 95 % intervals over documents and seeds. Other answers: words "
         "that no gate was fitted on. KL: nats per token of other text. Refused: share of seeds for which a fit would "
         "have refused, because the model does not know the labels."
     )
-    header = ["neurons", "data set", "answers", "items", "dense", "lost", "KL", "refused"]
+    header = ["learned on", "data set", "answers", "items", "dense", "lost", "KL", "refused"]
     return TextTable(about, header, rows, names=3)
 
 
@@ -64,6 +64,8 @@ def gate_overlap_text(table: pd.DataFrame) -> TextTable:
 
 SAME = 0.8
 """Share of neurons in common from which two sets are called the same (ours)."""
+TOLD = 0.5
+"""Share of what sets take, below which all differences have to lie for them to be called equally good (ours)."""
 
 
 def redundancy(table: pd.DataFrame) -> str:
@@ -77,6 +79,12 @@ def redundancy(table: pd.DataFrame) -> str:
     if differ.any():
         return f"{said} They do not take the same of the task either: which set is found hangs on the seed."
     most = 100 * float(table[["more_low", "more_high"]].abs().to_numpy().max())
+    taken = 100 * float(table[["lost_first", "lost_second"]].to_numpy().mean())
+    if not most < TOLD * taken:
+        return (
+            f"{said} Whether different sets do as well as each other cannot be told from these items: they take "
+            f"{number(taken)} points on average, and differences of {number(most)} are not ruled out."
+        )
     return (
         f"{said} Different sets do as well as each other, as far as these items can tell (differences beyond "
         f"{number(most)} points are ruled out): the concept is carried redundantly, and no set is the only one."

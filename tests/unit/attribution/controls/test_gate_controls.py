@@ -97,7 +97,8 @@ def normed(model, ids):
 
 
 def pairs(*rows):
-    return pd.DataFrame(rows, columns=["shared", "chance", "more", "more_low", "more_high"])
+    table = pd.DataFrame(rows, columns=["shared", "chance", "more", "more_low", "more_high"])
+    return table.assign(lost_first=0.2, lost_second=0.2)
 
 
 def test_redundancy_is_said_in_words():
@@ -105,6 +106,7 @@ def test_redundancy_is_said_in_words():
     assert "share 30\u00a0% to 40\u00a0%" in equal
     assert "carried redundantly" in equal
     assert "beyond 4.0 points" in equal
+    assert "cannot be told from these items" in redundancy(pairs((0.4, 0.01, 0.03, -0.06, 0.13)))
     assert "hangs on the seed" in redundancy(pairs((0.3, 0.01, 0.05, 0.02, 0.08)))
 
 

@@ -24,3 +24,9 @@ def test_the_navigation_names_the_sections_in_their_order(page, study_page):
         shown = [name for name in names if name[0] not in absent]
         assert re.findall(r'<li><a href="#(\w+)">([^<]+)</a></li>', text) == shown
         assert re.findall(r'<section id="(\w+)"', text) == [name for name, _ in shown]
+
+
+def test_no_section_takes_the_name_that_another_gives_to_its_template(built_run):
+    given = [name for section in SECTIONS for name in section.view(built_run, built_run) or ()]
+    assert len(given) > len(SECTIONS) / 2
+    assert sorted(given) == sorted(set(given))

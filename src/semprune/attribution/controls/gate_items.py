@@ -86,7 +86,7 @@ def permuted_items(items: Sequence[Item], seed: int) -> list[Item]:
     Example:
         >>> items = [Item("own", str(n), str(n), (("", " a"), ("", " b")), n % 2, "p") for n in range(6)]
         >>> [item.label for item in permuted_items(items, 0)]
-        [0, 1, 0, 0, 1, 1]
+        [1, 0, 1, 0, 0, 1]
     """
     labels: Mapping[tuple[str, str], int] = {(item.dataset, item.item_id): item.label for item in items}
     order = np.random.default_rng(seed).permutation(len(labels))

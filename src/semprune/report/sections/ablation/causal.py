@@ -104,7 +104,7 @@ def _excess(row: dict[str, Any], metric: Metric) -> str:
 
 def _view(run: RunArtefacts, _: RunArtefacts) -> dict[str, Any]:
     asked = (run.provenance or {}).get("settings") or {}
-    return {"checks": causal_checks(run), "left_out": "causal" in asked and asked["causal"] is None}
+    return {"checks": causal_checks(run), "causal_left_out": "causal" in asked and asked["causal"] is None}
 
 
 SECTION = Section("causal", "Causal check", _view, folder="sections/ablation")

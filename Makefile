@@ -9,7 +9,8 @@ HARNESS_INSTALLED := $(VENV)/.installed-harness
 # Processes that share the tests, each and what it starts with one thread, so that they do not wait for each other:
 # make WORKERS=8 test
 WORKERS ?= 2
-SHARED := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Bytecode is kept: without it every process of the tests compiles all files anew
+SHARED := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart lint test test-all docs

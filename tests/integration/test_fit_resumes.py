@@ -59,7 +59,7 @@ def whole(lm, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("epoch", "batch"), [(0, 6), (1, 3), *(pytest.param(*place, marks=pytest.mark.slow) for place in ((0, 0), (2, 8)))]
+    ("epoch", "batch"), [(1, 3), *(pytest.param(*place, marks=pytest.mark.slow) for place in ((0, 0), (0, 6), (2, 8)))]
 )
 def test_a_fit_stopped_inside_an_epoch_ends_with_the_same_association(whole, lm, tmp_path, epoch, batch):
     path = tmp_path / "part.ckpt"

@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "study": LEFT_OF_STUDY,
     "report": (FOUNDATION | {"analysis"}) - {"types", "ranges"},
     "lm_eval": LEFT_OF_ATTRIBUTION,
-    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing", "semprune"},
+    "cli": LEFT_OF_STUDY | {"analysis", "study", "report", "sharing"},
     "semprune": LEFT_OF_STUDY | {"study", "report", "sharing"},
 }
 """What each room may import besides itself."""

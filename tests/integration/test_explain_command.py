@@ -12,7 +12,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.integration.small_study import run, write_package
 from tests.integration.tiny import tiny_backbone
 
-import semprune
 from semprune.artefacts import CELL, TABLES, read_table, write_table
 from semprune.attribution.association.association import FORMAT, Association
 from semprune.backbones import load_backbone
@@ -116,7 +115,7 @@ def test_a_concept_lists_its_strongest_neurons(folder, capsys, monkeypatch):
 
 
 def test_what_the_run_kept_is_told_without_the_model(folder, capsys, monkeypatch):
-    monkeypatch.setattr(semprune, "load_backbone", lambda name: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("semprune.backbones.load_backbone", lambda name: pytest.fail("the model was loaded"))
     kept = {"neuron": "layers.1.mlp/5", "rank": [1, 2], "promoted": [" grim", " drab"], "promoted_logit": [2.5, 1.5],
             "suppressed": [" fun", " joy"], "suppressed_logit": [-2.0, -1.0]}  # fmt: skip
     path = folder / "run/written_tokens.parquet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-import semprune
 from semprune import attribution
 from semprune.artefacts import read_table
 from semprune.attribution.association.association import Association, load_association
@@ -96,7 +96,8 @@ def backbone_of(association: Association, name: str | None = None) -> Backbone:
     Raises:
         BackboneMismatchError: That is another model.
     """
-    lm = semprune.load_backbone(name or str(association.settings["backbone"]))
+    load_backbone = import_module("semprune.backbones").load_backbone  # loads transformers, which takes seconds
+    lm: Backbone = load_backbone(name or str(association.settings["backbone"]))
     association.require(lm.fingerprint)
     return lm
 

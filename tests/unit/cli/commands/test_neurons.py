@@ -7,7 +7,6 @@ import pytest
 import torch
 from tests.unit.attribution.worlds import association_of, tiny_lm
 
-import semprune
 from semprune.cli.commands import neurons as module
 from semprune.cli.commands.neurons import given_words, neurons
 from semprune.concepts import load_concepts
@@ -28,7 +27,7 @@ def run(tmp_path, monkeypatch):
     )
     columns = {"concept": [CONCEPT], "level": ["token"], "n_positive": [7], "n": [900]}
     pd.DataFrame(columns).to_parquet(tmp_path / "concepts.parquet")
-    monkeypatch.setattr(semprune, "load_backbone", lambda name: lm)
+    monkeypatch.setattr("semprune.backbones.load_backbone", lambda name: lm)
     monkeypatch.setattr(module, "read_table", lambda folder, name: pd.read_parquet(folder / f"{name}.parquet"))
     return tmp_path
 

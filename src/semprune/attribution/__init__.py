@@ -80,3 +80,7 @@ __all__ = [
     "written_by",
     "written_tokens",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__doc__", "__file__", "__name__", "__path__"])

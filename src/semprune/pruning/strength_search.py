@@ -31,7 +31,7 @@ from semprune.types import LayerStats
 MOST_SEQUENCES = 32
 """Calibration sequences that the search looks at (ours)."""
 EVERY = 4
-"""Each so-manieth of them, and each so-manieth batch of what is protected, is held out (ours)."""
+"""Of them, and of the batches of what is protected, every fourth is held out (ours)."""
 
 Weighed = tuple[ProtectedText, Mapping[str, Tensor]]
 """What is to be kept, and the weights of its tokens by the matrix's name."""

@@ -23,8 +23,9 @@ class Protection:
             words (``words.txt``, one a line), items of one's own (``items.csv``, columns text and label) or plain text
             (``text:notes.txt``).
         strength: Weight of each against the general calibration: its statistics, scaled to the same total (trace),
-            are added this many times. 1 by default, which a trial found best for most; ours. ``auto`` tries several on
-            text that is held out of the calibration.
+            are added this many times. 1 by default, ours: methods that cannot repair what they remove (Wanda) pay for
+            it with perplexity, see ``docs/how-to/protect.md``. ``auto`` tries several on text that is held out of the
+            calibration.
         items: Items of each, or windows of text where it is words; 256 by default, as in the trial. Fewer where there
             are not so many.
         seed: Which items.

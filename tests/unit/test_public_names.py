@@ -15,9 +15,7 @@ def test_completion_shows_every_public_name():
     assert set(semprune.__all__) <= set(dir(semprune))
     assert {"NeuronSemanticAttribution", "EvaluationDataModule", "Wanda", "HoldMasks", "explain"} <= set(dir(semprune))
     assert not [name for name in dir(semprune) if name.startswith("_") and not name.endswith("__")]
-    assert set(semprune.attribution.__all__) <= set(
-        dir(semprune.attribution)
-    )  # loaded when used
+    assert set(semprune.attribution.__all__) <= set(dir(semprune.attribution))  # loaded when used
 
 
 @pytest.mark.parametrize("name", semprune.__all__)

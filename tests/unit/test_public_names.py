@@ -6,6 +6,7 @@ import pytest
 from tests.docs.pages import HOW_TO, ROOT
 
 import semprune
+import semprune.attribution
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 READERS = [*HOW_TO, ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *EXAMPLES]

@@ -15,6 +15,8 @@ from tests.integration.small_study import run, write_study
 from tests.integration.tiny import tiny_backbone
 from tests.ranks import start_process
 
+from semprune.study.cell.shared import SharedInputs
+
 TABLES = ("results", "predictions", "sparsity", "semantic_loss", "neuron_activations", "causal", "concepts",
           "layer_concept", "neurons", "written_tokens", "contexts", "word_activations", "readout_loss", "causal_loss",
           "causal_neurons", "fidelity", "text_fidelity", "retained")  # fmt: skip
@@ -90,11 +92,14 @@ def test_fidelity_agrees_with_perplexity_and_answers_and_lies_over_its_floor(fin
         assert row["value"] == pytest.approx((after != before[after.index]).mean())
 
 
-KILLED_AT = ("store/fit/*/last.ckpt", "store/fit/*/causal-*.parquet", "store/cells/dense-*/cell.json")
+KILLED_AT = (
+    "store/fit/*/last.ckpt", "store/fit/*/causal-*.parquet", "store/cells/dense-*/results-*.parquet",
+    "store/cells/dense-*/cell.json",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "signs", [KILLED_AT[:1], pytest.param(KILLED_AT, marks=pytest.mark.slow)], ids=["once", "thrice"]
+    "signs", [KILLED_AT[:1], pytest.param(KILLED_AT, marks=pytest.mark.slow)], ids=["once", "at every stage"]
 )
 def test_killed_at_any_place_it_ends_with_the_same_bytes(
     folder: Path, finished: Path, tmp_path: Path, signs: tuple[str, ...]
@@ -102,6 +107,24 @@ def test_killed_at_any_place_it_ends_with_the_same_bytes(
     config, output = write_study(folder, tmp_path / "killed"), tmp_path / "killed"
     kill_at(folder, config, output, signs)
     assert run(folder, ["study", "--config", str(config)]) == 0
+    assert_same(output, finished, TABLES)
+
+
+def test_a_cell_goes_on_at_the_data_set_where_it_was_stopped(
+    folder: Path, finished: Path, tmp_path: Path, monkeypatch
+) -> None:
+    output, score, asked = tmp_path / "stopped", SharedInputs.score, []
+    config = write_study(folder, output)
+    shutil.copytree(finished / "store", output / "store")
+    (marker,) = (output / "store/cells").glob("wanda-*/cell.json")
+    (second,) = marker.parent.glob("results-movie_reviews-*")
+    (meaning,) = marker.parent.glob("meaning-*")
+    for file in (marker, marker.parent / "sparsity.parquet", second):
+        file.unlink()
+    shutil.rmtree(meaning)
+    monkeypatch.setattr(SharedInputs, "score", lambda self, name: asked.append(name) or score(self, name))
+    assert run(folder, ["study", "--config", str(config)]) == 0
+    assert asked == ["movie_reviews"]
     assert_same(output, finished, TABLES)
 
 

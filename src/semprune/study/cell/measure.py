@@ -85,12 +85,12 @@ class CellMeasurement:
             with self._timed("statistics"):
                 self.shared.statistics(self.cell)
         with self._pruned() as report:
-            predictions, text = self._forwards(missing)
+            self._measure(missing)
             if "meaning" in missing:
                 with self._timed("documents"):
                     test_pass = self._read_documents(report)
         with self._timed("tables"):
-            self._write(predictions, text, test_pass, report)
+            self._write(test_pass, report)
         about = store.read_json(self.folder / store.DONE)
         write_json(self.folder / store.DONE, about | self._about(report))
 
@@ -101,18 +101,20 @@ class CellMeasurement:
                 report = stack.enter_context(self.shared.pruned(self.cell))
             yield report
 
-    def _forwards(self, missing: list[str]) -> tuple[dict[str, pd.DataFrame], TextPass | None]:
-        predictions, text = {}, None
-        with torch.inference_mode():
-            with self._timed("items"):
-                for name in self.shared.config.datasets:
-                    if name in missing:
-                        predictions[name] = self.shared.score(name)
-                        self.fidelity.score_again(name)
-            if "text" in missing:
-                with self._timed("text"):
-                    text = self.fidelity.read_text()
-        return predictions, text
+    def _measure(self, missing: list[str]) -> None:
+        """Score data sets and text, and write each at once: whoever is killed goes on at the next."""
+        for name in self.shared.config.datasets:
+            if name in missing:
+                with self._timed("items"), torch.inference_mode():
+                    predictions = self.shared.score(name)
+                    self.fidelity.score_again(name)
+                with self._timed("tables"):
+                    self._write_items(name, predictions)
+        if "text" in missing:
+            with self._timed("text"), torch.inference_mode():
+                text = self.fidelity.read_text()
+            with self._timed("tables"):
+                self._write_text(text)
 
     def _read_documents(self, report: PruneReport | None) -> TestPass:
         shared = self.shared
@@ -126,17 +128,7 @@ class CellMeasurement:
             test_pass.keep_weights(self.lm)
         return test_pass
 
-    def _write(
-        self,
-        predictions: dict[str, pd.DataFrame],
-        text: TextPass | None,
-        test_pass: TestPass | None,
-        report: PruneReport | None,
-    ) -> None:
-        for name, table in predictions.items():
-            self._write_items(name, table)
-        if text is not None:
-            self._write_text(text)
+    def _write(self, test_pass: TestPass | None, report: PruneReport | None) -> None:
         if report is not None and not (self.folder / "sparsity.parquet").is_file():
             table = sparsity_table(report, self.lm)
             table["mass_lost"] = table["matrix"].map(self.shared.masses_lost(report))

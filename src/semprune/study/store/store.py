@@ -33,11 +33,11 @@ READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 def is_done(addresses: Addresses, cell: Cell) -> bool:
     """Whether everything that a study wants of a cell is there."""
-    return not missing_parts(addresses, cell)
+    return (addresses.cell(cell) / DONE).is_file() and not missing_parts(addresses, cell)
 
 
 def missing_parts(addresses: Addresses, cell: Cell) -> list[str]:
-    """What a study wants of a cell and is not there: data sets, ``text``, ``meaning``; all where nothing is there."""
+    """What a study wants of a cell and is not there: data sets, ``text``, ``meaning``."""
     folder, config = addresses.cell(cell), addresses.config
     items = {name: addresses.items(name) for name in config.datasets}
     files = {name: [f"results-{file}.parquet", f"fidelity-{file}.parquet"] for name, file in items.items()}
@@ -47,8 +47,7 @@ def missing_parts(addresses: Addresses, cell: Cell) -> list[str]:
     )
     files |= {"text": list(text)}
     files |= {"meaning": [f"{addresses.meaning}/{MEANING}"]}
-    there = (folder / DONE).is_file()
-    return [part for part, own in files.items() if not (there and all((folder / name).is_file() for name in own))]
+    return [part for part, own in files.items() if not all((folder / name).is_file() for name in own)]
 
 
 def save_test_pass(folder: Path, test_pass: TestPass) -> None:

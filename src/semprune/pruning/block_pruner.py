@@ -173,7 +173,9 @@ class BlockPruner:
             if self._method.needs_statistics and together[0].name not in stats:
                 pruned.record(together[0], _whole(together[0]), keep.pattern)
                 continue
-            for name, decision in self._method.prune_together(weights, stats.get(together[0].name), keep):
+            own = stats.get(together[0].name)
+            keep = keep if own is None or own.outputs is None else replace(keep, outputs=own.outputs)
+            for name, decision in self._method.prune_together(weights, own, keep):
                 pruned.record(named[name], decision, keep.pattern)
         return pruned
 

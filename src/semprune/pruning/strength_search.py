@@ -19,6 +19,7 @@ from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import SettingError
 from semprune.pruning.block_pruner import BlockPruner
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
+from semprune.pruning.guidance.fisher import Fisher
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.strength import AUTO, CANDIDATES, StrengthChoice, Tried
@@ -33,8 +34,8 @@ MOST_SEQUENCES = 32
 EVERY = 4
 """Of them, and of the batches of what is protected, every fourth is held out (ours)."""
 
-Weighed = tuple[ProtectedText, Mapping[str, Tensor]]
-"""What is to be kept, and the weights of its tokens by the matrix's name."""
+Weighed = tuple[ProtectedText, Fisher]
+"""What is to be kept, and the weights of its tokens and of outputs."""
 
 
 class Site(Protocol):
@@ -79,9 +80,10 @@ def search_strength(
         ProtectionBudgetError: No strength is within the budget.
     """
     learned, held = split_tokens(tokens)
-    split = [split_text(text, tau) for text, tau in texts]
+    split = [split_text(text, fisher.tokens) for text, fisher in texts]
     general = site.guide(learned, learned.tau, 1.0)
     guides = [site.guide(text.tokens, tau, text.strength if text.strength != AUTO else 0.0) for text, tau, _ in split]
+    guides = [replace(guide, outputs=fisher.outputs) for guide, (_, fisher) in zip(guides, texts, strict=True)]
     ruler = _Ruler(site, held, [text for _, _, text in split])
     versions = {strength: ruler.begin() for strength in (None, 0.0, *CANDIDATES)}  # None: dense
     pruner = BlockPruner(method, settings)
@@ -150,7 +152,7 @@ def _together(
     found = dict(general)
     for guide, own in zip(guides if strength else (), kept, strict=bool(strength)):
         for name in found.keys() & own.keys():
-            found[name] = combined(found[name], own[name], guide.strength or strength)
+            found[name] = combined(found[name], own[name], guide.strength or strength, guide.outputs.get(name))
     return found
 
 

@@ -43,6 +43,21 @@ def controlled(
     return {name: tau.gather(1, order.to(tau.device)) for name, tau in weights.items()}
 
 
+def controlled_outputs(weights: Mapping[str, Float[Tensor, " out"]], kind: Weights) -> dict[str, Float[Tensor, " out"]]:
+    """Return the weights of outputs that a control has: permuted ones, or none, since it knows of no output.
+
+    Args:
+        weights: Fisher information of each output, by the matrix's name.
+        kind: Which control; ``fisher`` for none.
+    """
+    if kind == "fisher":
+        return dict(weights)
+    if kind != "permuted":
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {name: own[torch.randperm(len(own), generator=generator).to(own.device)] for name, own in weights.items()}
+
+
 def _by_place(tau: Tensor, mask: Tensor) -> Tensor:
     place = mask.sum(1, keepdim=True) - mask.cumsum(1)  # 0 at a row's last token
     place = torch.where(mask.bool(), place, 0).flatten()

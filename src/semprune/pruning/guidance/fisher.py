@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,9 +16,23 @@ from semprune.backbones.blocks.experts import routed_forward
 from semprune.errors import CaptureError, NonFiniteError
 from semprune.io.distributed import distributed as several_ranks
 from semprune.io.distributed import rank, sum_over_ranks
-from semprune.pruning.guidance.controls import controlled
+from semprune.pruning.guidance.controls import controlled, controlled_outputs
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
 from semprune.pruning.weights.linear import PrunableLinear
+
+
+@dataclass(frozen=True, slots=True)
+class Fisher:
+    """The Fisher information of what is to be kept, of each matrix by its name.
+
+    Attributes:
+        tokens: Of each token, 0 at padding, divided by the mean of those that are not 0.
+        outputs: Of each output of a matrix, summed over tokens; of a control that knows of none it is empty.
+    """
+
+    tokens: Mapping[str, Float[Tensor, "rows tokens"]]
+    outputs: Mapping[str, Float[Tensor, " out"]] = field(default_factory=dict)
+
 
 Record = Callable[[str, Float[Tensor, "places out"], Tensor | None], None]
 """Takes a matrix, the gradient at its output, and which tokens these are (None for all, in order)."""
@@ -25,12 +40,13 @@ Record = Callable[[str, Float[Tensor, "places out"], Tensor | None], None]
 
 def fisher_weights(
     model: nn.Module, linears: Sequence[PrunableLinear], text: ProtectedText, *, distributed: bool = False
-) -> dict[str, Float[Tensor, "rows tokens"]]:
-    r"""Return the weight of each token for each matrix: the Fisher information of what is to be kept.
+) -> Fisher:
+    r"""Return the weight of each token and output for each matrix: the Fisher information of what is to be kept.
 
-    .. math:: \tau_t = \frac{1}{d} \sum_{i=1}^{d} \Big(\frac{\partial s}{\partial y_{ti}}\Big)^2, \quad y = Wx
+    .. math:: \tau_t = \frac{1}{d} \sum_{i=1}^{d} \Big(\frac{\partial s}{\partial y_{ti}}\Big)^2, \quad
+        g_i = \sum_t \Big(\frac{\partial s}{\partial y_{ti}}\Big)^2, \quad y = Wx
 
-    Divided by their mean: only the ratios count. No weight gets a gradient; of the activations, one batch's are in
+    Only ratios count. No weight gets a gradient; of the activations, one batch's are in
     memory at a time. With several ranks each runs its share of the batches.
 
     Source: equations.md G2.
@@ -42,7 +58,7 @@ def fisher_weights(
         distributed: Whether every rank makes this call with the same text.
 
     Returns:
-        By the matrix's name, on the model's device: 0 at padding, and where nothing hangs on a token.
+        On the model's device.
 
     Raises:
         NonFiniteError: The score or a gradient is NaN or infinite.
@@ -52,29 +68,30 @@ def fisher_weights(
     device = next(model.parameters()).device
     names = [linear.name for linear in linears]
     found = dict(zip(names, torch.zeros(len(names), rows, longest, device=device), strict=True))
+    outputs = {linear.name: torch.zeros(linear.weight.shape[0], device=device) for linear in linears}
     shared, first = distributed and several_ranks(), 0
     for number, batch in enumerate(text.batches):
         count, length = batch.input_ids.shape
         if not shared or number % torch.distributed.get_world_size() == rank():
             own = {name: found[name][first : first + count, :length] for name in names}
-            _fill(own, model, linears, batch)
+            _fill(own, outputs, model, linears, batch)
         first += count
     if shared:
-        for weights in found.values():  # each row is one rank's: the others add zeros
+        for weights in (*found.values(), *outputs.values()):  # each row is one rank's: the others add zeros
             sum_over_ranks(weights)
-    return finished(found, text)
+    return finished(found, outputs, text)
 
 
 def finished(
-    found: Mapping[str, Float[Tensor, "rows tokens"]], text: ProtectedText
-) -> dict[str, Float[Tensor, "rows tokens"]]:
-    """Return weights as statistics read them: scaled, or what a control has instead.
+    found: Mapping[str, Float[Tensor, "rows tokens"]], outputs: Mapping[str, Float[Tensor, " out"]], text: ProtectedText
+) -> Fisher:
+    """Return weights as statistics read them: those of tokens scaled, or what a control has instead.
 
     Raises:
         NonFiniteError: A weight is NaN or infinite; names the matrix.
     """
     own = {name: scaled(name, weights) for name, weights in found.items()}
-    return controlled(own, text.mask, text.weights)
+    return Fisher(controlled(own, text.mask, text.weights), controlled_outputs(outputs, text.weights))
 
 
 def scaled(name: str, weights: Float[Tensor, "rows tokens"]) -> Float[Tensor, "rows tokens"]:
@@ -89,14 +106,20 @@ def scaled(name: str, weights: Float[Tensor, "rows tokens"]) -> Float[Tensor, "r
     return weights if total == 0 else weights.mul_(float(weights.count_nonzero() / total))
 
 
-def _fill(own: dict[str, Tensor], model: nn.Module, linears: Sequence[PrunableLinear], batch: ScoredBatch) -> None:
+def _fill(
+    own: dict[str, Tensor],
+    outputs: dict[str, Tensor],
+    model: nn.Module,
+    linears: Sequence[PrunableLinear],
+    batch: ScoredBatch,
+) -> None:
     """Write the weights of one batch."""
     device = next(model.parameters()).device
     ids, mask = batch.input_ids.to(device), batch.attention_mask.to(device)
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
-        weighing(linears, own, mask) as seen,
+        weighing(linears, own, outputs, mask) as seen,
         _graph_from(model) as begun,
     ):
         score = batch.score(model(input_ids=ids, attention_mask=mask, use_cache=False).logits)
@@ -129,13 +152,15 @@ def _graph_from(model: nn.Module) -> Iterator[list[Tensor]]:
 def weighing(
     linears: Sequence[PrunableLinear],
     own: Mapping[str, Float[Tensor, "rows tokens"]],
+    outputs: Mapping[str, Float[Tensor, " out"]],
     mask: Int[Tensor, "rows tokens"] | None,
 ) -> Iterator[set[str]]:
     """Write the weights of one batch while its gradients flow back; each gradient is let go then.
 
     Args:
         linears: The matrices that take part.
-        own: Where each one's weights go.
+        own: Where each one's weights of tokens go.
+        outputs: What its weights of outputs are added to.
         mask: 1 for tokens, 0 for padding; None where nothing is padded.
 
     Yields:
@@ -145,13 +170,15 @@ def weighing(
 
     def record(name: str, gradient: Tensor, tokens: Tensor | None) -> None:
         seen.add(name)
-        squares = gradient.float().square().mean(-1).reshape(-1)
-        flat = squares
+        squares = gradient.float().square().flatten(0, -2)  # [places, out]
+        if mask is not None:
+            real = mask.flatten() if tokens is None else mask.flatten()[tokens]
+            squares = squares * real[:, None]
+        outputs[name].add_(squares.sum(0))
+        flat = squares.mean(-1)
         if tokens is not None:
-            flat = squares.new_zeros(own[name].numel())
-            flat[tokens] = squares
-        weights = flat.view(own[name].shape)
-        own[name].copy_(weights if mask is None else weights * mask)
+            flat = flat.new_zeros(own[name].numel()).index_copy_(0, tokens, flat)
+        own[name].copy_(flat.view(own[name].shape))
 
     with ExitStack() as stack:
         for linear in linears:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from semprune.backbones.backbone import Backbone
 from semprune.backbones.blocks.runner import BlockRunner
@@ -18,7 +18,7 @@ from semprune.backbones.loading.load import load_tokenizer
 from semprune.data.subject import subject_of
 from semprune.errors import ConfigurationError
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
-from semprune.pruning.guidance.fisher import fisher_weights
+from semprune.pruning.guidance.fisher import Fisher, fisher_weights
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.reading import read_protected
@@ -38,11 +38,11 @@ class WeighedText:
 
     Attributes:
         text: The text.
-        tau: Weights of its tokens, by the matrix's name.
+        fisher: The weights of its tokens and of outputs.
     """
 
     text: ProtectedText
-    tau: Mapping[str, Tensor]
+    fisher: Fisher
 
 
 def protected_texts(model: Any, settings: PruneSettings, tokenizer: Any = None) -> tuple[ProtectedText, ...]:
@@ -95,7 +95,7 @@ def choose_strength(
     if all(each.text.strength != AUTO for each in texts):
         return tuple(texts), None
     site = _MemorySite(model, settings, method.needs, distributed)
-    choice = search_strength(site, blocks, method, settings, tokens, [(each.text, each.tau) for each in texts])
+    choice = search_strength(site, blocks, method, settings, tokens, [(each.text, each.fisher) for each in texts])
     logger.info("\n".join(choice.lines()))
     return tuple(replace(each, text=each.text.chosen(choice)) for each in texts), choice
 
@@ -130,7 +130,7 @@ def start_guides(
     """Embed the texts; inside ``calibrating``."""
     guides = []
     for each in texts:
-        run = CalibrationPass.start(model, each.text.tokens, settings, distributed=distributed, tau=each.tau)
+        run = CalibrationPass.start(model, each.text.tokens, settings, distributed=distributed, tau=each.fisher.tokens)
         gatherer = Gatherer(needs, "exact", run.sequences, shared=run.shared, keep_unrouted=True)
-        guides.append(Guide(run.runner, each.tau if run.tau is None else run.tau, gatherer, each.text.number))
+        guides.append(Guide(run.runner, run.tau, gatherer, each.text.number, each.fisher.outputs))
     return tuple(guides)

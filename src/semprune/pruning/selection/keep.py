@@ -150,6 +150,26 @@ def check_selection(selection: str) -> str:
     return selection
 
 
+POWER = 0.25
+"""Power of a row's Fisher information in scores that are linear in the weight; a trial found it best (ours)."""
+LEAST = 1e-4
+"""Least Fisher information of a row, as a share of the mean: none is left without a weight for want of it (ours)."""
+
+
+def row_factors(outputs: Float[Tensor, " out"]) -> Float[Tensor, " out"]:
+    r"""What the scores of a matrix's rows are multiplied by, so that rows compete with each other.
+
+    .. math:: \Big(\frac{g_i}{\bar g}\Big)^{1/4}
+
+    Source: equations.md G3.
+
+    Example:
+        >>> row_factors(torch.tensor([0.0, 1.0, 16.0, 15.0]))
+        tensor([0.1000, 0.5946, 1.1892, 1.1702])
+    """
+    return (outputs / outputs.mean()).clamp_min(LEAST) ** POWER
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """Which weights a method is to keep, given scores and the group that competes.
@@ -158,11 +178,13 @@ class Keep:
         selection: ``exact`` or ``reference``.
         sparsity: Share to prune; not read where there is a pattern.
         pattern: N:M, whose runs are the groups then; None for no pattern.
+        outputs: Fisher information at each output; None where it is not known.
     """
 
     selection: str
     sparsity: float
     pattern: Pattern | None = None
+    outputs: Float[Tensor, " out"] | None = None
 
     @property
     def reference(self) -> bool:
@@ -172,6 +194,8 @@ class Keep:
     def __call__(self, score: Float[Tensor, "out in"], group: Group) -> Bool[Tensor, "out in"]:
         """Return True where a weight is kept; the lowest scores go."""
         if self.pattern is None:
+            if self.outputs is not None and group == "row":
+                score, group = score * row_factors(self.outputs).to(score)[:, None], "matrix"
             return SELECTIONS[self.selection](score, self.sparsity, group)
         return (select_pattern_reference if self.reference else select_pattern_exact)(score, self.pattern)
 

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from semprune.backbones.blocks.runner import calibrating
 from semprune.backbones.loading.load import load_tokenizer
 from semprune.backbones.loading.source import find_backbone
@@ -18,6 +16,7 @@ from semprune.data.subject import context_length
 from semprune.errors import BackboneMismatchError, MasksOnlyError, SettingError
 from semprune.io.provenance import versions
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.guidance.fisher import Fisher
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.reading import read_protected
 from semprune.pruning.guidance.strength import AUTO, StrengthChoice
@@ -126,7 +125,7 @@ class PrunePlan:
                 return None
             return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output, dense_guides)
 
-        def weights() -> list[dict[str, Tensor]]:
+        def weights() -> list[Fisher]:
             return weigh_streamed(self.streamed, self.protected, settings, output.work)
 
         def dense_guides(folder: Path) -> list[StreamedGuide]:

@@ -7,7 +7,7 @@ One block's weights are in memory at a time, and one batch's activations.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import NonFiniteError
 from semprune.io.tensor_files import write_safetensors
-from semprune.pruning.guidance.fisher import finished, weighing
+from semprune.pruning.guidance.fisher import Fisher, finished, weighing
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.method import Needs
@@ -27,6 +27,9 @@ from semprune.pruning.streamed.hidden_states import HiddenFile, StreamedInputs
 from semprune.pruning.streamed.memory_estimate import return_free_memory
 from semprune.pruning.streamed.weights_folder import FORMAT, read_stored, stored_names
 from semprune.pruning.weights.linear import PrunableLinear, check_finite, prunable_linears
+
+TOKENS, OUTPUTS = "tokens.", "outputs."
+"""What the names of stored weights begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ class StreamedGuide:
 
 def weigh_streamed(
     streamed: StreamedModel, texts: Sequence[ProtectedText], settings: PruneSettings, work: Path
-) -> list[dict[str, Tensor]]:
-    """Return the weights of every text's tokens in the dense model, of each matrix by its name.
+) -> list[Fisher]:
+    """Return the weights of every text's tokens, and of outputs, in the dense model.
 
     They are kept in the work folder: a resumed run, whose first blocks are pruned already, takes them from there.
 
@@ -58,16 +61,31 @@ def weigh_streamed(
         if not kept.is_file():
             folder = work / "weighing"
             shutil.rmtree(folder, ignore_errors=True)
-            write_safetensors(kept, _Weighing(streamed, text, settings, folder).run(), FORMAT)
+            fisher = _Weighing(streamed, text, settings, folder).run()
+            write_safetensors(kept, _named(fisher), FORMAT)
             shutil.rmtree(folder)
-        found.append({name: read_stored(kept, name) for name in stored_names(kept)})
+        found.append(_read(kept))
     return found
+
+
+def _named(fisher: Fisher) -> dict[str, Tensor]:
+    kinds = {TOKENS: fisher.tokens, OUTPUTS: fisher.outputs}
+    return {f"{kind}{name}": value.cpu() for kind, own in kinds.items() for name, value in own.items()}
+
+
+def _read(path: Path) -> Fisher:
+    names = stored_names(path)
+    tokens, outputs = (
+        {name.removeprefix(kind): read_stored(path, name) for name in names if name.startswith(kind)}
+        for kind in (TOKENS, OUTPUTS)
+    )
+    return Fisher(tokens, outputs)
 
 
 def start_streamed_guides(
     streamed: StreamedModel,
     texts: Sequence[ProtectedText],
-    weights: Sequence[Mapping[str, Tensor]],
+    weights: Sequence[Fisher],
     settings: PruneSettings,
     needs: Needs,
     folder: Path,
@@ -75,13 +93,15 @@ def start_streamed_guides(
 ) -> list[StreamedGuide]:
     """Make the texts ready for a block; the files of a later one than 0 must be there."""
     guides = []
-    for number, (text, tau) in enumerate(zip(texts, weights, strict=True)):
+    for number, (text, fisher) in enumerate(zip(texts, weights, strict=True)):
         place = folder / f"protected-{number}"
         place.mkdir(exist_ok=True)
         inputs = StreamedInputs(streamed, text.tokens, settings, place, block)
         gatherer = Gatherer(needs, "exact", len(text.tokens.input_ids), keep_unrouted=True)
-        own = {name: value.to(streamed.device) for name, value in tau.items()}
-        guides.append(StreamedGuide(inputs, Guide(inputs.runner, own, gatherer, text.number)))
+        tau, outputs = (
+            {name: value.to(streamed.device) for name, value in own.items()} for own in (fisher.tokens, fisher.outputs)
+        )
+        guides.append(StreamedGuide(inputs, Guide(inputs.runner, tau, gatherer, text.number, outputs)))
     return guides
 
 
@@ -99,8 +119,13 @@ class _Weighing:
             for linears in self._linears.values()
             for linear in linears
         }
+        self._outputs = {
+            linear.name: torch.zeros(linear.weight.shape[0], device=streamed.device)
+            for linears in self._linears.values()
+            for linear in linears
+        }
 
-    def run(self) -> dict[str, Tensor]:
+    def run(self) -> Fisher:
         hidden = self._inputs.hidden
         for block, linears in self._linears.items():
             with self._streamed.block(block):
@@ -116,7 +141,7 @@ class _Weighing:
             gradients.drop(len(self._linears) - 1 - block)
             hidden.drop(block + 1)
             return_free_memory()
-        return {name: weights.cpu() for name, weights in finished(self._weights, self._text).items()}
+        return finished(self._weights, self._outputs, self._text)
 
     def _at_the_end(self, hidden: HiddenFile) -> HiddenFile:
         """The gradients of the score at the last block's outputs."""
@@ -146,5 +171,5 @@ class _Weighing:
         for batch in runner.batches:
             real = batch, slice(0, runner.length(batch))
             own = {linear.name: self._weights[linear.name][real] for linear in linears}
-            with weighing(linears, own, None if mask is None else mask[real]):
+            with weighing(linears, own, self._outputs, None if mask is None else mask[real]):
                 runner.pull_back(block, batch, gradients)

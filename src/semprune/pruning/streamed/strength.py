@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from torch import Tensor
-
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.backbones.streamed import StreamedModel
 from semprune.io.files import write_json
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
+from semprune.pruning.guidance.fisher import Fisher
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.strength import StrengthChoice
@@ -31,7 +30,7 @@ def streamed_strength(
     method: Method,
     settings: PruneSettings,
     tokens: CalibrationTokens,
-    texts: Sequence[tuple[ProtectedText, Mapping[str, Tensor]]],
+    texts: Sequence[tuple[ProtectedText, Fisher]],
     work: Path,
 ) -> StrengthChoice:
     """Choose the strength; taken from the work folder where an earlier call of the run left it.

@@ -6,7 +6,7 @@ from tests import models
 from tests.unit.pruning.guidance.test_fisher import MASK, linears_of, protected
 
 from semprune.errors import SettingError
-from semprune.pruning.guidance.controls import controlled
+from semprune.pruning.guidance.controls import controlled, controlled_outputs
 from semprune.pruning.guidance.fisher import finished
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.protection import Protection, parse_protection
@@ -26,13 +26,17 @@ def test_a_control_keeps_each_rows_weights_and_no_place_or_each_places_mean_and_
     torch.testing.assert_close(place[1], torch.tensor([ends[2], ends[1], ends[0], 0, 0]))
     torch.testing.assert_close(place.sum(), TAU["q"].sum())
     assert torch.equal(controlled(TAU, MASK, "even")["q"], MASK.float())
+    outputs = {"q": torch.arange(9.0)}
+    assert controlled_outputs(outputs, "permuted")["q"].tolist() != outputs["q"].tolist()
+    assert torch.equal(controlled_outputs(outputs, "permuted")["q"].sort().values, outputs["q"])
+    assert controlled_outputs(outputs, "place") == {}
 
 
 def test_what_is_pruned_reads_the_control():
     model, text = models.llama(), protected()
     weights = {linear.name: torch.ones(MASK.shape) for linear in linears_of(model)}
     even = ProtectedText("toy", 1.0, text.batches, "even")
-    assert all(torch.equal(own, MASK.float()) for own in finished(weights, even).values())
+    assert all(torch.equal(own, MASK.float()) for own in finished(weights, {}, even).tokens.values())
 
 
 @pytest.mark.parametrize("given", ["sentiment@shuffled", "sentiment@even*0", "sentiment@even*much"])

@@ -7,7 +7,7 @@ from tests import models
 from semprune.errors import NonFiniteError
 from semprune.pruning import prune_model
 from semprune.pruning.guidance import fisher
-from semprune.pruning.guidance.fisher import fisher_weights
+from semprune.pruning.guidance.fisher import Fisher, fisher_weights
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
 from semprune.pruning.in_memory import dense_statistics
 from semprune.pruning.in_memory import prune_model as pruning
@@ -36,8 +36,8 @@ def linears_of(model):
 
 
 def slow_weights(model, linear, step=1e-3):
-    """The mean of squared central differences at each token of a matrix's output, divided by their mean."""
-    text, rows = protected(), []
+    """The mean of squared central differences at each token of a matrix's output, divided by their mean; their sums."""
+    text, rows, squares = protected(), [], torch.zeros(linear.weight.shape[0], dtype=torch.float64)
     for batch in text.batches:
         for row in range(len(batch.input_ids)):
             weights = torch.zeros(5, dtype=torch.float64)
@@ -46,10 +46,11 @@ def slow_weights(model, linear, step=1e-3):
                 for unit in range(linear.weight.shape[0]):
                     pair = [shifted(model, linear, batch, (row, token, unit), sign * step) for sign in (1, -1)]
                     slopes.append((pair[0] - pair[1]) / (2 * step))
+                squares += torch.tensor(slopes, dtype=torch.float64) ** 2
                 weights[token] = sum(slope**2 for slope in slopes) / len(slopes)
             rows.append(weights)
     found = torch.stack(rows)
-    return found / found[found != 0].mean()
+    return found / found[found != 0].mean(), squares
 
 
 def shifted(model, linear, batch, place, amount):
@@ -69,9 +70,13 @@ def shifted(model, linear, batch, place, amount):
 def test_weights_are_mean_squared_slopes_of_the_score(name):
     model = models.llama(hidden_size=8, intermediate_size=12, num_attention_heads=2).double()
     linear = next(each for each in linears_of(model) if each.name == name)
-    found = fisher_weights(model, linears_of(model), protected())[name]
+    fisher = fisher_weights(model, linears_of(model), protected())
+    found = fisher.tokens[name]
 
-    torch.testing.assert_close(found.double(), slow_weights(model, linear), rtol=5e-3, atol=1e-4)  # its norms are fp32
+    tokens, outputs = slow_weights(model, linear)
+    torch.testing.assert_close(found.double(), tokens, rtol=5e-3, atol=1e-4)  # its norms are fp32
+    own = fisher.outputs[name].double()
+    torch.testing.assert_close(own / own.sum(), outputs / outputs.sum(), rtol=5e-3, atol=1e-4)
     assert (found[MASK == 0] == 0).all()
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
@@ -79,14 +84,14 @@ def test_weights_are_mean_squared_slopes_of_the_score(name):
 
 def test_in_the_last_block_only_the_readout_counts_behind_the_attention():
     model = models.llama()
-    found = fisher_weights(model, linears_of(model), protected())["model.layers.1.mlp.up_proj"]
+    found = fisher_weights(model, linears_of(model), protected()).tokens["model.layers.1.mlp.up_proj"]
     assert (found != 0).nonzero().tolist() == [[0, 4], [1, 2], [2, 3]]
 
 
 def test_an_expert_counts_its_own_tokens():
     model = models.mixtral(num_hidden_layers=1)
     model.set_experts_implementation("eager")
-    found = fisher_weights(model, linears_of(model), protected())
+    found = fisher_weights(model, linears_of(model), protected()).tokens
     down = torch.stack([found[f"model.layers.0.mlp.experts.down_proj.{expert}"] != 0 for expert in range(4)])
     assert down.sum(0).tolist() == [[0, 0, 0, 0, 2], [0, 0, 2, 0, 0], [0, 0, 0, 2, 0]]  # two experts of each readout
 
@@ -94,7 +99,8 @@ def test_an_expert_counts_its_own_tokens():
 def test_conv1d_and_flat_models_are_weighed_too():
     model = models.gpt2()
     found = fisher_weights(model, linears_of(model), protected())
-    assert all(weights.shape == IDS.shape for weights in found.values())
+    assert all(weights.shape == IDS.shape for weights in found.tokens.values())
+    assert all(own.any() for own in found.outputs.values())
 
 
 def test_a_score_that_is_no_number_is_refused():
@@ -138,8 +144,8 @@ def test_statistics_are_the_weighted_sums_of_float64_loops(monkeypatch, method):
 
     name = "model.layers.1.mlp.up_proj"
     place = [linear.name for linear in linears_of(dense)].index(name)
-    general, kept, strength = seen[place]
-    x, tau = inputs_of(dense, name, IDS, MASK), used[0].tau[name].double()
+    general, kept, strength, _ = seen[place]
+    x, tau = inputs_of(dense, name, IDS, MASK), used[0].fisher.tokens[name].double()
     squares = torch.zeros(16, dtype=torch.float64)
     moments = torch.zeros(16, 16, dtype=torch.float64)
     for row in range(3):
@@ -195,14 +201,18 @@ def test_owl_shares_by_what_is_protected(monkeypatch):
 
 
 def test_ranks_share_the_batches(monkeypatch):
-    model, ranks = models.llama(), []
-    whole = fisher_weights(model, linears_of(model), protected())
+    model, shares = models.llama(), []
+    both = fisher_weights(model, linears_of(model), protected())
+    whole = both.tokens
     monkeypatch.setattr(fisher, "several_ranks", lambda: True)
     monkeypatch.setattr(fisher, "scaled", lambda _name, weights: weights)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     for number in range(2):
         monkeypatch.setattr(fisher, "rank", lambda number=number: number)
-        ranks.append(fisher_weights(model, linears_of(model), protected(), distributed=True))
+        shares.append(fisher_weights(model, linears_of(model), protected(), distributed=True))
+    ranks = [share.tokens for share in shares]
+    for name, outputs in both.outputs.items():
+        torch.testing.assert_close(shares[0].outputs[name] + shares[1].outputs[name], outputs)
     for name, weights in whole.items():
         total = ranks[0][name] + ranks[1][name]
         assert torch.equal(weights, total * (total.count_nonzero() / total.sum(dtype=torch.float64)).float())
@@ -211,7 +221,7 @@ def test_ranks_share_the_batches(monkeypatch):
 
 
 def test_weighed_text_keeps_its_text():
-    assert WeighedText(protected(), {}).text.text_hash == protected(2.0).text_hash
+    assert WeighedText(protected(), Fisher({})).text.text_hash == protected(2.0).text_hash
 
 
 def test_statistics_that_are_collected_once_keep_it_too(monkeypatch):

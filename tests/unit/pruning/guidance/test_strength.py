@@ -5,16 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 from tests import models
-from tests.unit.pruning.guidance.test_fisher import IDS, MASK, odds, protected
+from tests.unit.pruning.guidance.test_fisher import IDS, MASK, linears_of, odds, protected
 from tests.unit.pruning.streamed.streamed_runs import contents, plan_of, prune_into, saved
 from transformers import AutoModelForCausalLM
 
 from semprune.errors import ProtectionBudgetError, SettingError
 from semprune.pruning import dense_statistics, load_masks, prune_model
+from semprune.pruning.guidance.fisher import Fisher, fisher_weights
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
 from semprune.pruning.guidance.protection import Protection, parse_protection
 from semprune.pruning.guidance.strength import CANDIDATES
 from semprune.pruning.in_memory import prune_model as pruning
+from semprune.pruning.in_memory.guiding import WeighedText
 from semprune.pruning.streamed.memory_estimate import estimate_memory
 
 SEQUENCES = torch.randint(3, 40, (9, 12), generator=torch.Generator().manual_seed(1))
@@ -35,6 +37,15 @@ def pruned(monkeypatch, protect, own, ids=SEQUENCES, model=None, **settings):
     return model, prune_model(model, ids, protect=protect, **settings)
 
 
+def learned(strength):
+    """The batches that are not held out, of which the weights of the whole text's outputs are known."""
+    if not strength:
+        return ()
+    model, own = models.llama(), replace(text(strength), batches=text().batches[:2])
+    whole = fisher_weights(model, linears_of(model), text(strength))
+    return (WeighedText(own, Fisher({name: tau[:3] for name, tau in whole.tokens.items()}, whole.outputs)),)
+
+
 @pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
 def test_the_curve_is_that_of_prunings_of_the_whole_model(monkeypatch, method):
     _, report = pruned(monkeypatch, ASKED, text(), method=method)
@@ -43,9 +54,9 @@ def test_the_curve_is_that_of_prunings_of_the_whole_model(monkeypatch, method):
     for strength, tried in {None: choice["dense"], 0.0: choice["tried"][0], 1.0: choice["tried"][4]}.items():
         model = models.llama()
         if strength is not None:
-            own = replace(text(strength), batches=text().batches[:2])
-            ids = SEQUENCES[LEARNED]
-            model, _ = pruned(monkeypatch, "toy" if strength else None, own, ids, method=method, statistics="dense")
+            monkeypatch.setattr(pruning, "weigh", lambda *_, s=strength, **__: learned(s))
+            protect = "toy" if strength else None
+            model, _ = pruned(monkeypatch, protect, text(1.0), SEQUENCES[LEARNED], method=method, statistics="dense")
         logits = model(input_ids=SEQUENCES[HELD]).logits[:, :-1].log_softmax(-1)
         nll = -logits.gather(-1, SEQUENCES[HELD][:, 1:, None]).mean()
         assert tried["perplexity"] == pytest.approx(nll.exp().item(), rel=1e-5)

@@ -205,8 +205,6 @@ class LayerStats:
             published code; only gathered for ``selection: reference``.
         second_moments: Twice the mean over sequences of each one's token-weighted sum of outer products, fp32: the
             Hessian of equations.md P4; only gathered for methods that read it.
-        outputs: Fisher information of what is to be kept at each output, in any scale; None where nothing is. Rows that
-            would each have the sparsity share the matrix's by it.
     """
 
     sum_squares: Float[Tensor, " in"]
@@ -214,7 +212,6 @@ class LayerStats:
     sequences: int
     mean_squares: Float[Tensor, " in"] | None = None
     second_moments: Float[Tensor, "in in"] | None = None
-    outputs: Float[Tensor, " out"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

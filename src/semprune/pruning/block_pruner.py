@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from semprune.backbones.blocks.runner import BlockRunner
@@ -99,6 +99,7 @@ class BlockPruner:
         shared: Whether each rank runs its own share of them, so that statistics are summed over ranks.
         allocation: Sparsity of each block, by its number in the model; None for the settings' own everywhere.
         guides: What is to be kept: each adds to the statistics.
+        outputs: What hangs on each output, by the matrix's name: rows of these share the sparsity.
     """
 
     def __init__(
@@ -110,8 +111,10 @@ class BlockPruner:
         shared: bool = False,
         allocation: Mapping[int, float] | None = None,
         guides: Sequence[Guide] = (),
+        outputs: Mapping[str, Float[Tensor, " out"]] | None = None,
     ) -> None:
         """Nothing is run yet."""
+        self.outputs = outputs or {}
         self._guides = tuple(guides)
         self._method = method
         self._keep = settings.keep
@@ -166,21 +169,22 @@ class BlockPruner:
             EmptyMatrixError: A matrix would be left without a weight; it is not changed.
         """
         pruned = PrunedBlocks()
-        for together in _by_input(linears, stats):
+        for together in _by_input(linears, stats, self.outputs):
             named = {linear.name: linear for linear in together}
             weights = {name: linear.weight for name, linear in named.items()}
-            keep = self._keep_of(together[0].matrix.layer)
+            keep = self._keep_of(together[0])
             if self._method.needs_statistics and together[0].name not in stats:
                 pruned.record(together[0], _whole(together[0]), keep.pattern)
                 continue
-            own = stats.get(together[0].name)
-            keep = keep if own is None or own.outputs is None else replace(keep, outputs=own.outputs)
-            for name, decision in self._method.prune_together(weights, own, keep):
+            for name, decision in self._method.prune_together(weights, stats.get(together[0].name), keep):
                 pruned.record(named[name], decision, keep.pattern)
         return pruned
 
-    def _keep_of(self, block: int) -> Keep:
-        return self._keep if self._allocation is None else replace(self._keep, sparsity=self._allocation[block])
+    def _keep_of(self, linear: PrunableLinear) -> Keep:
+        keep, outputs = self._keep, self.outputs.get(linear.name)
+        if self._allocation is not None:
+            keep = replace(keep, sparsity=self._allocation[linear.matrix.layer])
+        return keep if outputs is None else replace(keep, outputs=outputs)
 
 
 def _whole(linear: PrunableLinear) -> Decision:
@@ -188,9 +192,12 @@ def _whole(linear: PrunableLinear) -> Decision:
     return Decision(torch.ones_like(linear.weight, dtype=torch.bool))
 
 
-def _by_input(linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats]) -> list[list[PrunableLinear]]:
-    """Return the matrices, those together that share their statistics; without any, each by itself."""
+def _by_input(
+    linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats], outputs: Collection[str]
+) -> list[list[PrunableLinear]]:
+    """Return the matrices, those together that share their statistics; without any, each by itself, as with outputs."""
     groups: dict[int | str, list[PrunableLinear]] = defaultdict(list)
     for linear in linears:
-        groups[id(stats[linear.name]) if linear.name in stats else linear.name].append(linear)
+        shared = linear.name in stats and linear.name not in outputs
+        groups[id(stats[linear.name]) if shared else linear.name].append(linear)
     return list(groups.values())

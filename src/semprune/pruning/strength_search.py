@@ -19,9 +19,10 @@ from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import SettingError
 from semprune.pruning.block_pruner import BlockPruner
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
-from semprune.pruning.guidance.fisher import Fisher
+from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
+from semprune.pruning.guidance.rows import row_weights
 from semprune.pruning.guidance.strength import AUTO, CANDIDATES, StrengthChoice, Tried
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings
@@ -33,9 +34,6 @@ MOST_SEQUENCES = 32
 """Calibration sequences that the search looks at (ours)."""
 EVERY = 4
 """Of them, and of the batches of what is protected, every fourth is held out (ours)."""
-
-Weighed = tuple[ProtectedText, Fisher]
-"""What is to be kept, and the weights of its tokens and of outputs."""
 
 
 class Site(Protocol):
@@ -60,7 +58,8 @@ def search_strength(
     method: Method,
     settings: PruneSettings,
     tokens: CalibrationTokens,
-    texts: Sequence[Weighed],
+    texts: Sequence[WeighedText],
+    rows: Mapping[str, Float[Tensor, " out"]],
 ) -> StrengthChoice:
     """Choose the strength of what is to be kept; inside :func:`semprune.backbones.blocks.runner.calibrating`.
 
@@ -74,6 +73,7 @@ def search_strength(
         tokens: The calibration: a quarter of its sequences measures the perplexity.
         texts: What is to be kept. Of each, every fourth batch measures what is kept; one of a single batch measures
             itself.
+        rows: How much of general text hangs on each output; empty where rows do not share the sparsity.
 
     Raises:
         SettingError: There are fewer than four calibration sequences.
@@ -83,10 +83,11 @@ def search_strength(
     split = [split_text(text, fisher.tokens) for text, fisher in texts]
     general = site.guide(learned, learned.tau, 1.0)
     guides = [site.guide(text.tokens, tau, text.strength if text.strength != AUTO else 0.0) for text, tau, _ in split]
-    guides = [replace(guide, outputs=fisher.outputs) for guide, (_, fisher) in zip(guides, texts, strict=True)]
     ruler = _Ruler(site, held, [text for _, _, text in split])
     versions = {strength: ruler.begin() for strength in (None, 0.0, *CANDIDATES)}  # None: dense
     pruner = BlockPruner(method, settings)
+    # without a protection rows share nothing
+    outputs = {strength: row_weights(rows, texts, strength) if strength else {} for strength in versions}
     for index, linears in blocks.items():
         with site.block(index):
             advance = index + 1 < len(blocks)
@@ -94,6 +95,7 @@ def search_strength(
             dense = [linear.stored.clone() for linear in linears]
             for strength, states in versions.items():
                 if strength is not None:
+                    pruner.outputs = outputs[strength]
                     pruner.decide(linears, _together(own, guides, kept, strength))
                 ruler.run(index, states)
                 for linear, weight in zip(linears, dense, strict=True):
@@ -152,7 +154,7 @@ def _together(
     found = dict(general)
     for guide, own in zip(guides if strength else (), kept, strict=bool(strength)):
         for name in found.keys() & own.keys():
-            found[name] = combined(found[name], own[name], guide.strength or strength, guide.outputs.get(name))
+            found[name] = combined(found[name], own[name], guide.strength or strength)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -32,6 +32,13 @@ class Fisher:
 
     tokens: Mapping[str, Float[Tensor, "rows tokens"]]
     outputs: Mapping[str, Float[Tensor, " out"]] = field(default_factory=dict)
+
+
+class WeighedText(NamedTuple):
+    """The text of what is to be kept, and how much hangs on its tokens and on outputs."""
+
+    text: ProtectedText
+    fisher: Fisher
 
 
 Record = Callable[[str, Float[Tensor, "places out"], Tensor | None], None]

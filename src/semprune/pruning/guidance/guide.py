@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-
-from torch import Tensor
+from dataclasses import dataclass
 
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.pruning.calibration import TokenWeights
@@ -24,14 +22,12 @@ class Guide:
         tau: Weights of the tokens, for each matrix its own; None where every weight is 1.
         gatherer: Runs a block and gathers the statistics that the method reads.
         strength: How much they count.
-        outputs: Weights of the outputs, by the matrix's name.
     """
 
     runner: BlockRunner
     tau: TokenWeights | None
     gatherer: Gatherer
     strength: float
-    outputs: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def with_guides(
@@ -54,7 +50,7 @@ def with_guides(
     for guide in guides:
         kept = guide.gatherer.gather(guide.runner, index, linears, guide.tau, advance=advance)
         stats = {
-            name: combined(general, kept[name], guide.strength, guide.outputs.get(name)) if name in kept else general
+            name: combined(general, kept[name], guide.strength) if name in kept else general
             for name, general in stats.items()
         }
     return stats

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,13 +16,15 @@ from semprune.errors import SettingError
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.guide import with_guides
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.protection import Protect, Protection, protections
+from semprune.pruning.guidance.rows import row_weights, shares_rows
 from semprune.pruning.guidance.strength import AUTO
 from semprune.pruning.in_memory.calibration_input import bare_model
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
-from semprune.pruning.in_memory.guiding import WeighedText, protected_texts, start_guides, weigh
+from semprune.pruning.in_memory.guiding import protected_texts, start_guides, weigh, weigh_rows
 from semprune.pruning.method import NEEDS, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.methods.wanda import wanda_score
@@ -85,6 +87,7 @@ class CollectedStatistics:
         calibration: sha256 of the calibration's token ids.
         protect: What they keep.
         protected: Its text.
+        outputs: What hangs on each output, for methods whose rows share the sparsity of what is protected.
     """
 
     layers: Mapping[str, LayerStats]
@@ -94,6 +97,7 @@ class CollectedStatistics:
     calibration: str
     protect: tuple[Protection, ...] = ()
     protected: tuple[ProtectedText, ...] = ()
+    outputs: Mapping[str, Float[Tensor, " out"]] = field(default_factory=dict)
 
 
 def dense_statistics(
@@ -141,13 +145,15 @@ def dense_statistics(
     bare = bare_model(model)
     blocks = checked_blocks(bare, settings)
     tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(bare))
-    layers, texts = {}, protected_texts(model, settings, tokenizer)
+    layers, outputs, texts = {}, {}, protected_texts(model, settings, tokenizer)
     if needs != "nothing":
         with calibrating(bare):
             protected = weigh(bare, blocks, texts, distributed=distributed)
+            if texts:  # options of a method, which are not known yet, may let rows share
+                outputs = row_weights(weigh_rows(bare, blocks, tokens, distributed=distributed), protected)
             layers = collect(bare, blocks, tokens, settings, needs, distributed=distributed, protected=protected)
     calibration = hash_calibration(tokens.input_ids, tokens.tau)
-    return CollectedStatistics(layers, needs, selection, batch_size, calibration, kept, texts)
+    return CollectedStatistics(layers, needs, selection, batch_size, calibration, kept, texts, outputs)
 
 
 def prune_from(
@@ -198,7 +204,8 @@ def prune_from(
         shares = allocate(blocks, statistics.layers, sparsity, settings.owl)
     pruned = PrunedBlocks()
     with calibrating(model):
-        pruner = BlockPruner(found, settings, allocation=shares)
+        outputs = statistics.outputs if shares_rows(found, settings) else {}
+        pruner = BlockPruner(found, settings, allocation=shares, outputs=outputs)
         for linears in blocks.values():
             pruned.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))
     calibration = statistics.calibration if settings.needs(found) != "nothing" else None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from semprune.backbones.backbone import Backbone
 from semprune.backbones.blocks.runner import BlockRunner
@@ -18,10 +19,11 @@ from semprune.backbones.loading.load import load_tokenizer
 from semprune.data.subject import subject_of
 from semprune.errors import ConfigurationError
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
-from semprune.pruning.guidance.fisher import Fisher, fisher_weights
+from semprune.pruning.guidance.fisher import WeighedText, fisher_weights
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.reading import read_protected
+from semprune.pruning.guidance.rows import general_text
 from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass
 from semprune.pruning.method import Method, Needs
@@ -30,19 +32,6 @@ from semprune.pruning.statistics.gathering import Gatherer
 from semprune.pruning.strength_search import search_strength
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WeighedText:
-    """The text of what is to be kept, and how much hangs on its tokens.
-
-    Attributes:
-        text: The text.
-        fisher: The weights of its tokens and of outputs.
-    """
-
-    text: ProtectedText
-    fisher: Fisher
 
 
 def protected_texts(model: Any, settings: PruneSettings, tokenizer: Any = None) -> tuple[ProtectedText, ...]:
@@ -76,6 +65,14 @@ def weigh(
     return tuple(WeighedText(text, fisher_weights(model, linears, text, distributed=distributed)) for text in texts)
 
 
+def weigh_rows(
+    model: nn.Module, blocks: Blocks, tokens: CalibrationTokens, *, distributed: bool
+) -> Mapping[str, Float[Tensor, " out"]]:
+    """Return how much of general text hangs on each output of the dense model; inside ``calibrating``."""
+    linears = list(chain.from_iterable(blocks.values()))
+    return fisher_weights(model, linears, general_text(tokens), distributed=distributed).outputs
+
+
 def choose_strength(
     model: nn.Module,
     blocks: Blocks,
@@ -83,6 +80,7 @@ def choose_strength(
     settings: PruneSettings,
     tokens: CalibrationTokens,
     texts: Sequence[WeighedText],
+    rows: Mapping[str, Float[Tensor, " out"]],
     *,
     distributed: bool,
 ) -> tuple[tuple[WeighedText, ...], StrengthChoice | None]:
@@ -95,9 +93,9 @@ def choose_strength(
     if all(each.text.strength != AUTO for each in texts):
         return tuple(texts), None
     site = _MemorySite(model, settings, method.needs, distributed)
-    choice = search_strength(site, blocks, method, settings, tokens, [(each.text, each.fisher) for each in texts])
+    choice = search_strength(site, blocks, method, settings, tokens, texts, rows)
     logger.info("\n".join(choice.lines()))
-    return tuple(replace(each, text=each.text.chosen(choice)) for each in texts), choice
+    return tuple(each._replace(text=each.text.chosen(choice)) for each in texts), choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +130,5 @@ def start_guides(
     for each in texts:
         run = CalibrationPass.start(model, each.text.tokens, settings, distributed=distributed, tau=each.fisher.tokens)
         gatherer = Gatherer(needs, "exact", run.sequences, shared=run.shared, keep_unrouted=True)
-        guides.append(Guide(run.runner, run.tau, gatherer, each.text.number, each.fisher.outputs))
+        guides.append(Guide(run.runner, run.tau, gatherer, each.text.number))
     return tuple(guides)

@@ -14,12 +14,14 @@ from semprune.backbones.blocks.runner import calibrating
 from semprune.io.distributed import distributed as several_ranks
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
+from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.protected_text import with_texts
 from semprune.pruning.guidance.protection import Protect, protections
+from semprune.pruning.guidance.rows import row_weights, shares_rows
 from semprune.pruning.in_memory.calibration_input import bare_model, sequences_of
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.in_memory.dense_statistics import allocate, collect
-from semprune.pruning.in_memory.guiding import WeighedText, choose_strength, protected_texts, start_guides, weigh
+from semprune.pruning.in_memory.guiding import choose_strength, protected_texts, start_guides, weigh, weigh_rows
 from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
@@ -98,11 +100,15 @@ def prune_model(
     texts = protected_texts(model, settings, tokenizer)
     with calibrating(bare):
         protected = weigh(bare, blocks, texts, distributed=distributed)
+        rows: Mapping[str, Tensor] = {}
         choice = None
+        if tokens is not None and shares_rows(found, settings):
+            rows = weigh_rows(bare, blocks, tokens, distributed=distributed)
         if tokens is not None:
-            given = (bare, blocks, found, settings, tokens, protected)
+            given = (bare, blocks, found, settings, tokens, protected, rows)
             protected, choice = choose_strength(*given, distributed=distributed)
-        pruned = _prune_blocks(bare, blocks, found, settings, tokens, protected, distributed)
+        outputs = row_weights(rows, protected)
+        pruned = _prune_blocks(bare, blocks, found, settings, tokens, protected, outputs, distributed)
     report = pruned.report(method, with_texts(settings.relevant(found), texts, choice), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(bare.parameters()).device)
@@ -116,6 +122,7 @@ def _prune_blocks(
     settings: PruneSettings,
     tokens: CalibrationTokens | None,
     protected: Sequence[WeighedText],
+    outputs: Mapping[str, Float[Tensor, " out"]],
     distributed: bool,
 ) -> PrunedBlocks:
     pruned = PrunedBlocks()
@@ -131,7 +138,9 @@ def _prune_blocks(
         return pruned
     run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
     guides = start_guides(model, protected, settings, method.needs, distributed=distributed)
-    pruner = BlockPruner(method, settings, run.sequences, shared=run.shared, allocation=allocation, guides=guides)
+    pruner = BlockPruner(
+        method, settings, run.sequences, shared=run.shared, allocation=allocation, guides=guides, outputs=outputs
+    )
     for index, linears in blocks.items():
         pruned.add(pruner.prune(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks)))
         logger.info("pruned block %d of %d", index + 1, len(blocks))

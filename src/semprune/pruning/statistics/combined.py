@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from semprune.types import LayerStats
 
 
-def combined(
-    general: LayerStats, kept: LayerStats, strength: float, outputs: Float[Tensor, " out"] | None = None
-) -> LayerStats:
+def combined(general: LayerStats, kept: LayerStats, strength: float) -> LayerStats:
     r"""Add the statistics of what is to be kept to those of general text, scaled to their total.
 
     .. math:: H = H_{gen} + \gamma\, \frac{\mathrm{tr} H_{gen}}{\mathrm{tr} H_s}\, H_s
@@ -28,20 +24,16 @@ def combined(
         kept: Of the same matrix, on the text of what is to be kept. Where nothing hangs on its tokens, and where no
             token came (an expert), the general statistics stay.
         strength: How much it counts, γ.
-        outputs: Its Fisher information at each output; None where that is not known.
 
     Example:
         >>> general, kept = LayerStats(torch.tensor([1.0, 3.0]), 9.0, 2), LayerStats(torch.tensor([0.0, 0.5]), 3.0, 1)
-        >>> combined(general, kept, strength=2.0).sum_squares
-        tensor([ 1., 11.])
+        >>> combined(general, kept, strength=2.0)
+        LayerStats(sum_squares=tensor([ 1., 11.]), tokens=9.0, sequences=2, mean_squares=None, second_moments=None)
     """
     total = kept.sum_squares.sum(dtype=torch.float64)
     if total == 0:
         return general
     share = strength * float(general.sum_squares.sum(dtype=torch.float64) / total)
-    if outputs is not None and outputs.any():  # of several things that are kept each counts by its strength
-        own = outputs * (strength / outputs.mean())
-        general = replace(general, outputs=own if general.outputs is None else general.outputs + own)
     found = replace(general, sum_squares=general.sum_squares.add(kept.sum_squares, alpha=share))
     if general.second_moments is None or kept.second_moments is None:
         return found

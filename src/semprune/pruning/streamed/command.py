@@ -92,7 +92,7 @@ def _estimate(plan: PrunePlan, config: PruneConfig) -> MemoryEstimate:
         batch_size=size,
         length=length,
         base_bytes=resident_bytes(),
-        protected=plan.protected,
+        protected=plan.weighed,
     )
 
 
@@ -135,7 +135,7 @@ def _require_room(plan: PrunePlan, output: OutputFolder) -> None:
         )
     width = plan.streamed.model.config.get_text_config().hidden_size * plan.streamed.dtype.itemsize
     blocks = len(plan.streamed.blocks) + 2  # to the last block and back, see `weigh_streamed`
-    needed += blocks * width * max((text.tokens.input_ids.numel() for text in plan.protected), default=0)
+    needed += blocks * width * max((text.tokens.input_ids.numel() for text in plan.weighed), default=0)
     place = next(path for path in (output.path, *output.path.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     if free < needed:

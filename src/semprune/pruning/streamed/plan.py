@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from semprune.backbones.blocks.runner import calibrating
 from semprune.backbones.loading.load import load_tokenizer
@@ -16,9 +19,10 @@ from semprune.data.subject import context_length
 from semprune.errors import BackboneMismatchError, MasksOnlyError, SettingError
 from semprune.io.provenance import versions
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.guidance.fisher import Fisher
+from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.reading import read_protected
+from semprune.pruning.guidance.rows import general_text, row_weights, shares_rows
 from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 from semprune.pruning.in_memory.calibration_pass import vocabulary
 from semprune.pruning.masks.file import MaskFile
@@ -103,9 +107,8 @@ class PrunePlan:
         assert self.settings is not None
         assert self.tokens is not None
         with output.writing(output.path), calibrating(self.streamed.model):
-            weights = weigh_streamed(self.streamed, self.protected, self.settings, output.work)
-            texts = list(zip(self.protected, weights, strict=True))
-            choice = streamed_strength(self.streamed, self.method, self.settings, self.tokens, texts, output.work)
+            texts, rows = self._weighed(output.work)
+            choice = streamed_strength(self.streamed, self.method, self.settings, self.tokens, texts, rows, output.work)
         return replace(self, protected=tuple(text.chosen(choice) for text in self.protected), choice=choice)
 
     def pruner(self, output: OutputFolder) -> StreamedPruner:
@@ -125,15 +128,14 @@ class PrunePlan:
                 return None
             return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output, dense_guides)
 
-        def weights() -> list[Fisher]:
-            return weigh_streamed(self.streamed, self.protected, settings, output.work)
-
         def dense_guides(folder: Path) -> list[StreamedGuide]:
-            return start_streamed_guides(self.streamed, self.protected, weights(), settings, "squares", folder, 0)
+            texts, _ = self._weighed(output.work)
+            return start_streamed_guides(self.streamed, texts, settings, "squares", folder, 0)
 
-        def guides(block: int) -> list[StreamedGuide]:
-            work = output.work
-            return start_streamed_guides(self.streamed, self.protected, weights(), settings, method.needs, work, block)
+        def guides(block: int) -> tuple[list[StreamedGuide], Mapping[str, Tensor]]:
+            texts, rows = self._weighed(output.work)
+            started = start_streamed_guides(self.streamed, texts, settings, method.needs, output.work, block)
+            return started, row_weights(rows, texts)
 
         def inputs(block: int) -> StreamedInputs:
             assert self.tokens is not None
@@ -142,6 +144,22 @@ class PrunePlan:
         if not method.needs_statistics:
             return DataFreePruner(method, settings, allocate)
         return CalibratedPruner(method, settings, allocate, inputs, guides)
+
+    @property
+    def weighed(self) -> tuple[ProtectedText, ...]:
+        """All text that the dense model reads forwards and backwards."""
+        if self.method is None or self.settings is None or self.tokens is None:
+            return ()
+        general = (general_text(self.tokens),) if shares_rows(self.method, self.settings) else ()
+        return self.protected + general
+
+    def _weighed(self, work: Path) -> tuple[list[WeighedText], Mapping[str, Tensor]]:
+        """What is to be kept, weighed, and how much of general text hangs on each output."""
+        assert self.settings is not None
+        found, count = weigh_streamed(self.streamed, self.weighed, self.settings, work), len(self.protected)
+        rows = [each.fisher.outputs for each in found[count:]]
+        device = self.streamed.device
+        return found[:count], {name: value.to(device) for own in rows for name, value in own.items()}
 
 
 def plan_pruning(config: PruneConfig) -> PrunePlan:

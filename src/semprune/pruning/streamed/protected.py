@@ -17,7 +17,7 @@ from torch import Tensor
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import NonFiniteError
 from semprune.io.tensor_files import write_safetensors
-from semprune.pruning.guidance.fisher import Fisher, finished, weighing
+from semprune.pruning.guidance.fisher import Fisher, WeighedText, finished, weighing
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.method import Needs
@@ -47,8 +47,8 @@ class StreamedGuide:
 
 def weigh_streamed(
     streamed: StreamedModel, texts: Sequence[ProtectedText], settings: PruneSettings, work: Path
-) -> list[Fisher]:
-    """Return the weights of every text's tokens, and of outputs, in the dense model.
+) -> list[WeighedText]:
+    """Return every text with the weights of its tokens and of outputs in the dense model.
 
     They are kept in the work folder: a resumed run, whose first blocks are pruned already, takes them from there.
 
@@ -64,7 +64,7 @@ def weigh_streamed(
             fisher = _Weighing(streamed, text, settings, folder).run()
             write_safetensors(kept, _named(fisher), FORMAT)
             shutil.rmtree(folder)
-        found.append(_read(kept))
+        found.append(WeighedText(text, _read(kept)))
     return found
 
 
@@ -84,8 +84,7 @@ def _read(path: Path) -> Fisher:
 
 def start_streamed_guides(
     streamed: StreamedModel,
-    texts: Sequence[ProtectedText],
-    weights: Sequence[Fisher],
+    texts: Sequence[WeighedText],
     settings: PruneSettings,
     needs: Needs,
     folder: Path,
@@ -93,15 +92,13 @@ def start_streamed_guides(
 ) -> list[StreamedGuide]:
     """Make the texts ready for a block; the files of a later one than 0 must be there."""
     guides = []
-    for number, (text, fisher) in enumerate(zip(texts, weights, strict=True)):
+    for number, (text, fisher) in enumerate(texts):
         place = folder / f"protected-{number}"
         place.mkdir(exist_ok=True)
         inputs = StreamedInputs(streamed, text.tokens, settings, place, block)
         gatherer = Gatherer(needs, "exact", len(text.tokens.input_ids), keep_unrouted=True)
-        tau, outputs = (
-            {name: value.to(streamed.device) for name, value in own.items()} for own in (fisher.tokens, fisher.outputs)
-        )
-        guides.append(StreamedGuide(inputs, Guide(inputs.runner, tau, gatherer, text.number, outputs)))
+        tau = {name: value.to(streamed.device) for name, value in fisher.tokens.items()}
+        guides.append(StreamedGuide(inputs, Guide(inputs.runner, tau, gatherer, text.number)))
     return guides
 
 

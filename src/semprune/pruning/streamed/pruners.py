@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from torch import Tensor
+
 from semprune.pruning.block_pruner import BlockPruner, PrunedBlocks
 from semprune.pruning.masks.file import MaskFile
 from semprune.pruning.method import Method
@@ -99,7 +101,7 @@ class CalibratedPruner:
         settings: How to prune.
         allocate: Gives the sparsity of each block.
         inputs: Makes the calibration sequences ready for a block.
-        guides: Makes the text of what is to be kept ready for a block.
+        guides: Makes the text of what is to be kept ready for a block, and says what hangs on each output.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class CalibratedPruner:
         settings: PruneSettings,
         allocate: Allocate,
         inputs: Callable[[int], StreamedInputs],
-        guides: Callable[[int], Sequence[StreamedGuide]],
+        guides: Callable[[int], tuple[Sequence[StreamedGuide], Mapping[str, Tensor]]],
     ) -> None:
         """Nothing is run yet."""
         self._method, self._settings, self._allocate = method, settings, allocate
@@ -126,11 +128,12 @@ class CalibratedPruner:
         """
         allocation = self._allocate()
         self._inputs = self._make_inputs(block)
-        guides = self._make_guides(block)
+        guides, outputs = self._make_guides(block)
         self._carried = [self._inputs, *(each.inputs for each in guides)]
         sequences = self._inputs.tokens.input_ids.shape[0]
+        own = [each.guide for each in guides]
         self._pruner = BlockPruner(
-            self._method, self._settings, sequences, allocation=allocation, guides=[each.guide for each in guides]
+            self._method, self._settings, sequences, allocation=allocation, guides=own, outputs=outputs
         )
 
     def prune(self, block: int, linears: Sequence[PrunableLinear]) -> PrunedBlocks:

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from jaxtyping import Float
+from torch import Tensor
+
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.backbones.streamed import StreamedModel
 from semprune.io.files import write_json
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
-from semprune.pruning.guidance.fisher import Fisher
+from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.guide import Guide
-from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.strength import StrengthChoice
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings
@@ -30,7 +32,8 @@ def streamed_strength(
     method: Method,
     settings: PruneSettings,
     tokens: CalibrationTokens,
-    texts: Sequence[tuple[ProtectedText, Fisher]],
+    texts: Sequence[WeighedText],
+    rows: Mapping[str, Float[Tensor, " out"]],
     work: Path,
 ) -> StrengthChoice:
     """Choose the strength; taken from the work folder where an earlier call of the run left it.
@@ -45,7 +48,7 @@ def streamed_strength(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         site = _StreamedSite(streamed, method, settings, folder)
-        choice = search_strength(site, prunable_linears(streamed.model), method, settings, tokens, texts)
+        choice = search_strength(site, prunable_linears(streamed.model), method, settings, tokens, texts, rows)
         write_json(kept, choice.record())
         shutil.rmtree(folder)
     return StrengthChoice.from_record(json.loads(kept.read_text(encoding="utf-8")))

@@ -144,7 +144,7 @@ def test_statistics_are_the_weighted_sums_of_float64_loops(monkeypatch, method):
 
     name = "model.layers.1.mlp.up_proj"
     place = [linear.name for linear in linears_of(dense)].index(name)
-    general, kept, strength, _ = seen[place]
+    general, kept, strength = seen[place]
     x, tau = inputs_of(dense, name, IDS, MASK), used[0].fisher.tokens[name].double()
     squares = torch.zeros(16, dtype=torch.float64)
     moments = torch.zeros(16, 16, dtype=torch.float64)

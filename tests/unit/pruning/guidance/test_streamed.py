@@ -34,7 +34,7 @@ def test_weights_are_those_of_the_model_in_memory(tmp_path, make):
     plan = guided(tmp_path / "model", unrouted="keep")
     (tmp_path / "work").mkdir()
     with calibrating(plan.streamed.model):
-        (found,) = weigh_streamed(plan.streamed, TEXTS, plan.settings, tmp_path / "work")
+        ((_, found),) = weigh_streamed(plan.streamed, TEXTS, plan.settings, tmp_path / "work")
     expected = fisher_weights(model, linears_of(model), TEXTS[0])
     for here, there in ((found.tokens, expected.tokens), (found.outputs, expected.outputs)):
         assert here.keys() == there.keys()

@@ -1,0 +1,69 @@
+"""How the rows of a matrix share its sparsity: by what hangs on their outputs (equations.md G3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semprune.pruning.calibration import CalibrationTokens
+from semprune.pruning.guidance.fisher import WeighedText
+from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
+from semprune.pruning.guidance.scores import words_logprob
+from semprune.pruning.guidance.strength import AUTO
+from semprune.pruning.method import Method
+from semprune.pruning.settings import PruneSettings
+
+MOST_SEQUENCES, MOST_TOKENS = 16, 512
+"""So much of the calibration says how much of general text hangs on each output (ours)."""
+
+
+def shares_rows(method: Method, settings: PruneSettings) -> bool:
+    """Whether rows share the sparsity: where each would have it by itself, and something is to be kept."""
+    return bool(settings.protect) and settings.pattern is None and method.group == "row"
+
+
+def general_text(tokens: CalibrationTokens) -> ProtectedText:
+    """The first part of a calibration as something that is to be kept too: the log-probability of its tokens."""
+    ids, mask = tokens.input_ids, tokens.attention_mask
+    ids, mask = (own[:MOST_SEQUENCES, :MOST_TOKENS] for own in (ids, torch.ones_like(ids) if mask is None else mask))
+    rows = zip(ids.split(1), mask.split(1), strict=True)  # one by one: a logit for every word is in memory
+    return ProtectedText("general text", 1.0, tuple(_scored(*row) for row in rows))
+
+
+def _scored(ids: Tensor, mask: Tensor) -> ScoredBatch:
+    return ScoredBatch(ids, mask, partial(words_logprob, input_ids=ids, counted=mask.bool()))
+
+
+def row_weights(
+    general: Mapping[str, Float[Tensor, " out"]], texts: Iterable[WeighedText], strength: float = 0.0
+) -> dict[str, Float[Tensor, " out"]]:
+    r"""Return what hangs on each output: of general text, and of what is to be kept as much as its strength says.
+
+    .. math:: \frac{g_i}{\bar g} + \gamma \frac{g^s_i}{\bar g^s}
+
+    Args:
+        general: Fisher information of general text at each output, by the matrix's name; empty where none share.
+        texts: What is to be kept; of a control nothing may be known.
+        strength: Of those that have none yet.
+
+    Example:
+        >>> from semprune.pruning.guidance.fisher import Fisher
+        >>> kept = WeighedText(ProtectedText("sentiment", 2.0, ()), Fisher({}, {"q": torch.tensor([0.0, 4.0])}))
+        >>> row_weights({"q": torch.tensor([1.0, 1.0]), "k": torch.tensor([3.0, 1.0])}, [kept])
+        {'q': tensor([1., 5.]), 'k': tensor([1.5000, 0.5000])}
+    """
+    found = {name: _relative(weights) for name, weights in general.items()}
+    for text, fisher in texts:
+        own = strength if text.strength == AUTO else text.strength
+        for name in found.keys() & fisher.outputs.keys() if own else ():
+            found[name] = found[name] + own * _relative(fisher.outputs[name])
+    return {name: weights for name, weights in found.items() if weights.any()}
+
+
+def _relative(weights: Float[Tensor, " out"]) -> Float[Tensor, " out"]:
+    """Divided by their mean; 0 where nothing hangs on any output."""
+    return weights / weights.mean() if weights.any() else weights

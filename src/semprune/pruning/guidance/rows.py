@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.guidance.fisher import WeighedText
@@ -31,11 +31,12 @@ def general_text(tokens: CalibrationTokens) -> ProtectedText:
     ids, mask = tokens.input_ids, tokens.attention_mask
     ids, mask = (own[:MOST_SEQUENCES, :MOST_TOKENS] for own in (ids, torch.ones_like(ids) if mask is None else mask))
     rows = zip(ids.split(1), mask.split(1), strict=True)  # one by one: a logit for every word is in memory
-    return ProtectedText("general text", 1.0, tuple(_scored(*row) for row in rows))
+    return ProtectedText("general text", 1.0, tuple(_scored(*row) for row in rows if row[1].sum() > 1))
 
 
 def _scored(ids: Tensor, mask: Tensor) -> ScoredBatch:
-    return ScoredBatch(ids, mask, partial(words_logprob, input_ids=ids, counted=mask.bool()))
+    counted = nn.functional.pad(mask[:, :-1], (1, 0)).bool() & mask.bool()  # behind a token, not behind padding
+    return ScoredBatch(ids, mask, partial(words_logprob, input_ids=ids, counted=counted))
 
 
 def row_weights(

@@ -1,0 +1,54 @@
+"""Rows share a matrix's sparsity by what hangs on their outputs; the matrix has the sparsity that it had."""
+
+import pytest
+import torch
+from tests import models
+from tests.unit.pruning.guidance.test_fisher import guided, linears_of
+
+from semprune.pruning import prune_model
+from semprune.pruning.calibration import check_calibration
+from semprune.pruning.guidance.fisher import fisher_weights
+from semprune.pruning.guidance.rows import general_text
+
+IDS = torch.randint(3, 40, (3, 7), generator=torch.Generator().manual_seed(5))
+NAME = "model.layers.0.mlp.up_proj"
+
+
+def outputs(model, ids, mask=None):
+    return fisher_weights(model, linears_of(model), general_text(check_calibration(ids, mask, None, 40))).outputs
+
+
+def test_general_text_is_squared_slopes_of_its_log_probability_and_padding_is_none_of_it():
+    model = models.llama()
+    seen = []
+    handle = model.get_submodule(NAME).register_forward_hook(lambda *args: seen.append(args[2]))
+    found = torch.zeros(24)
+    for row in IDS:
+        logprobs = model(input_ids=row[None]).logits[0].log_softmax(-1)
+        score = sum(logprobs[place, row[place + 1]] for place in range(6))
+        found += torch.autograd.grad(score, seen.pop())[0][0].square().sum(0)
+    handle.remove()
+    torch.testing.assert_close(outputs(model, IDS)[NAME], found, rtol=1e-4, atol=1e-8)
+    padded = torch.nn.functional.pad(IDS, (2, 3))
+    mask = torch.nn.functional.pad(torch.ones_like(IDS), (2, 3))
+    torch.testing.assert_close(outputs(model, padded, mask)[NAME], found, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "owl"])
+def test_rows_of_a_matrix_share_what_it_has(monkeypatch, allocation):
+    model = models.llama(hidden_size=32, intermediate_size=64)
+    settings = {"allocation": allocation, **({"owl_multiple": 1.5} if allocation == "owl" else {})}
+    report, _, ids = guided(model, monkeypatch, sparsity=0.5, **settings)
+    rows = report.masks[NAME].sum(1)
+    assert rows.unique().numel() > 1
+    again = models.llama(hidden_size=32, intermediate_size=64)
+    monkeypatch.undo()
+    plain = prune_model(again, ids, method="wanda", sparsity=0.5)
+    assert plain.masks[NAME].sum(1).unique().numel() == 1
+    if allocation == "uniform":
+        assert report.masks[NAME].sum() == plain.masks[NAME].sum()
+
+
+def test_runs_of_a_pattern_are_left_as_they_are(monkeypatch):
+    report, _, _ = guided(models.llama(), monkeypatch, sparsity=None, pattern="2:4")
+    assert (report.masks[NAME].view(-1, 4).sum(1) == 2).all()

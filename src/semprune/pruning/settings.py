@@ -82,6 +82,10 @@ class PruneSettings:
         of_owl = OWL_OPTIONS if self.allocation == "owl" else ()
         return {name: value for name, value in self.options.items() if name not in of_owl}
 
+    def shares_rows(self, method: Method) -> bool:
+        """Whether rows share the sparsity: where each would have it by itself, and something is to be kept."""
+        return bool(self.protect) and self.pattern is None and method.group == "row"
+
     def needs(self, method: Method) -> Needs:
         """Return which statistics a method reads with these settings; OWL reads squares for every method."""
         return "squares" if self.allocation == "owl" and method.needs == "nothing" else method.needs

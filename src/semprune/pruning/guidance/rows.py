@@ -14,16 +14,9 @@ from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
 from semprune.pruning.guidance.scores import words_logprob
 from semprune.pruning.guidance.strength import AUTO
-from semprune.pruning.method import Method
-from semprune.pruning.settings import PruneSettings
 
 MOST_SEQUENCES, MOST_TOKENS = 16, 512
 """So much of the calibration says how much of general text hangs on each output (ours)."""
-
-
-def shares_rows(method: Method, settings: PruneSettings) -> bool:
-    """Whether rows share the sparsity: where each would have it by itself, and something is to be kept."""
-    return bool(settings.protect) and settings.pattern is None and method.group == "row"
 
 
 def general_text(tokens: CalibrationTokens) -> ProtectedText:

@@ -20,7 +20,7 @@ from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.guide import with_guides
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.protection import Protect, Protection, protections
-from semprune.pruning.guidance.rows import row_weights, shares_rows
+from semprune.pruning.guidance.rows import row_weights
 from semprune.pruning.guidance.strength import AUTO
 from semprune.pruning.in_memory.calibration_input import bare_model
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
@@ -204,7 +204,7 @@ def prune_from(
         shares = allocate(blocks, statistics.layers, sparsity, settings.owl)
     pruned = PrunedBlocks()
     with calibrating(model):
-        outputs = statistics.outputs if shares_rows(found, settings) else {}
+        outputs = statistics.outputs if settings.shares_rows(found) else {}
         pruner = BlockPruner(found, settings, allocation=shares, outputs=outputs)
         for linears in blocks.values():
             pruned.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))

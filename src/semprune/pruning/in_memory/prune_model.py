@@ -17,7 +17,7 @@ from semprune.pruning.calibration import CalibrationTokens, check_calibration, h
 from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.protected_text import with_texts
 from semprune.pruning.guidance.protection import Protect, protections
-from semprune.pruning.guidance.rows import row_weights, shares_rows
+from semprune.pruning.guidance.rows import row_weights
 from semprune.pruning.in_memory.calibration_input import bare_model, sequences_of
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
 from semprune.pruning.in_memory.dense_statistics import allocate, collect
@@ -102,7 +102,7 @@ def prune_model(
         protected = weigh(bare, blocks, texts, distributed=distributed)
         rows: Mapping[str, Tensor] = {}
         choice = None
-        if tokens is not None and shares_rows(found, settings):
+        if tokens is not None and settings.shares_rows(found):
             rows = weigh_rows(bare, blocks, tokens, distributed=distributed)
         if tokens is not None:
             given = (bare, blocks, found, settings, tokens, protected, rows)

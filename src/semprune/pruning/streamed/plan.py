@@ -22,7 +22,7 @@ from semprune.pruning.calibration import CalibrationTokens, check_calibration, h
 from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.reading import read_protected
-from semprune.pruning.guidance.rows import general_text, row_weights, shares_rows
+from semprune.pruning.guidance.rows import general_text, row_weights
 from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 from semprune.pruning.in_memory.calibration_pass import vocabulary
 from semprune.pruning.masks.file import MaskFile
@@ -150,7 +150,7 @@ class PrunePlan:
         """All text that the dense model reads forwards and backwards."""
         if self.method is None or self.settings is None or self.tokens is None:
             return ()
-        general = (general_text(self.tokens),) if shares_rows(self.method, self.settings) else ()
+        general = (general_text(self.tokens),) if self.settings.shares_rows(self.method) else ()
         return self.protected + general
 
     def _weighed(self, work: Path) -> tuple[list[WeighedText], Mapping[str, Tensor]]:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from semprune.errors import MasksOnlyError, SettingError
-from semprune.pruning.guidance.protection import Protection
+from semprune.pruning.guidance.protection import GENERAL, Protection
 from semprune.pruning.method import Method, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.selection.allocation import ALLOCATIONS, OWL
@@ -168,6 +168,9 @@ def _check_protect(method: Method, settings: PruneSettings) -> None:
         raise SettingError("protect", names, f"left out with {method.name}, which looks at no data")
     if settings.protect and settings.selection == "reference":
         raise SettingError("protect", names, "left out with selection 'reference': the published code has none")
+    if GENERAL in names.split(", ") and not settings.shares_rows(method):
+        allowed = "something by name: general is for methods that give each row the same sparsity, without a pattern"
+        raise SettingError("protect", names, allowed)
 
 
 def check_token_weights(settings: PruneSettings, token_weights: Tensor | None) -> None:

@@ -25,7 +25,7 @@ def shipped_configs(command: str) -> dict[str, Path]:
 
     Example:
         >>> sorted(shipped_configs("study")), sorted(shipped_configs("fit")), shipped_configs("report")
-        (['calibration', 'datasets', 'quickstart'], ['fit'], {})
+        (['calibration', 'datasets', 'protect', 'quickstart'], ['fit'], {})
     """
     files = sorted((SHIPPED / command).glob("*.yaml")) or sorted(SHIPPED.rglob(f"{command}.yaml"))
     return {path.stem: path for path in files}

@@ -12,6 +12,9 @@ from semprune.pruning.guidance.strength import AUTO
 from semprune.ranges import check_ranges
 from semprune.types import Count, Positive, Seed
 
+GENERAL = "general"
+"""Names nothing in particular: rows of a matrix share its sparsity by what general text alone needs."""
+
 
 @dataclass(frozen=True)
 class Protection:
@@ -21,11 +24,10 @@ class Protection:
         what: One name or several: a task family (``sentiment``), a data set (``amazon_reviews``), one of its classes
             (``amazon_reviews.negative``), a concept (``sentiment.positive``, or a YAML file of one's own), a file of
             words (``words.txt``, one a line), items of one's own (``items.csv``, columns text and label) or plain text
-            (``text:notes.txt``).
+            (``text:notes.txt``). ``general`` is nothing in particular: rows share the sparsity by general text.
         strength: Weight of each against the general calibration: its statistics, scaled to the same total (trace),
-            are added this many times. 1 by default, ours: methods that cannot repair what they remove (Wanda) pay for
-            it with perplexity, see ``docs/how-to/protect.md``. ``auto`` tries several on text that is held out of the
-            calibration.
+            are added this many times. 0.3 by default, which cost Wanda no perplexity in a trial, see
+            ``docs/how-to/protect.md``. ``auto`` tries several on text that is held out of the calibration.
         items: Items of each, or windows of text where it is words; 256 by default, as in the trial. Fewer where there
             are not so many.
         seed: Which items.
@@ -40,7 +42,7 @@ class Protection:
     """
 
     what: str | Sequence[str]
-    strength: Positive | Literal["auto"] = 1.0
+    strength: Positive | Literal["auto"] = 0.3
     items: Count = 256
     seed: Seed = 0
     budget: Positive = 0.02

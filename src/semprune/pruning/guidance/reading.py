@@ -12,7 +12,7 @@ from semprune.data.registry import dataset_names
 from semprune.errors import UnknownProtectionError
 from semprune.pruning.guidance.labelled import labelled_text
 from semprune.pruning.guidance.protected_text import ProtectedText
-from semprune.pruning.guidance.protection import Protection
+from semprune.pruning.guidance.protection import GENERAL, Protection
 from semprune.pruning.guidance.worded import TEXT, WORDS_SUFFIX, worded_text
 
 FILES = (".csv", FILE_SUFFIX, WORDS_SUFFIX)
@@ -32,7 +32,8 @@ def read_protected(asked: Iterable[Protection], tokenizer: Any, max_length: int)
         SettingError: There is too little text of it.
         SempruneError: Its text cannot be had.
     """
-    return tuple(_read(name, each, tokenizer, max_length) for each in asked for name in each.names)
+    named = [(name, each) for each in asked for name in each.names if name != GENERAL]
+    return tuple(_read(name, each, tokenizer, max_length) for name, each in named)
 
 
 def _read(name: str, asked: Protection, tokenizer: Any, max_length: int) -> ProtectedText:
@@ -48,7 +49,7 @@ def check_name(name: str) -> None:
     Raises:
         UnknownProtectionError: It is none of a task family, a data set, a class, a concept or a file.
     """
-    known = [*task_families(), *dataset_names(), *concept_names()]
+    known = [GENERAL, *task_families(), *dataset_names(), *concept_names()]
     of_class = name.partition(".")[0] in dataset_names()
     if not (name in known or of_class or name.startswith(TEXT) or name.endswith(FILES)):
         raise UnknownProtectionError(name, known)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from semprune.errors import ProtectionBudgetError
 
 AUTO: Final = "auto"
-CANDIDATES = (0.03, 0.1, 0.3, 1.0, 3.0)
+CANDIDATES = (0.1, 0.3, 0.6, 1.0, 3.0)
 """Strengths that are tried: from hardly any to where a trial found more to keep no more (ours)."""
 
 

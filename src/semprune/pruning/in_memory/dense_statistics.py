@@ -149,7 +149,7 @@ def dense_statistics(
     if needs != "nothing":
         with calibrating(bare):
             protected = weigh(bare, blocks, texts, distributed=distributed)
-            if texts:  # options of a method, which are not known yet, may let rows share
+            if kept:  # options of a method, which are not known yet, may let rows share
                 outputs = row_weights(weigh_rows(bare, blocks, tokens, distributed=distributed), protected)
             layers = collect(bare, blocks, tokens, settings, needs, distributed=distributed, protected=protected)
     calibration = hash_calibration(tokens.input_ids, tokens.tau)

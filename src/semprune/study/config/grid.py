@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from semprune.artefacts import DENSE, UNSTRUCTURED, Cell
+from semprune.artefacts import DENSE, UNSTRUCTURED, Cell, split_calibration
 from semprune.pruning import find_method
+from semprune.pruning.guidance.protection import GENERAL
 from semprune.pruning.selection.pattern import Pattern
 from semprune.study.config.schema import StudyConfig
 
@@ -34,7 +35,15 @@ def pruned_cells(config: StudyConfig) -> Iterator[Cell]:
             for seed in config.seeds:
                 for method in (method for method, looks in calibrated.items() if looks):
                     for sparsity, pattern in shares:
-                        yield Cell(method, sparsity, calibration, seed, pattern, sequences, length)
+                        cell = Cell(method, sparsity, calibration, seed, pattern, sequences, length)
+                        if not _is_unguided(cell):
+                            yield cell
+
+
+def _is_unguided(cell: Cell) -> bool:
+    """Whether what a cell protects changes nothing: rows that do not share have nothing to share by."""
+    shares = find_method(cell.method).group == "row" and cell.pattern == UNSTRUCTURED
+    return split_calibration(cell.calibration)[1] == GENERAL and not shares
 
 
 def in_groups(cells: list[Cell]) -> list[list[Cell]]:

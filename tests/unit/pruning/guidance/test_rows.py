@@ -5,7 +5,8 @@ import torch
 from tests import models
 from tests.unit.pruning.guidance.test_fisher import guided, linears_of
 
-from semprune.pruning import prune_model
+from semprune.errors import SettingError
+from semprune.pruning import dense_statistics, prune_from, prune_model
 from semprune.pruning.calibration import check_calibration
 from semprune.pruning.guidance.fisher import fisher_weights
 from semprune.pruning.guidance.rows import general_text
@@ -52,3 +53,20 @@ def test_rows_of_a_matrix_share_what_it_has(monkeypatch, allocation):
 def test_runs_of_a_pattern_are_left_as_they_are(monkeypatch):
     report, _, _ = guided(models.llama(), monkeypatch, sparsity=None, pattern="2:4")
     assert (report.masks[NAME].view(-1, 4).sum(1) == 2).all()
+
+
+def test_general_names_nothing_but_lets_rows_share_and_is_refused_where_none_do(monkeypatch):
+    ids = torch.randint(3, 40, (5, 12), generator=torch.Generator().manual_seed(1))
+    monkeypatch.setattr("semprune.pruning.in_memory.guiding.subject_of", lambda *_: Subject())
+    settings = {"sparsity": 0.5, "statistics": "dense", "protect": "general", "tokenizer": object()}
+    report = prune_model(models.llama(), ids, method="wanda", **settings)
+    assert report.masks[NAME].sum(1).unique().numel() > 1
+    collected = dense_statistics(models.llama(), ids, methods=["wanda"], protect="general", tokenizer=object())
+    assert prune_from(models.llama(), collected, method="wanda", sparsity=0.5).mask_hash == report.mask_hash
+    for refused in ({"method": "sparsegpt"}, {"method": "wanda", "sparsity": None, "pattern": "2:4"}):
+        with pytest.raises(SettingError, match="general is for methods that give each row the same sparsity"):
+            prune_model(models.llama(), ids, **(settings | refused))
+
+
+class Subject:
+    tokenizer, max_length = None, 64

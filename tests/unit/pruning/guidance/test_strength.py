@@ -85,7 +85,7 @@ def test_what_cannot_be_chosen_is_refused_with_what_helps(monkeypatch):
     with pytest.raises(SettingError, match="a number where several prunings share statistics"):
         dense_statistics(models.llama(), SEQUENCES, methods=["ria"], protect=ASKED)
     monkeypatch.setattr("semprune.pruning.strength_search._Ruler._perplexity", dearer())
-    with pytest.raises(ProtectionBudgetError, match=r"within \+2.0% perplexity: the cheapest, 0.03, costs \+100"):
+    with pytest.raises(ProtectionBudgetError, match=r"within \+2.0% perplexity: the cheapest, 0.1, costs \+100"):
         pruned(monkeypatch, replace(ASKED, budget=0.02), text())
 
 

@@ -212,3 +212,10 @@ def test_a_protected_cell_has_an_address_of_its_own_that_follows_its_file(tmp_pa
     words.write_text("return\n", encoding="utf-8")
     found += [addresses().cell(replace(WANDA, calibration=f"c4 keeping {words}")), addresses().cell(WANDA)]
     assert len(set(found)) == 5
+
+
+def test_a_study_has_no_cell_of_general_where_rows_do_not_share():
+    config = StudyConfig(methods=["wanda", "sparsegpt"], patterns=["2:4"], protect=["general", "sentiment"])
+    found = [cell.method for cell in pruned_cells(config) if cell.calibration == "c4 keeping general"]
+    assert found == ["wanda"]
+    assert sum(cell.calibration == "c4 keeping sentiment" for cell in pruned_cells(config)) == 4

@@ -1,6 +1,6 @@
 """What protecting costs over the same pruning that protects nothing: with a stated strength, and a chosen one.
 
-python -m benchmarks.guidance.cost --methods wanda sparsegpt --sequences 48 --length 256
+python -m benchmarks.protecting --methods wanda sparsegpt --sequences 48 --length 256
 
 All blocks are there: the readout, which a protected text needs and a calibration does not, is of the whole model. CPU
 time counts, which a busy machine disturbs least.

@@ -62,11 +62,8 @@ def test_it_prints_the_table_and_writes_every_artefact(finished: Path) -> None:
     assert (scores["pruned"] - scores["value"]).abs().max() < 1e-12  # the results' own figure
     sparsity = pd.read_parquet(finished / "sparsity.parquet")
     assert sparsity["measured"].between(0.49, 0.51).all()
-    own = pd.read_parquet(finished / "task_concepts.parquet")
-    assert own.groupby("dataset")["weight"].sum().round(9).eq(1).all()
-    assert set(own["dataset"]) == {"sst2", "movie_reviews"}
-    assert own["source"].eq("labels").all()  # the association knows sentiment
-    assert set(own["concept"]) <= set(loss["concept"])
+    for name in ("calibration", "task_concepts"):  # there is no other set to compare with
+        assert not (finished / f"{name}.parquet").exists()
     assert sparsity["mass_lost"].between(0.05, 0.6).all()  # small scores go: less than half of the mass, by and large
 
 

@@ -98,6 +98,10 @@ def test_every_calibration_set_is_described(undisturbed: Path) -> None:
     }  # fmt: skip
     assert alone.min().drop("concept_coverage").gt(0).all()  # few of so few tokens are a concept's
     assert alone.min()["concept_coverage"] >= 0
+    own = pd.read_parquet(undisturbed / "task_concepts.parquet")
+    assert own.groupby("dataset")["weight"].sum().round(9).eq(1).all()
+    assert own["source"].eq("labels").all()  # the association knows sentiment
+    assert set(own["concept"]) <= set(pd.read_parquet(undisturbed / "semantic_loss.parquet")["concept"])
     assert alone.max().le(1).all()
     likeness = table[table["dataset"] != ""]
     assert set(likeness["dataset"]) == {"sst2", "movie_reviews"}

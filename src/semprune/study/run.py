@@ -110,13 +110,23 @@ def _run_one(config: StudyConfig, console: Console) -> Path:
     worker.dense()
     worker.told = Progress(console, worker.addresses, len(list(pruned_cells(config))), run)
     run_engine(config, worker)
-    with claim(worker.addresses.store / "texts.lock", wait=True):  # what one process describes, others read
-        table, own = calibration_table(shared, worker.addresses), task_concepts(shared, worker.addresses)
-    write_table(run, "task_concepts", own)
-    if len(table):
-        write_table(run, "calibration", table)
+    _describe_texts(worker, run)
     _write_run(worker, run, causal, clock)
     return run
+
+
+def _describe_texts(worker: Worker, run: Path) -> None:
+    """Say of calibration sets and data sets how they are alike, where there are several sets to choose from."""
+    names = ("calibration", "task_concepts")
+    if len(worker.config.all_calibrations) == 1:
+        for name in names:
+            (run / TABLES[name].file).unlink(missing_ok=True)  # of other settings
+        return
+    with claim(worker.addresses.store / "texts.lock", wait=True):  # what one process describes, others read
+        tables = [make(worker.shared, worker.addresses) for make in (calibration_table, task_concepts)]
+    for name, table in zip(names, tables, strict=True):
+        if len(table):
+            write_table(run, name, table)
 
 
 def _write_run(worker: Worker, run: Path, causal: Path | None, clock: RunClock) -> None:

@@ -21,7 +21,6 @@ def test_every_table_of_the_page_is_the_command_s(folder):
         assert table in text, name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("folder", RUNS, ids=lambda path: path.name)
 def test_shares_of_skill_are_those_of_the_published_answers(folder):
     answers, screening = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "screening"))

@@ -73,10 +73,10 @@ def counted_text(run: RunArtefacts) -> str:
         metric = METRICS[row["metric"]]
         scores = f"{metric.number(row['dense'])}, guessing {metric.number(row['guessing'])}"
         who = f" of {run.model_name(row['backbone'])}" if run.screening["backbone"].nunique() > 1 else ""
-        each.append(f"{row['dataset']}, the dense model{who} does not clearly beat guessing ({scores})")
+        each.append(f"{row['dataset']}{who} ({scores})")
     if not each:
         return "all data sets count for their family: the dense model beats guessing on each"
-    return f"left out of the family's figure: {'; '.join(each)}"
+    return f"left out of their family's figure, as the dense model does not clearly beat guessing: {', '.join(each)}"
 
 
 def kept(row: dict[str, Any]) -> str:

@@ -70,7 +70,8 @@ def test_families_come_before_their_data_sets_and_verdicts_leave_out_all_of_it(f
 
 def test_what_was_screened_out_is_listed_with_its_reason(folder, screened):
     run = load_run(screened)
-    expected = "left out of their family's figure, as the dense model does not clearly beat guessing: mrpc (46.0, guessing 50.0)"
+    reason = "left out of their family's figure, as the dense model does not clearly beat guessing"
+    expected = f"{reason}: mrpc (46.0, guessing 50.0)"
     assert counted_text(run) == expected
     assert "mrpc" not in skills(skill_table(run))
     shown = " ".join(printed(terminal_table(run), 400).split())

@@ -74,7 +74,7 @@ def test_lightning_s_commands_take_names_too(capsys):
 @pytest.mark.parametrize(
     ("command", "name", "said"),
     [
-        ("study", "quickstar", "did you mean 'quickstart'? Known: calibration, datasets, quickstart. Or pass the path"),
+        ("study", "quickstar", "did you mean 'quickstart'? Known: calibration, datasets, protect, quickstart."),
         ("study", "mine/quickstart.yaml", "unknown configuration 'mine/quickstart.yaml'"),
         ("prune", "fit", "Known: magnitude, ria, sparsegpt, wanda."),
     ],

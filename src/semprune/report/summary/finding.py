@@ -9,7 +9,7 @@ import pandas as pd
 
 from semprune.artefacts import records
 from semprune.report.run.formats import listed
-from semprune.report.run.labels import family_label
+from semprune.report.run.labels import family_label, family_rank
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.tables.contrasts import contrast_table
@@ -73,11 +73,18 @@ def hardest_hit(run: RunArtefacts) -> list[Finding]:
         found.append(
             Finding(
                 f"Hit hardest by {label}:",
-                f"{'; '.join(clauses)}.",
+                f"{'; '.join(clauses)}{_untold(run, table) if name == 'retained' else ''}.",
                 "worse" if len(unclear) < len(first) else "unclear",
             )
         )
     return found
+
+
+def _untold(run: RunArtefacts, table: pd.DataFrame) -> str:
+    """Families that are none of those compared, as no share of theirs is known."""
+    measured = run.results.loc[run.results["family"] != "language_modelling", "family"]
+    left = sorted(set(measured) - set(table["family"]), key=family_rank)
+    return f"; {listed([family_label(name).lower() for name in left])} could not be compared" if left else ""
 
 
 def _suffers(metric: Metric, verdict: str, family: str, rows: pd.DataFrame, settings: int) -> str:

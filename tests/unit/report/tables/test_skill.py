@@ -139,6 +139,7 @@ def test_equal_shares_of_unequal_skill_have_a_contrast_of_zero_and_most_is_again
         "\u00a0", " "
     )
     assert "with Wanda 50 % no family is clearly hit harder than the others" in said.text
+    assert said.text.endswith("; semantic similarity and topic could not be compared.")
 
 
 def test_more_than_the_mean_of_others_is_not_the_most(folder):

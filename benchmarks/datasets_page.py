@@ -1,6 +1,6 @@
 """The tables of docs/results.md about 24 data sets, from published runs: what a model can do, and what pruning leaves.
 
-python -m benchmarks.datasets_page docs/studies/datasets/smollm2-135m docs/studies/datasets/gemma-3-270m
+python -m benchmarks.datasets_page docs/studies/datasets/smollm2-135m
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def search_strength(
     ruler = _Ruler(site, held, [text for _, _, text in split])
     versions = {strength: ruler.begin() for strength in (None, 0.0, *CANDIDATES)}  # None: dense
     pruner = BlockPruner(method, settings)
-    # without a protection rows share nothing
+    # without a protection rows share nothing; their weights, a number an output, know of held-out text too
     outputs = {strength: row_weights(rows, texts, strength) if strength else {} for strength in versions}
     for index, linears in blocks.items():
         with site.block(index):

@@ -27,6 +27,8 @@ from semprune.study.config.schema import StudyConfig
 
 LAYOUT = 7
 """Raised whenever a fit's or a cell's figures or files may change; those of another layout are not read."""
+SHARING = "rows share by Fisher information"
+"""What a protection does beside weighing tokens: prunings of before it did are others."""
 
 
 Draw = tuple[str, int, int, int]
@@ -57,7 +59,7 @@ def _protected(protected: str) -> list[str]:
     file, dataset = Path(name.removeprefix(TEXT)), name.partition(".")[0]
     content = [hashlib.sha256(file.read_bytes()).hexdigest()] if file.is_file() else []
     sets = [dataset, *(reserved_datasets(name) if name in task_families() else ())]
-    return [repr(asked), *content, *(hash_declaration(each) for each in sets if each in dataset_names())]
+    return [repr(asked), SHARING, *content, *(hash_declaration(each) for each in sets if each in dataset_names())]
 
 
 class Contents(Protocol):

@@ -6,6 +6,7 @@ a single block is in memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Protocol
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import SettingError
@@ -21,8 +22,8 @@ from semprune.pruning.block_pruner import BlockPruner
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
 from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.guide import Guide
-from semprune.pruning.guidance.protected_text import ProtectedText
-from semprune.pruning.guidance.rows import row_weights
+from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
+from semprune.pruning.guidance.rows import row_weights, sequences
 from semprune.pruning.guidance.strength import AUTO, CANDIDATES, StrengthChoice, Tried
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings
@@ -181,21 +182,21 @@ class _Ruler:
         return Tried(strength, self._perplexity(states[0]), sum(kept) / len(kept))
 
     def _perplexity(self, states: Float[Tensor, "sequences tokens width"]) -> float:
-        ids, mask = self._general.input_ids.to(states.device), self._general.attention_mask
         total = count = 0.0
-        for row in range(len(ids)):  # a logit for each word of the vocabulary is in memory for one sequence at a time
-            own = slice(row, row + 1)
-            logits = self._runners[0].logits(states[own], ids[own], None if mask is None else mask[own].to(ids.device))
-            nll = nn.functional.cross_entropy(logits[0, :-1].float(), ids[row, 1:], reduction="none")
-            real = torch.ones_like(nll) if mask is None else (mask[row, 1:] * mask[row, :-1]).to(nll)
-            total, count = total + float((nll * real).sum()), count + float(real.sum())
-        return float(torch.tensor(total / count, dtype=torch.float64).exp())
+        for row, batch in enumerate(sequences(self._general)):  # of one at a time logits are in memory
+            total -= self._batch_score(self._runners[0], batch, states[row : row + 1])
+            count += len(batch.places[0])
+        return math.exp(total / count)
 
     def _score(self, runner: BlockRunner, text: ProtectedText, states: Float[Tensor, "rows tokens width"]) -> float:
         total, first = 0.0, 0
         for batch in text.batches:
             count, length = batch.input_ids.shape
-            ids, mask = batch.input_ids.to(states.device), batch.attention_mask.to(states.device)
-            total += float(batch.score(runner.logits(states[first : first + count, :length], ids, mask)))
+            total += self._batch_score(runner, batch, states[first : first + count, :length])
             first += count
         return total / first
+
+    @staticmethod
+    def _batch_score(runner: BlockRunner, batch: ScoredBatch, states: Float[Tensor, "rows tokens width"]) -> float:
+        ids, mask = batch.input_ids.to(states.device), batch.attention_mask.to(states.device)
+        return float(batch.score(runner.logits(states, ids, mask, batch.places)))

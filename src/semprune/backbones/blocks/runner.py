@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.blocks.calls import BlockCall, CallRecorder
+from semprune.backbones.readout import Places, read_out
 
 
 class HiddenStates(Protocol):
@@ -143,9 +145,11 @@ class BlockRunner:
         states: Float[Tensor, "rows tokens width"],
         input_ids: Int[Tensor, "rows tokens"],
         attention_mask: Int[Tensor, "rows tokens"] | None,
-    ) -> Float[Tensor, "rows tokens vocabulary"]:
-        """Return the logits of rows of text from the outputs of the last block: norm and head alone are run."""
-        return self._recorder.logits(self._model, states, input_ids, attention_mask)
+        places: Places,
+    ) -> Float[Tensor, "positions vocabulary"]:
+        """Return logits at places of text from the outputs of the last block: norm and head alone are run."""
+        forward = partial(self._recorder.logits, self._model, states, input_ids, attention_mask)
+        return read_out(self._model, forward, places).logits
 
 
 def _reach(mask: Int[Tensor, "rows tokens"]) -> int:

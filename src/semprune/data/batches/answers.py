@@ -24,7 +24,7 @@ def request_scores(batch: PaddedItems, logits: Float[Tensor, "tokens vocabulary"
 
 
 def answer_log_odds(
-    logits: Float[Tensor, "rows tokens vocabulary"], batch: PaddedItems, choice: int | None = None
+    logits: Float[Tensor, "tokens vocabulary"], batch: PaddedItems, choice: int | None = None
 ) -> Float[Tensor, ""]:
     r"""The log-odds of one choice of each item against its others together, summed over items, in nats.
 
@@ -33,11 +33,11 @@ def answer_log_odds(
     With two choices, whichever is taken, its squared gradients are the same: no label is needed.
 
     Args:
-        logits: Of the batch's rows.
+        logits: At :func:`request_places`.
         batch: The items.
         choice: Which choice of every item; None for the right one.
     """
-    scores = request_scores(batch, logits[request_places(batch)])
+    scores = request_scores(batch, logits)
     odds = []
     for index, item in enumerate(batch.items):
         choices = scores[(batch.item == index).to(scores.device)]

@@ -1,79 +1,20 @@
-"""Only the logits that are needed, from any Hugging Face causal LM, through the model's own forward.
-
-A pre-hook on the language-model head swaps its input ``[rows, tokens, d]`` for the gathered positions
-``[1, positions, d]``. Whatever the model does after its head (soft-capping, logit scales) still applies,
-and logits of positions that nobody asked for are never made.
-"""
+"""Only the logits that are needed, in chunks of bounded size, from any Hugging Face causal LM."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from semprune.errors import CaptureError
+from semprune.backbones.readout import head_of, read_out
 from semprune.evaluation.engine.causal_lm import CausalLM, input_device
 from semprune.evaluation.engine.tree_attention import TreeRows, tree_inputs
 
 LOGIT_ELEMENTS = {"cpu": 2**26, "cuda": 2**29}
 """Positions times vocabulary that may exist at once: 256 MB in fp32 on CPU, 2 GB on a GPU (ours)."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What passed the head in one forward."""
-
-    hidden: Float[Tensor, "positions d"] | None = None
-    output: Tensor | None = None
-    calls: int = 0
-
-
-@contextmanager
-def _replaced_input(
-    head: nn.Module, rows: Int[Tensor, " positions"], positions: Int[Tensor, " positions"], first: int
-) -> Iterator[_Seen]:
-    """Give the head only the first ``first`` of the gathered positions; keep all of their hidden states."""
-    seen = _Seen()
-
-    def gather(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        seen.calls += 1
-        hidden = arguments[0]
-        seen.hidden = hidden[rows.to(hidden.device), positions.to(hidden.device)]  # [positions, d]
-        return (seen.hidden[None, :first], *arguments[1:])
-
-    def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.output = output
-
-    hooks = [head.register_forward_pre_hook(gather), head.register_forward_hook(keep)]
-    try:
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _gathered_forward(
-    model: CausalLM,
-    head: nn.Module,
-    inputs: dict[str, Any],
-    rows: Int[Tensor, " positions"],
-    positions: Int[Tensor, " positions"],
-    first: int,
-) -> tuple[Float[Tensor, "first vocabulary"], Float[Tensor, "positions d"], bool]:
-    """Run one forward; return the first logits, all hidden states, and whether logits are the head's bare output."""
-    with _replaced_input(head, rows, positions, first) as seen:
-        logits: Tensor = model(**inputs, use_cache=False).logits
-    if seen.calls != 1 or seen.hidden is None:
-        raise CaptureError(f"the language-model head ran {seen.calls} times in one forward, expected once")
-    expected = (1, min(first, len(positions)))
-    if tuple(logits.shape[:2]) != expected:
-        raise CaptureError(f"the model returned logits of shape {tuple(logits.shape)}, expected {expected} positions")
-    return logits[0], seen.hidden, logits is seen.output
 
 
 def logits_at(
@@ -112,18 +53,19 @@ def logits_at(
     Raises:
         CaptureError: If the model has no head, or the hook did not fire exactly once (a compiled model).
     """
-    head = _head(model)
-    device = input_device(model)
+    head, device = head_of(model), input_device(model)
     size = _chunk_size(head, device, elements)
     inputs: dict[str, Any] = {"input_ids": input_ids.to(device), "attention_mask": attention_mask.to(device)}
     token = {name: values[:1, :1] for name, values in inputs.items()}
     if trees is not None:
         inputs |= tree_inputs(model, TreeRows(trees.depth.to(device), trees.reach.to(device)))
-    logits, hidden, bare = _gathered_forward(model, head, inputs, rows, positions, size)
+    found = read_out(model, lambda: model(**inputs, use_cache=False).logits, (rows, positions), size)
+    hidden, bare = found.hidden, found.bare
     if states is not None:
         states(hidden)
-    yield logits
-    del logits, inputs
+    yield found.logits
+    del found
+    inputs.clear()
     for chunk in torch.split(hidden, size)[1:]:
         yield head(chunk[None])[0] if bare else _replayed(model, head, token, chunk)
 
@@ -144,7 +86,7 @@ def logits_of(
     Yields:
         Logits in the model's dtype.
     """
-    head, device = _head(model), input_device(model)
+    head, device = head_of(model), input_device(model)
     one = torch.ones((1, 1), dtype=torch.long, device=device)
     for chunk in torch.split(hidden, _chunk_size(head, device, elements)):
         yield _replayed(model, head, {"input_ids": one, "attention_mask": one}, chunk)
@@ -153,13 +95,6 @@ def logits_of(
 def _chunk_size(head: Any, device: torch.device, elements: int | None) -> int:
     elements = elements or LOGIT_ELEMENTS.get(device.type, LOGIT_ELEMENTS["cpu"])
     return max(1, elements // int(head.weight.shape[0]))
-
-
-def _head(model: CausalLM) -> Any:
-    head = model.get_output_embeddings()
-    if head is None:
-        raise CaptureError(f"{type(model).__name__} has no output embeddings, so it gives no logits")
-    return head
 
 
 def _replayed(

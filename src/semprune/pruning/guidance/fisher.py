@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.calls import replaced_forward
 from semprune.backbones.blocks.experts import routed_forward
+from semprune.backbones.readout import read_out
 from semprune.errors import CaptureError, NonFiniteError
 from semprune.io.distributed import distributed as several_ranks
 from semprune.io.distributed import rank, sum_over_ranks
@@ -129,7 +131,8 @@ def _fill(
         weighing(linears, own, outputs, mask) as seen,
         _graph_from(model) as begun,
     ):
-        score = batch.score(model(input_ids=ids, attention_mask=mask, use_cache=False).logits)
+        forward = partial(model, input_ids=ids, attention_mask=mask, use_cache=False)
+        score = batch.score(read_out(model, lambda: forward().logits, batch.places).logits)
         if not score.isfinite():
             raise NonFiniteError("the score of what is protected")
         torch.autograd.grad(score, begun)  # not backward(): parameters that are not frozen would get a gradient

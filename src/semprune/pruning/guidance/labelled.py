@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from semprune.data.batches.answers import answer_log_odds
+from semprune.data.batches.answers import answer_log_odds, request_places
 from semprune.data.batches.batching import pad_items
 from semprune.data.batches.encoding import padding_token
 from semprune.data.batches.sampling import within_budget
@@ -26,7 +26,7 @@ from semprune.types import Item
 MOST_TOKENS = 256
 """Tokens of an item at most; of a longer one the end is read, where the answer is (ours)."""
 TOKEN_BUDGET = 1024
-"""Padded tokens of a batch; a logit for each word of the vocabulary is in memory for each (ours)."""
+"""Padded tokens of a batch (ours)."""
 LEAST_ITEMS = 8
 """Fewer items than this say nothing about a meaning (ours)."""
 OWN_PROMPT = "Text: {text}\nLabel:"
@@ -101,6 +101,5 @@ def _batches(items: Sequence[Item], choice: int | None, tokenizer: Any, max_leng
     plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], TOKEN_BUDGET)(0)
     for rows in plan:
         padded = pad_items([encoded[index] for index in rows], padding_token(tokenizer))
-        yield ScoredBatch(
-            padded.input_ids, padded.attention_mask, partial(answer_log_odds, batch=padded, choice=choice)
-        )
+        score = partial(answer_log_odds, batch=padded, choice=choice)
+        yield ScoredBatch(padded.input_ids, padded.attention_mask, request_places(padded), score)

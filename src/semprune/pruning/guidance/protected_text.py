@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from semprune.backbones.readout import Places
 from semprune.pruning.calibration import CalibrationTokens, hash_calibration
 from semprune.pruning.guidance.controls import Weights
 from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 
-Score = Callable[[Float[Tensor, "rows tokens vocabulary"]], Float[Tensor, ""]]
-"""Takes a batch's logits and gives what is to be kept in one number, summed over the batch, in nats."""
+Score = Callable[[Float[Tensor, "positions vocabulary"]], Float[Tensor, ""]]
+"""Takes a batch's logits where they are asked for, and gives what is to be kept in one number, summed, in nats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,13 @@ class ScoredBatch:
     Attributes:
         input_ids: Token ids, filled up on the right.
         attention_mask: 1 for tokens, 0 for padding.
-        score: What is to be kept, from the logits of these rows.
+        places: Whose logits are asked for.
+        score: What is to be kept, from these logits.
     """
 
     input_ids: Int[Tensor, "rows tokens"]
     attention_mask: Int[Tensor, "rows tokens"]
+    places: Places
     score: Score
 
 

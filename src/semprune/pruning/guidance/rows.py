@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
-from semprune.pruning.guidance.scores import words_logprob
+from semprune.pruning.guidance.scores import word_places, words_logprob
 from semprune.pruning.guidance.strength import AUTO
 
 MOST_SEQUENCES, MOST_TOKENS = 16, 512
@@ -21,15 +22,20 @@ MOST_SEQUENCES, MOST_TOKENS = 16, 512
 
 def general_text(tokens: CalibrationTokens) -> ProtectedText:
     """The first part of a calibration as something that is to be kept too: the log-probability of its tokens."""
+    ids, mask = tokens.input_ids[:MOST_SEQUENCES, :MOST_TOKENS], tokens.attention_mask
+    first = replace(tokens, input_ids=ids, attention_mask=None if mask is None else mask[:MOST_SEQUENCES, :MOST_TOKENS])
+    return ProtectedText("general text", 1.0, tuple(batch for batch in sequences(first) if len(batch.places[0])))
+
+
+def sequences(tokens: CalibrationTokens) -> Iterator[ScoredBatch]:
+    """Every sequence by itself, whose score is the log-probability of its tokens behind another one.
+
+    A logit for every word is in memory, at each of a sequence's tokens.
+    """
     ids, mask = tokens.input_ids, tokens.attention_mask
-    ids, mask = (own[:MOST_SEQUENCES, :MOST_TOKENS] for own in (ids, torch.ones_like(ids) if mask is None else mask))
-    rows = zip(ids.split(1), mask.split(1), strict=True)  # one by one: a logit for every word is in memory
-    return ProtectedText("general text", 1.0, tuple(_scored(*row) for row in rows if row[1].sum() > 1))
-
-
-def _scored(ids: Tensor, mask: Tensor) -> ScoredBatch:
-    counted = nn.functional.pad(mask[:, :-1], (1, 0)).bool() & mask.bool()  # behind a token, not behind padding
-    return ScoredBatch(ids, mask, partial(words_logprob, input_ids=ids, counted=counted))
+    for row, real in zip(ids.split(1), (torch.ones_like(ids) if mask is None else mask).split(1), strict=True):
+        counted = nn.functional.pad(real[:, :-1], (1, 0)).bool() & real.bool()
+        yield ScoredBatch(row, real, word_places(counted), partial(words_logprob, input_ids=row, counted=counted))
 
 
 def row_weights(

@@ -25,7 +25,7 @@ from semprune.errors import ConfigurationError, SettingError
 from semprune.errors.base import what_it_says
 from semprune.pruning.guidance.protected_text import ScoredBatch
 from semprune.pruning.guidance.protection import Protection
-from semprune.pruning.guidance.scores import words_logprob
+from semprune.pruning.guidance.scores import word_places, words_logprob
 
 TEXT = "text:"
 """What the name of a file of plain text begins with; without it, a file is a list of words."""
@@ -99,4 +99,5 @@ def _batches(
     chosen = with_words[torch.from_numpy(drawn)]
     for batch in split_batches(len(chosen), BATCH):
         ids, words = windows[chosen[batch]], counted[chosen[batch]]
-        yield ScoredBatch(ids, torch.ones_like(ids), partial(words_logprob, input_ids=ids, counted=words))
+        score = partial(words_logprob, input_ids=ids, counted=words)
+        yield ScoredBatch(ids, torch.ones_like(ids), word_places(words), score)

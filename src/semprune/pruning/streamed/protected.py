@@ -152,7 +152,7 @@ class _Weighing:
                 states = hidden[rows][:, :length].detach().requires_grad_()
                 with torch.enable_grad():
                     ids, mask = batch.input_ids.to(device), batch.attention_mask.to(device)
-                    score = batch.score(self._inputs.runner.logits(states, ids, mask))
+                    score = batch.score(self._inputs.runner.logits(states, ids, mask, batch.places))
                     if not score.isfinite():
                         raise NonFiniteError("the score of what is protected")
                     (gradient,) = torch.autograd.grad(score, states)

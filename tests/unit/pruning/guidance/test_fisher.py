@@ -18,16 +18,19 @@ from semprune.types import LayerStats
 
 IDS = torch.tensor([[3, 5, 7, 9, 4], [8, 6, 2, 1, 1], [9, 9, 3, 2, 1]])
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
+LAST = torch.arange(3), torch.tensor([4, 2, 3])
 
 
-def odds(logits, last):
-    return torch.stack([row[place, 11] - row[place, 12] for row, place in zip(logits, last, strict=True)]).sum()
+def odds_at(ids, mask, last):
+    """Rows that are scored by the log-odds of two words at a place of each."""
+    places = torch.arange(len(ids)), torch.tensor(last)
+    return ScoredBatch(ids, mask, places, lambda logits: (logits[:, 11] - logits[:, 12]).sum())
 
 
 def protected(strength=1.0):
     """Two batches: of a row, and of two shorter ones."""
-    first = ScoredBatch(IDS[:1], MASK[:1], lambda logits: odds(logits, [4]))
-    rest = ScoredBatch(IDS[1:, :4], MASK[1:, :4], lambda logits: odds(logits, [2, 3]))
+    first = odds_at(IDS[:1], MASK[:1], [4])
+    rest = odds_at(IDS[1:, :4], MASK[1:, :4], [2, 3])
     return ProtectedText("toy", strength, (first, rest))
 
 
@@ -61,7 +64,7 @@ def shifted(model, linear, batch, place, amount):
 
     handle = linear.module.register_forward_hook(shift)
     with torch.no_grad():
-        score = batch.score(model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits)
+        score = batch.score(model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits[batch.places])
     handle.remove()
     return float(score)
 
@@ -104,7 +107,7 @@ def test_conv1d_and_flat_models_are_weighed_too():
 
 
 def test_a_score_that_is_no_number_is_refused():
-    text = ProtectedText("toy", 1.0, (ScoredBatch(IDS, MASK, lambda logits: logits.sum() * torch.nan),))
+    text = ProtectedText("toy", 1.0, (ScoredBatch(IDS, MASK, LAST, lambda logits: logits.sum() * torch.nan),))
     with pytest.raises(NonFiniteError, match="score of what is protected"):
         fisher_weights(models.llama(), linears_of(models.llama()), text)
 

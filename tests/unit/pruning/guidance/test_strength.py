@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tests import models
-from tests.unit.pruning.guidance.test_fisher import IDS, MASK, linears_of, odds, protected
+from tests.unit.pruning.guidance.test_fisher import IDS, MASK, linears_of, odds_at, protected
 from tests.unit.pruning.streamed.streamed_runs import contents, plan_of, prune_into, saved
 from transformers import AutoModelForCausalLM
 
@@ -13,7 +13,7 @@ from semprune.errors import ProtectionBudgetError, SettingError
 from semprune.pruning import dense_statistics, load_masks, prune_model
 from semprune.pruning.calibration import check_calibration
 from semprune.pruning.guidance.fisher import Fisher, WeighedText, fisher_weights
-from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
+from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.protection import Protection, parse_protection
 from semprune.pruning.guidance.rows import general_text
 from semprune.pruning.guidance.strength import CANDIDATES
@@ -27,7 +27,7 @@ ASKED = Protection("toy", strength="auto", budget=5.0)
 
 def text(strength="auto"):
     """Three batches, of which the last is held out."""
-    more = ScoredBatch(IDS[:2] + 1, MASK[:2], lambda logits: odds(logits, [4, 2]))
+    more = odds_at(IDS[:2] + 1, MASK[:2], [4, 2])
     return ProtectedText("toy", strength, (*protected().batches, more))
 
 
@@ -66,7 +66,7 @@ def test_the_curve_is_that_of_prunings_of_the_whole_model(monkeypatch, method):
         nll = -logits.gather(-1, SEQUENCES[HELD][:, 1:, None]).mean()
         assert tried["perplexity"] == pytest.approx(nll.exp().item(), rel=1e-5)
         kept = text().batches[2]
-        scored = kept.score(model(input_ids=kept.input_ids, attention_mask=kept.attention_mask).logits)
+        scored = kept.score(model(input_ids=kept.input_ids, attention_mask=kept.attention_mask).logits[kept.places])
         assert tried["kept"] == pytest.approx(scored.item() / 2, abs=1e-5)
 
 

@@ -20,8 +20,9 @@ from semprune.errors import SettingError
 from semprune.ranges import check_ranges
 from semprune.types import NeuronSite
 
-START = 0.5
-"""Standard deviation of the scores at the start: gates then change places within some ten steps of Adam (ours)."""
+START, LEAD = 0.5, 0.3
+"""Standard deviation of the scores at the start, and how far the first of them are above the k-th at most: what some
+steps of Adam can make good. First-order effects have a long tail, whose neurons no step would reach (ours)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def begin_gates(
         learner.load(state)
         return learner
     start = torch.stack([_start(lm, sites, task, dense, mean, settings) for task in tasks.values()])
+    start = start.minimum(start.topk(k, dim=1).values[:, -1:] + LEAD)
     return GateLearner(lm, sites, tasks, dense, mean, start, k, settings)
 
 

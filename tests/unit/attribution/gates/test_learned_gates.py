@@ -12,7 +12,7 @@ from tests.unit.attribution.gates.planted_task import colour_items, colour_task,
 from semprune.attribution.gates.collateral import dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
 from semprune.attribution.gates.gating import gated
-from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates
+from semprune.attribution.gates.learn import LEAD, begin_gates, gates_of, learn_gates
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.task import Draw
 from semprune.attribution.gates.tasks import ClassTask, order_kept
@@ -115,6 +115,15 @@ def test_the_fisher_is_the_mean_square_of_each_windows_own_slope(planted):
                 slope = (values[0] - values[1]) / (2 * STEP)
                 expected += slope**2 / len(text) / len(texts)
         assert float(fisher[neuron]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_no_neuron_starts_where_steps_would_not_reach_it(planted):
+    """First-order effects have a long tail: its neurons would stay, whatever they cost."""
+    tasks, k = {"planted.colour": planted.task}, 5
+    begun = begin_gates(planted.lm, tasks, planted.texts, planted.mean, k=k, settings=SETTINGS, sites=planted.sites)
+    theta = begun.theta[0].detach().sort(descending=True).values
+    assert float(theta[0] - theta[k - 1]) == pytest.approx(LEAD)
+    assert theta[k - 1] > theta[k]
 
 
 def test_neurons_that_nothing_hangs_on_are_not_divided_by_nothing():

@@ -1,0 +1,188 @@
+"""The tables of docs/results.md about learned gates, from what `benchmarks.gates_study` measured.
+
+python -m benchmarks.gates_page docs/studies/gates/smollm2-135m
+
+Losses are means over data sets. Intervals are of a bootstrap that draws documents, sequences and seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from benchmarks.datasets_page import markdown
+
+from semprune.report.run.formats import interval, number
+from semprune.statistics.auroc import binary_auroc
+from semprune.statistics.bootstrap import document_resamples, percentile_interval
+from semprune.statistics.dose import at_dose
+from semprune.statistics.weighting import Array
+
+RESAMPLES = 1000
+DOSES = (0.01, 0.03, 0.08)
+"""Nats of held-out log-perplexity at which rankings are compared."""
+MAIN = "gates_one"
+FITTED, OTHER = "fitted", "other"
+LABELS = {
+    "gates_one": "gates, one wording", "gates_several": "gates, four wordings", "matched": "matched to the gates",
+    "random": "random neurons", "first_order_over_collateral": "first order over collateral",
+    "attribution_patching": "attribution patching", "score": "association, score", "t": "association, t",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One value and its resamples; the same documents, sequences and seeds were drawn for every other one."""
+
+    value: float
+    resamples: Array
+
+    def __sub__(self, other: Loss) -> Loss:
+        """The paired difference."""
+        return Loss(self.value - other.value, self.resamples - other.resamples)
+
+    def __str__(self) -> str:
+        """The value and its 95 % interval."""
+        low, high = percentile_interval(self.resamples)
+        return "" if np.isnan(self.value) else f"{number(self.value, 3)} {interval(low, high, 3)}"
+
+
+class Measured:
+    """What a folder holds, resampled once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read it."""
+        self.items = pd.read_parquet(folder / "items.parquet")
+        self.text = pd.read_parquet(folder / "text.parquet")
+        self.settings = [tuple(row) for row in self.items[["selection", "share"]].drop_duplicates().to_numpy()]
+        self._once: dict[tuple[str, float, str, str], Loss] = {}
+
+    def seeds(self, selection: str, share: float) -> list[int]:
+        """Seeds or draws of a set that were measured."""
+        own = self.items[(self.items["selection"] == selection) & (self.items["share"] == share)]
+        return sorted(own["seed"].unique())
+
+    def auroc(self, dataset: str, selection: str, share: float, wording: str = FITTED) -> Loss:
+        """AUROC of a data set, mean over seeds."""
+
+        def value(own: pd.DataFrame, weights: Array) -> Array:
+            return binary_auroc(own["log_odds"].to_numpy(), own["label"].to_numpy() == 1, weights)
+
+        own = self.items[(self.items["dataset"] == dataset) & (self.items["wording"] == wording)]
+        return self._crossed(f"{dataset} {wording}", own, selection, share, value, "document")
+
+    def lost(self, selection: str, share: float, wording: str = FITTED) -> Loss:
+        """Mean AUROC lost over data sets."""
+        each = [
+            self.auroc(name, "dense", 0.0, wording) - self.auroc(name, selection, share, wording)
+            for name in self.datasets
+        ]
+        return Loss(float(np.mean([own.value for own in each])), np.mean([own.resamples for own in each], axis=0))
+
+    def nats(self, selection: str, share: float) -> Loss:
+        """Log-perplexity gained, mean over seeds."""
+        return self._nll(selection, share) - self._nll("dense", 0.0)
+
+    def _nll(self, selection: str, share: float) -> Loss:
+        def value(own: pd.DataFrame, weights: Array) -> Array:
+            mean: Array = weights @ own["nll"].to_numpy() / weights.sum(-1)
+            return mean
+
+        return self._crossed("text", self.text, selection, share, value, "sequence")
+
+    def at(self, selection: str, dose: float) -> Loss:
+        """Mean AUROC lost where log-perplexity reaches a dose."""
+        shares = sorted(share for name, share in self.settings if name == selection)
+        costs, losses = ([of(selection, share) for share in shares] for of in (self.nats, self.lost))
+        value = at_dose(np.array([own.value for own in costs]), np.array([own.value for own in losses]), dose)
+        drawn = (np.stack([own.resamples for own in side], -1) for side in (costs, losses))
+        return Loss(float(value), at_dose(*drawn, dose))
+
+    @property
+    def datasets(self) -> list[str]:
+        """Data sets that were tested."""
+        return list(self.items["dataset"].unique())
+
+    def _crossed(
+        self, sample: str, rows: pd.DataFrame, selection: str, share: float,
+        value: Callable[[pd.DataFrame, Array], Array], unit: str,
+    ) -> Loss:  # fmt: skip
+        key = (sample, share, selection, unit)
+        if key not in self._once:
+            seeds = self.seeds(selection, share)
+            own = [rows[(rows["selection"] == selection) & (rows["share"] == share) & (rows["seed"] == seed)]
+                   for seed in seeds]  # fmt: skip
+            units = own[0][unit].astype(str).tolist()
+            number = int.from_bytes(sample.encode()[:6])
+            weights = np.concatenate(list(document_resamples(units, RESAMPLES, number)))
+            once = [float(value(each, np.ones((1, len(units))))[0]) for each in own]
+            drawn = np.stack([value(each, weights) for each in own], -1)  # [resamples, seeds]
+            chosen = np.random.default_rng(0).integers(0, len(seeds), size=drawn.shape)
+            self._once[key] = Loss(float(np.mean(once)), np.take_along_axis(drawn, chosen, -1).mean(-1))
+        return self._once[key]
+
+
+def page(folder: Path) -> dict[str, str]:
+    """Each table as Markdown."""
+    measured = Measured(folder)
+    shares = sorted({share for _, share in measured.settings if share}, reverse=True)
+    return {
+        **{f"{100 * share:g} %": at_share(measured, share) for share in shares},
+        "other answers": other_answers(measured),
+        "dose": doses(measured),
+    }
+
+
+def at_share(measured: Measured, share: float) -> str:
+    """Each set at one size."""
+    names = measured.datasets
+    rows = [["nothing (dense)", "", *(str(measured.auroc(name, "dense", 0.0)) for name in names), "", ""]]
+    for selection in _selections(measured, share):
+        seeds = measured.seeds(selection, share)
+        each = [number(measured.auroc(name, selection, share).value, 3) for name in names]
+        lost, nats = measured.lost(selection, share), measured.nats(selection, share)
+        rows.append([LABELS[selection], str(len(seeds)), *each, str(lost), str(nats)])
+    return markdown(["held at its mean", "seeds", *names, "lost, mean", "log-perplexity, nats"], rows)
+
+
+def other_answers(measured: Measured) -> str:
+    """The same asked with answers that no gate was fitted on."""
+    names, rows = measured.datasets, []
+    for selection, share in [("dense", 0.0), *((each, 0.01) for each in _selections(measured, 0.01))]:
+        each = [number(measured.auroc(name, selection, share, OTHER).value, 3) for name in names]
+        lost = "" if selection == "dense" else str(measured.lost(selection, share, OTHER))
+        rows.append([LABELS.get(selection, "nothing (dense)"), *each, lost])
+    return markdown(["held at its mean", *names, "lost, mean"], rows)
+
+
+def doses(measured: Measured) -> str:
+    """What is lost at equal cost, and how much more the gates take."""
+    rows = []
+    gates = {dose: measured.at(MAIN, dose) for dose in DOSES}
+    for selection in dict.fromkeys(name for name, share in measured.settings if share):
+        found = {dose: measured.at(selection, dose) for dose in DOSES}
+        more = ["" if selection == MAIN else str(gates[dose] - found[dose]) for dose in DOSES]
+        rows.append([LABELS[selection], *(str(found[dose]) for dose in DOSES), *more])
+    header = [f"at {dose:g} nats" for dose in DOSES]
+    return markdown(["", *header, *(f"gates take more, {each}" for each in header)], rows)
+
+
+def _selections(measured: Measured, share: float) -> Iterator[str]:
+    there: Mapping[str, None] = dict.fromkeys(name for name, own in measured.settings if own == share)
+    return (name for name in LABELS if name in there)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    for name, table in page(parser.parse_args().folder).items():
+        print(f"{name}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()

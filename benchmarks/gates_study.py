@@ -1,0 +1,226 @@
+"""What learned gates take of sentiment on data sets that nothing was fitted on, over seeds, beside other rankings.
+
+    semprune study --config quickstart
+    python -m benchmarks.gates_study --run runs/quickstart --output runs/gates
+    python -m benchmarks.gates_page runs/gates
+
+Gates are learned of movie reviews alone. Each set of neurons is held at its means while items of other data sets and
+held-out text are read: `items.parquet` has the log-odds of each item, `text.parquet` the loss of each sequence. What is
+measured is kept in the folder, so that a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import semprune
+from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, random_neurons
+from semprune.attribution.gates.collateral import dense_texts
+from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
+from semprune.attribution.gates.learn import learn_gates
+from semprune.attribution.gates.settings import GateSettings
+from semprune.attribution.gates.sources import gate_texts
+from semprune.attribution.gates.tasks import ClassTask
+from semprune.backbones import ablate
+from semprune.backbones.hardware import fast_fp32
+from semprune.data import CalibrationDataModule, load_documents, load_items
+from semprune.data.load import load_fitting_items
+from semprune.data.prompts.render import ALL_PROMPTS
+from semprune.evaluation import perplexity, predict_items
+from semprune.evaluation.predictions.prediction import choice_scores
+from semprune.statistics.auroc import label_log_odds
+from semprune.types import Item
+
+FITTED = "movie_reviews"
+TESTED = {"amazon_reviews": "terrible_or_great", "nyt_editorials": "terrible_or_great", "tweets": "terrible_or_great"}
+"""Data sets that no gate was fitted on, and a wording whose answers none was fitted on either."""
+KINDS = {"one": ["review"], "several": ["review", "question", "good_or_bad", "liked"]}
+"""Wordings that gates are fitted on: a single one, or several with three pairs of answers."""
+FITTED_WORDING = "fitted"
+WINDOWS, TOKENS = 48, 64
+"""Windows of each text that gates must leave alone, and tokens of a window, as in a fit."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One set of neurons.
+
+    Attributes:
+        selection: How they were chosen.
+        seed: Of gates or of a draw.
+        share: Of all neurons.
+    """
+
+    selection: str
+    seed: int
+    share: float
+
+    @property
+    def asked_otherwise(self) -> bool:
+        """Whether items are read in answers that no gate was fitted on too."""
+        return self.share in (0, 0.01)
+
+    def __str__(self) -> str:
+        """Name of its files."""
+        return f"{self.selection}-{self.seed}-{self.share:g}"
+
+
+class Study:
+    """A folder of measured cells."""
+
+    def __init__(self, asked: argparse.Namespace) -> None:
+        """Load the model; nothing is measured yet."""
+        self.asked, self.folder = asked, asked.output
+        (self.folder / "cells").mkdir(parents=True, exist_ok=True)
+        (self.folder / "gates").mkdir(exist_ok=True)
+        self.lm = semprune.load_backbone(asked.backbone, dtype="float32")
+        self.association = semprune.load_association(asked.run / "association.safetensors")
+        self.association.require(self.lm.fingerprint)
+
+    @cached_property
+    def texts(self) -> list[Tensor]:
+        """What gates must leave alone."""
+        return gate_texts(self.lm, load_documents(FITTED), windows=WINDOWS, length=TOKENS)
+
+    @cached_property
+    def items(self) -> dict[tuple[str, str], list[Item]]:
+        """Items of each data set in its first wording, and in one that was never fitted on."""
+        found = {}
+        for name, other in TESTED.items():
+            for wording, prompt in {FITTED_WORDING: None, "other": other}.items():
+                found[name, wording] = load_items(name, limit=self.asked.items, prompt=prompt)
+        return found
+
+    @cached_property
+    def text(self) -> CalibrationDataModule:
+        """Held-out text."""
+        return CalibrationDataModule("wiki", self.asked.sequences, 160).bind(self.lm)
+
+    def task(self, kind: str) -> ClassTask:
+        """Sentiment of the fitted data set in some of its wordings, of documents that no fit holds out."""
+        items = load_fitting_items(FITTED, limit=None, seed=0, prompt=ALL_PROMPTS, source="auto", validation_share=0.25)
+        own = [item for item in items if item.prompt in KINDS[kind]]
+        return ClassTask(self.lm, f"{FITTED}.positive", own, 1)
+
+    def gates(self, kind: str, seed: int, share: float) -> Tensor:
+        """Scores of learned gates, from the folder where they are there."""
+        path = self.folder / "gates" / f"{kind}-{seed}-{share:g}.safetensors"
+        if not path.exists():
+            k = self.size(share)
+            settings = GateSettings(share=share, seed=seed, steps=self.asked.steps, items=self.asked.learned)
+            found = learn_gates(
+                self.lm, {"sentiment": self.task(kind)}, self.texts, self.association.mean,
+                k=k, settings=settings, sites=self.association.sites, progress=partial(print, " ", flush=True),
+            )  # fmt: skip
+            save_file({"scores": found.scores[:, 0].contiguous()}, path)
+        return load_file(path)["scores"]
+
+    def size(self, share: float) -> int:
+        """How many neurons a share of all is."""
+        return max(round(share * len(self.association.mean)), 1)
+
+    @cached_property
+    def first_order(self) -> dict[str, Tensor]:
+        """Attribution patching, and the same over collateral."""
+        task = self.task("one")
+        effect = first_order_effect(
+            self.lm, self.association.sites, task, task.start(GateSettings.start_items, 0), self.association.mean
+        )
+        fisher = dense_texts(self.lm, self.association.sites, self.texts, self.association.mean).fisher
+        return {
+            "attribution_patching": effect,
+            "first_order_over_collateral": first_order_over_collateral(effect, fisher),
+        }
+
+    def rows(self, cell: Cell) -> Tensor:
+        """The neurons of a cell."""
+        k, draw = self.size(cell.share), torch.Generator().manual_seed(cell.seed)
+        if cell.selection == "dense":
+            return torch.zeros(0, dtype=torch.long)
+        if cell.selection == "random":
+            return random_neurons(self.association, k, draw)
+        if cell.selection == "matched":
+            chosen = self.gates("one", cell.seed, 0.01).topk(k).indices
+            return matched_random(self.association, chosen, draw)
+        if cell.selection.startswith("gates_"):
+            return self.gates(cell.selection.removeprefix("gates_"), cell.seed, 0.01).topk(k).indices
+        if cell.selection in ("score", "t"):
+            return self.association.ranking(f"{FITTED}.positive", cell.selection).abs().topk(k).indices
+        return self.first_order[cell.selection].topk(k).indices
+
+    def measure(self, cell: Cell) -> None:
+        """Hold a cell's neurons and read everything."""
+        path = self.folder / "cells" / str(cell)
+        if path.with_suffix(".text.parquet").exists():
+            return
+        columns = {"selection": cell.selection, "seed": cell.seed, "share": cell.share}
+        ids, items = self.text.calibration_input_ids(), []
+        rows = self.rows(cell)
+        with ablate(self.lm.model, mean_replacements(self.association, rows)):
+            for (dataset, wording), own in self.items.items():
+                if wording == FITTED_WORDING or cell.asked_otherwise:
+                    predictions = predict_items(self.lm, own, token_budget=4096)
+                    scored = choice_scores(predictions)
+                    items.append(pd.DataFrame({
+                        "dataset": dataset, "wording": wording, "document": predictions["document_id"].astype(str),
+                        "log_odds": label_log_odds(scored.scores, 1), "label": scored.labels,
+                    }))  # fmt: skip
+            nll = perplexity(self.lm.model, ids, first=self.text.first_predicted)[1].double().numpy()
+        pd.concat(items).assign(**columns).to_parquet(path.with_suffix(".items.parquet"), index=False)
+        text = pd.DataFrame({"sequence": range(len(nll)), "nll": nll}).assign(**columns)
+        text.to_parquet(path.with_suffix(".text.parquet"), index=False)
+        print(f"{cell}: {len(rows)} neurons", flush=True)
+
+    def join(self) -> None:
+        """Write what all cells measured as two tables."""
+        for name in ("items", "text"):
+            parts = sorted((self.folder / "cells").glob(f"*.{name}.parquet"))
+            whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+            whole.to_parquet(self.folder / f"{name}.parquet", index=False)
+
+
+def cells(asked: argparse.Namespace) -> Iterator[Cell]:
+    """Every set, the most telling ones first."""
+    yield Cell("dense", 0, 0.0)
+    for share in asked.shares:
+        first = share in asked.shares[:2]
+        for seed in range(asked.seeds):
+            for kind in asked.kinds if first else asked.kinds[:1]:
+                yield Cell(f"gates_{kind}", seed, share)
+            if first or not seed:
+                yield Cell("matched", seed, share)
+        for name in ("first_order_over_collateral", "score", "t", "attribution_patching", "random"):
+            yield Cell(name, 0, share)
+
+
+@fast_fp32()  # as in every command
+def main() -> None:
+    """Measure what is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, default=Path("runs/quickstart"), help="folder with association.safetensors")
+    parser.add_argument("--output", type=Path, default=Path("runs/gates"))
+    parser.add_argument("--backbone", default="smollm2-135m")
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.001, 0.005, 0.0025])
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--learned", type=int, default=32, help="items of a step")
+    parser.add_argument("--items", type=int, default=150, help="of each data set and wording")
+    parser.add_argument("--sequences", type=int, default=16, help="of 160 tokens of held-out text")
+    study = Study(parser.parse_args())
+    for cell in cells(study.asked):
+        study.measure(cell)
+    study.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -83,6 +83,18 @@ class Measured:
         ]
         return Loss(float(np.mean([own.value for own in each])), np.mean([own.resamples for own in each], axis=0))
 
+    def lost_to_chance(self, selection: str, share: float) -> float:
+        """The same, an AUROC below one half taken as one half: reversing an order is no further loss of it."""
+        once = []
+        for dataset in self.datasets:
+            dense = self.auroc(dataset, "dense", 0.0).value
+            rows = self.items[(self.items["dataset"] == dataset) & (self.items["wording"] == FITTED)]
+            own = rows[(rows["selection"] == selection) & (rows["share"] == share)]
+            each = [float(binary_auroc(one["log_odds"].to_numpy(), one["label"].to_numpy() == 1))
+                    for _, one in own.groupby("seed")]  # fmt: skip
+            once.append(dense - np.mean(np.maximum(each, 0.5)))
+        return float(np.mean(once))
+
     def nats(self, selection: str, share: float) -> Loss:
         """Log-perplexity gained, mean over seeds."""
         return self._nll(selection, share) - self._nll("dense", 0.0)
@@ -140,19 +152,22 @@ def page(folder: Path) -> dict[str, str]:
 def at_share(measured: Measured, share: float) -> str:
     """Each set at one size."""
     names = measured.datasets
-    rows = [["nothing (dense)", "", *(str(measured.auroc(name, "dense", 0.0)) for name in names), "", ""]]
+    rows = [["nothing (dense)", "", *(str(measured.auroc(name, "dense", 0.0)) for name in names), "", "", ""]]
     for selection in _selections(measured, share):
         seeds = measured.seeds(selection, share)
         each = [number(measured.auroc(name, selection, share).value, 3) for name in names]
         lost, nats = measured.lost(selection, share), measured.nats(selection, share)
-        rows.append([LABELS[selection], str(len(seeds)), *each, str(lost), str(nats)])
-    return markdown(["held at its mean", "seeds", *names, "lost, mean", "log-perplexity, nats"], rows)
+        chance = number(measured.lost_to_chance(selection, share), 3)
+        rows.append([LABELS[selection], str(len(seeds)), *each, str(lost), chance, str(nats)])
+    return markdown(["held at its mean", "seeds", *names, "lost, mean", "to chance", "log-perplexity, nats"], rows)
 
 
 def other_answers(measured: Measured) -> str:
     """The same asked with answers that no gate was fitted on."""
     names, rows = measured.datasets, []
-    for selection, share in [("dense", 0.0), *((each, 0.01) for each in _selections(measured, 0.01))]:
+    there = measured.items[measured.items["wording"] == OTHER]
+    asked = set(there["selection"]) - {"dense"}
+    for selection, share in [("dense", 0.0), *((each, 0.01) for each in LABELS if each in asked)]:
         each = [number(measured.auroc(name, selection, share, OTHER).value, 3) for name in names]
         lost = "" if selection == "dense" else str(measured.lost(selection, share, OTHER))
         rows.append([LABELS.get(selection, "nothing (dense)"), *each, lost])

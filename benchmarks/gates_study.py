@@ -67,7 +67,7 @@ class Cell:
     @property
     def asked_otherwise(self) -> bool:
         """Whether items are read in answers that no gate was fitted on too."""
-        return self.share in (0, 0.01)
+        return self.share in (0, 0.01) and self.selection.startswith(("dense", "gates", "first_order"))
 
     def __str__(self) -> str:
         """Name of its files."""
@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/gates"))
     parser.add_argument("--backbone", default="smollm2-135m")
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS))
+    parser.add_argument("--only", nargs="+", help="sets to measure, such as gates_several; all others later")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.001, 0.005, 0.0025])
     parser.add_argument("--steps", type=int, default=16)
@@ -218,7 +219,8 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=16, help="of 160 tokens of held-out text")
     study = Study(parser.parse_args())
     for cell in cells(study.asked):
-        study.measure(cell)
+        if not study.asked.only or cell.selection in study.asked.only:
+            study.measure(cell)
     study.join()
 
 

@@ -24,6 +24,11 @@ from semprune.report.tables.semantic_loss import overall_loss
 from semprune.report.tables.skill import EXPLAINED
 
 MOST_EXAMPLES = 3
+CHOSEN = {
+    "gates": ("Causal gates:", "that were learned to carry"),
+    "association": ("Causal check:", "that the association names for"),
+}
+"""Sets of the causal check that a run stands for, by what their sentences begin with and say of them."""
 
 
 def findings(run: RunArtefacts) -> list[Finding]:
@@ -141,23 +146,28 @@ def _causal(run: RunArtefacts) -> list[Finding]:
     found = []
     for _, rows in run.causal.groupby(["target", "dataset", "share"], sort=False):
         named = {(row["selection"], row["metric"]): row for row in records(rows)}
-        needed = {("dense", "auroc"), ("association", "auroc"), ("matched_random", "auroc")}
-        if not needed <= set(named):
-            continue
-        metric = METRICS["auroc"]
-        top, control = named["association", "auroc"], named["matched_random", "auroc"]
-        text = (
-            f"ablating the {percent(top['share'], 1)} of neurons that the association names for {top['target']} takes "
-            f"AUROC on {top['dataset']} from {metric.number(named['dense', 'auroc']['value'])} to "
-            f"{metric.number(top['value'])}; {SELECTIONS['matched_random'][0].lower()} give "
-            f"{metric.number(control['value'])}. The paired difference is {_excess(top, metric)}{_price(named)}."
-        )
-        found.append(Finding("Causal check:", text, "holds" if top["excess_high"] < 0 else "unclear"))
+        for selection, (lead, chosen) in CHOSEN.items():
+            if {("dense", "auroc"), (selection, "auroc"), ("matched_random", "auroc")} <= set(named):
+                top = named[selection, "auroc"]
+                text = (
+                    f"ablating the {percent(top['share'], 1)} of neurons {chosen} {top['target']} {_taken(named, top)}"
+                )
+                found.append(Finding(lead, text, "holds" if top["excess_high"] < 0 else "unclear"))
     return found
 
 
-def _price(named: dict[tuple[str, str], dict[str, Any]]) -> str:
-    top = named.get(("association", "perplexity"))
+def _taken(named: dict[tuple[str, str], dict[str, Any]], top: dict[str, Any]) -> str:
+    metric, control = METRICS["auroc"], named["matched_random", "auroc"]
+    return (
+        f"takes AUROC on {top['dataset']} from {metric.number(named['dense', 'auroc']['value'])} to "
+        f"{metric.number(top['value'])}; {SELECTIONS['matched_random'][0].lower()} give "
+        f"{metric.number(control['value'])}. The paired difference is {_excess(top, metric)}"
+        f"{_price(named, top['selection'])}."
+    )
+
+
+def _price(named: dict[tuple[str, str], dict[str, Any]], selection: str) -> str:
+    top = named.get((selection, "perplexity"))
     return "" if top is None else f", that in perplexity {_excess(top, METRICS['perplexity'])}"
 
 

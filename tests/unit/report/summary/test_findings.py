@@ -93,6 +93,19 @@ def test_the_causal_check_holds_only_if_the_paired_difference_excludes_zero(edit
     assert "(p 0.004), that in perplexity" in found.text
 
 
+def test_learned_gates_have_a_sentence_of_their_own(edit):
+    def learned(causal):
+        gates = causal[causal["selection"] == "association"].assign(selection="gates", value=0.6)
+        return pd.concat([causal, gates])
+
+    found = {each.subject: each.text for each in findings(load_run(edit("causal", learned)))}
+    assert found["Causal gates:"].startswith(
+        "ablating the 1.0\u00a0% of neurons that were learned to carry sentiment takes"
+    )
+    assert "from 91.1 to 60.0; matched random neurons give 90.8." in found["Causal gates:"]
+    assert "from 91.1 to 81.5" in found["Causal check:"]
+
+
 def test_many_settings_get_one_sentence_per_family(edit):
     def grid(results):
         wanda = results[results["method"] == "wanda"]

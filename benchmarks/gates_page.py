@@ -8,6 +8,7 @@ Losses are means over data sets. Intervals are of a bootstrap that draws documen
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,7 @@ def page(folder: Path) -> dict[str, str]:
         **{f"{100 * share:g} %": at_share(measured, share) for share in shares},
         "other answers": other_answers(measured),
         "dose": doses(measured),
+        "overlap": overlap(pd.read_parquet(folder / "gates.parquet")),
     }
 
 
@@ -184,6 +186,23 @@ def doses(measured: Measured) -> str:
         rows.append([LABELS[selection], *(str(found[dose]) for dose in DOSES), *more])
     header = [f"at {dose:g} nats" for dose in DOSES]
     return markdown(["", *header, *(f"gates take more, {each}" for each in header)], rows)
+
+
+def overlap(gates: pd.DataFrame) -> str:
+    """Share of neurons that gates of two seeds have in common, mean over pairs and the ends."""
+    sets = {key: set(own["neuron"]) for key, own in gates.groupby(["kind", "seed"])}
+    rows = []
+    for first, second in itertools.combinations_with_replacement(sorted({kind for kind, _ in sets}), 2):
+        shared = [
+            len(sets[a] & sets[b]) / len(sets[a])
+            for a, b in itertools.combinations(sets, 2)
+            if sorted((a[0], b[0])) == [first, second] and a[1] != b[1]
+        ]
+        cells = (
+            [f"{100 * value:.0f} %" for value in (np.mean(shared), min(shared), max(shared))] if shared else [""] * 3
+        )
+        rows.append([f"{LABELS[f'gates_{first}']}; {LABELS[f'gates_{second}']}", *cells])
+    return markdown(["gates of two seeds", "neurons in common", "least", "most"], rows)
 
 
 def _selections(measured: Measured, share: float) -> Iterator[str]:

@@ -5,8 +5,8 @@
     python -m benchmarks.gates_page runs/gates
 
 Gates are learned of movie reviews alone. Each set of neurons is held at its means while items of other data sets and
-held-out text are read: `items.parquet` has the log-odds of each item, `text.parquet` the loss of each sequence. What is
-measured is kept in the folder, so that a killed run goes on where it was.
+held-out text are read: `items.parquet` has the log-odds of each item, `text.parquet` the loss of each sequence,
+`gates.parquet` the neurons. What is measured is kept in the folder, so that a killed run goes on where it was.
 """
 
 from __future__ import annotations
@@ -186,6 +186,16 @@ class Study:
             parts = sorted((self.folder / "cells").glob(f"*.{name}.parquet"))
             whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
             whole.to_parquet(self.folder / f"{name}.parquet", index=False)
+        self._learned().to_parquet(self.folder / "gates.parquet", index=False)
+
+    def _learned(self) -> pd.DataFrame:
+        """The neurons of all learned gates, the first of each first."""
+        found = []
+        for path in sorted((self.folder / "gates").glob("*.safetensors")):
+            kind, seed, share = path.stem.split("-")
+            rows = load_file(path)["scores"].topk(self.size(float(share))).indices
+            found.append(pd.DataFrame({"kind": kind, "seed": int(seed), "share": float(share), "neuron": rows}))
+        return pd.concat(found, ignore_index=True)
 
 
 def cells(asked: argparse.Namespace) -> Iterator[Cell]:

@@ -26,10 +26,10 @@ from semprune.statistics.weighting import Array
 RESAMPLES = 1000
 DOSES = (0.01, 0.03, 0.08)
 """Nats of held-out log-perplexity at which rankings are compared."""
-MAIN = "gates_one"
+MAIN = "gates_several"
 FITTED, OTHER = "fitted", "other"
 LABELS = {
-    "gates_one": "gates, one wording", "gates_several": "gates, four wordings", "matched": "matched to the gates",
+    "gates_several": "gates, four wordings", "gates_one": "gates, one wording", "matched": "matched to gates",
     "random": "random neurons", "first_order_over_collateral": "first order over collateral",
     "attribution_patching": "attribution patching", "score": "association, score", "t": "association, t",
 }  # fmt: skip

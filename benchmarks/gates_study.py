@@ -43,9 +43,11 @@ from semprune.types import Item
 FITTED = "movie_reviews"
 TESTED = {"amazon_reviews": "terrible_or_great", "nyt_editorials": "terrible_or_great", "tweets": "terrible_or_great"}
 """Data sets that no gate was fitted on, and a wording whose answers none was fitted on either."""
-KINDS = {"one": ["review"], "several": ["review", "question", "good_or_bad", "liked"]}
-"""Wordings that gates are fitted on: a single one, or several with three pairs of answers."""
+RECIPES = {"several": (["review", "question", "good_or_bad", "liked"], 24, 40), "one": (["review"], 16, 32)}
+"""Wordings that gates are fitted on (several have three pairs of answers); steps, and items of a step."""
 FITTED_WORDING = "fitted"
+DRAWS = 3
+"""Of neurons that are matched by layer and norm to the gates of one wording."""
 WINDOWS, TOKENS = 48, 64
 """Windows of each text that gates must leave alone, and tokens of a window, as in a fit."""
 
@@ -108,7 +110,7 @@ class Study:
     def task(self, kind: str) -> ClassTask:
         """Sentiment of the fitted data set in some of its wordings, of documents that no fit holds out."""
         items = load_fitting_items(FITTED, limit=None, seed=0, prompt=ALL_PROMPTS, source="auto", validation_share=0.25)
-        own = [item for item in items if item.prompt in KINDS[kind]]
+        own = [item for item in items if item.prompt in RECIPES[kind][0]]
         return ClassTask(self.lm, f"{FITTED}.positive", own, 1)
 
     def gates(self, kind: str, seed: int, share: float) -> Tensor:
@@ -116,7 +118,8 @@ class Study:
         path = self.folder / "gates" / f"{kind}-{seed}-{share:g}.safetensors"
         if not path.exists():
             k = self.size(share)
-            settings = GateSettings(share=share, seed=seed, steps=self.asked.steps, items=self.asked.learned)
+            _, steps, each = RECIPES[kind]
+            settings = GateSettings(share=share, seed=seed, steps=steps, items=each)
             found = learn_gates(
                 self.lm, {"sentiment": self.task(kind)}, self.texts, self.association.mean,
                 k=k, settings=settings, sites=self.association.sites, progress=partial(print, " ", flush=True),
@@ -131,7 +134,7 @@ class Study:
     @cached_property
     def first_order(self) -> dict[str, Tensor]:
         """Attribution patching, and the same over collateral."""
-        task = self.task("one")
+        task = self.task("several")
         effect = first_order_effect(
             self.lm, self.association.sites, task, task.start(GateSettings.start_items, 0), self.association.mean
         )
@@ -160,7 +163,7 @@ class Study:
     def measure(self, cell: Cell) -> None:
         """Hold a cell's neurons and read everything."""
         path = self.folder / "cells" / str(cell)
-        if path.with_suffix(".text.parquet").exists():
+        if Path(f"{path}.text.parquet").exists():
             return
         columns = {"selection": cell.selection, "seed": cell.seed, "share": cell.share}
         ids, items = self.text.calibration_input_ids(), []
@@ -175,9 +178,9 @@ class Study:
                         "log_odds": label_log_odds(scored.scores, 1), "label": scored.labels,
                     }))  # fmt: skip
             nll = perplexity(self.lm.model, ids, first=self.text.first_predicted)[1].double().numpy()
-        pd.concat(items).assign(**columns).to_parquet(path.with_suffix(".items.parquet"), index=False)
+        pd.concat(items).assign(**columns).to_parquet(f"{path}.items.parquet", index=False)
         text = pd.DataFrame({"sequence": range(len(nll)), "nll": nll}).assign(**columns)
-        text.to_parquet(path.with_suffix(".text.parquet"), index=False)
+        text.to_parquet(f"{path}.text.parquet", index=False)
         print(f"{cell}: {len(rows)} neurons", flush=True)
 
     def join(self) -> None:
@@ -202,12 +205,9 @@ def cells(asked: argparse.Namespace) -> Iterator[Cell]:
     """Every set, the most telling ones first."""
     yield Cell("dense", 0, 0.0)
     for share in asked.shares:
-        first = share in asked.shares[:2]
-        for seed in range(asked.seeds):
-            for kind in asked.kinds if first else asked.kinds[:1]:
-                yield Cell(f"gates_{kind}", seed, share)
-            if first or not seed:
-                yield Cell("matched", seed, share)
+        for kind in asked.kinds:
+            yield from (Cell(f"gates_{kind}", seed, share) for seed in asked.seeds)
+        yield from (Cell("matched", draw, share) for draw in range(DRAWS))
         for name in ("first_order_over_collateral", "score", "t", "attribution_patching", "random"):
             yield Cell(name, 0, share)
 
@@ -219,12 +219,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/quickstart"), help="folder with association.safetensors")
     parser.add_argument("--output", type=Path, default=Path("runs/gates"))
     parser.add_argument("--backbone", default="smollm2-135m")
-    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=sorted(RECIPES), default=list(RECIPES))
     parser.add_argument("--only", nargs="+", help="sets to measure, such as gates_several; all others later")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.001, 0.005, 0.0025])
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--learned", type=int, default=32, help="items of a step")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.001, 0.0025, 0.005])
     parser.add_argument("--items", type=int, default=150, help="of each data set and wording")
     parser.add_argument("--sequences", type=int, default=16, help="of 160 tokens of held-out text")
     study = Study(parser.parse_args())

@@ -46,7 +46,7 @@ TESTED = {"amazon_reviews": "terrible_or_great", "nyt_editorials": "terrible_or_
 RECIPES = {"several": (["review", "question", "good_or_bad", "liked"], 24, 40), "one": (["review"], 16, 32)}
 """Wordings that gates are fitted on (several have three pairs of answers); steps, and items of a step."""
 FITTED_WORDING = "fitted"
-DRAWS = 3
+DRAWS = 4
 """Of neurons that are matched by layer and norm to the gates of one wording."""
 WINDOWS, TOKENS = 48, 64
 """Windows of each text that gates must leave alone, and tokens of a window, as in a fit."""

@@ -51,8 +51,8 @@ ORDER: dict[str, str] = {
     "assets": "catalogue download extract cache ensure status",
     "attribution": "association standardisation fit neurons held_out gradients ablation gates rankings semantic_loss"
     " controls test_pass measured monitoring gate_stage module",
-    "backbones": "family families layout weights backbone capture ablate hardware readout blocks loading companions streamed"
-    " own_text sentence_encoder",
+    "backbones": "family families layout weights backbone capture ablate hardware readout blocks loading companions"
+    " streamed own_text sentence_encoder",
     "cli": "parsing targets gate_controls commands dispatch boundary __main__",
     "concepts": "concept lexicon_asset sources registry tokens influential",
     "data": "settings subject registry rows hashes batches prompts load calibration modules",

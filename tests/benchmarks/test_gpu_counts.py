@@ -52,7 +52,7 @@ def test_a_column_of_sparsegpt_takes_four_launches():
     weight, upper = torch.randn(8, 32, generator=torch.Generator().manual_seed(0)), torch.eye(32)
 
     def launches(columns: int) -> int:
-        choice = Choice(keeper("exact", 0.5), [8])
+        choice = Choice([keeper("exact", 0.5)], [8])
         return count(lambda: sweep(weight[:, :columns].clone(), upper[:columns, :columns], 16, choice)).launches
 
     # one more block of 16 columns adds 4 launches of each but the last, which lacks 2, and the block's own

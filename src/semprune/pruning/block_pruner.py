@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -169,15 +169,15 @@ class BlockPruner:
             EmptyMatrixError: A matrix would be left without a weight; it is not changed.
         """
         pruned = PrunedBlocks()
-        for together in _by_input(linears, stats, self.outputs):
+        for together in _by_input(linears, stats):
             named = {linear.name: linear for linear in together}
             weights = {name: linear.weight for name, linear in named.items()}
-            keep = self._keep_of(together[0])
+            keeps = {name: self._keep_of(linear) for name, linear in named.items()}
             if self._method.needs_statistics and together[0].name not in stats:
-                pruned.record(together[0], _whole(together[0]), keep.pattern)
+                pruned.record(together[0], _whole(together[0]), self._keep.pattern)
                 continue
-            for name, decision in self._method.prune_together(weights, stats.get(together[0].name), keep):
-                pruned.record(named[name], decision, keep.pattern)
+            for name, decision in self._method.prune_together(weights, stats.get(together[0].name), keeps):
+                pruned.record(named[name], decision, self._keep.pattern)
         return pruned
 
     def _keep_of(self, linear: PrunableLinear) -> Keep:
@@ -192,12 +192,9 @@ def _whole(linear: PrunableLinear) -> Decision:
     return Decision(torch.ones_like(linear.weight, dtype=torch.bool))
 
 
-def _by_input(
-    linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats], outputs: Collection[str]
-) -> list[list[PrunableLinear]]:
-    """Return the matrices, those together that share their statistics; without any, each by itself, as with outputs."""
+def _by_input(linears: Iterable[PrunableLinear], stats: Mapping[str, LayerStats]) -> list[list[PrunableLinear]]:
+    """Return the matrices, those together that share their statistics; without any, each by itself."""
     groups: dict[int | str, list[PrunableLinear]] = defaultdict(list)
     for linear in linears:
-        shared = linear.name in stats and linear.name not in outputs
-        groups[id(stats[linear.name]) if shared else linear.name].append(linear)
+        groups[id(stats[linear.name]) if linear.name in stats else linear.name].append(linear)
     return list(groups.values())

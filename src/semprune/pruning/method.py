@@ -76,11 +76,11 @@ class Method(ABC):
         """Decide about one matrix; ``keep`` says which of a matrix of scores stay."""
 
     def prune_together(
-        self, weights: Mapping[str, Float[Tensor, "out in"]], stats: LayerStats | None, keep: Keep
+        self, weights: Mapping[str, Float[Tensor, "out in"]], stats: LayerStats | None, keeps: Mapping[str, Keep]
     ) -> Iterator[tuple[str, Decision]]:
         """Decide about matrices that read the same inputs, one after the other, by name."""
         for name, weight in weights.items():
-            yield name, self.prune(weight, stats, keep)
+            yield name, self.prune(weight, stats, keeps[name])
 
     def check(self, keep: Keep) -> None:  # noqa: B027  # most methods follow every selection and pattern
         """Refuse a selection or pattern that the method cannot follow.

@@ -82,9 +82,10 @@ class PruneSettings:
         of_owl = OWL_OPTIONS if self.allocation == "owl" else ()
         return {name: value for name, value in self.options.items() if name not in of_owl}
 
-    def shares_rows(self, method: Method) -> bool:
-        """Whether rows share the sparsity: where each would have it by itself, and something is to be kept."""
-        return bool(self.protect) and self.pattern is None and method.group == "row"
+    @property
+    def shares_rows(self) -> bool:
+        """Whether rows share the sparsity by what hangs on them: where something is to be kept, without a pattern."""
+        return bool(self.protect) and self.pattern is None
 
     def needs(self, method: Method) -> Needs:
         """Return which statistics a method reads with these settings; OWL reads squares for every method."""
@@ -168,8 +169,8 @@ def _check_protect(method: Method, settings: PruneSettings) -> None:
         raise SettingError("protect", names, f"left out with {method.name}, which looks at no data")
     if settings.protect and settings.selection == "reference":
         raise SettingError("protect", names, "left out with selection 'reference': the published code has none")
-    if GENERAL in names.split(", ") and not settings.shares_rows(method):
-        allowed = "something by name: general is for methods that give each row the same sparsity, without a pattern"
+    if GENERAL in names.split(", ") and not settings.shares_rows:
+        allowed = "something by name with a pattern: general is rows that share a sparsity, and runs of a pattern do not"
         raise SettingError("protect", names, allowed)
 
 

@@ -204,7 +204,7 @@ def prune_from(
         shares = allocate(blocks, statistics.layers, sparsity, settings.owl)
     pruned = PrunedBlocks()
     with calibrating(model):
-        outputs = statistics.outputs if settings.shares_rows(found) else {}
+        outputs = statistics.outputs if settings.shares_rows else {}
         pruner = BlockPruner(found, settings, allocation=shares, outputs=outputs)
         for linears in blocks.values():
             pruned.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))

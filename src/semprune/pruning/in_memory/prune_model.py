@@ -102,7 +102,7 @@ def prune_model(
         protected = weigh(bare, blocks, texts, distributed=distributed)
         rows: Mapping[str, Tensor] = {}
         choice = None
-        if tokens is not None and settings.shares_rows(found):
+        if tokens is not None and settings.shares_rows:
             rows = weigh_rows(bare, blocks, tokens, distributed=distributed)
         if tokens is not None:
             given = (bare, blocks, found, settings, tokens, protected, rows)

@@ -72,10 +72,11 @@ class SparseGPT(Method):
         Raises:
             NotPositiveDefiniteError: The damped second moments have no inverse.
         """
-        return next(self.prune_together({"the matrix": weight}, stats, keep))[1]
+        name = "the matrix"
+        return next(self.prune_together({name: weight}, stats, {name: keep}))[1]
 
     def prune_together(
-        self, weights: Mapping[str, Float[Tensor, "out in"]], stats: LayerStats | None, keep: Keep
+        self, weights: Mapping[str, Float[Tensor, "out in"]], stats: LayerStats | None, keeps: Mapping[str, Keep]
     ) -> Iterator[tuple[str, Decision]]:
         """Decide about matrices that read the same inputs: inverted once, swept together.
 
@@ -84,18 +85,18 @@ class SparseGPT(Method):
         """
         assert stats is not None
         assert stats.second_moments is not None
+        first, keep = next(iter(keeps.items()))
         if keep.pattern is None and keep.sparsity == 0:
             for name, weight in weights.items():
                 yield name, Decision(torch.ones_like(weight, dtype=torch.bool))
             return
-        first = next(iter(weights))
         upper, dead = inverse_factor(stats.second_moments, self.damping, first, published_mean=keep.reference)
         # Those chosen exactly are swept as one matrix; as published, each by itself: products round by their size.
         for names in [[name] for name in weights] if keep.reference else [list(weights)]:
             updated = torch.cat([weights[name] for name in names]).float()
             updated[:, dead] = 0
             rows = [weights[name].shape[0] for name in names]
-            kept = sweep(updated, upper, self.block, Choice(keep, rows))
+            kept = sweep(updated, upper, self.block, Choice([keeps[name] for name in names], rows))
             for name, mask, weight in zip(names, kept.split(rows), updated.split(rows), strict=True):
                 yield name, Decision(mask, weight)
 

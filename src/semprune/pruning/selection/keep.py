@@ -191,12 +191,20 @@ class Keep:
         """Whether the published code is to be followed bit for bit."""
         return self.selection == "reference"
 
+    def comparable(self, score: Float[Tensor, "out columns"], degree: int = 1) -> Float[Tensor, "out columns"]:
+        """Return scores that rows compete by: times what hangs on each output, where that is known.
+
+        Args:
+            score: Of some columns.
+            degree: 1 for scores that grow as the weight does, 2 for those that grow as its square.
+        """
+        return score if self.outputs is None else score * row_factors(self.outputs).to(score)[:, None] ** degree
+
     def __call__(self, score: Float[Tensor, "out in"], group: Group) -> Bool[Tensor, "out in"]:
-        """Return True where a weight is kept; the lowest scores go."""
+        """Return True where a weight is kept; the lowest scores go, of the whole matrix where outputs are known."""
         if self.pattern is None:
-            if self.outputs is not None and group == "row":
-                score, group = score * row_factors(self.outputs).to(score)[:, None], "matrix"
-            return SELECTIONS[self.selection](score, self.sparsity, group)
+            group = group if self.outputs is None else "matrix"
+            return SELECTIONS[self.selection](self.comparable(score), self.sparsity, group)
         return (select_pattern_reference if self.reference else select_pattern_exact)(score, self.pattern)
 
 

@@ -150,7 +150,7 @@ class PrunePlan:
         """All text that the dense model reads forwards and backwards."""
         if self.method is None or self.settings is None or self.tokens is None:
             return ()
-        general = (general_text(self.tokens),) if self.settings.shares_rows(self.method) else ()
+        general = (general_text(self.tokens),) if self.settings.shares_rows else ()
         return self.protected + general
 
     def _weighed(self, work: Path) -> tuple[list[WeighedText], Mapping[str, Tensor]]:

@@ -23,12 +23,13 @@ class Choice:
         run: Columns that are chosen together when the first of them is reached; 0 where whole blocks are chosen.
 
     Args:
-        keep: What was asked for.
+        keeps: What was asked for, of each matrix; they differ only in what hangs on their outputs.
         rows: Rows of each matrix, where several lie one below the other; every matrix is chosen by itself.
     """
 
-    def __init__(self, keep: Keep, rows: Sequence[int]) -> None:
+    def __init__(self, keeps: Sequence[Keep], rows: Sequence[int]) -> None:
         """Nothing is chosen yet."""
+        self._keeps, keep = list(keeps), keeps[0]
         self._keep = keep
         self._rows = list(rows)
         self._gone = [0] * len(rows)
@@ -50,6 +51,7 @@ class Choice:
     def _of_matrix(self, index: int, losses: Tensor, stop: int) -> Tensor:
         if self._keep.reference:
             return self._keep(losses, "matrix")
+        losses = self._keeps[index].comparable(losses, degree=2)
         # so many that all columns so far hold the asked number exactly, whatever the blocks' sizes
         count = pruned_count(self._keep.sparsity, losses.shape[0] * stop) - self._gone[index]
         self._gone[index] += count

@@ -1,5 +1,7 @@
 """Weights of tokens: against finite differences in float64; and what they do to statistics, against slow loops."""
 
+import itertools
+
 import pytest
 import torch
 from tests import models
@@ -174,17 +176,16 @@ def test_where_nothing_hangs_on_a_matrix_general_statistics_stay():
 
 @pytest.mark.parametrize("statistics", ["dense", "sequential"])
 def test_what_is_protected_loses_less(monkeypatch, statistics):
-    dense = models.llama(num_hidden_layers=3)
-    dense_logits = dense(input_ids=IDS, attention_mask=MASK).logits
-    lost = []
-    for strength in (1e-6, 30.0):
-        model = models.llama(num_hidden_layers=3)
+    """In the sum over models: what a random one of 24 neurons loses is mostly chance."""
+    lost = dict.fromkeys((1e-6, 30.0), 0.0)
+    for strength, seed in itertools.product(lost, range(4)):
+        model = models.llama(num_hidden_layers=3, seed=seed)
+        before = model(input_ids=IDS, attention_mask=MASK).logits
         guided(model, monkeypatch, strength, method="sparsegpt", statistics=statistics)
-        logits = model(input_ids=IDS, attention_mask=MASK).logits
-        places = [(0, 4), (1, 2), (2, 3)]
-        gaps = [(logits[place] - dense_logits[place])[[11, 12]].diff() for place in places]
-        lost.append(float(torch.stack(gaps).detach().square().sum()))
-    assert lost[1] < lost[0]
+        after = model(input_ids=IDS, attention_mask=MASK).logits
+        gaps = [(after[place] - before[place])[[11, 12]].diff() for place in [(0, 4), (1, 2), (2, 3)]]
+        lost[strength] += float(torch.stack(gaps).detach().square().sum())
+    assert lost[30.0] < 0.6 * lost[1e-6]
 
 
 def test_owl_shares_by_what_is_protected(monkeypatch):

@@ -55,17 +55,23 @@ def test_runs_of_a_pattern_are_left_as_they_are(monkeypatch):
     assert (report.masks[NAME].view(-1, 4).sum(1) == 2).all()
 
 
-def test_general_names_nothing_but_lets_rows_share_and_is_refused_where_none_do(monkeypatch):
+@pytest.mark.parametrize("method", ["wanda", "ria", "sparsegpt"])
+def test_general_names_nothing_but_lets_rows_share_under_every_method(monkeypatch, method):
     ids = torch.randint(3, 40, (5, 12), generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr("semprune.pruning.in_memory.guiding.subject_of", lambda *_: Subject())
     settings = {"sparsity": 0.5, "statistics": "dense", "protect": "general", "tokenizer": object()}
-    report = prune_model(models.llama(), ids, method="wanda", **settings)
-    assert report.masks[NAME].sum(1).unique().numel() > 1
-    collected = dense_statistics(models.llama(), ids, methods=["wanda"], protect="general", tokenizer=object())
-    assert prune_from(models.llama(), collected, method="wanda", sparsity=0.5).mask_hash == report.mask_hash
-    for refused in ({"method": "sparsegpt"}, {"method": "wanda", "sparsity": None, "pattern": "2:4"}):
-        with pytest.raises(SettingError, match="general is for methods that give each row the same sparsity"):
-            prune_model(models.llama(), ids, **(settings | refused))
+    report = prune_model(models.llama(), ids, method=method, **settings)
+    unguided = prune_model(models.llama(), ids, method=method, sparsity=0.5, statistics="dense")
+    assert report.sparsity == unguided.sparsity
+    assert report.mask_hash != unguided.mask_hash
+    collected = dense_statistics(models.llama(), ids, methods=[method], protect="general", tokenizer=object())
+    assert prune_from(models.llama(), collected, method=method, sparsity=0.5).mask_hash == report.mask_hash
+
+
+def test_general_is_refused_with_a_pattern_whose_runs_share_nothing():
+    settings = {"pattern": "2:4", "statistics": "dense", "protect": "general", "tokenizer": object()}
+    with pytest.raises(SettingError, match="general is rows that share a sparsity, and runs of a pattern do not"):
+        prune_model(models.llama(), IDS, method="wanda", **settings)
 
 
 class Subject:

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -183,13 +184,27 @@ def test_matrices_of_one_input_are_inverted_once(monkeypatch):
     )
     weights = {"q": torch.randn(4, 8), "k": torch.randn(2, 8)}
     stats, keep = stats_of(correlated(8)), keeper("exact", 0.5)
-    together = dict(find_method("sparsegpt").prune_together(weights, stats, keep))
+    keeps = {name: replace(keep, outputs=torch.rand(len(weight))) for name, weight in weights.items()}
+    together = dict(find_method("sparsegpt").prune_together(weights, stats, keeps))
 
     assert calls == ["q"]
     for name, weight in weights.items():
-        alone = prune(weight, stats, keep)
+        alone = prune(weight, stats, keeps[name])
         assert torch.equal(together[name].kept, alone.kept)
         assert torch.equal(together[name].weight, alone.weight)
+
+
+def test_losses_of_rows_are_compared_by_what_hangs_on_them():
+    """Within a block, where nothing has been made up for yet: `w² / U² · (g / mean g)^½`."""
+    weight, stats, outputs = torch.randn(6, 8), stats_of(correlated(8)), torch.tensor([0.0, 1, 2, 4, 8, 9])
+    upper, _ = inverse_factor(stats.second_moments, 0.01, "w")
+    losses = (weight / upper.diagonal()) ** 2 * (outputs / outputs.mean()).clamp(min=1e-4).sqrt()[:, None]
+    expected = torch.zeros(48, dtype=torch.bool)
+    expected[losses.flatten().argsort()[24:]] = True
+    keep = keeper("exact", 0.5)
+    kept = prune(weight, stats, replace(keep, outputs=outputs)).kept
+    assert torch.equal(kept, expected.view(6, 8))
+    assert not torch.equal(kept, prune(weight, stats, keep).kept)
 
 
 @pytest.mark.parametrize("pattern", [None, "2:4", "4:8", "1:32"])
@@ -198,9 +213,10 @@ def test_how_many_columns_are_updated_at_once_changes_rounding_only(monkeypatch,
     torch.manual_seed(0)
     weights = {"gate": torch.randn(9, 192), "up": torch.randn(30, 192)}
     stats, keep = stats_of(correlated(192, 800)), keeper("exact", 0.5, pattern)
-    expected = dict(find_method("sparsegpt").prune_together(weights, stats, keep))
+    keeps = dict.fromkeys(weights, keep)
+    expected = dict(find_method("sparsegpt").prune_together(weights, stats, keeps))
     monkeypatch.setattr(importlib.import_module("semprune.pruning.weights.brain_surgeon"), "STEP", step)
-    for name, decision in find_method("sparsegpt").prune_together(weights, stats, keep):
+    for name, decision in find_method("sparsegpt").prune_together(weights, stats, keeps):
         assert torch.equal(decision.kept, expected[name].kept), name
         assert torch.allclose(decision.weight, expected[name].weight, atol=1e-5)
         assert decision.kept.float().mean() == (1 / 32 if pattern == "1:32" else 0.5)

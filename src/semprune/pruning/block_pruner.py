@@ -97,7 +97,7 @@ class BlockPruner:
         settings: How to prune, checked by :func:`semprune.pruning.settings.check_settings`.
         sequences: Calibration sequences that all ranks together run.
         shared: Whether each rank runs its own share of them, so that statistics are summed over ranks.
-        allocation: Sparsity of each block, by its number in the model; None for the settings' own everywhere.
+        allocation: Sparsity of each matrix, by its name; None for the settings' own everywhere.
         guides: What is to be kept: each adds to the statistics.
         outputs: What hangs on each output, by the matrix's name: rows of these share the sparsity.
     """
@@ -109,7 +109,7 @@ class BlockPruner:
         sequences: int = 0,
         *,
         shared: bool = False,
-        allocation: Mapping[int, float] | None = None,
+        allocation: Mapping[str, float] | None = None,
         guides: Sequence[Guide] = (),
         outputs: Mapping[str, Float[Tensor, " out"]] | None = None,
     ) -> None:
@@ -118,7 +118,7 @@ class BlockPruner:
         self._guides = tuple(guides)
         self._method = method
         self._keep = settings.keep
-        self._allocation = allocation
+        self.allocation = allocation
         self._sequential = settings.statistics == "sequential"
         self._gatherer = None
         if method.needs_statistics:
@@ -182,8 +182,8 @@ class BlockPruner:
 
     def _keep_of(self, linear: PrunableLinear) -> Keep:
         keep, outputs = self._keep, self.outputs.get(linear.name)
-        if self._allocation is not None:
-            keep = replace(keep, sparsity=self._allocation[linear.matrix.layer])
+        if self.allocation is not None:
+            keep = replace(keep, sparsity=self.allocation[linear.name])
         return keep if outputs is None else replace(keep, outputs=outputs)
 
 

@@ -83,8 +83,8 @@ class PruneSettings:
         return {name: value for name, value in self.options.items() if name not in of_owl}
 
     @property
-    def shares_rows(self) -> bool:
-        """Whether rows share the sparsity by what hangs on them: where something is to be kept, without a pattern."""
+    def shares(self) -> bool:
+        """Whether matrices and rows share the sparsity by what hangs on them: something is kept, without a pattern."""
         return bool(self.protect) and self.pattern is None
 
     def needs(self, method: Method) -> Needs:
@@ -169,8 +169,8 @@ def _check_protect(method: Method, settings: PruneSettings) -> None:
         raise SettingError("protect", names, f"left out with {method.name}, which looks at no data")
     if settings.protect and settings.selection == "reference":
         raise SettingError("protect", names, "left out with selection 'reference': the published code has none")
-    if GENERAL in names.split(", ") and not settings.shares_rows:
-        allowed = "something by name with a pattern: general is rows that share a sparsity, and runs of a pattern do not"
+    if GENERAL in names.split(", ") and not settings.shares:
+        allowed = "something by name: general lets rows share a sparsity, and runs of a pattern share nothing"
         raise SettingError("protect", names, allowed)
 
 

@@ -20,10 +20,10 @@ from semprune.backbones.blocks.runner import BlockRunner
 from semprune.errors import SettingError
 from semprune.pruning.block_pruner import BlockPruner
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
-from semprune.pruning.guidance.fisher import WeighedText
+from semprune.pruning.guidance.fisher import Fisher, WeighedText
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
-from semprune.pruning.guidance.rows import row_weights, sequences
+from semprune.pruning.guidance.sharing import Sharing, sequences, share
 from semprune.pruning.guidance.strength import AUTO, CANDIDATES, StrengthChoice, Tried
 from semprune.pruning.method import Method
 from semprune.pruning.settings import PruneSettings
@@ -60,11 +60,11 @@ def search_strength(
     settings: PruneSettings,
     tokens: CalibrationTokens,
     texts: Sequence[WeighedText],
-    rows: Mapping[str, Float[Tensor, " out"]],
+    general: Fisher | None,
 ) -> StrengthChoice:
     """Choose the strength of what is to be kept; inside :func:`semprune.backbones.blocks.runner.calibrating`.
 
-    Statistics are those of the dense model and the allocation is uniform, whatever the pruning's own are.
+    Statistics are those of the dense model, and no block has what OWL would give it, whatever the pruning's own are.
 
     Args:
         site: The model, dense; its weights are as before when this returns.
@@ -74,7 +74,7 @@ def search_strength(
         tokens: The calibration: a quarter of its sequences measures the perplexity.
         texts: What is to be kept. Of each, every fourth batch measures what is kept; one of a single batch measures
             itself.
-        rows: How much of general text hangs on each output; empty where rows do not share the sparsity.
+        general: How much of general text hangs on each matrix; None where they do not share the sparsity.
 
     Raises:
         SettingError: There are fewer than four calibration sequences.
@@ -82,21 +82,23 @@ def search_strength(
     """
     learned, held = split_tokens(tokens)
     split = [split_text(text, fisher.tokens) for text, fisher in texts]
-    general = site.guide(learned, learned.tau, 1.0)
+    calibration = site.guide(learned, learned.tau, 1.0)
     guides = [site.guide(text.tokens, tau, text.strength if text.strength != AUTO else 0.0) for text, tau, _ in split]
     ruler = _Ruler(site, held, [text for _, _, text in split])
     versions = {strength: ruler.begin() for strength in (None, 0.0, *CANDIDATES)}  # None: dense
     pruner = BlockPruner(method, settings)
-    # without a protection rows share nothing; their weights, a number an output, know of held-out text too
-    outputs = {strength: row_weights(rows, texts, strength) if strength else {} for strength in versions}
+    # without a protection nothing is shared; what hangs on an output, a number each, knows of held-out text too
+    sharing = {strength: share(general, texts, strength) if strength else Sharing() for strength in versions}
+    sizes = {linear.name: linear.stored.numel() for linears in blocks.values() for linear in linears}
+    shares = {strength: own.sparsities(sizes, settings.keep.sparsity) for strength, own in sharing.items()}
     for index, linears in blocks.items():
         with site.block(index):
             advance = index + 1 < len(blocks)
-            own, *kept = (_gather(each, index, linears, advance=advance) for each in (general, *guides))
+            own, *kept = (_gather(each, index, linears, advance=advance) for each in (calibration, *guides))
             dense = [linear.stored.clone() for linear in linears]
             for strength, states in versions.items():
                 if strength is not None:
-                    pruner.outputs = outputs[strength]
+                    pruner.outputs, pruner.allocation = sharing[strength].outputs, shares[strength]
                     pruner.decide(linears, _together(own, guides, kept, strength))
                 ruler.run(index, states)
                 for linear, weight in zip(linears, dense, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.blocks.calls import replaced_forward
-from semprune.backbones.blocks.experts import routed_forward
+from semprune.backbones.blocks.experts import ObserveExpert, routed_forward
 from semprune.backbones.readout import read_out
 from semprune.errors import CaptureError, NonFiniteError
 from semprune.io.distributed import distributed as several_ranks
@@ -30,10 +30,12 @@ class Fisher:
     Attributes:
         tokens: Of each token, 0 at padding, divided by the mean of those that are not 0.
         outputs: Of each output of a matrix, summed over tokens; of a control that knows of none it is empty.
+        products: How large the products are that a matrix sums up, `E x² · E w²` over its inputs and weights.
     """
 
     tokens: Mapping[str, Float[Tensor, "rows tokens"]]
     outputs: Mapping[str, Float[Tensor, " out"]] = field(default_factory=dict)
+    products: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
 class WeighedText(NamedTuple):
@@ -43,8 +45,54 @@ class WeighedText(NamedTuple):
     fisher: Fisher
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What is added up while a text is read forwards and backwards, of each matrix by its name.
+
+    Attributes:
+        tokens: Mean squared gradient of each token's outputs.
+        outputs: Squared gradient of each output, summed over tokens.
+        inputs: Mean square of a token's input, summed over tokens, and how many these are.
+        weights: Mean square of the weights.
+    """
+
+    tokens: dict[str, Float[Tensor, "rows tokens"]]
+    outputs: dict[str, Float[Tensor, " out"]]
+    inputs: dict[str, Float[Tensor, "2"]]
+    weights: dict[str, Float[Tensor, ""]]
+
+    @classmethod
+    def zeros(cls, linears: Sequence[PrunableLinear], shape: torch.Size, device: torch.device) -> Sums:
+        """Nothing is read yet of a text of that shape."""
+        each = {linear.name: (shape, linear.weight.shape[:1], (2,), ()) for linear in linears}
+        zeros = [{name: torch.zeros(shapes[kind], device=device) for name, shapes in each.items()} for kind in range(4)]
+        return cls(*zeros)
+
+    def see_weights(self, linears: Iterable[PrunableLinear]) -> None:
+        """Take down how large weights are, while they are in memory."""
+        for linear in linears:
+            self.weights[linear.name] = linear.weight.float().square().mean()
+
+    def see_input(self, name: str, inputs: Tensor, real: Tensor) -> None:
+        """Add the inputs of a matrix at some tokens; padding is not ``real``."""
+        squares = inputs.detach().float().square().mean(-1).flatten() * real
+        self.inputs[name] += torch.stack([squares.sum(), real.sum().to(squares)])
+
+    def of_ranks(self) -> None:
+        """Add what the other ranks have read: each row is one rank's, and the others add zeros."""
+        for kind in (self.tokens, self.outputs, self.inputs):
+            for values in kind.values():
+                sum_over_ranks(values)
+
+    def products(self, name: str) -> Float[Tensor, ""]:
+        """See :class:`Fisher`; 0 where no token came."""
+        total, count = self.inputs[name]
+        found: Tensor = total / count.clamp_min(1) * self.weights[name]
+        return found
+
+
 Record = Callable[[str, Float[Tensor, "places out"], Tensor | None], None]
-"""Takes a matrix, the gradient at its output, and which tokens these are (None for all, in order)."""
+"""Takes a matrix, what it reads or the gradient at its output, and which tokens these are (None for all, in order)."""
 
 
 def fisher_weights(
@@ -73,34 +121,32 @@ def fisher_weights(
         NonFiniteError: The score or a gradient is NaN or infinite.
         CaptureError: A matrix took no part in the forward.
     """
-    rows, longest = text.tokens.input_ids.shape
     device = next(model.parameters()).device
-    names = [linear.name for linear in linears]
-    found = dict(zip(names, torch.zeros(len(names), rows, longest, device=device), strict=True))
-    outputs = {linear.name: torch.zeros(linear.weight.shape[0], device=device) for linear in linears}
+    sums = Sums.zeros(linears, text.tokens.input_ids.shape, device)
+    sums.see_weights(linears)
     shared, first = distributed and several_ranks(), 0
     for number, batch in enumerate(text.batches):
         count, length = batch.input_ids.shape
         if not shared or number % torch.distributed.get_world_size() == rank():
-            own = {name: found[name][first : first + count, :length] for name in names}
-            _fill(own, outputs, model, linears, batch)
+            _fill(sums, (slice(first, first + count), slice(0, length)), model, linears, batch)
         first += count
     if shared:
-        for weights in (*found.values(), *outputs.values()):  # each row is one rank's: the others add zeros
-            sum_over_ranks(weights)
-    return finished(found, outputs, text)
+        sums.of_ranks()
+    return finished(sums, text)
 
 
-def finished(
-    found: Mapping[str, Float[Tensor, "rows tokens"]], outputs: Mapping[str, Float[Tensor, " out"]], text: ProtectedText
-) -> Fisher:
+def finished(sums: Sums, text: ProtectedText) -> Fisher:
     """Return weights as statistics read them: those of tokens scaled, or what a control has instead.
 
     Raises:
         NonFiniteError: A weight is NaN or infinite; names the matrix.
     """
-    own = {name: scaled(name, weights) for name, weights in found.items()}
-    return Fisher(controlled(own, text.mask, text.weights), controlled_outputs(outputs, text.weights))
+    own = {name: scaled(name, weights) for name, weights in sums.tokens.items()}
+    return Fisher(
+        controlled(own, text.mask, text.weights),
+        controlled_outputs(sums.outputs, text.weights),
+        {name: sums.products(name) for name in own},
+    )
 
 
 def scaled(name: str, weights: Float[Tensor, "rows tokens"]) -> Float[Tensor, "rows tokens"]:
@@ -116,19 +162,15 @@ def scaled(name: str, weights: Float[Tensor, "rows tokens"]) -> Float[Tensor, "r
 
 
 def _fill(
-    own: dict[str, Tensor],
-    outputs: dict[str, Tensor],
-    model: nn.Module,
-    linears: Sequence[PrunableLinear],
-    batch: ScoredBatch,
+    sums: Sums, rows: tuple[slice, slice], model: nn.Module, linears: Sequence[PrunableLinear], batch: ScoredBatch
 ) -> None:
-    """Write the weights of one batch."""
+    """Add one batch, which is some rows and the first tokens of its text."""
     device = next(model.parameters()).device
     ids, mask = batch.input_ids.to(device), batch.attention_mask.to(device)
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
-        weighing(linears, own, outputs, mask) as seen,
+        weighing(linears, sums, rows, mask) as seen,
         _graph_from(model) as begun,
     ):
         forward = partial(model, input_ids=ids, attention_mask=mask, use_cache=False)
@@ -160,17 +202,14 @@ def _graph_from(model: nn.Module) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def weighing(
-    linears: Sequence[PrunableLinear],
-    own: Mapping[str, Float[Tensor, "rows tokens"]],
-    outputs: Mapping[str, Float[Tensor, " out"]],
-    mask: Int[Tensor, "rows tokens"] | None,
+    linears: Sequence[PrunableLinear], sums: Sums, rows: tuple[slice, slice], mask: Int[Tensor, "rows tokens"] | None
 ) -> Iterator[set[str]]:
-    """Write the weights of one batch while its gradients flow back; each gradient is let go then.
+    """Add one batch while its gradients flow back; each gradient is let go then.
 
     Args:
         linears: The matrices that take part.
-        own: Where each one's weights of tokens go.
-        outputs: What its weights of outputs are added to.
+        sums: What is added to.
+        rows: Rows and tokens of the text that the batch is.
         mask: 1 for tokens, 0 for padding; None where nothing is padded.
 
     Yields:
@@ -178,47 +217,53 @@ def weighing(
     """
     seen: set[str] = set()
 
+    def real(values: Tensor, tokens: Tensor | None) -> Tensor:
+        if mask is None:
+            return values.new_ones(values.shape[:-1].numel(), dtype=torch.float32)
+        flat = mask.flatten().float()
+        return flat if tokens is None else flat[tokens]
+
+    def read(name: str, inputs: Tensor, tokens: Tensor | None) -> None:
+        sums.see_input(name, inputs, real(inputs, tokens))
+
     def record(name: str, gradient: Tensor, tokens: Tensor | None) -> None:
         seen.add(name)
-        squares = gradient.float().square().flatten(0, -2)  # [places, out]
-        if mask is not None:
-            real = mask.flatten() if tokens is None else mask.flatten()[tokens]
-            squares = squares * real[:, None]
-        outputs[name].add_(squares.sum(0))
-        flat = squares.mean(-1)
+        squares = gradient.float().square().flatten(0, -2) * real(gradient, tokens)[:, None]  # [places, out]
+        sums.outputs[name].add_(squares.sum(0))
+        flat, own = squares.mean(-1), sums.tokens[name][rows]
         if tokens is not None:
-            flat = flat.new_zeros(own[name].numel()).index_copy_(0, tokens, flat)
-        own[name].copy_(flat.view(own[name].shape))
+            flat = flat.new_zeros(own.numel()).index_copy_(0, tokens, flat)
+        own.copy_(flat.view(own.shape))
 
     with ExitStack() as stack:
         for linear in linears:
             if linear.matrix.expert is None:
-                stack.callback(linear.module.register_forward_hook(_hook(linear.name, record)).remove)
+                stack.callback(linear.module.register_forward_hook(_hook(linear.name, read, record)).remove)
         for experts in dict.fromkeys(each.module for each in linears if each.matrix.expert is not None):
             names = {
                 (each.matrix.parameter, each.matrix.expert): each.name for each in linears if each.module is experts
             }
-            forward = routed_forward(experts, _unseen, observe_output=_routed_hook(names, record))
-            stack.enter_context(replaced_forward(experts, forward))
+            reads, records = _routed_hooks(names, read, record)
+            stack.enter_context(replaced_forward(experts, routed_forward(experts, reads, observe_output=records)))
         yield seen
 
 
-def _hook(name: str, record: Record) -> Callable[[nn.Module, Any, Tensor], None]:
-    def hook(_module: nn.Module, _args: Any, output: Tensor) -> None:
+def _hook(name: str, read: Record, record: Record) -> Callable[[nn.Module, Any, Tensor], None]:
+    def hook(_module: nn.Module, args: Any, output: Tensor) -> None:
+        read(name, args[0], None)
         output.register_hook(lambda gradient: record(name, gradient, None))
 
     return hook
 
 
-def _routed_hook(
-    names: dict[tuple[str, int | None], str], record: Record
-) -> Callable[[str, int, Tensor, Tensor], None]:
-    def hook(parameter: str, expert: int, output: Tensor, tokens: Tensor) -> None:
+def _routed_hooks(
+    names: dict[tuple[str, int | None], str], read: Record, record: Record
+) -> tuple[ObserveExpert, ObserveExpert]:
+    def reads(parameter: str, expert: int, inputs: Tensor, tokens: Tensor) -> None:
+        read(names[parameter, expert], inputs, tokens)
+
+    def records(parameter: str, expert: int, output: Tensor, tokens: Tensor) -> None:
         if output.requires_grad:
             output.register_hook(lambda gradient: record(names[parameter, expert], gradient, tokens))
 
-    return hook
-
-
-def _unseen(*_: Any) -> None:
-    """Inputs are not looked at."""
+    return reads, records

@@ -20,11 +20,11 @@ from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.guide import with_guides
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.protection import Protect, Protection, protections
-from semprune.pruning.guidance.rows import row_weights
+from semprune.pruning.guidance.sharing import Sharing, share
 from semprune.pruning.guidance.strength import AUTO
 from semprune.pruning.in_memory.calibration_input import bare_model
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
-from semprune.pruning.in_memory.guiding import protected_texts, start_guides, weigh, weigh_rows
+from semprune.pruning.in_memory.guiding import protected_texts, start_guides, weigh, weigh_general
 from semprune.pruning.method import NEEDS, Needs
 from semprune.pruning.methods import find_method
 from semprune.pruning.methods.wanda import wanda_score
@@ -60,8 +60,8 @@ def collect(
     return found
 
 
-def allocate(blocks: Blocks, stats: Mapping[str, LayerStats], sparsity: float, owl: OWL) -> dict[int, float]:
-    """Return the sparsity of each block by OWL, from dense statistics.
+def allocate(blocks: Blocks, stats: Mapping[str, LayerStats], sparsity: float, owl: OWL) -> dict[str, float]:
+    """Return the sparsity of each matrix, its block's by OWL, from dense statistics.
 
     Raises:
         SettingError: A block's sparsity would be outside [0, 1).
@@ -72,7 +72,13 @@ def allocate(blocks: Blocks, stats: Mapping[str, LayerStats], sparsity: float, o
         scores = (wanda_score(linear.weight, stats[linear.name]) for linear in seen)
         shares.append(outlier_share(scores, owl.multiple))
         sizes.append(sum(linear.weight.numel() for linear in linears))
-    return dict(zip(blocks, owl_sparsities(shares, sizes, sparsity, owl.spread), strict=True))
+    found = owl_sparsities(shares, sizes, sparsity, owl.spread)
+    return {linear.name: own for linears, own in zip(blocks.values(), found, strict=True) for linear in linears}
+
+
+def sizes_of(blocks: Blocks) -> dict[str, int]:
+    """How many weights each matrix has, by its name."""
+    return {linear.name: linear.weight.numel() for linears in blocks.values() for linear in linears}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class CollectedStatistics:
         calibration: sha256 of the calibration's token ids.
         protect: What they keep.
         protected: Its text.
-        outputs: What hangs on each output, for methods whose rows share the sparsity of what is protected.
+        sharing: How matrices and their rows share a sparsity, where something is protected.
     """
 
     layers: Mapping[str, LayerStats]
@@ -97,7 +103,7 @@ class CollectedStatistics:
     calibration: str
     protect: tuple[Protection, ...] = ()
     protected: tuple[ProtectedText, ...] = ()
-    outputs: Mapping[str, Float[Tensor, " out"]] = field(default_factory=dict)
+    sharing: Sharing = field(default_factory=Sharing)
 
 
 def dense_statistics(
@@ -145,15 +151,15 @@ def dense_statistics(
     bare = bare_model(model)
     blocks = checked_blocks(bare, settings)
     tokens = check_calibration(input_ids, attention_mask, token_weights, vocabulary(bare))
-    layers, outputs, texts = {}, {}, protected_texts(model, settings, tokenizer)
+    layers, sharing, texts = {}, Sharing(), protected_texts(model, settings, tokenizer)
     if needs != "nothing":
         with calibrating(bare):
             protected = weigh(bare, blocks, texts, distributed=distributed)
-            if kept:  # options of a method, which are not known yet, may let rows share
-                outputs = row_weights(weigh_rows(bare, blocks, tokens, distributed=distributed), protected)
+            if kept:  # a pattern, which is not known yet, leaves nothing to share
+                sharing = share(weigh_general(bare, blocks, tokens, distributed=distributed), protected)
             layers = collect(bare, blocks, tokens, settings, needs, distributed=distributed, protected=protected)
     calibration = hash_calibration(tokens.input_ids, tokens.tau)
-    return CollectedStatistics(layers, needs, selection, batch_size, calibration, kept, texts, outputs)
+    return CollectedStatistics(layers, needs, selection, batch_size, calibration, kept, texts, sharing)
 
 
 def prune_from(
@@ -199,13 +205,13 @@ def prune_from(
     found = check_settings(method, settings)
     blocks = checked_blocks(model, settings)
     _check_enough(statistics, settings.needs(found), blocks, method)
-    shares = None
+    sharing = statistics.sharing if settings.shares else Sharing()
+    shares = sharing.sparsities(sizes_of(blocks), settings.keep.sparsity)
     if settings.owl is not None and sparsity is not None:
         shares = allocate(blocks, statistics.layers, sparsity, settings.owl)
     pruned = PrunedBlocks()
     with calibrating(model):
-        outputs = statistics.outputs if settings.shares_rows else {}
-        pruner = BlockPruner(found, settings, allocation=shares, outputs=outputs)
+        pruner = BlockPruner(found, settings, allocation=shares, outputs=sharing.outputs)
         for linears in blocks.values():
             pruned.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))
     calibration = statistics.calibration if settings.needs(found) != "nothing" else None

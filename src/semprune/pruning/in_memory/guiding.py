@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from semprune.backbones.backbone import Backbone
 from semprune.backbones.blocks.runner import BlockRunner
@@ -19,11 +18,11 @@ from semprune.backbones.loading.load import load_tokenizer
 from semprune.data.subject import subject_of
 from semprune.errors import ConfigurationError
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
-from semprune.pruning.guidance.fisher import WeighedText, fisher_weights
+from semprune.pruning.guidance.fisher import Fisher, WeighedText, fisher_weights
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.reading import read_protected
-from semprune.pruning.guidance.rows import general_text
+from semprune.pruning.guidance.sharing import general_text
 from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass
 from semprune.pruning.method import Method, Needs
@@ -65,12 +64,10 @@ def weigh(
     return tuple(WeighedText(text, fisher_weights(model, linears, text, distributed=distributed)) for text in texts)
 
 
-def weigh_rows(
-    model: nn.Module, blocks: Blocks, tokens: CalibrationTokens, *, distributed: bool
-) -> Mapping[str, Float[Tensor, " out"]]:
-    """Return how much of general text hangs on each output of the dense model; inside ``calibrating``."""
+def weigh_general(model: nn.Module, blocks: Blocks, tokens: CalibrationTokens, *, distributed: bool) -> Fisher:
+    """Return how much of general text hangs on each matrix of the dense model; inside ``calibrating``."""
     linears = list(chain.from_iterable(blocks.values()))
-    return fisher_weights(model, linears, general_text(tokens), distributed=distributed).outputs
+    return fisher_weights(model, linears, general_text(tokens), distributed=distributed)
 
 
 def choose_strength(
@@ -80,7 +77,7 @@ def choose_strength(
     settings: PruneSettings,
     tokens: CalibrationTokens,
     texts: Sequence[WeighedText],
-    rows: Mapping[str, Float[Tensor, " out"]],
+    general: Fisher | None,
     *,
     distributed: bool,
 ) -> tuple[tuple[WeighedText, ...], StrengthChoice | None]:
@@ -93,7 +90,7 @@ def choose_strength(
     if all(each.text.strength != AUTO for each in texts):
         return tuple(texts), None
     site = _MemorySite(model, settings, method.needs, distributed)
-    choice = search_strength(site, blocks, method, settings, tokens, texts, rows)
+    choice = search_strength(site, blocks, method, settings, tokens, texts, general)
     logger.info("\n".join(choice.lines()))
     return tuple(each._replace(text=each.text.chosen(choice)) for each in texts), choice
 

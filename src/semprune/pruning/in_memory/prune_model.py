@@ -17,11 +17,11 @@ from semprune.pruning.calibration import CalibrationTokens, check_calibration, h
 from semprune.pruning.guidance.fisher import WeighedText
 from semprune.pruning.guidance.protected_text import with_texts
 from semprune.pruning.guidance.protection import Protect, protections
-from semprune.pruning.guidance.rows import row_weights
+from semprune.pruning.guidance.sharing import Sharing, share
 from semprune.pruning.in_memory.calibration_input import bare_model, sequences_of
 from semprune.pruning.in_memory.calibration_pass import Blocks, CalibrationPass, checked_blocks, vocabulary
-from semprune.pruning.in_memory.dense_statistics import allocate, collect
-from semprune.pruning.in_memory.guiding import choose_strength, protected_texts, start_guides, weigh, weigh_rows
+from semprune.pruning.in_memory.dense_statistics import allocate, collect, sizes_of
+from semprune.pruning.in_memory.guiding import choose_strength, protected_texts, start_guides, weigh, weigh_general
 from semprune.pruning.method import Method
 from semprune.pruning.report import PruneReport
 from semprune.pruning.settings import PruneSettings, check_settings, check_token_weights
@@ -100,15 +100,14 @@ def prune_model(
     texts = protected_texts(model, settings, tokenizer)
     with calibrating(bare):
         protected = weigh(bare, blocks, texts, distributed=distributed)
-        rows: Mapping[str, Tensor] = {}
-        choice = None
-        if tokens is not None and settings.shares_rows:
-            rows = weigh_rows(bare, blocks, tokens, distributed=distributed)
+        general = choice = None
+        if tokens is not None and settings.shares:
+            general = weigh_general(bare, blocks, tokens, distributed=distributed)
         if tokens is not None:
-            given = (bare, blocks, found, settings, tokens, protected, rows)
+            given = (bare, blocks, found, settings, tokens, protected, general)
             protected, choice = choose_strength(*given, distributed=distributed)
-        outputs = row_weights(rows, protected)
-        pruned = _prune_blocks(bare, blocks, found, settings, tokens, protected, outputs, distributed)
+        sharing = share(general, protected)
+        pruned = _prune_blocks(bare, blocks, found, settings, tokens, protected, sharing, distributed)
     report = pruned.report(method, with_texts(settings.relevant(found), texts, choice), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(bare.parameters()).device)
@@ -122,11 +121,11 @@ def _prune_blocks(
     settings: PruneSettings,
     tokens: CalibrationTokens | None,
     protected: Sequence[WeighedText],
-    outputs: Mapping[str, Float[Tensor, " out"]],
+    sharing: Sharing,
     distributed: bool,
 ) -> PrunedBlocks:
     pruned = PrunedBlocks()
-    allocation = None
+    allocation = sharing.sparsities(sizes_of(blocks), settings.keep.sparsity)
     if settings.owl is not None:
         assert tokens is not None
         dense = collect(model, blocks, tokens, settings, "squares", distributed=distributed, protected=protected)
@@ -139,7 +138,13 @@ def _prune_blocks(
     run = CalibrationPass.start(model, tokens, settings, distributed=distributed)
     guides = start_guides(model, protected, settings, method.needs, distributed=distributed)
     pruner = BlockPruner(
-        method, settings, run.sequences, shared=run.shared, allocation=allocation, guides=guides, outputs=outputs
+        method,
+        settings,
+        run.sequences,
+        shared=run.shared,
+        allocation=allocation,
+        guides=guides,
+        outputs=sharing.outputs,
     )
     for index, linears in blocks.items():
         pruned.add(pruner.prune(run.runner, index, linears, run.tau, advance=index + 1 < len(blocks)))

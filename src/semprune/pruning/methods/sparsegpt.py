@@ -86,7 +86,7 @@ class SparseGPT(Method):
         assert stats is not None
         assert stats.second_moments is not None
         first, keep = next(iter(keeps.items()))
-        if keep.pattern is None and keep.sparsity == 0:
+        if keep.pattern is None and not any(each.sparsity for each in keeps.values()):
             for name, weight in weights.items():
                 yield name, Decision(torch.ones_like(weight, dtype=torch.bool))
             return

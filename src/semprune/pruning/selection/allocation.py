@@ -1,4 +1,4 @@
-"""How much each decoder block gives up: all alike, or less where outliers are many (OWL)."""
+"""How much each matrix gives up: all alike, less where outliers are many (OWL), less where more hangs on it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit
 from torch import Tensor
 
 from semprune.errors import SettingError
+from semprune.pruning.selection.keep import pruned_count
 from semprune.ranges import check_ranges
 from semprune.types import Range
 
@@ -92,3 +97,42 @@ def owl_sparsities(shares: Sequence[float], sizes: Sequence[int], sparsity: floa
             allowed = f"so small that every block's sparsity is in [0, 1): block {block} would get {value:.3f}"
             raise SettingError("owl_spread", spread, allowed)
     return found
+
+
+SHARED = 0.15
+"""How much the log-odds of a matrix's sparsity fall where e times as much hangs on its weights (ours)."""
+
+
+def shared_sparsities(saliency: Sequence[float], sizes: Sequence[int], sparsity: float) -> list[float]:
+    r"""Return the sparsity of each matrix: lower where more hangs on its weights, together exactly the asked one.
+
+    .. math:: \operatorname{logit} s_m = c - \tau \log I_m, \quad
+        \sum_m \lfloor s_m n_m \rfloor = \lfloor s \sum_m n_m \rfloor
+
+    Source: equations.md G3 (ours).
+
+    Args:
+        saliency: I, above 0.
+        sizes: n, the weights of each matrix.
+        sparsity: The asked share of all weights, in [0, 1).
+
+    Example:
+        >>> [round(value, 3) for value in shared_sparsities([1.0, 1.0, 100.0], [100, 100, 200], 0.5)]
+        [0.58, 0.58, 0.42]
+        >>> shared_sparsities([1.0, 100.0], [100, 100], 0.0)
+        [0.0, 0.0]
+    """
+    logs, counts = -SHARED * np.log(np.array(saliency)), np.array(sizes)
+    total = pruned_count(sparsity, int(counts.sum()))
+    if total == 0:
+        return [0.0] * len(counts)
+
+    def wanted(level: float) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = expit(level + logs) * counts
+        return found
+
+    reach = 40 + np.abs(logs).max()
+    exact = wanted(brentq(lambda level: wanted(level).sum() - total, -reach, reach))
+    whole = np.floor(exact).astype(int)
+    whole[np.argsort(whole - exact)[: total - whole.sum()]] += 1  # what rounding left over, largest remainders first
+    return [(int(count) + 0.5) / size for count, size in zip(np.minimum(whole, counts - 1), sizes, strict=True)]

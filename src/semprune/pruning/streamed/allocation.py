@@ -26,8 +26,8 @@ def streamed_allocation(
     owl: OWL,
     output: OutputFolder,
     guided: Callable[[Path], Sequence[StreamedGuide]],
-) -> dict[int, float]:
-    """Return the sparsity of each block; taken from the work folder where an earlier call of the run left it.
+) -> dict[str, float]:
+    """Return the sparsity of each matrix, by OWL; taken from the work folder where an earlier call of the run left it.
 
     Source: arXiv 2310.05175, as :func:`semprune.pruning.in_memory.dense_statistics.allocate`.
 
@@ -43,9 +43,10 @@ def streamed_allocation(
         linears = prunable_linears(streamed.model)
         sizes = [sum(linear.stored.numel() for linear in inside) for inside in linears.values()]
         found = owl_sparsities(shares, sizes, settings.keep.sparsity, owl.spread)
-        write_json(kept, {str(block): sparsity for block, sparsity in zip(linears, found, strict=True)})
+        own = zip(linears.values(), found, strict=True)
+        write_json(kept, {linear.name: sparsity for inside, sparsity in own for linear in inside})
     stored: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))
-    return {int(block): sparsity for block, sparsity in stored.items()}
+    return stored
 
 
 def _outlier_share(linears: Sequence[PrunableLinear], stats: Mapping[str, LayerStats], owl: OWL) -> float:

@@ -19,10 +19,10 @@ from semprune.data.subject import context_length
 from semprune.errors import BackboneMismatchError, MasksOnlyError, SettingError
 from semprune.io.provenance import versions
 from semprune.pruning.calibration import CalibrationTokens, check_calibration, hash_calibration
-from semprune.pruning.guidance.fisher import WeighedText
+from semprune.pruning.guidance.fisher import Fisher, WeighedText
 from semprune.pruning.guidance.protected_text import ProtectedText, with_texts
 from semprune.pruning.guidance.reading import read_protected
-from semprune.pruning.guidance.rows import general_text, row_weights
+from semprune.pruning.guidance.sharing import Sharing, general_text, share
 from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 from semprune.pruning.in_memory.calibration_pass import vocabulary
 from semprune.pruning.masks.file import MaskFile
@@ -107,8 +107,9 @@ class PrunePlan:
         assert self.settings is not None
         assert self.tokens is not None
         with output.writing(output.path), calibrating(self.streamed.model):
-            texts, rows = self._weighed(output.work)
-            choice = streamed_strength(self.streamed, self.method, self.settings, self.tokens, texts, rows, output.work)
+            texts, general = self._weighed(output.work)
+            given = (self.streamed, self.method, self.settings, self.tokens, texts, general, output.work)
+            choice = streamed_strength(*given)
         return replace(self, protected=tuple(text.chosen(choice) for text in self.protected), choice=choice)
 
     def pruner(self, output: OutputFolder) -> StreamedPruner:
@@ -119,23 +120,28 @@ class PrunePlan:
         assert self.settings is not None
         method, settings = self.method, self.settings
 
-        def allocate() -> dict[int, float] | None:
+        def allocate() -> dict[str, float] | None:
             if self.tokens is None:
                 return None
-            if settings.owl is None:
-                if not output.blocks:
-                    check_routing(self.streamed, self.tokens, settings, output)
-                return None
-            return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output, dense_guides)
+            if settings.owl is not None:
+                return streamed_allocation(self.streamed, self.tokens, settings, settings.owl, output, dense_guides)
+            if not output.blocks:
+                check_routing(self.streamed, self.tokens, settings, output)
+            sizes = {
+                linear.name: linear.stored.numel()
+                for linears in prunable_linears(self.streamed.model).values()
+                for linear in linears
+            }
+            return self._sharing(output.work).sparsities(sizes, settings.keep.sparsity)
 
         def dense_guides(folder: Path) -> list[StreamedGuide]:
             texts, _ = self._weighed(output.work)
             return start_streamed_guides(self.streamed, texts, settings, "squares", folder, 0)
 
         def guides(block: int) -> tuple[list[StreamedGuide], Mapping[str, Tensor]]:
-            texts, rows = self._weighed(output.work)
+            texts, _ = self._weighed(output.work)
             started = start_streamed_guides(self.streamed, texts, settings, method.needs, output.work, block)
-            return started, row_weights(rows, texts)
+            return started, self._sharing(output.work).outputs
 
         def inputs(block: int) -> StreamedInputs:
             assert self.tokens is not None
@@ -150,16 +156,18 @@ class PrunePlan:
         """All text that the dense model reads forwards and backwards."""
         if self.method is None or self.settings is None or self.tokens is None:
             return ()
-        general = (general_text(self.tokens),) if self.settings.shares_rows else ()
+        general = (general_text(self.tokens),) if self.settings.shares else ()
         return self.protected + general
 
-    def _weighed(self, work: Path) -> tuple[list[WeighedText], Mapping[str, Tensor]]:
-        """What is to be kept, weighed, and how much of general text hangs on each output."""
+    def _weighed(self, work: Path) -> tuple[list[WeighedText], Fisher | None]:
+        """What is to be kept, weighed, and general text where a sparsity is shared."""
         assert self.settings is not None
         found, count = weigh_streamed(self.streamed, self.weighed, self.settings, work), len(self.protected)
-        rows = [each.fisher.outputs for each in found[count:]]
-        device = self.streamed.device
-        return found[:count], {name: value.to(device) for own in rows for name, value in own.items()}
+        return found[:count], next((each.fisher for each in found[count:]), None)
+
+    def _sharing(self, work: Path) -> Sharing:
+        texts, general = self._weighed(work)
+        return share(general, texts)
 
 
 def plan_pruning(config: PruneConfig) -> PrunePlan:

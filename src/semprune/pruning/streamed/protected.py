@@ -17,7 +17,7 @@ from torch import Tensor
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import NonFiniteError
 from semprune.io.tensor_files import write_safetensors
-from semprune.pruning.guidance.fisher import Fisher, WeighedText, finished, weighing
+from semprune.pruning.guidance.fisher import Fisher, Sums, WeighedText, finished, weighing
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.method import Needs
@@ -28,7 +28,7 @@ from semprune.pruning.streamed.memory_estimate import return_free_memory
 from semprune.pruning.streamed.weights_folder import FORMAT, read_stored, stored_names
 from semprune.pruning.weights.linear import PrunableLinear, check_finite, prunable_linears
 
-TOKENS, OUTPUTS = "tokens.", "outputs."
+TOKENS, OUTPUTS, PRODUCTS = "tokens.", "outputs.", "products."
 """What the names of stored weights begin with."""
 
 
@@ -69,17 +69,16 @@ def weigh_streamed(
 
 
 def _named(fisher: Fisher) -> dict[str, Tensor]:
-    kinds = {TOKENS: fisher.tokens, OUTPUTS: fisher.outputs}
+    kinds = {TOKENS: fisher.tokens, OUTPUTS: fisher.outputs, PRODUCTS: fisher.products}
     return {f"{kind}{name}": value.cpu() for kind, own in kinds.items() for name, value in own.items()}
 
 
 def _read(path: Path) -> Fisher:
     names = stored_names(path)
-    tokens, outputs = (
+    return Fisher(*(
         {name.removeprefix(kind): read_stored(path, name) for name in names if name.startswith(kind)}
-        for kind in (TOKENS, OUTPUTS)
-    )
-    return Fisher(tokens, outputs)
+        for kind in (TOKENS, OUTPUTS, PRODUCTS)
+    ))  # fmt: skip
 
 
 def start_streamed_guides(
@@ -111,16 +110,8 @@ class _Weighing:
         self._streamed, self._text, self._folder = streamed, text, folder
         self._inputs = StreamedInputs(streamed, text.tokens, settings, folder / "hidden", 0)
         self._linears = prunable_linears(streamed.model)
-        self._weights = {
-            linear.name: torch.zeros(text.tokens.input_ids.shape, device=streamed.device)
-            for linears in self._linears.values()
-            for linear in linears
-        }
-        self._outputs = {
-            linear.name: torch.zeros(linear.weight.shape[0], device=streamed.device)
-            for linears in self._linears.values()
-            for linear in linears
-        }
+        every = [linear for linears in self._linears.values() for linear in linears]
+        self._sums = Sums.zeros(every, text.tokens.input_ids.shape, streamed.device)
 
     def run(self) -> Fisher:
         hidden = self._inputs.hidden
@@ -138,7 +129,7 @@ class _Weighing:
             gradients.drop(len(self._linears) - 1 - block)
             hidden.drop(block + 1)
             return_free_memory()
-        return finished(self._weights, self._outputs, self._text)
+        return finished(self._sums, self._text)
 
     def _at_the_end(self, hidden: HiddenFile) -> HiddenFile:
         """The gradients of the score at the last block's outputs."""
@@ -165,8 +156,8 @@ class _Weighing:
     def _back(self, block: int, gradients: HiddenFile) -> None:
         linears: Sequence[PrunableLinear] = self._linears[block]
         runner, mask = self._inputs.runner, self._inputs.tokens.attention_mask
+        self._sums.see_weights(linears)
         for batch in runner.batches:
             real = batch, slice(0, runner.length(batch))
-            own = {linear.name: self._weights[linear.name][real] for linear in linears}
-            with weighing(linears, own, self._outputs, None if mask is None else mask[real]):
+            with weighing(linears, self._sums, real, None if mask is None else mask[real]):
                 runner.pull_back(block, batch, gradients)

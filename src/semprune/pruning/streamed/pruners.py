@@ -15,7 +15,7 @@ from semprune.pruning.streamed.hidden_states import StreamedInputs
 from semprune.pruning.streamed.protected import StreamedGuide
 from semprune.pruning.weights.linear import PrunableLinear
 
-Allocate = Callable[[], Mapping[int, float] | None]
+Allocate = Callable[[], Mapping[str, float] | None]
 """Gives the sparsity of each block, or None where all have the settings' own."""
 
 
@@ -54,7 +54,7 @@ class DataFreePruner(_PrunerWithoutState):
     Args:
         method: The method.
         settings: How to prune.
-        allocate: Gives the sparsity of each block.
+        allocate: Gives the sparsity of each matrix.
     """
 
     def __init__(self, method: Method, settings: PruneSettings, allocate: Allocate) -> None:
@@ -99,7 +99,7 @@ class CalibratedPruner:
     Args:
         method: The method.
         settings: How to prune.
-        allocate: Gives the sparsity of each block.
+        allocate: Gives the sparsity of each matrix.
         inputs: Makes the calibration sequences ready for a block.
         guides: Makes the text of what is to be kept ready for a block, and says what hangs on each output.
     """

@@ -8,14 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from jaxtyping import Float
-from torch import Tensor
-
 from semprune.backbones.blocks.runner import BlockRunner
 from semprune.backbones.streamed import StreamedModel
 from semprune.io.files import write_json
 from semprune.pruning.calibration import CalibrationTokens, TokenWeights
-from semprune.pruning.guidance.fisher import WeighedText
+from semprune.pruning.guidance.fisher import Fisher, WeighedText
 from semprune.pruning.guidance.guide import Guide
 from semprune.pruning.guidance.strength import StrengthChoice
 from semprune.pruning.method import Method
@@ -33,7 +30,7 @@ def streamed_strength(
     settings: PruneSettings,
     tokens: CalibrationTokens,
     texts: Sequence[WeighedText],
-    rows: Mapping[str, Float[Tensor, " out"]],
+    general: Fisher | None,
     work: Path,
 ) -> StrengthChoice:
     """Choose the strength; taken from the work folder where an earlier call of the run left it.
@@ -48,7 +45,7 @@ def streamed_strength(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         site = _StreamedSite(streamed, method, settings, folder)
-        choice = search_strength(site, prunable_linears(streamed.model), method, settings, tokens, texts, rows)
+        choice = search_strength(site, prunable_linears(streamed.model), method, settings, tokens, texts, general)
         write_json(kept, choice.record())
         shutil.rmtree(folder)
     return StrengthChoice.from_record(json.loads(kept.read_text(encoding="utf-8")))

@@ -23,7 +23,7 @@ class Choice:
         run: Columns that are chosen together when the first of them is reached; 0 where whole blocks are chosen.
 
     Args:
-        keeps: What was asked for, of each matrix; they differ only in what hangs on their outputs.
+        keeps: What was asked for, of each matrix; one selection and pattern for all of them.
         rows: Rows of each matrix, where several lie one below the other; every matrix is chosen by itself.
     """
 
@@ -51,9 +51,10 @@ class Choice:
     def _of_matrix(self, index: int, losses: Tensor, stop: int) -> Tensor:
         if self._keep.reference:
             return self._keep(losses, "matrix")
-        losses = self._keeps[index].comparable(losses, degree=2)
+        keep = self._keeps[index]
+        losses = keep.comparable(losses, degree=2)
         # so many that all columns so far hold the asked number exactly, whatever the blocks' sizes
-        count = pruned_count(self._keep.sparsity, losses.shape[0] * stop) - self._gone[index]
+        count = pruned_count(keep.sparsity, losses.shape[0] * stop) - self._gone[index]
         self._gone[index] += count
         return ~select_lowest(losses.reshape(1, -1), count).reshape(losses.shape)
 

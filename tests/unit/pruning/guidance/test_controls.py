@@ -7,7 +7,7 @@ from tests.unit.pruning.guidance.test_fisher import MASK, linears_of, protected
 
 from semprune.errors import SettingError
 from semprune.pruning.guidance.controls import controlled, controlled_outputs
-from semprune.pruning.guidance.fisher import finished
+from semprune.pruning.guidance.fisher import Sums, finished
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.protection import Protection, parse_protection
 
@@ -34,9 +34,9 @@ def test_a_control_keeps_each_rows_weights_and_no_place_or_each_places_mean_and_
 
 def test_what_is_pruned_reads_the_control():
     model, text = models.llama(), protected()
-    weights = {linear.name: torch.ones(MASK.shape) for linear in linears_of(model)}
+    sums = Sums.zeros(linears_of(model), MASK.shape, torch.device("cpu"))
     even = ProtectedText("toy", 1.0, text.batches, "even")
-    assert all(torch.equal(own, MASK.float()) for own in finished(weights, {}, even).tokens.values())
+    assert all(torch.equal(own, MASK.float()) for own in finished(sums, even).tokens.values())
 
 
 @pytest.mark.parametrize("given", ["sentiment@shuffled", "sentiment@even*0", "sentiment@even*much"])

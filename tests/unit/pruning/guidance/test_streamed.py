@@ -36,7 +36,8 @@ def test_weights_are_those_of_the_model_in_memory(tmp_path, make):
     with calibrating(plan.streamed.model):
         ((_, found),) = weigh_streamed(plan.streamed, TEXTS, plan.settings, tmp_path / "work")
     expected = fisher_weights(model, linears_of(model), TEXTS[0])
-    for here, there in ((found.tokens, expected.tokens), (found.outputs, expected.outputs)):
+    kinds = [(getattr(found, kind), getattr(expected, kind)) for kind in ("tokens", "outputs", "products")]
+    for here, there in kinds:
         assert here.keys() == there.keys()
         for name, weights in there.items():
             torch.testing.assert_close(here[name], weights, rtol=1e-3, atol=1e-5)

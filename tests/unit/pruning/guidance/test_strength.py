@@ -15,7 +15,7 @@ from semprune.pruning.calibration import check_calibration
 from semprune.pruning.guidance.fisher import Fisher, WeighedText, fisher_weights
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.protection import Protection, parse_protection
-from semprune.pruning.guidance.rows import general_text
+from semprune.pruning.guidance.sharing import general_text
 from semprune.pruning.guidance.strength import CANDIDATES
 from semprune.pruning.in_memory import prune_model as pruning
 from semprune.pruning.streamed.memory_estimate import estimate_memory
@@ -53,13 +53,13 @@ def test_the_curve_is_that_of_prunings_of_the_whole_model(monkeypatch, method):
     choice = report.settings["protected_strength"]
     dense = models.llama()
     tokens = check_calibration(SEQUENCES, None, None, 40)
-    general = fisher_weights(dense, linears_of(dense), general_text(tokens)).outputs
+    general = fisher_weights(dense, linears_of(dense), general_text(tokens))
     assert [each["strength"] for each in choice["tried"]] == [0.0, *CANDIDATES]
     for strength, tried in {None: choice["dense"], 0.0: choice["tried"][0], 1.0: choice["tried"][4]}.items():
         model = models.llama()
         if strength is not None:
             monkeypatch.setattr(pruning, "weigh", lambda *_, s=strength, **__: learned(s))
-            monkeypatch.setattr(pruning, "weigh_rows", lambda *_, **__: general)
+            monkeypatch.setattr(pruning, "weigh_general", lambda *_, **__: general)
             protect = "toy" if strength else None
             model, _ = pruned(monkeypatch, protect, text(1.0), SEQUENCES[LEARNED], method=method, statistics="dense")
         logits = model(input_ids=SEQUENCES[HELD]).logits[:, :-1].log_softmax(-1)

@@ -1,6 +1,7 @@
 """OWL: outliers by hand, the mean over weights, and models whose blocks give up different shares."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from semprune.errors import EmptyCalibrationError, SettingError
 from semprune.pruning import prune_model
-from semprune.pruning.selection.allocation import outlier_share, owl_sparsities
+from semprune.pruning.selection.allocation import outlier_share, owl_sparsities, shared_sparsities
+from semprune.pruning.selection.keep import pruned_count
 
 
 def test_outliers_are_counted_over_all_matrices_of_a_block():
@@ -123,3 +125,20 @@ def test_bad_settings_are_refused_before_anything_changes(llama, input_ids, sett
 def test_owl_needs_calibration_for_every_method(llama):
     with pytest.raises(EmptyCalibrationError):
         prune_model(llama, None, method="magnitude", sparsity=0.5, allocation="owl")
+
+
+@given(st.lists(st.tuples(st.floats(1e-8, 1e8), st.integers(8, 10**7)), min_size=1, max_size=9), st.integers(0, 95))
+def test_matrices_share_exactly_the_asked_number_and_more_hanging_on_one_gives_up_less(matrices, percent):
+    saliency, sizes = zip(*matrices, strict=True)
+    found = shared_sparsities(saliency, sizes, percent / 100)
+    counts = [pruned_count(sparsity, size) for sparsity, size in zip(found, sizes, strict=True)]
+    asked = pruned_count(percent / 100, sum(sizes))
+    assert sum(counts) in range(asked - len(sizes), asked + 1)  # one of each stays whatever is asked
+    assert sum(counts) == asked or any(count == size - 1 for count, size in zip(counts, sizes, strict=True))
+    for (one, first), (other, second) in itertools.combinations(zip(saliency, found, strict=True), 2):
+        least = 2 / min(sizes)
+        assert one == other or (one < other) == (first > second) or abs(first - second) <= least
+
+
+def test_matrices_on_which_as_much_hangs_are_uniform():
+    assert [round(value, 2) for value in shared_sparsities([3.0, 3.0], [1000, 500], 0.6)] == [0.6, 0.6]

@@ -1,4 +1,4 @@
-"""Rows share a matrix's sparsity by what hangs on their outputs; the matrix has the sparsity that it had."""
+"""Matrices and their rows share a sparsity by what hangs on them; the model has the sparsity that it had."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from semprune.errors import SettingError
 from semprune.pruning import dense_statistics, prune_from, prune_model
 from semprune.pruning.calibration import check_calibration
 from semprune.pruning.guidance.fisher import fisher_weights
-from semprune.pruning.guidance.rows import general_text
+from semprune.pruning.guidance.sharing import general_text
 
 IDS = torch.randint(3, 40, (3, 7), generator=torch.Generator().manual_seed(5))
 NAME = "model.layers.0.mlp.up_proj"
@@ -35,8 +35,26 @@ def test_general_text_is_squared_slopes_of_its_log_probability_and_padding_is_no
     torch.testing.assert_close(outputs(model, padded, mask)[NAME], found, rtol=1e-3, atol=1e-7)
 
 
+def gone(report):
+    return sum(int((~mask).sum()) for mask in report.masks.values())
+
+
+def test_products_are_mean_squares_of_what_a_matrix_reads_times_those_of_its_weights():
+    model, seen = models.llama(), []
+    handle = model.get_submodule(NAME).register_forward_hook(lambda *args: seen.append(args[1][0]))
+    for row in IDS:
+        model(input_ids=row[None])
+    handle.remove()
+    expected = torch.cat(seen).square().mean() * model.get_submodule(NAME).weight.square().mean()
+    found = fisher_weights(model, linears_of(model), general_text(check_calibration(IDS, None, None, 40)))
+    torch.testing.assert_close(found.products[NAME], expected, rtol=1e-4, atol=1e-9)
+    padded, mask = (torch.nn.functional.pad(each, (2, 3)) for each in (IDS, torch.ones_like(IDS)))
+    again = fisher_weights(model, linears_of(model), general_text(check_calibration(padded, mask, None, 40)))
+    torch.testing.assert_close(again.products[NAME], expected, rtol=1e-3, atol=1e-9)
+
+
 @pytest.mark.parametrize("allocation", ["uniform", "owl"])
-def test_rows_of_a_matrix_share_what_it_has(monkeypatch, allocation):
+def test_matrices_and_rows_share_what_the_model_has(monkeypatch, allocation):
     model = models.llama(hidden_size=32, intermediate_size=64)
     settings = {"allocation": allocation, **({"owl_multiple": 1.5} if allocation == "owl" else {})}
     report, _, ids = guided(model, monkeypatch, sparsity=0.5, **settings)
@@ -47,7 +65,8 @@ def test_rows_of_a_matrix_share_what_it_has(monkeypatch, allocation):
     plain = prune_model(again, ids, method="wanda", sparsity=0.5)
     assert plain.masks[NAME].sum(1).unique().numel() == 1
     if allocation == "uniform":
-        assert report.masks[NAME].sum() == plain.masks[NAME].sum()
+        assert len(set(report.sparsity.values())) > len(set(plain.sparsity.values())) == 1
+        assert gone(report) == gone(plain)
 
 
 def test_runs_of_a_pattern_are_left_as_they_are(monkeypatch):
@@ -62,7 +81,7 @@ def test_general_names_nothing_but_lets_rows_share_under_every_method(monkeypatc
     settings = {"sparsity": 0.5, "statistics": "dense", "protect": "general", "tokenizer": object()}
     report = prune_model(models.llama(), ids, method=method, **settings)
     unguided = prune_model(models.llama(), ids, method=method, sparsity=0.5, statistics="dense")
-    assert report.sparsity == unguided.sparsity
+    assert gone(report) == gone(unguided)
     assert report.mask_hash != unguided.mask_hash
     collected = dense_statistics(models.llama(), ids, methods=[method], protect="general", tokenizer=object())
     assert prune_from(models.llama(), collected, method=method, sparsity=0.5).mask_hash == report.mask_hash
@@ -70,7 +89,7 @@ def test_general_names_nothing_but_lets_rows_share_under_every_method(monkeypatc
 
 def test_general_is_refused_with_a_pattern_whose_runs_share_nothing():
     settings = {"pattern": "2:4", "statistics": "dense", "protect": "general", "tokenizer": object()}
-    with pytest.raises(SettingError, match="general is rows that share a sparsity, and runs of a pattern do not"):
+    with pytest.raises(SettingError, match="general lets rows share a sparsity, and runs of a pattern share nothing"):
         prune_model(models.llama(), IDS, method="wanda", **settings)
 
 

@@ -41,9 +41,8 @@ def pruned_cells(config: StudyConfig) -> Iterator[Cell]:
 
 
 def _is_unguided(cell: Cell) -> bool:
-    """Whether what a cell protects changes nothing: rows that do not share have nothing to share by."""
-    shares = find_method(cell.method).group == "row" and cell.pattern == UNSTRUCTURED
-    return split_calibration(cell.calibration)[1] == GENERAL and not shares
+    """Whether what a cell protects changes nothing: runs of a pattern share nothing that general text could share out."""
+    return split_calibration(cell.calibration)[1] == GENERAL and cell.pattern != UNSTRUCTURED
 
 
 def in_groups(cells: list[Cell]) -> list[list[Cell]]:

@@ -24,7 +24,7 @@ class Protection:
         what: One name or several: a task family (``sentiment``), a data set (``amazon_reviews``), one of its classes
             (``amazon_reviews.negative``), a concept (``sentiment.positive``, or a YAML file of one's own), a file of
             words (``words.txt``, one a line), items of one's own (``items.csv``, columns text and label) or plain text
-            (``text:notes.txt``). ``general`` is nothing in particular: matrices and rows share the sparsity by general text.
+            (``text:notes.txt``). ``general`` is nothing in particular: a sparsity is shared by general text.
         strength: Weight of each against the general calibration: its statistics, scaled to the same total (trace),
             are added this many times. 1 by default, which cost no method perplexity, see
             ``docs/how-to/protect.md``. ``auto`` tries several on text that is held out of the calibration.

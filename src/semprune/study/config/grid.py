@@ -41,7 +41,7 @@ def pruned_cells(config: StudyConfig) -> Iterator[Cell]:
 
 
 def _is_unguided(cell: Cell) -> bool:
-    """Whether what a cell protects changes nothing: runs of a pattern share nothing that general text could share out."""
+    """Whether what a cell protects changes nothing: with a pattern general text has nothing to share out."""
     return split_calibration(cell.calibration)[1] == GENERAL and cell.pattern != UNSTRUCTURED
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from semprune.artefacts import Cell
+from semprune.artefacts import UNSTRUCTURED, Cell
 from semprune.errors import (
     ConfigurationError,
     EmptyStudyError,
@@ -214,8 +214,8 @@ def test_a_protected_cell_has_an_address_of_its_own_that_follows_its_file(tmp_pa
     assert len(set(found)) == 5
 
 
-def test_a_study_has_no_cell_of_general_where_rows_do_not_share():
+def test_a_study_has_no_cell_of_general_where_nothing_is_shared():
     config = StudyConfig(methods=["wanda", "sparsegpt"], patterns=["2:4"], protect=["general", "sentiment"])
-    found = [cell.method for cell in pruned_cells(config) if cell.calibration == "c4 keeping general"]
-    assert found == ["wanda"]
+    found = [(cell.method, cell.pattern) for cell in pruned_cells(config) if cell.calibration == "c4 keeping general"]
+    assert found == [("wanda", UNSTRUCTURED), ("sparsegpt", UNSTRUCTURED)]
     assert sum(cell.calibration == "c4 keeping sentiment" for cell in pruned_cells(config)) == 4

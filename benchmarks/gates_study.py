@@ -47,7 +47,9 @@ RECIPES = {"several": (["review", "question", "good_or_bad", "liked"], 24, 40), 
 """Wordings that gates are fitted on (several have three pairs of answers); steps, and items of a step."""
 FITTED_WORDING = "fitted"
 DRAWS = 4
-"""Of neurons that are matched by layer and norm to the gates of one wording."""
+"""Of neurons that are matched by layer and norm to the gates of several wordings."""
+TOKEN_BUDGET = 4096
+"""Of a forward in which gates learn: one for all items of a step."""
 WINDOWS, TOKENS = 48, 64
 """Windows of each text that gates must leave alone, and tokens of a window, as in a fit."""
 
@@ -84,7 +86,7 @@ class Study:
         self.asked, self.folder = asked, asked.output
         (self.folder / "cells").mkdir(parents=True, exist_ok=True)
         (self.folder / "gates").mkdir(exist_ok=True)
-        self.lm = semprune.load_backbone(asked.backbone, dtype="float32")
+        self.lm = semprune.load_backbone(asked.backbone, dtype=asked.dtype)
         self.association = semprune.load_association(asked.run / "association.safetensors")
         self.association.require(self.lm.fingerprint)
 
@@ -119,7 +121,7 @@ class Study:
         if not path.exists():
             k = self.size(share)
             _, steps, each = RECIPES[kind]
-            settings = GateSettings(share=share, seed=seed, steps=steps, items=each)
+            settings = GateSettings(share=share, seed=seed, steps=steps, items=each, token_budget=TOKEN_BUDGET)
             found = learn_gates(
                 self.lm, {"sentiment": self.task(kind)}, self.texts, self.association.mean,
                 k=k, settings=settings, sites=self.association.sites, progress=partial(print, " ", flush=True),
@@ -152,10 +154,10 @@ class Study:
         if cell.selection == "random":
             return random_neurons(self.association, k, draw)
         if cell.selection == "matched":
-            chosen = self.gates("one", cell.seed, 0.01).topk(k).indices
+            chosen = self.gates("several", cell.seed, cell.share).topk(k).indices
             return matched_random(self.association, chosen, draw)
         if cell.selection.startswith("gates_"):
-            return self.gates(cell.selection.removeprefix("gates_"), cell.seed, 0.01).topk(k).indices
+            return self.gates(cell.selection.removeprefix("gates_"), cell.seed, cell.share).topk(k).indices
         if cell.selection in ("score", "t"):
             return self.association.ranking(f"{FITTED}.positive", cell.selection).abs().topk(k).indices
         return self.first_order[cell.selection].topk(k).indices
@@ -219,10 +221,11 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/quickstart"), help="folder with association.safetensors")
     parser.add_argument("--output", type=Path, default=Path("runs/gates"))
     parser.add_argument("--backbone", default="smollm2-135m")
+    parser.add_argument("--dtype", default="auto", help="of the model, as the run's; gates are float32")
     parser.add_argument("--kinds", nargs="+", choices=sorted(RECIPES), default=list(RECIPES))
     parser.add_argument("--only", nargs="+", help="sets to measure, such as gates_several; all others later")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.001, 0.0025, 0.005])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.001], help="each is learned by itself")
     parser.add_argument("--items", type=int, default=150, help="of each data set and wording")
     parser.add_argument("--sequences", type=int, default=16, help="of 160 tokens of held-out text")
     study = Study(parser.parse_args())

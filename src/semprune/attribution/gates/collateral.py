@@ -104,6 +104,54 @@ def _read(
     return seen[0].detach().view(len(ids), ids.shape[1] - 1, -1).cpu(), gradient
 
 
+FIRST_TOKENS = 8
+"""Of a window, where single neurons are closed: those that a whole model hangs on write at its first token (ours)."""
+
+
+def alone(
+    lm: Backbone,
+    sites: Sequence[NeuronSite],
+    texts: DenseTexts,
+    mean: Float[Tensor, " neurons"],
+    neurons: Int[Tensor, " chosen"],
+    token_budget: int = 4096,
+) -> Float[Tensor, " chosen"]:
+    """What closing each of some neurons by itself costs, at the first tokens of one window of each text.
+
+    The Fisher information at open gates does not know of the few neurons whose huge activations at the first token all
+    others hang on: a small step there changes nothing, and taking one away costs a good part of a nat. The ranks of a
+    process group share the neurons.
+
+    Source: ours; massive activations are those of arXiv 2402.17762.
+
+    Args:
+        lm: The dense backbone.
+        sites: Whose neurons.
+        texts: What the dense model says of them.
+        mean: What closed gates hold neurons at.
+        neurons: Which ones.
+        token_budget: Tokens of a forward.
+
+    Returns:
+        ``KL(dense ‖ closed)`` in nats, mean over these tokens.
+    """
+    ids = [text[:1, :FIRST_TOKENS] for text in texts.texts]
+    states = [own[0, : part.shape[1] - 1] for own, part in zip(texts.states, ids, strict=True)]
+    dense = dense_logits(lm, torch.cat(states)[None])
+    found = torch.zeros(len(neurons), dtype=torch.float64, device=lm.device)
+    for number, places in enumerate(torch.arange(len(neurons)).split(max(token_budget // FIRST_TOKENS, 1))):
+        if number % world_size() == rank():
+            owner = torch.arange(len(places), device=lm.device)
+            gates = torch.zeros(len(places), len(mean), device=lm.device)
+            gates[owner, neurons[places].to(lm.device)] = 1
+            with gated(lm, sites, gates, mean, owner):  # of gates and weights that want no gradient
+                parts = [window_logits(lm, own.expand(len(places), -1)) for own in ids]
+            closed = torch.cat([part.unflatten(0, (len(places), -1)) for part in parts], 1)
+            found[places] = divergence(dense.expand_as(closed), closed).mean(1).double()
+    sum_over_ranks(found)
+    return found.float().cpu()
+
+
 def window_logits(
     lm: Backbone, ids: Int[Tensor, "rows tokens"], states: list[Tensor] | None = None
 ) -> Float[Tensor, "places vocabulary"]:

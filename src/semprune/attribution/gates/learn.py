@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.gates.collateral import DenseTexts, Texts, dense_texts
+from semprune.attribution.gates.collateral import DenseTexts, Texts, alone, dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
 from semprune.attribution.gates.learner import GateLearner
 from semprune.attribution.gates.settings import GateSettings
@@ -23,6 +23,8 @@ from semprune.types import NeuronSite
 START, LEAD = 0.5, 0.3
 """Standard deviation of the scores at the start, and how far the first of them are above the k-th at most: what some
 steps of Adam can make good. First-order effects have a long tail, whose neurons no step would reach (ours)."""
+DEAR = 0.05
+"""Share of the budget that one neuron alone may cost; gates do not start with any that costs more (ours)."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def begin_gates(
         learner = GateLearner(lm, sites, tasks, dense, mean, torch.zeros(len(tasks), len(mean)), k, settings)
         learner.load(state)
         return learner
-    start = torch.stack([_start(lm, sites, task, dense, mean, settings) for task in tasks.values()])
+    start = torch.stack([_start(lm, sites, task, dense, mean, k, settings) for task in tasks.values()])
     start = start.minimum(start.topk(k, dim=1).values[:, -1:] + LEAD)
     return GateLearner(lm, sites, tasks, dense, mean, start, k, settings)
 
@@ -124,10 +126,20 @@ def scores_of(theta: Float[Tensor, "concepts neurons"]) -> Float[Tensor, "neuron
 
 
 def _start(
-    lm: Backbone, sites: tuple[NeuronSite, ...], task: GateTask, dense: DenseTexts, mean: Tensor, settings: GateSettings
+    lm: Backbone,
+    sites: tuple[NeuronSite, ...],
+    task: GateTask,
+    dense: DenseTexts,
+    mean: Tensor,
+    k: int,
+    settings: GateSettings,
 ) -> Float[Tensor, " neurons"]:
+    """First order over collateral without the few neurons that cost much by themselves."""
     effect = first_order_effect(
         lm, sites, task, task.start(settings.start_items, settings.seed), mean, settings.token_budget
     )
     first = first_order_over_collateral(effect, dense.fisher)
+    chosen = first.topk(k).indices
+    dear = alone(lm, sites, dense, mean, chosen, settings.token_budget) > DEAR * settings.budget
+    first[chosen[dear]] = 0
     return START * first / first.std().clamp(min=torch.finfo(first.dtype).tiny)

@@ -9,10 +9,10 @@ from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 from tests.planted.world import ranking_precision
 from tests.unit.attribution.gates.planted_task import colour_items, colour_task, dense_mean, other_texts
 
-from semprune.attribution.gates.collateral import dense_texts
+from semprune.attribution.gates.collateral import alone, dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
 from semprune.attribution.gates.gating import gated
-from semprune.attribution.gates.learn import LEAD, begin_gates, gates_of, learn_gates
+from semprune.attribution.gates.learn import DEAR, LEAD, begin_gates, gates_of, learn_gates
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.task import Draw
 from semprune.attribution.gates.tasks import ClassTask, order_kept
@@ -115,6 +115,32 @@ def test_the_fisher_is_the_mean_square_of_each_windows_own_slope(planted):
                 slope = (values[0] - values[1]) / (2 * STEP)
                 expected += slope**2 / len(text) / len(texts)
         assert float(fisher[neuron]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_what_one_neuron_costs_is_divergence_where_it_alone_is_closed(planted):
+    texts, chosen = [text[:, :6] for text in planted.texts], torch.tensor([6, 9, WIDTH + 5])
+    dense = dense_texts(planted.lm, planted.sites, texts, planted.mean)
+    found = alone(planted.lm, planted.sites, dense, planted.mean, chosen, token_budget=16)
+    for neuron, value in zip(chosen.tolist(), found.tolist(), strict=True):
+        gates, expected = torch.zeros(1, 2 * WIDTH), []
+        gates[0, neuron] = 1
+        for ids in (text[:1] for text in texts):
+            before = planted.lm.model(ids).logits[0, :-1].log_softmax(-1)
+            with gated(planted.lm, planted.sites, gates, planted.mean, torch.zeros(1, dtype=torch.long)):
+                after = planted.lm.model(ids).logits[0, :-1].log_softmax(-1)
+            expected += (before.exp() * (before - after)).sum(-1).tolist()
+        assert value == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-6)
+
+
+def test_gates_do_not_start_with_a_neuron_that_costs_much_alone(planted, monkeypatch):
+    start = {"k": 5, "settings": SETTINGS, "sites": planted.sites}
+    given = ({"planted.colour": planted.task}, planted.texts, planted.mean)
+    first = begin_gates(planted.lm, *given, **start).theta[0].argmax()
+    costs = lambda *args: torch.where(args[4] == first, 1.01, 0.99) * DEAR * SETTINGS.budget  # noqa: E731
+    monkeypatch.setattr("semprune.attribution.gates.learn.alone", costs)
+    without = begin_gates(planted.lm, *given, **start).theta[0]
+    assert without[first] == 0
+    assert (without > 0).sum() >= 5
 
 
 def test_no_neuron_starts_where_steps_would_not_reach_it(planted):

@@ -190,7 +190,7 @@ def doses(measured: Measured) -> str:
 
 def overlap(gates: pd.DataFrame) -> str:
     """Share of neurons that gates of two seeds have in common, mean over pairs and the ends."""
-    sets = {key: set(own["neuron"]) for key, own in gates.groupby(["kind", "seed"])}
+    sets = {key: set(own["neuron"]) for key, own in gates[gates["share"] == 0.01].groupby(["kind", "seed"])}
     rows = []
     for first, second in itertools.combinations_with_replacement(sorted({kind for kind, _ in sets}), 2):
         shared = [

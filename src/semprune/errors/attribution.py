@@ -48,6 +48,17 @@ class TooFewDiscoveriesError(ConfigurationError):
         )
 
 
+class NoDiscoveryError(SempruneError):
+    """A fit in which no neuron is a discovery for any concept."""
+
+    def __init__(self, concepts: int, documents: int) -> None:
+        """Say of how many concepts and documents it is."""
+        super().__init__(
+            f"no neuron is a discovery for any of the {concepts} concepts: {documents} fitted documents hold too "
+            "little evidence. Raise the fit's `limit`, or add data sets to its `datasets`."
+        )
+
+
 class TooFewItemsError(SempruneError):
     """Too few labelled items of a class, or of all others, to learn its gates from."""
 

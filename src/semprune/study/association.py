@@ -21,7 +21,7 @@ from semprune.attribution.neurons.facets import SHOWN_NEURONS
 from semprune.backbones import Backbone
 from semprune.data import CalibrationDataModule, DocumentDataModule, load_items
 from semprune.data.hashes import hash_contents
-from semprune.errors import ConfigurationError, TooFewDiscoveriesError
+from semprune.errors import ConfigurationError, NoDiscoveryError, TooFewDiscoveriesError
 from semprune.io.files import write_json, write_parquet
 from semprune.study.checkpoints import COMPLETE, AtomicCheckpointIO, interrupted_fit, keeping_the_last, restore
 from semprune.study.config.schema import FitConfig, StudyConfig
@@ -152,8 +152,15 @@ def layer_table(association: Association) -> pd.DataFrame:
 
 
 def describe_association(module: NeuronSemanticAttribution, cards: pd.DataFrame, run: Path) -> None:
-    """Write the association and the tables of its concepts, layers and neurons."""
+    """Write the association and the tables of its concepts, layers and neurons.
+
+    Raises:
+        NoDiscoveryError: No concept has a neuron; all that is to come would tell of them.
+    """
     association = module.association()
+    if cards.empty:
+        documents = 0 if module.fitted is None else len(module.fitted.hashes)
+        raise NoDiscoveryError(len(association.concepts), documents)
     association.save(run / "association.safetensors")
     write_table(run, "concepts", concept_table(module))
     write_table(run, "layer_concept", layer_table(association))

@@ -12,10 +12,10 @@ import torch
 import yaml
 from tests.unit.study.cell.test_study_data import PETS, folder, lm  # noqa: F401  # fixtures
 
-from semprune.errors import TooFewDiscoveriesError, UnknownMetricError
+from semprune.errors import NoDiscoveryError, TooFewDiscoveriesError, UnknownMetricError
 from semprune.io.terminal import Terminal
 from semprune.study import association as first_step
-from semprune.study.association import check_causally
+from semprune.study.association import check_causally, describe_association
 from semprune.study.config.checks import check
 from semprune.study.config.schema import CausalConfig, FitConfig, StudyConfig, TextConfig
 from semprune.study.preflight import discoveries_expected, preflight
@@ -100,3 +100,11 @@ def test_gates_that_a_fit_learned_are_a_row_of_the_causal_check(tmp_path, monkey
     gated = SimpleNamespace(gated_concepts=("films.good",))
     assert check_causally(StudyConfig(), None, gated, text, tmp_path, console).is_file()
     assert asked["rankings"] == {"gates": (["films.bad", "films.good"], "gates")}
+
+
+def test_a_fit_without_a_discovery_ends_the_study_before_anything_is_measured(tmp_path):
+    association = SimpleNamespace(concepts=("films.bad", "films.good"))
+    module = SimpleNamespace(association=lambda: association, fitted=SimpleNamespace(hashes=[1, 2, 3]))
+    with pytest.raises(NoDiscoveryError, match=r"any of the 2 concepts: 3 fitted documents .* Raise the fit's `limit`"):
+        describe_association(module, pd.DataFrame(), tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -117,10 +117,6 @@ class Watch:
         return before, ids[place], ids[place + 1 : min(last, place + CONTEXT_TOKENS) + 1]
 
 
-CARD = ("concept", "level", "rank", "neuron", "layer", "index", "effect", "t", "q", "specificity", "neuron_class")
-"""Columns of a table of neurons, which are there where no concept has any, too."""
-
-
 def neuron_table(association: Association, per_concept: int) -> pd.DataFrame:
     """The strongest neurons of every concept with all that is known of them; of few texts there may be none."""
     names, classes, layer = association.neurons, association.class_names(), association.layer.tolist()
@@ -136,7 +132,7 @@ def neuron_table(association: Association, per_concept: int) -> pd.DataFrame:
                 "t": float(association.t[row, column]), "q": float(association.q[row, column]),
                 "specificity": float(specificity[row, column]), "neuron_class": classes[row],
             })  # fmt: skip
-    return pd.DataFrame(rows, columns=list(CARD))
+    return pd.DataFrame(rows)
 
 
 WORDS = 30  # of each concept, the most frequent ones

@@ -1,0 +1,121 @@
+"""The tables of docs/how-to/protect.md: what guided prunings keep and cost, beside unguided ones and every control.
+
+python -m benchmarks.protect_page docs/studies/protect/smollm2-135m
+
+Intervals are of items, and of draws of the calibration where there are several.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from benchmarks.datasets_page import markdown
+
+from semprune.analysis import Drops, skill_drops
+from semprune.analysis.guided import OF, GuidedPair, guided_pairs
+from semprune.artefacts import records
+from semprune.report import load_run
+from semprune.report.run.formats import interval, number
+from semprune.report.run.labels import MethodLabels, amount_label
+from semprune.report.run.load_run import RunArtefacts
+from semprune.report.tables.guided import PERPLEXITY, SKILL, guided_table
+from semprune.report.tables.skill import skill_table, skills
+from semprune.statistics.estimate import Estimate
+
+FAMILIES = ("sentiment", "topic", "reasoning")
+KEPT = FAMILIES[0]
+
+
+def page(run: RunArtefacts, protected: str = "amazon_reviews") -> dict[str, str]:
+    """Each table as Markdown: ``kept``, of every model; ``controls``, what is kept more than by each of them."""
+    return {"kept": kept(run), "controls": controls(run, protected)}
+
+
+def kept(run: RunArtefacts) -> str:
+    """Skill kept of each family, the share of the unguided loss that is left, and the perplexity."""
+    table, rows = guided_table(run), []
+    for about, own in table.groupby([*OF, "calibration"], sort=False):
+        pruned = _pruned(dict(zip([*OF, "calibration"], about, strict=True)))
+        first = own[own["protected"] == own["protected"].iloc[0]]
+        rows.append([pruned, "nothing", *(_of(first, name, "unguided") for name in FAMILIES), "", _perplexity(first)])
+        for protected, guided in own.groupby("protected", sort=False):
+            each = [_of(guided, name, "guided") for name in FAMILIES]
+            row = _row(guided, KEPT, SKILL)
+            left = f"{number(100 * (1 - row['guided']) / (1 - row['unguided']), 0)} %"
+            rows.append([pruned, str(protected), *each, left, _perplexity(guided, changed=True)])
+    header = [f"{name} kept, %" for name in FAMILIES]
+    return markdown(["pruned", "keeping", *header, f"{KEPT} lost, of nothing's", "perplexity"], rows)
+
+
+def _row(table: pd.DataFrame, target: str, measure: str) -> dict[str, Any]:
+    return records(table[(table["target"] == target) & (table["measure"] == measure)])[0]
+
+
+def _of(table: pd.DataFrame, family: str, side: str) -> str:
+    if not len(table[(table["target"] == family) & (table["measure"] == SKILL)]):
+        return ""
+    row = _row(table, family, SKILL)
+    more = f" ({_signed(row)})" if side == "guided" else ""
+    return f"{number(100 * row[side], 0)}{more}"
+
+
+def _signed(row: dict[str, Any]) -> str:
+    sign = "+" if row["difference"] > 0 else ""
+    return f"{sign}{number(100 * row['difference'], 0)} {interval(100 * row['low'], 100 * row['high'], 0)}"
+
+
+def _perplexity(table: pd.DataFrame, *, changed: bool = False) -> str:
+    (row,) = records(table[table["measure"] == PERPLEXITY])
+    if not changed:
+        return number(row["unguided"], 1)
+    sign = "+" if row["difference"] > 0 else ""
+    return f"{number(row['guided'], 1)} ({sign}{number(100 * row['difference'], 1)} %)"
+
+
+def controls(run: RunArtefacts, protected: str) -> str:
+    """How much more of the skill what is named keeps than each control, paired by item."""
+    table = skill_table(run)
+    assert table is not None
+    assert run.predictions is not None
+    drops = skill_drops(run.predictions, skills(table), KEPT)
+    rows = []
+    for pair, own in _pairs(drops, protected):
+        rows.append([_pruned({**pair.about, "calibration": pair.calibration}), pair.protected, _difference(own, drops)])
+    return markdown(["pruned", f"{protected} keeps more {KEPT} than", "points of skill"], rows)
+
+
+def _pairs(drops: Drops, protected: str) -> Iterator[tuple[GuidedPair, GuidedPair]]:
+    """Every control, and what is named in the place of guided with the control in the place of unguided."""
+    pairs = guided_pairs(drops.cells)
+    for control in pairs:
+        for named in pairs:
+            same = named.about == control.about and named.calibration == control.calibration
+            if same and named.protected == protected != control.protected:
+                draws = min(len(named.guided), len(control.guided))
+                yield control, replace(named, guided=named.guided[:draws], unguided=control.guided[:draws])
+
+
+def _difference(pair: GuidedPair, drops: Drops) -> str:
+    saved: Estimate = pair.saved(drops, KEPT)
+    return f"{number(100 * saved.value, 1)} {interval(*(100 * end for end in saved.interval), 1)}"
+
+
+def _pruned(about: dict[str, Any]) -> str:
+    return f"{MethodLabels().label(about['method'])} {amount_label(about['pattern'], about['sparsity'])}"
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    for name, table in page(load_run(parser.parse_args().run)).items():
+        print(f"{name}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ from semprune.report.sections.section import Section
 from semprune.report.summary.calibration import study_findings
 from semprune.report.summary.fidelity import fidelity_finding
 from semprune.report.summary.finding import Finding, damage_points, hardest_hit
+from semprune.report.summary.guided import guided_findings
 from semprune.report.summary.many_settings import family_ranges, meanings_shared, perplexity_range
 from semprune.report.summary.mediation import mediation_findings
 from semprune.report.summary.skill import MOST_SETTINGS, skill_findings
@@ -32,11 +33,11 @@ CHOSEN = {
 
 
 def findings(run: RunArtefacts) -> list[Finding]:
-    """What the run shows, most important first: families, perplexity, preference, meanings, fidelity, causes.
+    """What the run shows, most important first: what was kept, families, perplexity, preference, meanings, causes.
 
     Of a crowded run, the means per method and amount; what calibration sets say is from all its pruned models.
     """
-    calibration = study_findings(run)
+    calibration, guided = study_findings(run), guided_findings(run)
     run = pooled(run) if is_crowded(run) else run
     families = family_table(headline_table(run))
     found: list[Finding | None] = list(skill_findings(run))
@@ -48,7 +49,7 @@ def findings(run: RunArtefacts) -> list[Finding]:
         ]
         found += [_perplexity(run), _preference(run), *_meanings(run)]
     found += [fidelity_finding(run), *hardest_hit(run), *calibration, *_causal(run), *mediation_findings(run)]
-    return [finding for finding in found if finding is not None]
+    return [*guided, *(finding for finding in found if finding is not None)]
 
 
 def _families(setting: Setting, families: pd.DataFrame) -> Finding | None:

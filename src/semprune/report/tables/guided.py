@@ -118,7 +118,7 @@ def guided_sentence(table: pd.DataFrame, choice: Mapping[str, Any]) -> str:
     if not protected or table.empty:
         return ""
     own = (table[PAIR] == [*(choice[name] for name in OF), text, protected]).all(axis=1)
-    parts = [f"{_target(row)} {_change(row)}" for row in records(table[own])]
+    parts = [f"{_target(row)} {changed(row)}" for row in records(table[own])]
     return f"Beside {text} alone, keeping {protected}: {'; '.join(parts)}." if parts else ""
 
 
@@ -128,7 +128,7 @@ def _target(row: Mapping[str, Any]) -> str:
     return "KL of held-out text" if row["measure"] == KL else f"{family_label(row['target']).lower()} kept"
 
 
-def _change(row: Mapping[str, Any]) -> str:
+def changed(row: Mapping[str, Any]) -> str:
     """The difference with its sign, its unit where it is a share, and its interval where it has one."""
     if row["measure"] == PERPLEXITY:
         return f"{_signed(100 * row['difference'], 1)} %"
@@ -146,7 +146,7 @@ def _row(row: Mapping[str, Any], labels: MethodLabels) -> list[str]:
     scale, digits = SCALES[row["measure"]]
     shown = [number(scale * row[each], digits) for each in ("unguided", "guided")]
     p = "" if row["measure"] == PERPLEXITY else p_value(row["p"])
-    return [pruned, row["protected"], _of(row), MEASURES[row["measure"]], *shown, _change(row), p]
+    return [pruned, row["protected"], _of(row), MEASURES[row["measure"]], *shown, changed(row), p]
 
 
 def _of(row: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ from tests.unit.analysis.planted_grid import FAMILIES, study
 
 from semprune.cli.commands.recommend import recommend_from
 from semprune.report import load_run, write_report
+from semprune.report.summary.findings import findings
+from semprune.report.summary.guided import guided_findings
 from semprune.report.tables.guided import guided_table, guided_text
 
 KEYS = ["backbone", "method", "pattern", "sparsity", "calibration", "calibration_sequences", "calibration_length",
@@ -85,3 +87,15 @@ def test_a_guided_choice_is_recommended_with_what_it_costs(run, capsys):
     assert "Beside good_set alone, keeping sentiment*auto: sentiment kept +" in said
     assert "reasoning kept 0 [" in said
     assert "perplexity of wiki 0.0 %." in said
+
+
+def test_the_summary_begins_with_what_is_kept(run):
+    shown = load_run(run)
+    own = guided_table(shown)
+    own = own[(own["target"] == "sentiment") & (own["method"] == "wanda") & (own["sparsity"] == 0.5)].iloc[0]
+    first = findings(shown)[0]
+    assert first.subject == "Keeping sentiment*auto:"
+    guided, unguided = round(100 * own["guided"]), round(100 * own["unguided"])
+    assert f"{guided}\u00a0% instead of {unguided}\u00a0% with Wanda 50 % (+" in str(first)
+    assert "; perplexity " in str(first)
+    assert not [each for each in guided_findings(shown) if "@" in each.subject]

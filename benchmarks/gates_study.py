@@ -26,7 +26,7 @@ import semprune
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, random_neurons
 from semprune.attribution.gates.collateral import dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
-from semprune.attribution.gates.learn import learn_gates
+from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.sources import gate_texts
 from semprune.attribution.gates.tasks import ClassTask
@@ -71,7 +71,7 @@ class Cell:
     @property
     def asked_otherwise(self) -> bool:
         """Whether items are read in answers that no gate was fitted on too."""
-        return self.share in (0, 0.01) and self.selection.startswith(("dense", "gates", "first_order"))
+        return self.share in (0, 0.01) and self.selection.startswith(("dense", "gates", "start", "first_order"))
 
     def __str__(self) -> str:
         """Name of its files."""
@@ -129,6 +129,13 @@ class Study:
             save_file({"scores": found.scores[:, 0].contiguous()}, path)
         return load_file(path)["scores"]
 
+    def start(self, share: float) -> Tensor:
+        """Scores that gates of several wordings start from, before any step."""
+        given = (self.lm, {"sentiment": self.task("several")}, self.texts, self.association.mean)
+        settings = GateSettings(share=share, token_budget=TOKEN_BUDGET)
+        learner = begin_gates(*given, k=self.size(share), settings=settings, sites=self.association.sites)
+        return gates_of(learner).scores[:, 0]
+
     def size(self, share: float) -> int:
         """How many neurons a share of all is."""
         return max(round(share * len(self.association.mean)), 1)
@@ -156,6 +163,8 @@ class Study:
         if cell.selection == "matched":
             chosen = self.gates("several", cell.seed, cell.share).topk(k).indices
             return matched_random(self.association, chosen, draw)
+        if cell.selection == "start":
+            return self.start(cell.share).topk(k).indices
         if cell.selection.startswith("gates_"):
             return self.gates(cell.selection.removeprefix("gates_"), cell.seed, cell.share).topk(k).indices
         if cell.selection in ("score", "t"):
@@ -210,7 +219,7 @@ def cells(asked: argparse.Namespace) -> Iterator[Cell]:
         for kind in asked.kinds:
             yield from (Cell(f"gates_{kind}", seed, share) for seed in asked.seeds)
         yield from (Cell("matched", draw, share) for draw in range(DRAWS))
-        for name in ("first_order_over_collateral", "score", "t", "attribution_patching", "random"):
+        for name in ("start", "first_order_over_collateral", "score", "t", "attribution_patching", "random"):
             yield Cell(name, 0, share)
 
 

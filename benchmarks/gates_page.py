@@ -30,8 +30,9 @@ MAIN = "gates_several"
 FITTED, OTHER = "fitted", "other"
 LABELS = {
     "gates_several": "gates, four wordings", "gates_one": "gates, one wording", "matched": "matched to gates",
-    "random": "random neurons", "start": "where gates start", "first_order_over_collateral": "first order over collateral",
-    "attribution_patching": "attribution patching", "score": "association, score", "t": "association, t",
+    "random": "random neurons", "start": "where gates start",
+    "first_order_over_collateral": "first order over collateral", "attribution_patching": "attribution patching",
+    "score": "association, score", "t": "association, t",
 }  # fmt: skip
 
 

@@ -117,8 +117,8 @@ def shared_sparsities(saliency: Sequence[float], sizes: Sequence[int], sparsity:
         sparsity: The asked share of all weights, in [0, 1).
 
     Example:
-        >>> [round(value, 3) for value in shared_sparsities([1.0, 1.0, 100.0], [100, 100, 200], 0.5)]
-        [0.58, 0.58, 0.42]
+        >>> [round(value, 2) for value in shared_sparsities([1.0, 1.0, 100.0], [10_000, 10_000, 20_000], 0.5)]
+        [0.59, 0.59, 0.41]
         >>> shared_sparsities([1.0, 100.0], [100, 100], 0.0)
         [0.0, 0.0]
     """

@@ -484,10 +484,10 @@ def test_a_callback_keeps_what_is_named(tmp_path, lm, input_ids, monkeypatch, pr
     trainer(tmp_path, callback).test(Watcher(lm), datamodule=CalibratedData(input_ids))
 
     plain = {"items": 256, "seed": 0, "budget": 0.02, "weights": "fisher"}
-    record: list[dict[str, object]] = [{"what": ["sentiment"], "strength": 0.3, **plain}]
+    record: list[dict[str, object]] = [{"what": ["sentiment"], "strength": 1.0, **plain}]
     if "topic" in protect:
         record.append({**record[0], "what": ["topic"]})
-    record[0]["strength"] = 3.0 if "strength" in protect else 0.3
+    record[0]["strength"] = 3.0 if "strength" in protect else 1.0
     assert callback.report.settings["protect"] == record
     assert [each.record() for each in asked[0]] == record
     assert callback.state_key != Wanda().state_key

@@ -43,7 +43,7 @@ from semprune.types import Item
 FITTED = "movie_reviews"
 TESTED = {"amazon_reviews": "terrible_or_great", "nyt_editorials": "terrible_or_great", "tweets": "terrible_or_great"}
 """Data sets that no gate was fitted on, and a wording whose answers none was fitted on either."""
-RECIPES = {"several": (["review", "question", "good_or_bad", "liked"], 24, 40), "one": (["review"], 16, 32)}
+RECIPES = {"several": (["review", "question", "good_or_bad", "liked"], 40, 40), "one": (["review"], 16, 32)}
 """Wordings that gates are fitted on (several have three pairs of answers); steps, and items of a step."""
 FITTED_WORDING = "fitted"
 DRAWS = 4

@@ -26,7 +26,7 @@ steps of Adam can make good. First-order effects have a long tail, whose neurons
 DEAR = 0.05
 """Share of the budget that one neuron alone may cost; gates do not start with any that costs more (ours)."""
 LEAST_TRIED = 32
-"""Neurons that are closed one by one at least: the median of what they cost is what rounding makes of any one (ours)."""
+"""Neurons that are closed one by one at least; the median of what they cost is what rounding makes of any (ours)."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Literal
 
@@ -46,6 +48,9 @@ def controlled(
 def controlled_outputs(weights: Mapping[str, Float[Tensor, " out"]], kind: Weights) -> dict[str, Float[Tensor, " out"]]:
     """Return the weights of outputs that a control has: permuted ones, or none, since it knows of no output.
 
+    Permuted ones are another output's, of the same matrix of another block: neither rows nor matrices know any more
+    what hangs on them.
+
     Args:
         weights: Fisher information of each output, by the matrix's name.
         kind: Which control; ``fisher`` for none.
@@ -55,7 +60,15 @@ def controlled_outputs(weights: Mapping[str, Float[Tensor, " out"]], kind: Weigh
     if kind != "permuted":
         return {}
     generator = torch.Generator().manual_seed(0)
-    return {name: own[torch.randperm(len(own), generator=generator).to(own.device)] for name, own in weights.items()}
+    alike: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for name, own in weights.items():
+        alike[re.sub(r"\d+", "", name), len(own)].append(name)
+    found = {}
+    for names in alike.values():
+        for name, other in zip(names, torch.randperm(len(names), generator=generator).tolist(), strict=True):
+            own = weights[names[other]]
+            found[name] = own[torch.randperm(len(own), generator=generator).to(own.device)]
+    return {name: found[name] for name in weights}
 
 
 def _by_place(tau: Tensor, mask: Tensor) -> Tensor:

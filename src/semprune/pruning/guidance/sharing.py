@@ -17,7 +17,7 @@ from semprune.pruning.guidance.scores import word_places, words_logprob
 from semprune.pruning.guidance.strength import AUTO
 from semprune.pruning.selection.allocation import shared_sparsities
 
-MOST_SEQUENCES, MOST_TOKENS = 16, 512
+MOST_SEQUENCES, MOST_TOKENS = 8, 512
 """So much of the calibration says how much of general text hangs on each output (ours)."""
 
 

@@ -32,6 +32,15 @@ def test_a_control_keeps_each_rows_weights_and_no_place_or_each_places_mean_and_
     assert controlled_outputs(outputs, "place") == {}
 
 
+def test_permuted_outputs_are_of_the_same_matrix_of_another_block():
+    own = {f"blocks.{block}.{name}": torch.arange(4.0) + 10 * block for block in range(6) for name in ("q", "up")}
+    permuted = controlled_outputs(own, "permuted")
+    assert list(permuted) == list(own)
+    for name in ("q", "up"):
+        blocks = [int(permuted[f"blocks.{block}.{name}"].min()) // 10 for block in range(6)]
+        assert sorted(blocks) == list(range(6)) != blocks
+
+
 def test_what_is_pruned_reads_the_control():
     model, text = models.llama(), protected()
     sums = Sums.zeros(linears_of(model), MASK.shape, torch.device("cpu"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ DOSES = (0.01, 0.03, 0.08)
 """Nats of held-out log-perplexity at which rankings are compared."""
 MAIN = "gates_several"
 FITTED, OTHER = "fitted", "other"
+Value = Callable[[pd.DataFrame, Array], Array]
+"""Takes rows and weights of them, and gives one value for each row of weights."""
 LABELS = {
     "gates_several": "gates, four wordings", "gates_one": "gates, one wording", "matched": "matched to gates",
     "random": "random neurons", "start": "where gates start",
@@ -123,21 +125,31 @@ class Measured:
 
     def _crossed(
         self, sample: str, rows: pd.DataFrame, selection: str, share: float,
-        value: Callable[[pd.DataFrame, Array], Array], unit: str,
+        value: Value, unit: str,
     ) -> Loss:  # fmt: skip
         key = (sample, share, selection, unit)
         if key not in self._once:
-            seeds = self.seeds(selection, share)
             own = [rows[(rows["selection"] == selection) & (rows["share"] == share) & (rows["seed"] == seed)]
-                   for seed in seeds]  # fmt: skip
-            units = own[0][unit].astype(str).tolist()
-            number = int.from_bytes(sample.encode()[:6])
-            weights = np.concatenate(list(document_resamples(units, RESAMPLES, number)))
-            once = [float(value(each, np.ones((1, len(units))))[0]) for each in own]
-            drawn = np.stack([value(each, weights) for each in own], -1)  # [resamples, seeds]
-            chosen = np.random.default_rng(0).integers(0, len(seeds), size=drawn.shape)
-            self._once[key] = Loss(float(np.mean(once)), np.take_along_axis(drawn, chosen, -1).mean(-1))
+                   for seed in self.seeds(selection, share)]  # fmt: skip
+            self._once[key] = crossed(sample, own, value, unit)
         return self._once[key]
+
+
+def crossed(sample: str, seeds: Sequence[pd.DataFrame], value: Value, unit: str) -> Loss:
+    """A value's mean over seeds, and resamples over units and seeds.
+
+    Args:
+        sample: Name of the sample: all values of one are resampled alike.
+        seeds: Rows of each seed, of the same units in the same order.
+        value: Of one seed's rows, for each row of weights.
+        unit: The column that names what is resampled.
+    """
+    units = seeds[0][unit].astype(str).tolist()
+    weights = np.concatenate(list(document_resamples(units, RESAMPLES, int.from_bytes(sample.encode()[:6]))))
+    once = [float(value(each, np.ones((1, len(units))))[0]) for each in seeds]
+    drawn = np.stack([value(each, weights) for each in seeds], -1)  # [resamples, seeds]
+    chosen = np.random.default_rng(0).integers(0, len(seeds), size=drawn.shape)
+    return Loss(float(np.mean(once)), np.take_along_axis(drawn, chosen, -1).mean(-1))
 
 
 def page(folder: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.sources import gate_texts
 from semprune.attribution.gates.tasks import ClassTask
-from semprune.backbones import ablate
+from semprune.backbones import Backbone, ablate
 from semprune.backbones.hardware import fast_fp32
 from semprune.data import CalibrationDataModule, load_documents, load_items
 from semprune.data.load import load_fitting_items
@@ -177,21 +177,16 @@ class Study:
         if Path(f"{path}.text.parquet").exists():
             return
         columns = {"selection": cell.selection, "seed": cell.seed, "share": cell.share}
-        ids, items = self.text.calibration_input_ids(), []
         rows = self.rows(cell)
         with ablate(self.lm.model, mean_replacements(self.association, rows)):
-            for (dataset, wording), own in self.items.items():
-                if wording == FITTED_WORDING or cell.asked_otherwise:
-                    predictions = predict_items(self.lm, own, token_budget=4096)
-                    scored = choice_scores(predictions)
-                    items.append(pd.DataFrame({
-                        "dataset": dataset, "wording": wording, "document": predictions["document_id"].astype(str),
-                        "log_odds": label_log_odds(scored.scores, 1), "label": scored.labels,
-                    }))  # fmt: skip
-            nll = perplexity(self.lm.model, ids, first=self.text.first_predicted)[1].double().numpy()
+            items = [
+                read_items(self.lm, own, dataset, wording, 1)
+                for (dataset, wording), own in self.items.items()
+                if wording == FITTED_WORDING or cell.asked_otherwise
+            ]
+            text = read_text(self.lm, self.text)
         pd.concat(items).assign(**columns).to_parquet(f"{path}.items.parquet", index=False)
-        text = pd.DataFrame({"sequence": range(len(nll)), "nll": nll}).assign(**columns)
-        text.to_parquet(f"{path}.text.parquet", index=False)
+        text.assign(**columns).to_parquet(f"{path}.text.parquet", index=False)
         print(f"{cell}: {len(rows)} neurons", flush=True)
 
     def join(self) -> None:
@@ -210,6 +205,22 @@ class Study:
             rows = load_file(path)["scores"].topk(self.size(float(share))).indices
             found.append(pd.DataFrame({"kind": kind, "seed": int(seed), "share": float(share), "neuron": rows}))
         return pd.concat(found, ignore_index=True)
+
+
+def read_items(lm: Backbone, items: list[Item], dataset: str, wording: str, choice: int) -> pd.DataFrame:
+    """Log-odds of one of the answers to each item, as the model is now."""
+    predictions = predict_items(lm, items, token_budget=4096)
+    scored = choice_scores(predictions)
+    return pd.DataFrame({
+        "dataset": dataset, "wording": wording, "document": predictions["document_id"].astype(str),
+        "log_odds": label_log_odds(scored.scores, choice), "label": scored.labels == choice,
+    })  # fmt: skip
+
+
+def read_text(lm: Backbone, text: CalibrationDataModule) -> pd.DataFrame:
+    """Loss of each sequence of a text, as the model is now."""
+    nll = perplexity(lm.model, text.calibration_input_ids(), first=text.first_predicted)[1].double().numpy()
+    return pd.DataFrame({"sequence": range(len(nll)), "nll": nll})
 
 
 def cells(asked: argparse.Namespace) -> Iterator[Cell]:

@@ -28,8 +28,8 @@ class Protection:
         strength: Weight of each against the general calibration: its statistics, scaled to the same total (trace),
             are added this many times. 1 by default, which cost none of three methods perplexity at 50 %, see
             ``docs/how-to/protect.md``. ``auto`` tries several on text that is held out of the calibration.
-        items: Items of each, or windows of text where it is words; fewer where there are not so many. 128 by default:
-            more cost as much again, see ``docs/how-to/protect.md``.
+        items: Items of each, or windows of text where it is words; 256 by default, as in the trial. Fewer where there
+            are not so many.
         seed: Which items.
         budget: Most that an ``auto`` strength may add to the perplexity of general text, as a share of that of the same
             pruning without protection; 0.02 by default, which no reader of the model's text notices (ours).
@@ -43,7 +43,7 @@ class Protection:
 
     what: str | Sequence[str]
     strength: Positive | Literal["auto"] = 1.0
-    items: Count = 128
+    items: Count = 256
     seed: Seed = 0
     budget: Positive = 0.02
     weights: Weights = "fisher"

@@ -17,8 +17,9 @@ from semprune.pruning.guidance.scores import word_places, words_logprob
 from semprune.pruning.guidance.strength import AUTO
 from semprune.pruning.selection.allocation import shared_sparsities
 
-MOST_SEQUENCES, MOST_TOKENS = 8, 512
-"""So much of the calibration says how much of general text hangs on each output (ours)."""
+MOST_SEQUENCES, MOST_TOKENS = 16, 256
+"""So much of the calibration says how much of general text hangs on each output: a backward pass costs as much as two
+forwards, so that all of it would cost more than the pruning does (ours)."""
 
 
 def general_text(tokens: CalibrationTokens) -> ProtectedText:

@@ -483,7 +483,7 @@ def test_a_callback_keeps_what_is_named(tmp_path, lm, input_ids, monkeypatch, pr
 
     trainer(tmp_path, callback).test(Watcher(lm), datamodule=CalibratedData(input_ids))
 
-    plain = {"items": 128, "seed": 0, "budget": 0.02, "weights": "fisher"}
+    plain = {"items": 256, "seed": 0, "budget": 0.02, "weights": "fisher"}
     record: list[dict[str, object]] = [{"what": ["sentiment"], "strength": 1.0, **plain}]
     if "topic" in protect:
         record.append({**record[0], "what": ["topic"]})

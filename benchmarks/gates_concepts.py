@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from benchmarks.gates_study import RECIPES, read_items, read_text
+from benchmarks.gates_study import SEVERAL, read_items, read_text
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -41,7 +41,7 @@ from semprune.data.load import load_fitting_items
 from semprune.data.prompts.render import ALL_PROMPTS
 from semprune.types import Item
 
-CLASSES = {"movie_reviews.positive": RECIPES["several"][0], "trec.number": ["answer_type", "listed", "category"]}
+CLASSES = {"movie_reviews.positive": SEVERAL, "trec.number": ["answer_type", "listed", "category"]}
 """Classes, and the wordings that gates are fitted on."""
 TESTED = {"nyt_editorials": "movie_reviews.positive", "tweets": "movie_reviews.positive", "trec": "trec.number"}
 """Data sets whose evaluated items are read, and the class that they ask for."""

@@ -32,7 +32,7 @@ Value = Callable[[pd.DataFrame, Array], Array]
 """Takes rows and weights of them, and gives one value for each row of weights."""
 LABELS = {
     "gates_several": "gates, four wordings", "gates_one": "gates, one wording", "matched": "matched to gates",
-    "random": "random neurons", "start": "where gates start",
+    "random": "random neurons", "gates_permuted": "gates of permuted labels", "start": "where gates start",
     "first_order_over_collateral": "first order over collateral", "attribution_patching": "attribution patching",
     "score": "association, score", "t": "association, t",
 }  # fmt: skip

@@ -24,6 +24,8 @@ from torch import Tensor
 
 import semprune
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, random_neurons
+from semprune.attribution.controls.gate_controls import UnaskedTask
+from semprune.attribution.controls.gate_items import permuted_items
 from semprune.attribution.gates.collateral import dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
 from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates
@@ -43,8 +45,10 @@ from semprune.types import Item
 FITTED = "movie_reviews"
 TESTED = {"amazon_reviews": "terrible_or_great", "nyt_editorials": "terrible_or_great", "tweets": "terrible_or_great"}
 """Data sets that no gate was fitted on, and a wording whose answers none was fitted on either."""
-RECIPES = {"several": (["review", "question", "good_or_bad", "liked"], 40, 40), "one": (["review"], 16, 32)}
-"""Wordings that gates are fitted on (several have three pairs of answers); steps, and items of a step."""
+SEVERAL = ["review", "question", "good_or_bad", "liked"]
+RECIPES = {"several": (SEVERAL, 40, 40), "permuted": (SEVERAL, 40, 40), "one": (["review"], 16, 32)}
+"""Wordings that gates are fitted on (several have three pairs of answers); steps, and items of a step. Permuted are
+labels: what gates take when these say nothing."""
 FITTED_WORDING = "fitted"
 DRAWS = 4
 """Of neurons that are matched by layer and norm to the gates of several wordings."""
@@ -109,10 +113,17 @@ class Study:
         """Held-out text."""
         return CalibrationDataModule("wiki", self.asked.sequences, 160).bind(self.lm)
 
-    def task(self, kind: str) -> ClassTask:
-        """Sentiment of the fitted data set in some of its wordings, of documents that no fit holds out."""
+    def task(self, kind: str, seed: int = 0) -> ClassTask:
+        """Sentiment of the fitted data set in some of its wordings, of documents that no fit holds out.
+
+        Args:
+            kind: Of gates.
+            seed: Of permuted labels.
+        """
         items = load_fitting_items(FITTED, limit=None, seed=0, prompt=ALL_PROMPTS, source="auto", validation_share=0.25)
         own = [item for item in items if item.prompt in RECIPES[kind][0]]
+        if kind == "permuted":
+            return UnaskedTask(self.lm, "permuted", permuted_items(own, seed), 1)
         return ClassTask(self.lm, f"{FITTED}.positive", own, 1)
 
     def gates(self, kind: str, seed: int, share: float) -> Tensor:
@@ -123,7 +134,7 @@ class Study:
             _, steps, each = RECIPES[kind]
             settings = GateSettings(share=share, seed=seed, steps=steps, items=each, token_budget=TOKEN_BUDGET)
             found = learn_gates(
-                self.lm, {"sentiment": self.task(kind)}, self.texts, self.association.mean,
+                self.lm, {"sentiment": self.task(kind, seed)}, self.texts, self.association.mean,
                 k=k, settings=settings, sites=self.association.sites, progress=partial(print, " ", flush=True),
             )  # fmt: skip
             save_file({"scores": found.scores[:, 0].contiguous()}, path)
@@ -213,7 +224,7 @@ def read_items(lm: Backbone, items: list[Item], dataset: str, wording: str, choi
     scored = choice_scores(predictions)
     return pd.DataFrame({
         "dataset": dataset, "wording": wording, "document": predictions["document_id"].astype(str),
-        "log_odds": label_log_odds(scored.scores, choice), "label": scored.labels == choice,
+        "log_odds": label_log_odds(scored.scores, choice), "label": (scored.labels == choice).astype(int),
     })  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from benchmarks.gates_study import SEVERAL, read_items, read_text
+from benchmarks.gates_study import SEVERAL, read_items, read_text, save_with_gates
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -194,7 +194,8 @@ class Study:
         return pd.DataFrame({"words": name, "window": every, "own": parts[:, 0], "others": parts[:, 1]})
 
     def join(self) -> None:
-        """Write what all cells measured as three tables."""
+        """Write what all cells measured as three tables, and the association with the first seed's gates."""
+        save_with_gates(self.association, self.gates(self.asked.seeds[0]), self.folder / "gated" / "association.safetensors")
         for name in ("items", "words", "text"):
             parts = sorted((self.folder / "cells").glob(f"*.{name}.parquet"))
             whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)

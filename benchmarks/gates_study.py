@@ -12,8 +12,8 @@ held-out text are read: `items.parquet` has the log-odds of each item, `text.par
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import semprune
+from semprune.attribution import Association
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, random_neurons
 from semprune.attribution.controls.gate_controls import UnaskedTask
 from semprune.attribution.controls.gate_items import permuted_items
@@ -201,11 +202,15 @@ class Study:
         print(f"{cell}: {len(rows)} neurons", flush=True)
 
     def join(self) -> None:
-        """Write what all cells measured as two tables."""
+        """Write what all cells measured as two tables, and the association with the first seed's gates."""
         for name in ("items", "text"):
             parts = sorted((self.folder / "cells").glob(f"*.{name}.parquet"))
             whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
             whole.to_parquet(self.folder / f"{name}.parquet", index=False)
+        path = self.folder / "gates" / "several-0-0.01.safetensors"
+        if path.exists():
+            gates = {f"{FITTED}.positive": load_file(path)["scores"]}
+            save_with_gates(self.association, gates, self.folder / "association.safetensors")
         self._learned().to_parquet(self.folder / "gates.parquet", index=False)
 
     def _learned(self) -> pd.DataFrame:
@@ -216,6 +221,14 @@ class Study:
             rows = load_file(path)["scores"].topk(self.size(float(share))).indices
             found.append(pd.DataFrame({"kind": kind, "seed": int(seed), "share": float(share), "neuron": rows}))
         return pd.concat(found, ignore_index=True)
+
+
+def save_with_gates(association: Association, gates: Mapping[str, Tensor], path: Path) -> None:
+    """Write an association with learned gates of some of its concepts, for `semprune mediate --rankings [gates]`."""
+    columns = torch.full((len(association.mean), len(association.concepts)), torch.nan)
+    for concept, scores in gates.items():
+        columns[:, association.concepts.index(concept)] = scores
+    replace(association, gates=columns).save(path)
 
 
 def read_items(lm: Backbone, items: list[Item], dataset: str, wording: str, choice: int) -> pd.DataFrame:

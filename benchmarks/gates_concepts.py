@@ -195,7 +195,9 @@ class Study:
 
     def join(self) -> None:
         """Write what all cells measured as three tables, and the association with the first seed's gates."""
-        save_with_gates(self.association, self.gates(self.asked.seeds[0]), self.folder / "gated" / "association.safetensors")
+        folder = self.folder / "gated"
+        folder.mkdir(exist_ok=True)
+        save_with_gates(self.association, self.gates(self.asked.seeds[0]), folder / "association.safetensors")
         for name in ("items", "words", "text"):
             parts = sorted((self.folder / "cells").glob(f"*.{name}.parquet"))
             whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)

@@ -251,13 +251,14 @@ def mediate_line(folder: Path, *options: str) -> list[str]:
 
 def test_mediation_is_a_table_of_the_run_that_a_narrow_terminal_shows_whole(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    options = ["--methods=[magnitude,wanda]", "--datasets=[movie_reviews,sst2]", "--positions=[all,readout]"]
+    options = ["--methods=[magnitude,wanda]", "--protect=[general]", "--datasets=[movie_reviews,sst2]"]
+    options += ["--positions=[all,readout]"]
     assert run(folder, mediate_line(folder, *options)) == 0, capsys.readouterr().err
     table = read_table(folder / "mediated", "mediation")
     assert table is not None
-    assert len(table) == 2 * 2 * 2 * 2 * 3 * 2  # methods, data sets, positions, rankings, sets, directions
+    assert len(table) == 3 * 2 * 2 * 2 * 3 * 2  # models, data sets, positions, rankings, sets, directions
     assert not table.duplicated([*CELL, *TABLES["mediation"].keys]).any()
-    assert set(table["calibration"]) == {"", "c4"}
+    assert set(table["calibration"]) == {"", "c4", "c4 keeping general"}
     assert (table["k"] == (table["neurons"] == "others").map({True: 92, False: 4})).all()
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
@@ -275,6 +276,7 @@ def test_mediation_is_a_table_of_the_run_that_a_narrow_terminal_shows_whole(fold
         ("--datasets=[piqa]", "SettingError: datasets must be a data set with classes"),
         ("--methods=[wnda]", "did you mean 'wanda'?"),
         ("--draws=1", "SettingError: draws must be at least 2, got 1"),
+        ("--protect=[beauty]", "UnknownProtectionError: unknown thing to protect 'beauty'"),
         ("--pattern=2of4", "SettingError: pattern must be N:M"),
     ],
 )

@@ -13,7 +13,7 @@ import pandas as pd
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from semprune.artefacts import Cell, with_cell, write_table
+from semprune.artefacts import Cell, split_calibration, with_cell, write_table
 from semprune.attribution import Association, load_association
 from semprune.attribution.ablation import mediation
 from semprune.attribution.ablation.causal import check_dataset
@@ -29,8 +29,11 @@ from semprune.errors import SettingError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
 from semprune.pruning import prune_model
+from semprune.pruning.guidance.protection import parse_protection
+from semprune.pruning.guidance.reading import check_name
 from semprune.report.tables.mediation import mediation_text
 from semprune.report.tables.text_table import TextTable
+from semprune.study.cell.shared import protected
 from semprune.study.config.grid import pruned_cells
 from semprune.study.config.schema import BackboneConfig, StudyConfig
 from semprune.types import Amount, Count, Filled, Item, Length, Limit, Range, Seed, Share, Sparsity
@@ -48,6 +51,8 @@ class MediateConfig:
         sparsity: Share of each matrix's weights that is set to zero.
         pattern: N:M instead of the sparsity, in quotes; 2:4 keeps two of four.
         calibrations: Calibration sets or mixtures; methods that look at no data run once.
+        protect: What prunings keep beside each of them, in pruned models of its own, as in a study: a name, or
+            ``name*strength``; a guided pruning should leave the neurons alone that carry what is named.
         calibration_sequences: Number of calibration sequences.
         calibration_length: Tokens of each, special tokens included.
         target: What neurons are ranked for; a task family where ``concepts`` is empty.
@@ -77,6 +82,7 @@ class MediateConfig:
     sparsity: Sparsity = 0.5
     pattern: str | None = None
     calibrations: Annotated[list[str], Filled("one calibration set or more")] = field(default_factory=lambda: ["c4"])
+    protect: list[str] = field(default_factory=list)
     calibration_sequences: Count = 32
     calibration_length: Length = 256
     target: str = "sentiment"
@@ -110,6 +116,7 @@ def mediate_parser() -> Parser:
             "semprune mediate --run runs/quickstart --methods [wanda,sparsegpt]",
             "semprune mediate --run runs/quickstart --positions [all,before_readout]",
             "semprune mediate --run runs/quickstart --layers [0,14] --output runs/early",
+            "semprune mediate --run runs/quickstart --protect [amazon_reviews]",
         ],
     )
     parser.add_argument("--config", action="config", help="YAML of the run; see configs/mediate.yaml")
@@ -155,6 +162,8 @@ def _checked(config: MediateConfig, association: Association) -> list[str]:
         check_dataset("datasets", name)
     for name in config.calibrations:
         CalibrationDataModule(name, config.calibration_sequences, config.calibration_length)
+    for name in config.protect:
+        check_name(parse_protection(name).names[0])
     if config.layers is not None and len(config.layers) != 2:
         raise SettingError("layers", config.layers, "a first and a last layer, as [0, 14]")
     list(pruned_cells(_grid(config)))
@@ -171,16 +180,17 @@ def _pruned(config: MediateConfig, lm: Backbone, console: Terminal) -> Iterator[
         console.print(f"  pruning: {cell.label}")
         ids = None
         if cell.calibration:
-            text = CalibrationDataModule(cell.calibration, cell.sequences, cell.length, cell.seed)
+            name, _ = split_calibration(cell.calibration)
+            text = CalibrationDataModule(name, cell.sequences, cell.length, cell.seed)
             ids = text.bind(lm).calibration_input_ids().to(lm.device)
-        model = copy.deepcopy(lm.model)
-        prune_model(model, ids, method=cell.method, **cell.settings)
-        yield cell, replace(lm, model=model)
+        pruned = replace(lm, model=copy.deepcopy(lm.model))
+        prune_model(pruned, ids, method=cell.method, protect=protected(cell), **cell.settings)
+        yield cell, pruned
 
 
 def _grid(config: MediateConfig) -> StudyConfig:
     return StudyConfig(
-        methods=config.methods, calibrations=config.calibrations, seeds=[config.seed],
+        methods=config.methods, calibrations=config.calibrations, protect=config.protect, seeds=[config.seed],
         sparsities=[config.sparsity] if config.pattern is None else [],
         patterns=[] if config.pattern is None else [config.pattern],
         calibration_sequences=config.calibration_sequences, calibration_length=config.calibration_length,

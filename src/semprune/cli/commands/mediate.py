@@ -29,8 +29,7 @@ from semprune.errors import SettingError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
 from semprune.pruning import prune_model
-from semprune.pruning.guidance.protection import parse_protection
-from semprune.pruning.guidance.reading import check_name
+from semprune.pruning.guidance.reading import check_named
 from semprune.report.tables.mediation import mediation_text
 from semprune.report.tables.text_table import TextTable
 from semprune.study.cell.shared import protected
@@ -51,8 +50,8 @@ class MediateConfig:
         sparsity: Share of each matrix's weights that is set to zero.
         pattern: N:M instead of the sparsity, in quotes; 2:4 keeps two of four.
         calibrations: Calibration sets or mixtures; methods that look at no data run once.
-        protect: What prunings keep beside each of them, in pruned models of its own, as in a study: a name, or
-            ``name*strength``; a guided pruning should leave the neurons alone that carry what is named.
+        protect: What prunings keep beside each of them, in pruned models of its own, as in a study: a name,
+            ``name*strength``, or ``name+name``. A guided pruning should leave alone what carries what is named.
         calibration_sequences: Number of calibration sequences.
         calibration_length: Tokens of each, special tokens included.
         target: What neurons are ranked for; a task family where ``concepts`` is empty.
@@ -162,8 +161,8 @@ def _checked(config: MediateConfig, association: Association) -> list[str]:
         check_dataset("datasets", name)
     for name in config.calibrations:
         CalibrationDataModule(name, config.calibration_sequences, config.calibration_length)
-    for name in config.protect:
-        check_name(parse_protection(name).names[0])
+    for kept in config.protect:
+        check_named(kept)
     if config.layers is not None and len(config.layers) != 2:
         raise SettingError("layers", config.layers, "a first and a last layer, as [0, 14]")
     list(pruned_cells(_grid(config)))

@@ -72,31 +72,39 @@ class Protection:
         return asdict(self) | {"what": list(self.names)}
 
 
+TOGETHER = "+"
+"""Stands between names that a study protects in one model."""
+
 Protect = str | Protection | Iterable[str | Protection] | None
 """How a protection may be given: names alone have the default strength."""
 
 
 def parse_protection(text: str) -> Protection:
-    """Return what a study's list names: a name alone, or with how its tokens count, or its strength, or both.
+    """Return what a study's list names: a name alone, or several, or with how tokens count, or a strength, or both.
 
     Raises:
-        SettingError: The strength is no positive number, or there are no such weights.
+        SettingError: The strength is no positive number, there are no such weights, or a name is missing.
 
     Example:
         >>> parse_protection("sentiment*3") == Protection("sentiment", strength=3.0)
+        True
+        >>> parse_protection("sentiment+trec") == Protection(["sentiment", "trec"])
         True
         >>> parse_protection("sentiment@permuted") == Protection("sentiment", weights="permuted")
         True
     """
     rest, star, number = text.rpartition("*")
     name, at, weights = (rest if star else text).rpartition("@")
-    named: dict[str, Any] = {"what": name, "weights": weights} if at else {"what": weights}
+    what = (name if at else weights).split(TOGETHER)
+    named: dict[str, Any] = {"what": what if len(what) > 1 else what[0]} | ({"weights": weights} if at else {})
     if not star:
         return Protection(**named)
     try:
         return Protection(**named, strength=AUTO if number == AUTO else float(number))
     except ValueError as error:
-        raise SettingError("protect", text, "a name, name*strength or name*auto, for example sentiment*3") from error
+        raise SettingError(
+            "protect", text, "a name, name*strength or name*auto, for example sentiment*3, or names with +"
+        ) from error
 
 
 def protections(protect: Protect) -> tuple[Protection, ...]:

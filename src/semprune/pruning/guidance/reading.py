@@ -12,7 +12,7 @@ from semprune.data.registry import dataset_names
 from semprune.errors import UnknownProtectionError
 from semprune.pruning.guidance.labelled import labelled_text
 from semprune.pruning.guidance.protected_text import ProtectedText
-from semprune.pruning.guidance.protection import GENERAL, Protection
+from semprune.pruning.guidance.protection import GENERAL, Protection, parse_protection, protections
 from semprune.pruning.guidance.worded import TEXT, WORDS_SUFFIX, worded_text
 
 FILES = (".csv", FILE_SUFFIX, WORDS_SUFFIX)
@@ -41,6 +41,18 @@ def _read(name: str, asked: Protection, tokenizer: Any, max_length: int) -> Prot
     batches = labelled_text(name, asked, tokenizer, max_length) or worded_text(name, asked, tokenizer)
     assert batches is not None
     return ProtectedText(name, asked.strength, batches, asked.weights)
+
+
+def check_named(text: str) -> None:
+    """Refuse what a study's list cannot name, before anything is read.
+
+    Raises:
+        SettingError: It is not written as such lists are, or a name comes twice.
+        UnknownProtectionError: A name is none of a task family, a data set, a class, a concept or a file.
+    """
+    for each in protections(parse_protection(text)):
+        for name in each.names:
+            check_name(name)
 
 
 def check_name(name: str) -> None:

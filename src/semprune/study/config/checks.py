@@ -14,8 +14,7 @@ from semprune.data.prompts.render import find_prompts
 from semprune.data.rows.own_tables import with_own_tables
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError, UnknownConceptError
 from semprune.evaluation.metrics import metric
-from semprune.pruning.guidance.protection import parse_protection
-from semprune.pruning.guidance.reading import check_name
+from semprune.pruning.guidance.reading import check_named
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.ranges import check_ranges
 from semprune.study.config.schema import StudyConfig, one_backbone_each
@@ -75,7 +74,7 @@ def _check_names(config: StudyConfig) -> None:
             CalibrationDataModule(name, sequences, length)
     CalibrationDataModule(config.text.calibration, config.text.sequences, config.text.length)
     for protected in config.protect:
-        check_name(parse_protection(protected).names[0])
+        check_named(protected)
     concepts = [concept.name for concept in load_concepts(config.fit.concepts)]
     classes = [f"{name}.{label}" for name in config.fit.datasets for label in dataset_spec(name).labels.classes]
     for name in config.fit.gates:

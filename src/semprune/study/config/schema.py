@@ -162,8 +162,8 @@ class StudyConfig:
         calibrations: Calibration sets or mixtures (c4*0.5+wiki*0.5); methods that look at no data run once.
         protect: What prunings keep beside each calibration set, each in pruned models of its own, next to those that
             keep nothing: names (a family, data set, class, concept or file), or name*strength (sentiment*3,
-            sentiment*auto). name@even, name@place and name@permuted are controls of how tokens count, see
-            :class:`semprune.Protection`.
+            sentiment*auto); sentiment+trec keeps both. name@even, name@place and name@permuted are controls of how
+            tokens count, see :class:`semprune.Protection`.
         calibration_sequences: Number of calibration sequences, or several to compare.
         calibration_length: Tokens of each, or several to compare; special tokens included.
         calibration_add_bos: Whether each of them begins with BOS; null as the tokenizer begins every text, false never,

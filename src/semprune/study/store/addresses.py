@@ -53,13 +53,17 @@ def declared(calibration: str) -> list[str]:
 
 
 def _protected(protected: str) -> list[str]:
-    """What is protected, with its file's content where it is a file and its data set's declaration where it is one."""
+    """What is protected, with the content of its files and the declarations of its data sets."""
     asked = parse_protection(protected)
-    name = asked.names[0]
+    return [repr(asked), SHARING, *(part for name in asked.names for part in _named(name))]
+
+
+def _named(name: str) -> list[str]:
+    """The content of what is named where it is a file, and the declarations where it is data sets."""
     file, dataset = Path(name.removeprefix(TEXT)), name.partition(".")[0]
     content = [hashlib.sha256(file.read_bytes()).hexdigest()] if file.is_file() else []
     sets = [dataset, *(reserved_datasets(name) if name in task_families() else ())]
-    return [repr(asked), SHARING, *content, *(hash_declaration(each) for each in sets if each in dataset_names())]
+    return [*content, *(hash_declaration(each) for each in sets if each in dataset_names())]
 
 
 class Contents(Protocol):

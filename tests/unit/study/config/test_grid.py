@@ -201,6 +201,12 @@ def test_what_is_protected_is_pruned_beside_what_is_not(tmp_path: Path) -> None:
         check(replace(config, protect=["sentimental"]))
     with pytest.raises(SettingError, match="sentiment\\*3"):
         check(replace(config, protect=["sentiment*much"]))
+    check(replace(config, protect=["sentiment+sms_spam"]))
+    for wrong in ("sentiment+", "sentiment+sentiment"):
+        with pytest.raises(SettingError, match="protect"):
+            check(replace(config, protect=[wrong]))
+    with pytest.raises(UnknownProtectionError, match="sentimental"):
+        check(replace(config, protect=["sentiment+sentimental"]))
 
 
 def test_a_protected_cell_has_an_address_of_its_own_that_follows_its_file(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from semprune.attribution.gates.sources import gate_texts, word_tasks
 from semprune.attribution.gates.task import GateTask
 from semprune.attribution.gates.tasks import ClassTask
 from semprune.attribution.gates.words import WordTask
-from semprune.backbones import ablate
+from semprune.backbones import Backbone, ablate
 from semprune.backbones.hardware import fast_fp32
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec, load_documents, load_items
@@ -117,13 +117,7 @@ class Study:
     @cached_property
     def words(self) -> dict[str, WordTask]:
         """Words of Wikipedia that the dense model expects."""
-        text = CalibrationDataModule("wiki", HELD_OUT_WINDOWS, TOKENS).bind(self.lm).calibration_input_ids()
-        labels = TokenLabeller(load_concepts(WORDS), self.lm.tokenizer)(text, torch.ones_like(text))
-        found = {}
-        for column, name in enumerate(WORDS):
-            some = labels[..., column].any(1).nonzero()[: self.asked.windows, 0]
-            found[name] = WordTask(self.lm, name, labels[some, :, column], text[some])
-        return found
+        return words_of_wikipedia(self.lm, self.asked.windows)
 
     @cached_property
     def text(self) -> CalibrationDataModule:
@@ -177,7 +171,7 @@ class Study:
                 read_items(self.lm, own, dataset, wording, self._choice(dataset))
                 for (dataset, wording), own in self.items.items()
             ]
-            words = [self._read_words(name, task) for name, task in tasks.items()]
+            words = [read_words(self.lm, name, task) for name, task in tasks.items()]
             nll = read_text(self.lm, self.text)
         for name, found in {"items": pd.concat(items), "words": pd.concat(words), "text": nll}.items():
             found.assign(**columns).to_parquet(f"{path}.{name}.parquet", index=False)
@@ -186,12 +180,6 @@ class Study:
     def _choice(self, dataset: str) -> int:
         label = TESTED[dataset].partition(".")[2]
         return dataset_spec(dataset).labels.classes.index(label)
-
-    @torch.inference_mode()
-    def _read_words(self, name: str, task: WordTask) -> pd.DataFrame:
-        every = range(len(task.windows))
-        parts = torch.cat([task.read(self.lm, every[at : at + 32]) for at in every[::32]])
-        return pd.DataFrame({"words": name, "window": every, "own": parts[:, 0], "others": parts[:, 1]})
 
     def join(self) -> None:
         """Write what all cells measured as three tables, and the association with the first seed's gates."""
@@ -202,6 +190,25 @@ class Study:
             parts = sorted((self.folder / "cells").glob(f"*.{name}.parquet"))
             whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
             whole.to_parquet(self.folder / f"{name}.parquet", index=False)
+
+
+def words_of_wikipedia(lm: Backbone, windows: int) -> dict[str, WordTask]:
+    """Windows of Wikipedia that hold words of each concept where the dense model expects them."""
+    text = CalibrationDataModule("wiki", HELD_OUT_WINDOWS, TOKENS).bind(lm).calibration_input_ids()
+    labels = TokenLabeller(load_concepts(WORDS), lm.tokenizer)(text, torch.ones_like(text))
+    found = {}
+    for column, name in enumerate(WORDS):
+        some = labels[..., column].any(1).nonzero()[:windows, 0]
+        found[name] = WordTask(lm, name, labels[some, :, column], text[some])
+    return found
+
+
+@torch.inference_mode()
+def read_words(lm: Backbone, name: str, task: WordTask) -> pd.DataFrame:
+    """Nats above frequency of each window's words, and of others alike, as the model is now."""
+    every = range(len(task.windows))
+    parts = torch.cat([task.read(lm, every[at : at + 32]) for at in every[::32]]).double().cpu().numpy()
+    return pd.DataFrame({"words": name, "window": every, "own": parts[:, 0], "others": parts[:, 1]})
 
 
 def cells(seeds: list[int]) -> Iterator[Cell]:

@@ -54,7 +54,7 @@ class Measured:
     def _lost(self, selection: str, concept: str, task: str, wording: str = "fitted") -> Loss:
         """Share of a concept's task that is gone where neurons are held."""
         if task in WORDS:
-            return self._share("words", selection, concept, partial(_column, column="own"), 0.0, words=task)
+            return self._share("words", selection, concept, partial(column_mean, column="own"), 0.0, words=task)
         each = [
             self._share("items", selection, concept, _auroc, 0.5, dataset=name, wording=wording)
             for name, asked in TESTED.items()
@@ -64,7 +64,7 @@ class Measured:
 
     def other_words(self, selection: str, concept: str, task: str) -> Loss:
         """The same of words that are as frequent and as expected as the concept's."""
-        return self._share("words", selection, concept, partial(_column, column="others"), 0.0, words=task)
+        return self._share("words", selection, concept, partial(column_mean, column="others"), 0.0, words=task)
 
     def _share(self, table: str, selection: str, concept: str, value: Value, chance: float, **where: str) -> Loss:
         unit = "document" if table == "items" else "window"
@@ -76,7 +76,7 @@ class Measured:
     def nats(self, selection: str, concept: str) -> Loss:
         """Log-perplexity gained."""
         dense, held = (
-            crossed("text", self._of("text", *of), partial(_column, column="nll"), "sequence")
+            crossed("text", self._of("text", *of), partial(column_mean, column="nll"), "sequence")
             for of in (("dense", ""), (selection, concept))
         )
         return held - dense
@@ -92,7 +92,8 @@ def ratio(above: Loss, below: Loss) -> Loss:
     return Loss(above.value / below.value, above.resamples / below.resamples)
 
 
-def _column(rows: pd.DataFrame, weights: Array, column: str) -> Array:
+def column_mean(rows: pd.DataFrame, weights: Array, column: str) -> Array:
+    """Weighted mean of a column, for each row of weights."""
     found: Array = weights @ rows[column].to_numpy(float) / weights.sum(-1)
     return found
 

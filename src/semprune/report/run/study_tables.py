@@ -21,7 +21,7 @@ from semprune.analysis import (
 )
 from semprune.analysis.calibration import calibrated_only
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
-from semprune.artefacts import CELL, Answers, stated_once
+from semprune.artefacts import CELL, Answers, split_calibration, stated_once
 from semprune.report.run.labels import family_rank
 
 SIZES = ("calibration_sequences", "calibration_length")
@@ -125,7 +125,13 @@ def study_tables(frames: Frames, answers: Answers | None) -> StudyTables | None:
 
 def _has_choice(results: pd.DataFrame) -> bool:
     once = stated_once(results[results["method"] != "dense"])
-    return int(once.loc[once["calibrated"], "calibration"].nunique()) > 1
+    calibrations = once.loc[once["calibrated"], "calibration"].unique()
+    return sum(not split_calibration(name)[1] for name in calibrations) > 1
+
+
+def _unguided(drops: Drops) -> Drops:
+    """The models that protect nothing: what is kept beside a calibration set makes no other set of it."""
+    return drops.only(drops.cells["calibration"].map(lambda name: not split_calibration(name)[1]))
 
 
 def _analysed(frames: Frames, results: pd.DataFrame, answers: Answers) -> StudyTables | None:
@@ -135,7 +141,7 @@ def _analysed(frames: Frames, results: pd.DataFrame, answers: Answers) -> StudyT
     results = results[results["dense"].notna()]  # items of a single label have no AUROC
     metrics = [metric for metric in DROP_METRICS if metric in set(results["metric"])]
     every = {metric: _in_usual_order(read_drops(answers, results, metric)) for metric in metrics}
-    calibrated = {metric: calibrated_only(drops) for metric, drops in every.items()}
+    calibrated = {metric: _unguided(calibrated_only(drops)) for metric, drops in every.items()}
     drops = {metric: balanced(own, ["calibration"]) for metric, own in calibrated.items()}
     drops = {metric: own for metric, own in drops.items() if own.cells["calibration"].nunique() > 1}
     if not drops:

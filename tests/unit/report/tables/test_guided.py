@@ -24,8 +24,7 @@ def run(tmp_path_factory):
     for table in tables.values():
         table["calibration"] = table["calibration"].replace({"sentiment_prompts": GUIDED, "middle_set": "good_set"})
     results = tables["results"]
-    ends = {end: results["value"] for end in ("low", "high")} | {f"difference_{end}": 0.0 for end in ("low", "high")}
-    tables["results"] = results.assign(**ends, n=400, p=0.01)
+    tables["results"] = with_errors(results)
     cells = results.loc[results["method"] != "dense", [*KEYS, "calibrated"]].drop_duplicates()
     figures = dict.fromkeys(("dense_d_prime", "pruned_d_prime"), 1.0) | {"dense": 0.9, "pruned": 0.6, "retained": 0.4}
     skill = {"prompt": "p", "metric": "accuracy", "n": 400, "guessing": 0.5, **figures, "low": 0.3, "high": 0.5}
@@ -42,6 +41,12 @@ def run(tmp_path_factory):
     for name, table in tables.items():
         table.to_parquet(folder / f"{name}.parquet", index=False)
     return folder
+
+
+def with_errors(results):
+    """The planted figures with errors of some size."""
+    ends = {end: results["value"] for end in ("low", "high")} | {f"difference_{end}": 0.0 for end in ("low", "high")}
+    return results.assign(**ends, n=400, p=0.01)
 
 
 def skill_of(run, dataset):
@@ -99,3 +104,14 @@ def test_the_summary_begins_with_what_is_kept(run):
     assert f"{guided}\u00a0% instead of {unguided}\u00a0% with Wanda 50 % (+" in str(first)
     assert "; perplexity " in str(first)
     assert not [each for each in guided_findings(shown) if "@" in each.subject]
+
+
+def test_what_is_kept_beside_a_calibration_set_is_no_further_set(run, tmp_path):
+    assert load_run(run).study is None  # one set, and guided
+    for name, table in study().items():
+        table["calibration"] = table["calibration"].replace({"sentiment_prompts": GUIDED})
+        table = with_errors(table) if name == "results" else table
+        table.to_parquet(tmp_path / f"{name}.parquet", index=False)
+    compared = load_run(tmp_path).study
+    assert compared is not None
+    assert set(compared.ranking["calibration"]) == set(study()["results"]["calibration"]) - {"", "sentiment_prompts"}

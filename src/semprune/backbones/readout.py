@@ -7,7 +7,7 @@ are never made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,21 @@ def head_of(model: Any) -> nn.Module:
     if head is None:
         raise CaptureError(f"{type(model).__name__} has no output embeddings, so it gives no logits")
     return head
+
+
+def read_model(model: Any, inputs: Mapping[str, Tensor], places: Places, first: int | None = None) -> Readout:
+    """Run a model on its inputs once, its head at chosen positions only; without a cache.
+
+    Args:
+        model: Any causal LM with a head.
+        inputs: Token ids, attention mask and whatever else its forward takes, on its device.
+        places: The positions.
+        first: Of how many of them logits are made; None for all.
+
+    Raises:
+        CaptureError: See :func:`read_out`.
+    """
+    return read_out(model, lambda: model(**inputs, use_cache=False).logits, places, first)
 
 
 def read_out(model: Any, forward: Callable[[], Tensor], places: Places, first: int | None = None) -> Readout:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semprune.attribution.fit.design import valid_tokens
 from semprune.backbones import Backbone
-from semprune.backbones.readout import read_out
+from semprune.backbones.readout import read_model
 from semprune.data.batches.answers import answer_log_odds, request_places
 from semprune.data.batches.batching import PaddedItems, pad_items
 from semprune.data.batches.encoding import padding_token
@@ -74,6 +74,5 @@ def right_choice_objectives(
 
 
 def _right_choice_log_odds(lm: Backbone, batch: PaddedItems) -> Float[Tensor, ""]:
-    ids, mask = batch.input_ids.to(lm.device), batch.attention_mask.to(lm.device)
-    forward = partial(lm.model, input_ids=ids, attention_mask=mask, use_cache=False)
-    return answer_log_odds(read_out(lm.model, lambda: forward().logits, request_places(batch)).logits, batch)
+    inputs = {"input_ids": batch.input_ids.to(lm.device), "attention_mask": batch.attention_mask.to(lm.device)}
+    return answer_log_odds(read_model(lm.model, inputs, request_places(batch)).logits, batch)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from semprune.backbones.readout import head_of, read_out
+from semprune.backbones.readout import head_of, read_model
 from semprune.evaluation.engine.causal_lm import CausalLM, input_device
 from semprune.evaluation.engine.tree_attention import TreeRows, tree_inputs
 
@@ -59,7 +59,7 @@ def logits_at(
     token = {name: values[:1, :1] for name, values in inputs.items()}
     if trees is not None:
         inputs |= tree_inputs(model, TreeRows(trees.depth.to(device), trees.reach.to(device)))
-    found = read_out(model, lambda: model(**inputs, use_cache=False).logits, (rows, positions), size)
+    found = read_model(model, inputs, (rows, positions), size)
     hidden, bare = found.hidden, found.bare
     if states is not None:
         states(hidden)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.calls import replaced_forward
 from semprune.backbones.blocks.experts import ObserveExpert, routed_forward
-from semprune.backbones.readout import read_out
+from semprune.backbones.readout import read_model
 from semprune.errors import CaptureError, NonFiniteError
 from semprune.io.distributed import distributed as several_ranks
 from semprune.io.distributed import rank, sum_over_ranks
@@ -166,15 +165,14 @@ def _fill(
 ) -> None:
     """Add one batch, which is some rows and the first tokens of its text."""
     device = next(model.parameters()).device
-    ids, mask = batch.input_ids.to(device), batch.attention_mask.to(device)
+    inputs = {"input_ids": batch.input_ids.to(device), "attention_mask": batch.attention_mask.to(device)}
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
-        weighing(linears, sums, rows, mask) as seen,
+        weighing(linears, sums, rows, inputs["attention_mask"]) as seen,
         _graph_from(model) as begun,
     ):
-        forward = partial(model, input_ids=ids, attention_mask=mask, use_cache=False)
-        score = batch.score(read_out(model, lambda: forward().logits, batch.places).logits)
+        score = batch.score(read_model(model, inputs, batch.places).logits)
         if not score.isfinite():
             raise NonFiniteError("the score of what is protected")
         torch.autograd.grad(score, begun)  # not backward(): parameters that are not frozen would get a gradient

@@ -6,7 +6,7 @@ python -m benchmarks.datasets_page docs/studies/datasets/smollm2-135m
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,18 @@ from semprune.report.tables.skill import SIGNS, kept, skill_table
 from semprune.statistics.intervals import mean_with_interval
 
 
-def main() -> None:
-    """Print the tables of each run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path)
-    for folder in parser.parse_args().runs:
-        print(f"{folder.name}\n\n" + "\n\n".join(page(load_run(folder)).values()), end="\n\n")
+def print_pages(about: str, page: Callable[[Path], Mapping[str, str]]) -> None:
+    """The command of a page: its tables, of each folder that is named.
+
+    Args:
+        about: What the module says of itself.
+        page: Makes the tables of a folder.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path)
+    for folder in parser.parse_args().folders:
+        for name, table in page(folder).items():
+            print(f"{folder.name}, {name}\n\n{table}\n")
 
 
 def page(run: RunArtefacts) -> dict[str, str]:
@@ -120,4 +126,4 @@ def markdown(header: list[str], rows: Iterable[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    print_pages(__doc__, lambda folder: page(load_run(folder)))

@@ -8,13 +8,12 @@ are of a bootstrap that draws documents, windows or sequences, and seeds.
 
 from __future__ import annotations
 
-import argparse
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmarks.datasets_page import markdown
+from benchmarks.datasets_page import markdown, print_pages
 from benchmarks.gates_concepts import CONCEPTS, TESTED, WORDS
 from benchmarks.gates_page import Loss, Value, crossed
 
@@ -138,13 +137,5 @@ def percent(loss: Loss) -> str:
     return f"{number(100 * loss.value, 0)} {interval(100 * low, 100 * high, 0)}"
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    for name, table in page(parser.parse_args().folder).items():
-        print(f"{name}\n\n{table}\n")
-
-
 if __name__ == "__main__":
-    main()
+    print_pages(__doc__, page)

@@ -7,7 +7,6 @@ Losses are means over data sets. Intervals are of a bootstrap that draws documen
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmarks.datasets_page import markdown
+from benchmarks.datasets_page import markdown, print_pages
 
 from semprune.report.run.formats import interval, number
 from semprune.statistics.auroc import binary_auroc
@@ -224,13 +223,5 @@ def _selections(measured: Measured, share: float) -> Iterator[str]:
     return (name for name in LABELS if name in there)
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    for name, table in page(parser.parse_args().folder).items():
-        print(f"{name}\n\n{table}\n")
-
-
 if __name__ == "__main__":
-    main()
+    print_pages(__doc__, page)

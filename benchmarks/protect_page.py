@@ -7,14 +7,12 @@ Intervals are of items, and of draws of the calibration where there are several.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from benchmarks.datasets_page import markdown
+from benchmarks.datasets_page import markdown, print_pages
 
 from semprune.analysis import Drops, skill_drops
 from semprune.analysis.guided import OF, GuidedPair, guided_pairs
@@ -109,13 +107,5 @@ def _pruned(about: dict[str, Any]) -> str:
     return f"{MethodLabels().label(about['method'])} {amount_label(about['pattern'], about['sparsity'])}"
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    for name, table in page(load_run(parser.parse_args().run)).items():
-        print(f"{name}\n\n{table}\n")
-
-
 if __name__ == "__main__":
-    main()
+    print_pages(__doc__, lambda folder: page(load_run(folder)))

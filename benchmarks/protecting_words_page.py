@@ -8,13 +8,12 @@ draws windows or sequences, and draws of the calibration.
 
 from __future__ import annotations
 
-import argparse
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmarks.datasets_page import markdown
+from benchmarks.datasets_page import markdown, print_pages
 from benchmarks.gates_concepts import WORDS
 from benchmarks.gates_concepts_page import column_mean, percent, ratio
 from benchmarks.gates_page import Loss, crossed
@@ -103,13 +102,5 @@ def _pruned(method: str) -> str:
     return f"{MethodLabels().label(method)} 50 %"
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    for name, table in page(parser.parse_args().folder).items():
-        print(f"{name}\n\n{table}\n")
-
-
 if __name__ == "__main__":
-    main()
+    print_pages(__doc__, page)

@@ -30,8 +30,7 @@ FITTED, OTHER = "fitted", "other"
 Value = Callable[[pd.DataFrame, Array], Array]
 """Takes rows and weights of them, and gives one value for each row of weights."""
 LABELS = {
-    "gates_several": "gates, four wordings", "gates_eight": "gates, eight wordings",
-    "gates_one": "gates, one wording", "matched": "matched to gates",
+    "gates_several": "gates, four wordings", "gates_one": "gates, one wording", "matched": "matched to gates",
     "random": "random neurons", "gates_permuted": "gates of permuted labels", "start": "where gates start",
     "first_order_over_collateral": "first order over collateral", "attribution_patching": "attribution patching",
     "score": "association, score", "t": "association, t",

@@ -47,22 +47,9 @@ FITTED = "movie_reviews"
 TESTED = {"amazon_reviews": "terrible_or_great", "nyt_editorials": "terrible_or_great", "tweets": "terrible_or_great"}
 """Data sets that no gate was fitted on, and a wording whose answers none was fitted on either."""
 SEVERAL = ["review", "question", "good_or_bad", "liked"]
-FURTHER = {
-    "feeling": ("{text}\nThe feeling of the text is", (" sad", " happy")),
-    "one_word": ("Review: {text}\nIn one word, the film is", (" awful", " wonderful")),
-    "found_it": ("{text}\nI found it", (" boring", " brilliant")),
-    "recommend": ("Review: {text}\nWould the reviewer recommend the film?\nAnswer:", (" no", " yes")),
-}
-"""Wordings that no data set has, with the answers of the negative and the positive class."""
-EIGHT = [*SEVERAL, *FURTHER]
-RECIPES = {
-    "several": (SEVERAL, 40, 40),
-    "eight": (EIGHT, 40, 48),
-    "permuted": (SEVERAL, 40, 40),
-    "one": (["review"], 16, 32),
-}
-"""Wordings that gates are fitted on (several have three pairs of answers, eight have six); steps, and items of a step.
-Permuted are labels: what gates take when these say nothing."""
+RECIPES = {"several": (SEVERAL, 40, 40), "permuted": (SEVERAL, 40, 40), "one": (["review"], 16, 32)}
+"""Wordings that gates are fitted on (several have three pairs of answers); steps, and items of a step. Permuted are
+labels: what gates take when these say nothing."""
 FITTED_WORDING = "fitted"
 DRAWS = 4
 """Of neurons that are matched by layer and norm to the gates of several wordings."""
@@ -135,7 +122,6 @@ class Study:
             seed: Of permuted labels.
         """
         items = load_fitting_items(FITTED, limit=None, seed=0, prompt=ALL_PROMPTS, source="auto", validation_share=0.25)
-        items += [asked_otherwise(item, name) for item in items if item.prompt == SEVERAL[0] for name in FURTHER]
         own = [item for item in items if item.prompt in RECIPES[kind][0]]
         if kind == "permuted":
             return UnaskedTask(self.lm, "permuted", permuted_items(own, seed), 1)
@@ -235,14 +221,6 @@ class Study:
             rows = load_file(path)["scores"].topk(self.size(float(share))).indices
             found.append(pd.DataFrame({"kind": kind, "seed": int(seed), "share": float(share), "neuron": rows}))
         return pd.concat(found, ignore_index=True)
-
-
-def asked_otherwise(item: Item, wording: str) -> Item:
-    """An item of the first wording in one of :data:`FURTHER`."""
-    context, answers = FURTHER[wording]
-    text = item.requests[0][0].removeprefix("Review: ").removesuffix("\nSentiment:")
-    requests = tuple((context.replace("{text}", text), answer) for answer in answers)
-    return replace(item, requests=requests, prompt=wording)
 
 
 def save_with_gates(association: Association, gates: Mapping[str, Tensor], path: Path) -> None:

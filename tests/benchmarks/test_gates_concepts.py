@@ -1,13 +1,10 @@
-"""The page of several concepts' gates finds planted losses; items are asked in further words with their labels."""
+"""The page of several concepts' gates finds planted losses."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.gates_concepts import CONCEPTS, TESTED, WORDS
 from benchmarks.gates_concepts_page import LABELS, Measured, page
-from benchmarks.gates_study import FURTHER, asked_otherwise
-
-from semprune.types import Item
 
 PLANTED = {"gates": 0.8, "start": 0.4, "score": 0.1, "matched": 0.0}
 """Share of its own task that each set takes; of the others' a tenth of it."""
@@ -56,13 +53,3 @@ def test_what_each_concept_s_gates_take_is_found_of_its_own_task_and_of_the_othe
     tables = page(folder)
     assert tables["own and others"].count("| learned gates | 2 |") == len(CONCEPTS)
     assert tables["each"].count("\n") == len(CONCEPTS) + 1
-
-
-def test_a_further_wording_asks_the_same_text_with_the_same_label():
-    item = Item("movie_reviews", "1", "d1", (("Review: So {dull}.\nSentiment:", " negative"),
-                                             ("Review: So {dull}.\nSentiment:", " positive")), 0, "review")  # fmt: skip
-    for name, (context, answers) in FURTHER.items():
-        found = asked_otherwise(item, name)
-        assert found.label == 0
-        assert found.prompt == name
-        assert found.requests == tuple((context.replace("{text}", "So {dull}."), answer) for answer in answers)

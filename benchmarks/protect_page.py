@@ -37,16 +37,17 @@ def page(run: RunArtefacts, protected: str = "amazon_reviews") -> dict[str, str]
 def kept(run: RunArtefacts) -> str:
     """Skill kept of each family, the share of the unguided loss that is left, and the perplexity."""
     table, rows = guided_table(run), []
+    families = [name for name in FAMILIES if name in set(table["target"])]
     for about, own in table.groupby([*OF, "calibration"], sort=False):
         pruned = _pruned(dict(zip([*OF, "calibration"], about, strict=True)))
         first = own[own["protected"] == own["protected"].iloc[0]]
-        rows.append([pruned, "nothing", *(_of(first, name, "unguided") for name in FAMILIES), "", _perplexity(first)])
+        rows.append([pruned, "nothing", *(_of(first, name, "unguided") for name in families), "", _perplexity(first)])
         for protected, guided in own.groupby("protected", sort=False):
-            each = [_of(guided, name, "guided") for name in FAMILIES]
+            each = [_of(guided, name, "guided") for name in families]
             row = _row(guided, KEPT, SKILL)
             left = f"{number(100 * (1 - row['guided']) / (1 - row['unguided']), 0)} %"
             rows.append([pruned, str(protected), *each, left, _perplexity(guided, changed=True)])
-    header = [f"{name} kept, %" for name in FAMILIES]
+    header = [f"{name} kept, %" for name in families]
     return markdown(["pruned", "keeping", *header, f"{KEPT} lost, of nothing's", "perplexity"], rows)
 
 
@@ -55,8 +56,6 @@ def _row(table: pd.DataFrame, target: str, measure: str) -> dict[str, Any]:
 
 
 def _of(table: pd.DataFrame, family: str, side: str) -> str:
-    if not len(table[(table["target"] == family) & (table["measure"] == SKILL)]):
-        return ""
     row = _row(table, family, SKILL)
     more = f" ({_signed(row)})" if side == "guided" else ""
     return f"{number(100 * row[side], 0)}{more}"

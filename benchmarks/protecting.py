@@ -1,6 +1,6 @@
 """What protecting costs over the same pruning that protects nothing: with a stated strength, and a chosen one.
 
-python -m benchmarks.protecting --methods wanda sparsegpt --sequences 48 --length 256
+python -m benchmarks.protecting --methods wanda sparsegpt --sequences 64 --length 512
 
 All blocks are there: the readout, which a protected text needs and a calibration does not, is of the whole model. CPU
 time counts, which a busy machine disturbs least.
@@ -23,10 +23,11 @@ def main() -> None:
     parser.add_argument("--backbone", default="smollm2-135m")
     parser.add_argument("--methods", nargs="+", default=["wanda", "sparsegpt"])
     parser.add_argument("--protect", default="amazon_reviews")
+    parser.add_argument("--strengths", nargs="+", choices=["stated", "auto"], default=["stated", "auto"])
     parser.add_argument("--items", type=int, default=Protection.items)
     parser.add_argument("--budget", type=float, default=10.0, help="wide, so that a choice never fails")
-    parser.add_argument("--sequences", type=int, default=48)
-    parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--sequences", type=int, default=64)
+    parser.add_argument("--length", type=int, default=512, help="as the shipped configurations")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="cpu")
     asked = parser.parse_args()
@@ -35,9 +36,11 @@ def main() -> None:
     dense, clock = WeightCopy(lm.model), CLOCKS[asked.clock]
     print(f"{asked.backbone}, {asked.sequences} x {asked.length} tokens of c4, {asked.items} items of {asked.protect}")
     for method in asked.methods:
-        stated = Protection(asked.protect, items=asked.items)
-        chosen = Protection(asked.protect, strength="auto", items=asked.items, budget=asked.budget)
-        sides = {method: None, f"{method}, protecting": stated, f"{method}, strength auto": chosen}
+        protected = {
+            "stated": Protection(asked.protect, items=asked.items),
+            "auto": Protection(asked.protect, strength="auto", items=asked.items, budget=asked.budget),
+        }
+        sides = {method: None, **{f"{method}, strength {name}": protected[name] for name in asked.strengths}}
         seconds: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(asked.repeats):
             for name, protect in sides.items():

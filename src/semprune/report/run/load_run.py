@@ -12,7 +12,16 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from semprune.artefacts import DRAW, RERUN, TABLES, Answers, read_answers, read_provenance, read_table
+from semprune.artefacts import (
+    DRAW,
+    RERUN,
+    TABLES,
+    Answers,
+    read_answers,
+    read_provenance,
+    read_table,
+    split_calibration,
+)
 from semprune.errors import CorruptArtefactError
 from semprune.errors.base import first_line
 from semprune.report.run.labels import (
@@ -158,7 +167,7 @@ def is_crowded(run: RunArtefacts) -> bool:
 
 
 def pooled(run: RunArtefacts) -> RunArtefacts:
-    """The run with the models of one method, pattern and sparsity replaced by their mean.
+    """The run with the models of one method, pattern and sparsity replaced by their mean, without guided ones.
 
     All models are measured on the same items and documents, so their sampling errors go together: the ends of the
     intervals are averaged like the values, which is exact where the errors are the same and too wide where they are
@@ -178,9 +187,16 @@ def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     schema = TABLES[name].columns
     keys = [column for column, kind in schema.items() if kind != "number" or column == "sparsity"]
     keys = [column for column in keys if column not in DRAW]
+    alone = ~is_guided(frame)
+    frame = frame[alone] if (alone & (frame["method"] != "dense")).any() else frame
     values = [column for column in schema if column not in (*keys, *DRAW)]
     means = frame.groupby(keys, sort=False, dropna=False)[values].mean().reset_index()
     return means.assign(**_NO_DRAW)
+
+
+def is_guided(frame: pd.DataFrame) -> pd.Series:
+    """Rows of prunings that protect something."""
+    return frame["calibration"].map(lambda name: bool(split_calibration(name)[1])).astype(bool)
 
 
 def _p(results: pd.DataFrame) -> pd.Series:

@@ -73,3 +73,24 @@ def test_the_page_of_a_crowded_run_shows_means_and_says_so(crowded):
     assert "The run holds 31 pruned models." in page
     assert "Wanda\u00a050\u00a0%</td>" in page
     assert "set07" not in page.split('id="tasks"')[1]  # only the subtitle names the calibration sets
+
+
+def test_guided_prunings_are_in_no_mean_and_the_page_says_so(crowded):
+    for path in crowded.glob("*.parquet"):
+        table = pd.read_parquet(path)
+        if "calibration" in table.columns:
+            late = table["calibration"].isin([f"set{place:02}" for place in range(15, 30)])
+            renamed = "set00 keeping " + table["calibration"]
+            table.assign(calibration=table["calibration"].mask(late, renamed)).to_parquet(path, index=False)
+    run = load_run(crowded)
+    few = pooled(run).results
+    for _, rows in few[few["method"] == "wanda"].groupby(["dataset", "metric"]):
+        own = run.results.merge(rows[["method", "dataset", "metric"]])
+        alone = own[~own["calibration"].str.contains("keeping")]
+        assert len(alone) == 15
+        assert rows["value"].item() == pytest.approx(alone["value"].mean())
+    page = write_report(crowded).read_text(encoding="utf-8")
+    assert "one for each method and amount, without those that protect something" in page
+    buffer = io.StringIO()
+    Console(file=buffer, width=80).print(terminal_table(run))
+    assert "means of 16 pruned models that protect nothing" in " ".join(buffer.getvalue().split())

@@ -21,14 +21,15 @@ from semprune.data.hashes import hash_declaration
 from semprune.data.registry import dataset_names
 from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
 from semprune.pruning.guidance.protection import parse_protection
+from semprune.pruning.guidance.sharing import MOST_SEQUENCES, MOST_TOKENS
 from semprune.pruning.guidance.worded import TEXT
 from semprune.pruning.methods import source_hash
 from semprune.study.config.schema import StudyConfig
 
 LAYOUT = 7
 """Raised whenever a fit's or a cell's figures or files may change; those of another layout are not read."""
-SHARING = "rows share by Fisher information"
-"""What a protection does beside weighing tokens: prunings of before it did are others."""
+SHARING = f"rows and matrices share by {MOST_SEQUENCES} x {MOST_TOKENS} tokens of general text; all is permuted"
+"""What a protection does beside weighing tokens: prunings of before it did so are others."""
 
 
 Draw = tuple[str, int, int, int]

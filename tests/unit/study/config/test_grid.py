@@ -31,7 +31,7 @@ from semprune.study.config.schema import (
     TextConfig,
     one_backbone_each,
 )
-from semprune.study.store.addresses import LAYOUT, Addresses
+from semprune.study.store.addresses import LAYOUT, Addresses, declared
 from semprune.study.store.store import claim
 
 BACKBONE = ("Llama", "1", "abcdef", "c0", "torch.float32")
@@ -207,6 +207,13 @@ def test_what_is_protected_is_pruned_beside_what_is_not(tmp_path: Path) -> None:
             check(replace(config, protect=[wrong]))
     with pytest.raises(UnknownProtectionError, match="sentimental"):
         check(replace(config, protect=["sentiment+sentimental"]))
+
+
+def test_what_a_protection_shares_by_is_part_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = declared("c4 keeping sentiment"), declared("c4")
+    monkeypatch.setattr("semprune.study.store.addresses.SHARING", "otherwise")
+    assert declared("c4 keeping sentiment") != before[0]
+    assert declared("c4") == before[1]
 
 
 def test_a_protected_cell_has_an_address_of_its_own_that_follows_its_file(tmp_path: Path) -> None:

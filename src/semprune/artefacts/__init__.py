@@ -9,6 +9,7 @@ from semprune.artefacts.cell import (
     UNSTRUCTURED,
     Cell,
     guided_calibration,
+    is_guided,
     split_calibration,
     with_cell,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "DatasetAnswers",
     "RunTable",
     "guided_calibration",
+    "is_guided",
     "read_answers",
     "read_provenance",
     "read_table",

@@ -47,6 +47,16 @@ def split_calibration(calibration: str) -> tuple[str, str]:
     return text, protected
 
 
+def is_guided(calibrations: pd.Series) -> pd.Series:
+    """Where something is protected beside a calibration.
+
+    Example:
+        >>> is_guided(pd.Series(["c4", "c4 keeping sentiment"])).tolist()
+        [False, True]
+    """
+    return calibrations.str.contains(KEEPING, regex=False).astype(bool)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One model of the grid.

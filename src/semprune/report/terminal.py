@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from rich.text import Text
 
-from semprune.artefacts import records
+from semprune.artefacts import is_guided, records
 from semprune.io.whole_table import WholeTable
 from semprune.report.run.formats import TIMES, number
-from semprune.report.run.load_run import RunArtefacts, is_crowded, is_guided, pooled
+from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.skill_terminal import STYLES, skill_by_dataset, skill_by_setting
 from semprune.report.tables.headline import VERDICTS, family_table, headline_table, item_labels, left_out_text
@@ -100,7 +100,7 @@ def _skill_of_settings(run: RunArtefacts) -> WholeTable:
 
 def _means_of(run: RunArtefacts) -> str:
     pruned = run.results[run.results["method"] != "dense"]
-    alone, every = (rows["setting"].nunique() for rows in (pruned[~is_guided(pruned)], pruned))
+    alone, every = (rows["setting"].nunique() for rows in (pruned[~is_guided(pruned["calibration"])], pruned))
     which = "" if alone == every else " that protect nothing"
     means = f"means of {alone} pruned models{which} over calibration sets and draws" if is_crowded(run) else ""
     return "; ".join(filter(None, [means, left_out_text(run)]))

@@ -12,16 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from semprune.artefacts import (
-    DRAW,
-    RERUN,
-    TABLES,
-    Answers,
-    read_answers,
-    read_provenance,
-    read_table,
-    split_calibration,
-)
+from semprune.artefacts import DRAW, RERUN, TABLES, Answers, is_guided, read_answers, read_provenance, read_table
 from semprune.errors import CorruptArtefactError
 from semprune.errors.base import first_line
 from semprune.report.run.labels import (
@@ -187,16 +178,11 @@ def _pooled_frame(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     schema = TABLES[name].columns
     keys = [column for column, kind in schema.items() if kind != "number" or column == "sparsity"]
     keys = [column for column in keys if column not in DRAW]
-    alone = ~is_guided(frame)
+    alone = ~is_guided(frame["calibration"])
     frame = frame[alone] if (alone & (frame["method"] != "dense")).any() else frame
     values = [column for column in schema if column not in (*keys, *DRAW)]
     means = frame.groupby(keys, sort=False, dropna=False)[values].mean().reset_index()
     return means.assign(**_NO_DRAW)
-
-
-def is_guided(frame: pd.DataFrame) -> pd.Series:
-    """Rows of prunings that protect something."""
-    return frame["calibration"].map(lambda name: bool(split_calibration(name)[1])).astype(bool)
 
 
 def _p(results: pd.DataFrame) -> pd.Series:

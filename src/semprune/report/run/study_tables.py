@@ -21,7 +21,7 @@ from semprune.analysis import (
 )
 from semprune.analysis.calibration import calibrated_only
 from semprune.analysis.drops import DROP_METRICS, EVERYTHING
-from semprune.artefacts import CELL, Answers, split_calibration, stated_once
+from semprune.artefacts import CELL, Answers, is_guided, stated_once
 from semprune.report.run.labels import family_rank
 
 SIZES = ("calibration_sequences", "calibration_length")
@@ -125,13 +125,13 @@ def study_tables(frames: Frames, answers: Answers | None) -> StudyTables | None:
 
 def _has_choice(results: pd.DataFrame) -> bool:
     once = stated_once(results[results["method"] != "dense"])
-    calibrations = once.loc[once["calibrated"], "calibration"].unique()
-    return sum(not split_calibration(name)[1] for name in calibrations) > 1
+    alone = once["calibrated"] & ~is_guided(once["calibration"])
+    return int(once.loc[alone, "calibration"].nunique()) > 1
 
 
 def _unguided(drops: Drops) -> Drops:
     """The models that protect nothing: what is kept beside a calibration set makes no other set of it."""
-    return drops.only(drops.cells["calibration"].map(lambda name: not split_calibration(name)[1]))
+    return drops.only(~is_guided(drops.cells["calibration"]))
 
 
 def _analysed(frames: Frames, results: pd.DataFrame, answers: Answers) -> StudyTables | None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from semprune.artefacts import CELL, records, stated_once
+from semprune.artefacts import CELL, is_guided, records, stated_once
 from semprune.report.run.formats import TIMES, interval, listed, number, p_value, percent
 from semprune.report.run.labels import Setting, family_label
-from semprune.report.run.load_run import RunArtefacts, is_crowded, is_guided, pooled
+from semprune.report.run.load_run import RunArtefacts, is_crowded, pooled
 from semprune.report.run.metrics import METRICS, Metric
 from semprune.report.sections.ablation.causal import SELECTIONS
 from semprune.report.sections.section import Section
@@ -187,7 +187,7 @@ def _view(run: RunArtefacts, shown: RunArtefacts) -> dict[str, Any]:
     many = _models(run) if is_crowded(run) else 0
     explained = EXPLAINED if run.retained is not None else ""
     return {
-        "settings": shown.settings, "pooled": many, "guided": bool(is_guided(run.results).any()),
+        "settings": shown.settings, "pooled": many, "guided": bool(is_guided(run.results["calibration"]).any()),
         "findings": findings(run), "explained": explained,
     }  # fmt: skip
 

@@ -5,12 +5,10 @@ python -m benchmarks.datasets_page docs/studies/datasets/smollm2-135m
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from benchmarks.tables import markdown, print_pages
 
 from semprune.artefacts import records
 from semprune.report import load_run
@@ -22,20 +20,6 @@ from semprune.report.tables.contrasts import contrast_table
 from semprune.report.tables.fidelity import OF_ITEMS, OF_TEXT, fidelity_table
 from semprune.report.tables.skill import SIGNS, kept, skill_table
 from semprune.statistics.intervals import mean_with_interval
-
-
-def print_pages(about: str, page: Callable[[Path], Mapping[str, str]]) -> None:
-    """The command of a page: its tables, of each folder that is named.
-
-    Args:
-        about: What the module says of itself.
-        page: Makes the tables of a folder.
-    """
-    parser = argparse.ArgumentParser(description=about.splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path)
-    for folder in parser.parse_args().folders:
-        for name, table in page(folder).items():
-            print(f"{folder.name}, {name}\n\n{table}\n")
 
 
 def page(run: RunArtefacts) -> dict[str, str]:
@@ -118,11 +102,6 @@ def _mean(table: pd.DataFrame, scale: int) -> str:
     value, low, high = mean_with_interval(table["value"].tolist(), table["low"].tolist(), table["high"].tolist())
     digits = 2 if scale == 1 else 0
     return f"{number(scale * value, digits)} {interval(scale * low, scale * high, digits)}"
-
-
-def markdown(header: list[str], rows: Iterable[list[str]]) -> str:
-    """A table."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmarks.datasets_page import markdown, print_pages
+from benchmarks.tables import markdown, print_pages
 
 from semprune.report.run.formats import interval, number
 from semprune.statistics.auroc import binary_auroc

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-from benchmarks.datasets_page import markdown, print_pages
+from benchmarks.tables import markdown, print_pages
 
 from semprune.analysis import Drops, skill_drops
 from semprune.analysis.guided import OF, GuidedPair, guided_pairs

@@ -9,7 +9,8 @@ Wanda's product with the input's norm plus the norm of the weight's own gradient
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +27,22 @@ from semprune.backbones.readout import read_model
 from semprune.data import CalibrationDataModule, load_items
 from semprune.pruning import dense_statistics, prune_from
 from semprune.pruning.guidance.reading import read_protected
-from semprune.pruning.weights.linear import WeightCopy, prunable_linears
+from semprune.pruning.weights.linear import PrunableLinear, WeightCopy, prunable_linears
 from semprune.statistics.auroc import binary_auroc
 
 TESTED = ("movie_reviews", "nyt_editorials", "tweets")
 SETS = ("nothing", "gradients", "guided")
 
 
+def linears(lm: Backbone) -> Iterator[PrunableLinear]:
+    """All matrices that are pruned."""
+    return chain.from_iterable(prunable_linears(lm.model).values())
+
+
 def gradient_norms(lm: Backbone, kept: Protection) -> dict[str, Tensor]:
     """Root of the summed squares of each weight's gradient of the answers' log-odds, over batches of items."""
     (text,) = read_protected([kept], lm.tokenizer, lm.max_length)
-    weights = {linear.name: linear.module.weight for linear in prunable_linears(lm.model)}
+    weights = {linear.name: linear.module.weight for linear in linears(lm)}
     squares = {name: torch.zeros_like(weight, dtype=torch.float32) for name, weight in weights.items()}
     for weight in weights.values():
         weight.requires_grad_(True)
@@ -53,7 +59,7 @@ def gradient_norms(lm: Backbone, kept: Protection) -> dict[str, Tensor]:
 @torch.no_grad()
 def prune_by_gradients(lm: Backbone, norms: Mapping[str, Tensor], statistics: Mapping[str, Tensor]) -> None:
     """Set half of each row's weights to zero, those of the smallest score."""
-    for linear in prunable_linears(lm.model):
+    for linear in linears(lm):
         weight = linear.module.weight
         parts = [weight.abs().float() * statistics[linear.name].sqrt(), weight.abs().float() * norms[linear.name]]
         score = sum(part / part.mean() for part in parts)

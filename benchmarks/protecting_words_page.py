@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmarks.datasets_page import markdown, print_pages
 from benchmarks.gates_concepts import WORDS
 from benchmarks.gates_concepts_page import column_mean, percent, ratio
 from benchmarks.gates_page import Loss, crossed
 from benchmarks.protecting_words import KEPT
+from benchmarks.tables import markdown, print_pages
 
 from semprune.report.run.formats import number
 from semprune.report.run.labels import MethodLabels

@@ -17,6 +17,7 @@ from benchmarks.tables import markdown, print_pages
 from semprune.analysis import Drops, skill_drops
 from semprune.analysis.guided import OF, GuidedPair, guided_pairs
 from semprune.artefacts import records
+from semprune.data import dataset_spec
 from semprune.report import load_run
 from semprune.report.run.formats import interval, number
 from semprune.report.run.labels import MethodLabels, amount_label
@@ -26,29 +27,35 @@ from semprune.report.tables.skill import skill_table, skills
 from semprune.statistics.estimate import Estimate
 
 FAMILIES = ("sentiment", "topic", "reasoning")
-KEPT = FAMILIES[0]
 
 
-def page(run: RunArtefacts, protected: str = "amazon_reviews") -> dict[str, str]:
-    """Each table as Markdown: ``kept``, of every model; ``controls``, what is kept more than by each of them."""
-    return {"kept": kept(run), "controls": controls(run, protected)}
+def page(run: RunArtefacts) -> dict[str, str]:
+    """Each table as Markdown: ``kept``, of every model; ``controls``, what is kept more than by each of them.
+
+    What the run protects first is what is named, all else are controls.
+    """
+    named = str(guided_table(run)["protected"].iloc[0])
+    family = dataset_spec(named.split("+")[0]).family
+    found = {"kept": kept(run, family)}
+    return found | ({"controls": table} if (table := controls(run, named, family)) else {})
 
 
-def kept(run: RunArtefacts) -> str:
-    """Skill kept of each family, the share of the unguided loss that is left, and the perplexity."""
+def kept(run: RunArtefacts, family: str) -> str:
+    """Skill kept of each family, the share of one's unguided loss that is left, and the perplexity."""
     table, rows = guided_table(run), []
-    families = [name for name in FAMILIES if name in set(table["target"])]
+    families = [name for name in (family, *FAMILIES) if name in set(table["target"])]
+    families = list(dict.fromkeys(families))
     for about, own in table.groupby([*OF, "calibration"], sort=False):
         pruned = _pruned(dict(zip([*OF, "calibration"], about, strict=True)))
         first = own[own["protected"] == own["protected"].iloc[0]]
         rows.append([pruned, "nothing", *(_of(first, name, "unguided") for name in families), "", _perplexity(first)])
         for protected, guided in own.groupby("protected", sort=False):
             each = [_of(guided, name, "guided") for name in families]
-            row = _row(guided, KEPT, SKILL)
+            row = _row(guided, family, SKILL)
             left = f"{number(100 * (1 - row['guided']) / (1 - row['unguided']), 0)} %"
             rows.append([pruned, str(protected), *each, left, _perplexity(guided, changed=True)])
     header = [f"{name} kept, %" for name in families]
-    return markdown(["pruned", "keeping", *header, f"{KEPT} lost, of nothing's", "perplexity"], rows)
+    return markdown(["pruned", "keeping", *header, f"{family} lost, of nothing's", "perplexity"], rows)
 
 
 def _row(table: pd.DataFrame, target: str, measure: str) -> dict[str, Any]:
@@ -74,16 +81,18 @@ def _perplexity(table: pd.DataFrame, *, changed: bool = False) -> str:
     return f"{number(row['guided'], 1)} ({sign}{number(100 * row['difference'], 1)} %)"
 
 
-def controls(run: RunArtefacts, protected: str) -> str:
-    """How much more of the skill what is named keeps than each control, paired by item."""
+def controls(run: RunArtefacts, protected: str, family: str) -> str:
+    """How much more of the skill what is named keeps than each control, paired by item; empty without any."""
     table = skill_table(run)
     assert table is not None
     assert run.predictions is not None
-    drops = skill_drops(run.predictions, skills(table), KEPT)
+    drops = skill_drops(run.predictions, skills(table), family)
     rows = []
     for pair, own in _pairs(drops, protected):
-        rows.append([_pruned({**pair.about, "calibration": pair.calibration}), pair.protected, _difference(own, drops)])
-    return markdown(["pruned", f"{protected} keeps more {KEPT} than", "points of skill"], rows)
+        rows.append([_pruned({**pair.about, "calibration": pair.calibration}), pair.protected, _difference(own, drops, family)])
+    if not rows:
+        return ""
+    return markdown(["pruned", f"{protected} keeps more {family} than", "points of skill"], rows)
 
 
 def _pairs(drops: Drops, protected: str) -> Iterator[tuple[GuidedPair, GuidedPair]]:
@@ -97,8 +106,8 @@ def _pairs(drops: Drops, protected: str) -> Iterator[tuple[GuidedPair, GuidedPai
                 yield control, replace(named, guided=named.guided[:draws], unguided=control.guided[:draws])
 
 
-def _difference(pair: GuidedPair, drops: Drops) -> str:
-    saved: Estimate = pair.saved(drops, KEPT)
+def _difference(pair: GuidedPair, drops: Drops, family: str) -> str:
+    saved: Estimate = pair.saved(drops, family)
     return f"{number(100 * saved.value, 1)} {interval(*(100 * end for end in saved.interval), 1)}"
 
 

@@ -89,7 +89,9 @@ def controls(run: RunArtefacts, protected: str, family: str) -> str:
     drops = skill_drops(run.predictions, skills(table), family)
     rows = []
     for pair, own in _pairs(drops, protected):
-        rows.append([_pruned({**pair.about, "calibration": pair.calibration}), pair.protected, _difference(own, drops, family)])
+        rows.append(
+            [_pruned({**pair.about, "calibration": pair.calibration}), pair.protected, _difference(own, drops, family)]
+        )
     if not rows:
         return ""
     return markdown(["pruned", f"{protected} keeps more {family} than", "points of skill"], rows)

@@ -28,7 +28,8 @@ def test_skill_kept_is_that_of_auroc_by_another_library(folder):
     answers = pd.read_parquet(folder / "predictions.parquet")
     own = answers[answers["dataset"].isin(SENTIMENT)].copy()
     own["log_odds"] = [scores[1] - scores[0] for scores in own["scores"]]
-    auroc = own.groupby(["method", "calibration", "seed", "dataset"]).apply(
+    own["amount"] = [(pattern, round(sparsity, 4)) for pattern, sparsity in own[["pattern", "sparsity"]].to_numpy()]
+    auroc = own.groupby(["method", "amount", "calibration", "seed", "dataset"]).apply(
         lambda rows: roc_auc_score(rows["label"], rows["log_odds"]) - 0.5, include_groups=False
     )
     dense = auroc.xs("dense", level="method").groupby("dataset").mean()
@@ -36,6 +37,8 @@ def test_skill_kept_is_that_of_auroc_by_another_library(folder):
     for row in table[(table["target"] == "sentiment") & (table["measure"] == SKILL)].itertuples():
         guided = f"{row.calibration} keeping {row.protected}"
         for calibration, kept in ((row.calibration, row.unguided), (guided, row.guided)):
-            pruned = auroc.loc[row.method, calibration].groupby("dataset").mean()
+            amount = (row.pattern, round(row.sparsity, 4))
+            pruned = auroc.xs((row.method, amount, calibration), level=("method", "amount", "calibration"))
+            pruned = pruned.groupby("dataset").mean()
             assert kept == pytest.approx(pruned.sum() / dense.sum(), abs=2e-3), (row.method, calibration)
     assert np.isfinite(table.loc[table["measure"] == SKILL, "difference"]).all()

@@ -43,8 +43,7 @@ def page(run: RunArtefacts) -> dict[str, str]:
 def kept(run: RunArtefacts, family: str) -> str:
     """Skill kept of each family, the share of one's unguided loss that is left, and the perplexity."""
     table, rows = guided_table(run), []
-    families = [name for name in (family, *FAMILIES) if name in set(table["target"])]
-    families = list(dict.fromkeys(families))
+    families = [name for name in dict.fromkeys((family, *FAMILIES)) if name in set(table["target"])]
     for about, own in table.groupby([*OF, "calibration"], sort=False):
         pruned = _pruned(dict(zip([*OF, "calibration"], about, strict=True)))
         first = own[own["protected"] == own["protected"].iloc[0]]
@@ -110,7 +109,8 @@ def _pairs(drops: Drops, protected: str) -> Iterator[tuple[GuidedPair, GuidedPai
 
 def _difference(pair: GuidedPair, drops: Drops, family: str) -> str:
     saved: Estimate = pair.saved(drops, family)
-    return f"{number(100 * saved.value, 1)} {interval(*(100 * end for end in saved.interval), 1)}"
+    low, high = saved.interval
+    return f"{number(100 * saved.value, 1)} {interval(100 * low, 100 * high, 1)}"
 
 
 def _pruned(about: dict[str, Any]) -> str:

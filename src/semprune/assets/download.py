@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -108,12 +108,12 @@ def _progress(asset: Asset) -> Progress:
 
 
 def _bytes_below(folder: Path) -> int:
+    """Bytes of all files; a folder or file that pip takes away between the listing and the look counts nothing."""
     size = 0
-    for path in folder.rglob("*"):
-        try:
-            size += path.stat().st_size
-        except FileNotFoundError:  # pip moved it between the listing and the look
-            continue
+    for parent, _, names in os.walk(folder):  # which goes on where a folder is gone, as rglob does not
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(parent, name).stat().st_size
     return size
 
 

@@ -1,9 +1,11 @@
 """The real pip, against a folder with one hand-made wheel or an index that is not there."""
 
+import os
 import subprocess
 import sys
 from collections import namedtuple
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +71,22 @@ def test_disk_that_fills_up_under_pip(toy, target, monkeypatch):
     monkeypatch.setattr(module, "_run_pip", full)
     with pytest.raises(AssetDiskFullError):
         download(toy, target)
+
+
+def test_a_folder_that_pip_takes_away_while_it_is_watched_counts_nothing(tmp_path, monkeypatch):
+    for name in ("gone", "kept"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kept" / "file").write_bytes(b"12345")
+    scandir = os.scandir
+
+    def pip_was_faster(path="."):
+        if Path(path).name == "gone":
+            Path(path).rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", pip_was_faster)
+    assert module._bytes_below(tmp_path) == 5
+    assert not (tmp_path / "gone").exists()
 
 
 def test_interrupted_pip_is_ended():

@@ -8,6 +8,7 @@ import pandas as pd
 
 from semprune.cli.commands.report import show_run
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
+from semprune.cli.parsing.shipped import shipped_configs
 from semprune.errors import FailedCellsError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
@@ -29,7 +30,8 @@ def study_parser() -> Parser:
             "      --datasets intents.csv --text text --label intent",
         ],
     )
-    parser.add_argument("--config", action="config", help="a study's YAML, or quickstart, calibration, datasets")
+    names = ", ".join(shipped_configs("study"))
+    parser.add_argument("--config", action="config", help=f"a study's YAML, or the name of a shipped one: {names}")
     parser.add_argument("--dry_run", action="store_true", help="only say which cells there are and what they will cost")
     parser.add_class_arguments(StudyConfig)
     return parser

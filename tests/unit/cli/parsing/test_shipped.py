@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from semprune.cli.__main__ import main
+from semprune.cli.commands.study import study_parser
 from semprune.cli.dispatch import PARSERS
 from semprune.cli.parsing import shipped
 from semprune.cli.parsing.shipped import SHIPPED, shipped_configs, with_shipped
@@ -95,3 +96,8 @@ def test_what_is_no_name_is_left_to_the_parser():
 def test_a_text_too_long_for_a_file_name_stays_a_text():
     text = "no file is called so " * 20
     assert with_shipped("explain", ["--text", text]) == ["--text", text]
+
+
+def test_help_of_study_names_every_shipped_study():
+    said = " ".join(study_parser().format_help().split())
+    assert f"the name of a shipped one: {', '.join(sorted(shipped_configs('study')))}" in said

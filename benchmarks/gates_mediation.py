@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/gates-mediation"))
     parser.add_argument("--backbone", default="smollm2-135m")
     parser.add_argument("--dtype", default="auto", help="of the model, as the gates'")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1], help="patched alone too")
     parser.add_argument("--items", type=int, default=150, help="of each data set")
     asked = parser.parse_args()
@@ -72,7 +73,7 @@ def main() -> None:
     association = semprune.load_association(asked.run / "association.safetensors")
     association.require(lm.fingerprint)
     sets = rankings(asked.gates, asked.seeds)
-    for method in METHODS:
+    for method in asked.methods:
         paths = {key: asked.output / "cells" / f"{method}-{'-'.join(key)}.parquet" for key in product(sets, TESTED)}
         left = {key: path for key, path in paths.items() if not path.exists()}
         if not left:

@@ -27,7 +27,7 @@ def page(folder: Path) -> dict[str, str]:
 
 
 def seeds(table: pd.DataFrame) -> str:
-    """Share of the lost AUROC that each set of gates brings back in each pruned model."""
+    """Share of the lost AUROC that each set of gates brings back in each pruned model; empty where not measured."""
     rows = []
     for name in table["ranking"].unique():
         rows.append([_label(name), *(_back(table, method, data, name, "chosen") for method, data in _models())])
@@ -59,8 +59,7 @@ def _rows(table: pd.DataFrame, method: str, data: str, name: str) -> pd.DataFram
 
 def _back(table: pd.DataFrame, method: str, data: str, name: str, neurons: str) -> str:
     own = _rows(table, method, data, name)
-    (row,) = records(own[own["neurons"] == neurons])
-    return recovered_text(row)
+    return "".join(recovered_text(row) for row in records(own[own["neurons"] == neurons]))
 
 
 def _label(name: str) -> str:

@@ -1,8 +1,8 @@
 """What learned gates of a class, of a topic and of words cost their own task, and what they cost the others'.
 
     semprune fit --config configs/fit.yaml --model.gates null --data.datasets [movie_reviews,amazon_reviews,trec] \
-      --trainer.default_root_dir runs/concepts
-    python -m benchmarks.gates_concepts --association runs/concepts/association.safetensors --output runs/gates-concepts
+      --trainer.logger.init_args.save_dir runs/concepts
+    python -m benchmarks.gates_concepts --association runs/concepts/fit/version_0/association.safetensors
     python -m benchmarks.gates_concepts_page runs/gates-concepts
 
 All concepts' gates are learned together, of documents that are fitted on; every set of neurons is then held at its

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -25,6 +26,7 @@ from torch import Tensor
 import semprune
 from semprune.attribution import Association
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, random_neurons
+from semprune.attribution.association.score import GATES
 from semprune.attribution.controls.gate_controls import UnaskedTask
 from semprune.attribution.controls.gate_items import permuted_items
 from semprune.attribution.gates.collateral import dense_texts
@@ -33,8 +35,12 @@ from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.sources import gate_texts
 from semprune.attribution.gates.tasks import ClassTask
+from semprune.attribution.gradients.rankings import LabelledItems
+from semprune.attribution.rankings import Target, rankings
 from semprune.backbones import Backbone, ablate
 from semprune.backbones.hardware import fast_fp32
+from semprune.cli.commands.causal import CausalCommandConfig
+from semprune.cli.targets import fitting_observations
 from semprune.data import CalibrationDataModule, load_documents, load_items
 from semprune.data.load import load_fitting_items
 from semprune.data.prompts.render import ALL_PROMPTS
@@ -47,14 +53,40 @@ FITTED = "movie_reviews"
 TESTED = {"amazon_reviews": "terrible_or_great", "nyt_editorials": "terrible_or_great", "tweets": "terrible_or_great"}
 """Data sets that no gate was fitted on, and a wording whose answers none was fitted on either."""
 SEVERAL = ["review", "question", "good_or_bad", "liked"]
-RECIPES = {"several": (SEVERAL, 40, 40), "permuted": (SEVERAL, 40, 40), "one": (["review"], 16, 32)}
-"""Wordings that gates are fitted on (several have three pairs of answers); steps, and items of a step. Permuted are
-labels: what gates take when these say nothing."""
+
+
+class Recipe(NamedTuple):
+    """How gates are learned.
+
+    Attributes:
+        wordings: That they are fitted on; the several have three pairs of answers.
+        steps: Of Adam.
+        items: Of each step.
+        budget: Nats of collateral.
+    """
+
+    wordings: list[str]
+    steps: int
+    items: int
+    budget: float = GateSettings.budget
+
+
+RECIPES = {
+    "several": Recipe(SEVERAL, 40, 40),
+    "several_double": Recipe(SEVERAL, 40, 40, 2 * GateSettings.budget),
+    "permuted": Recipe(SEVERAL, 40, 40),
+    "one": Recipe(["review"], 16, 32),
+}
+"""The second has twice the budget. Permuted are labels: what gates take when these say nothing."""
 FITTED_WORDING = "fitted"
+OF_REGISTRY = [name for name in rankings() if name not in (GATES, "first_order_over_collateral", "lape")]
+"""Rankings for the class; lape knows words alone."""
 DRAWS = 4
 """Of neurons that are matched by layer and norm to the gates of several wordings."""
 TOKEN_BUDGET = 4096
 """Of a forward in which gates learn: one for all items of a step."""
+RANKING_ITEMS = 64
+"""That rankings by gradients read, as in `semprune causal`."""
 WINDOWS, TOKENS = 48, 64
 """Windows of each text that gates must leave alone, and tokens of a window, as in a fit."""
 
@@ -121,19 +153,25 @@ class Study:
             kind: Of gates.
             seed: Of permuted labels.
         """
-        items = load_fitting_items(FITTED, limit=None, seed=0, prompt=ALL_PROMPTS, source="auto", validation_share=0.25)
-        own = [item for item in items if item.prompt in RECIPES[kind][0]]
+        own = self.fitted(kind)
         if kind == "permuted":
             return UnaskedTask(self.lm, "permuted", permuted_items(own, seed), 1)
         return ClassTask(self.lm, f"{FITTED}.positive", own, 1)
+
+    def fitted(self, kind: str) -> list[Item]:
+        """Items of the fitted data set in the wordings of a kind of gates."""
+        items = load_fitting_items(FITTED, limit=None, seed=0, prompt=ALL_PROMPTS, source="auto", validation_share=0.25)
+        return [item for item in items if item.prompt in RECIPES[kind].wordings]
 
     def gates(self, kind: str, seed: int, share: float) -> Tensor:
         """Scores of learned gates, from the folder where they are there."""
         path = self.folder / "gates" / f"{kind}-{seed}-{share:g}.safetensors"
         if not path.exists():
             k = self.size(share)
-            _, steps, each = RECIPES[kind]
-            settings = GateSettings(share=share, seed=seed, steps=steps, items=each, token_budget=TOKEN_BUDGET)
+            _, steps, each, budget = RECIPES[kind]
+            settings = GateSettings(
+                share=share, budget=budget, seed=seed, steps=steps, items=each, token_budget=TOKEN_BUDGET
+            )
             found = learn_gates(
                 self.lm, {"sentiment": self.task(kind, seed)}, self.texts, self.association.mean,
                 k=k, settings=settings, sites=self.association.sites, progress=partial(print, " ", flush=True),
@@ -165,6 +203,15 @@ class Study:
             "first_order_over_collateral": first_order_over_collateral(effect, fisher),
         }
 
+    @cached_property
+    def target(self) -> Target:
+        """The fitted class, with what rankings of the registry are made from: documents and items that fits read."""
+        return Target(
+            self.association, [f"{FITTED}.positive"], [],
+            documents=lambda: fitting_observations(CausalCommandConfig(), self.association, self.lm),
+            items=lambda: LabelledItems(self.lm, self.association, self.fitted("one")[:RANKING_ITEMS], self.texts),
+        )  # fmt: skip
+
     def rows(self, cell: Cell) -> Tensor:
         """The neurons of a cell."""
         k, draw = self.size(cell.share), torch.Generator().manual_seed(cell.seed)
@@ -179,16 +226,16 @@ class Study:
             return self.start(cell.share).topk(k).indices
         if cell.selection.startswith("gates_"):
             return self.gates(cell.selection.removeprefix("gates_"), cell.seed, cell.share).topk(k).indices
-        if cell.selection in ("score", "t"):
-            return self.association.ranking(f"{FITTED}.positive", cell.selection).abs().topk(k).indices
-        return self.first_order[cell.selection].topk(k).indices
+        if cell.selection in self.first_order:
+            return self.first_order[cell.selection].topk(k).indices
+        return self.target.ranked(cell.selection).topk(k).indices
 
     def measure(self, cell: Cell) -> None:
         """Hold a cell's neurons and read everything."""
         path = self.folder / "cells" / str(cell)
         if Path(f"{path}.text.parquet").exists():
             return
-        columns = {"selection": cell.selection, "seed": cell.seed, "share": cell.share}
+        columns: dict[str, Any] = {"selection": cell.selection, "seed": cell.seed, "share": cell.share}
         rows = self.rows(cell)
         with ablate(self.lm.model, mean_replacements(self.association, rows)):
             items = [
@@ -254,7 +301,7 @@ def cells(asked: argparse.Namespace) -> Iterator[Cell]:
         for kind in asked.kinds:
             yield from (Cell(f"gates_{kind}", seed, share) for seed in asked.seeds)
         yield from (Cell("matched", draw, share) for draw in range(DRAWS))
-        for name in ("start", "first_order_over_collateral", "score", "t", "attribution_patching", "random"):
+        for name in ("start", "first_order_over_collateral", "attribution_patching", "random", *OF_REGISTRY):
             yield Cell(name, 0, share)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from semprune.backbones import hardware
-from semprune.backbones.hardware import fast_fp32, onednn_keeps_fp32
+from semprune.backbones.hardware import differentiable, fast_fp32, onednn_keeps_fp32
 
 WITH_AVX512 = {"avx512_f": True, "avx512_bf16": True, "amx_tile": False}
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -91,3 +91,29 @@ def test_huge_pages_are_asked_for_unless_told_otherwise(monkeypatch, wanted):
         monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
     run = subprocess.run([sys.executable, "-c", ASKED_FOR], capture_output=True, text=True, check=True, timeout=120)
     assert (int(run.stdout) >= 256) == wanted
+
+
+def _attended(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.scaled_dot_product_attention(query, key, value=value, is_causal=True)
+
+
+def test_gradients_flow_inside_of_inference_mode():
+    with torch.inference_mode(), differentiable():
+        weight = torch.ones(2, requires_grad=True)
+        (found,) = torch.autograd.grad((weight * 3).sum(), weight)
+    assert found.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_attention_that_is_differentiated_is_that_of_fp32_in_its_own_format(dtype):
+    given = [torch.randn(2, 3, 7, 8, generator=torch.Generator().manual_seed(seed)).to(dtype) for seed in range(3)]
+    with differentiable():
+        query = given[0].clone().requires_grad_()
+        found = _attended(query, *given[1:])
+        (gradient,) = torch.autograd.grad(found.sum(), query)
+    wide = given[0].float().requires_grad_()
+    wanted = _attended(wide, *(each.float() for each in given[1:]))
+    (slope,) = torch.autograd.grad(wanted.sum(), wide)
+    assert found.dtype == gradient.dtype == dtype
+    assert torch.equal(found, wanted.to(dtype))
+    assert torch.equal(gradient, slope.to(dtype))

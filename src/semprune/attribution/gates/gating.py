@@ -12,6 +12,7 @@ from torch import Tensor
 from semprune.attribution.association.neurons import NeuronIndex
 from semprune.backbones import Backbone
 from semprune.backbones.capture import site_hooks
+from semprune.backbones.hardware import differentiable
 from semprune.types import NeuronSite
 
 
@@ -50,5 +51,5 @@ def gated(
         own = gates[:, where][owner][:, None].to(activations)  # [rows, 1, width]
         return torch.lerp(activations, held[where].to(activations), own)
 
-    with torch.inference_mode(False), torch.enable_grad(), site_hooks(lm.model, sites, move):
+    with differentiable(), site_hooks(lm.model, sites, move):
         yield

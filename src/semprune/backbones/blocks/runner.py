@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from semprune.backbones.blocks.calls import BlockCall, CallRecorder
+from semprune.backbones.hardware import differentiable
 from semprune.backbones.readout import Places, read_out
 
 
@@ -128,7 +129,7 @@ class BlockRunner:
             gradients: At its outputs; those at its inputs are written there.
         """
         call, length = self._calls[self.batches.index(batch)][block], self.length(batch)
-        with torch.enable_grad():
+        with differentiable():
             inputs = self.hidden[batch][:, :length].detach().requires_grad_()
             output = self._blocks[block](inputs, *call.args, **call.kwargs)
             output = output if isinstance(output, Tensor) else output[0]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from semprune.backbones.blocks.calls import replaced_forward
 from semprune.backbones.blocks.experts import ObserveExpert, routed_forward
+from semprune.backbones.hardware import differentiable
 from semprune.backbones.readout import read_model
 from semprune.errors import CaptureError, NonFiniteError
 from semprune.io.distributed import distributed as several_ranks
@@ -74,7 +75,7 @@ class Sums:
 
     def see_input(self, name: str, inputs: Tensor, real: Tensor) -> None:
         """Add the inputs of a matrix at some tokens; padding is not ``real``."""
-        squares = inputs.detach().float().square().mean(-1).flatten() * real
+        squares = mean_squares(inputs.detach()) * real
         self.inputs[name] += torch.stack([squares.sum(), real.sum().to(squares)])
 
     def of_ranks(self) -> None:
@@ -166,12 +167,7 @@ def _fill(
     """Add one batch, which is some rows and the first tokens of its text."""
     device = next(model.parameters()).device
     inputs = {"input_ids": batch.input_ids.to(device), "attention_mask": batch.attention_mask.to(device)}
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        weighing(linears, sums, rows, inputs["attention_mask"]) as seen,
-        _graph_from(model) as begun,
-    ):
+    with differentiable(), weighing(linears, sums, rows, inputs["attention_mask"]) as seen, _graph_from(model) as begun:
         score = batch.score(read_model(model, inputs, batch.places).logits)
         if not score.isfinite():
             raise NonFiniteError("the score of what is protected")
@@ -226,9 +222,9 @@ def weighing(
 
     def record(name: str, gradient: Tensor, tokens: Tensor | None) -> None:
         seen.add(name)
-        squares = gradient.float().square().flatten(0, -2) * real(gradient, tokens)[:, None]  # [places, out]
-        sums.outputs[name].add_(squares.sum(0))
-        flat, own = squares.mean(-1), sums.tokens[name][rows]
+        counted, own = real(gradient, tokens), sums.tokens[name][rows]
+        sums.outputs[name].addmv_(gradient.flatten(0, -2).float().square().t(), counted)
+        flat = mean_squares(gradient) * counted
         if tokens is not None:
             flat = flat.new_zeros(own.numel()).index_copy_(0, tokens, flat)
         own.copy_(flat.view(own.shape))
@@ -244,6 +240,13 @@ def weighing(
             reads, records = _routed_hooks(names, read, record)
             stack.enter_context(replaced_forward(experts, routed_forward(experts, reads, observe_output=records)))
         yield seen
+
+
+def mean_squares(values: Float[Tensor, "*places width"]) -> Float[Tensor, " tokens"]:
+    """Mean square of each token's values, fp32, without a copy of them."""
+    wide = torch.promote_types(values.dtype, torch.float32)
+    norms: Tensor = torch.linalg.vector_norm(values.flatten(0, -2), dim=-1, dtype=wide)
+    return norms.square_().div_(values.shape[-1]).float()
 
 
 def _hook(name: str, read: Record, record: Record) -> Callable[[nn.Module, Any, Tensor], None]:

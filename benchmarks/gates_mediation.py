@@ -40,6 +40,8 @@ def rankings(folder: Path, alone: list[int]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for kind in KINDS:
         paths = sorted(folder.glob(f"{kind}-*-{SHARE:g}.safetensors"))
+        if not paths:
+            continue
         seeds = {int(path.stem.split("-")[1]): load_file(path)["scores"] for path in paths}
         each = [own - own.topk(round(SHARE * len(own))).values[-1] for own in seeds.values()]
         found[f"{kind} mean"] = torch.stack(each).mean(0)

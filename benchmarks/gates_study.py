@@ -76,8 +76,10 @@ RECIPES = {
     "several_double": Recipe(SEVERAL, 40, 40, 2 * GateSettings.budget),
     "permuted": Recipe(SEVERAL, 40, 40),
     "one": Recipe(["review"], 16, 32),
+    "one_long": Recipe(["review"], 40, 32),
 }
-"""The second has twice the budget. Permuted are labels: what gates take when these say nothing."""
+"""The second has twice the budget. Permuted are labels: what gates take when these say nothing. Few gates leave some of
+the task, so that more steps find more of it; many leave nothing that a step could find."""
 FITTED_WORDING = "fitted"
 OF_REGISTRY = [name for name in rankings() if name not in (GATES, "first_order_over_collateral", "lape")]
 """Rankings for the class; lape knows words alone."""

@@ -21,6 +21,7 @@ def main() -> None:
     """Time every side, one after the other in each repeat, and print ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="smollm2-135m")
+    parser.add_argument("--dtype", default="auto")
     parser.add_argument("--methods", nargs="+", default=["wanda", "sparsegpt"])
     parser.add_argument("--protect", default="amazon_reviews")
     parser.add_argument("--strengths", nargs="+", choices=["stated", "auto"], default=["stated", "auto"])
@@ -31,10 +32,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="cpu")
     asked = parser.parse_args()
-    lm = load_backbone(asked.backbone)
+    lm = load_backbone(asked.backbone, dtype=asked.dtype)
     ids = CalibrationDataModule("c4", asked.sequences, asked.length).bind(lm).calibration_input_ids()
     dense, clock = WeightCopy(lm.model), CLOCKS[asked.clock]
-    print(f"{asked.backbone}, {asked.sequences} x {asked.length} tokens of c4, {asked.items} items of {asked.protect}")
+    print(f"{asked.backbone}, {lm.dtype}, {asked.sequences} x {asked.length} tokens of c4, {asked.items} items of {asked.protect}")
     for method in asked.methods:
         protected = {
             "stated": Protection(asked.protect, items=asked.items),

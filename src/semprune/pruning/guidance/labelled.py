@@ -25,7 +25,7 @@ from semprune.types import Item
 
 MOST_TOKENS = 256
 """Tokens of an item at most; of a longer one the end is read, where the answer is (ours)."""
-TOKEN_BUDGET = 1024
+TOKEN_BUDGET = 512
 """Padded tokens of a batch (ours)."""
 LEAST_ITEMS = 8
 """Fewer items than this say nothing about a meaning (ours)."""

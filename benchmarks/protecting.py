@@ -35,7 +35,8 @@ def main() -> None:
     lm = load_backbone(asked.backbone, dtype=asked.dtype)
     ids = CalibrationDataModule("c4", asked.sequences, asked.length).bind(lm).calibration_input_ids()
     dense, clock = WeightCopy(lm.model), CLOCKS[asked.clock]
-    print(f"{asked.backbone}, {lm.dtype}, {asked.sequences} x {asked.length} tokens of c4, {asked.items} items of {asked.protect}")
+    tokens = f"{asked.sequences} x {asked.length} tokens of c4"
+    print(f"{asked.backbone}, {lm.dtype}, {tokens}, {asked.items} items of {asked.protect}")
     for method in asked.methods:
         protected = {
             "stated": Protection(asked.protect, items=asked.items),

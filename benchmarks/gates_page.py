@@ -25,7 +25,8 @@ from semprune.statistics.weighting import Array
 RESAMPLES = 1000
 DOSES = (0.01, 0.03, 0.08)
 """Nats of held-out log-perplexity at which rankings are compared."""
-MAIN = "gates_several"
+MAIN = ("gates_several", "gates_one")
+"""The gates that other sets are compared with: the first that were measured."""
 FITTED, OTHER = "fitted", "other"
 Value = Callable[[pd.DataFrame, Array], Array]
 """Takes rows and weights of them, and gives one value for each row of weights."""
@@ -155,11 +156,14 @@ def page(folder: Path) -> dict[str, str]:
     """Each table as Markdown."""
     measured = Measured(folder)
     shares = sorted({share for _, share in measured.settings if share}, reverse=True)
+    asked_otherwise = {"other answers": other_answers(measured)} if OTHER in set(measured.items["wording"]) else {}
+    dear = any(measured.nats(*each).value >= DOSES[0] for each in measured.settings if each[1])
+    gates = {share: own for share, own in pd.read_parquet(folder / "gates.parquet").groupby("share")}
     return {
         **{f"{100 * share:g} %": at_share(measured, share) for share in shares},
-        "other answers": other_answers(measured),
-        "dose": doses(measured),
-        "overlap": overlap(pd.read_parquet(folder / "gates.parquet")),
+        **asked_otherwise,
+        **({"dose": doses(measured)} if dear else {}),
+        **{f"overlap, {100 * share:g} %": overlap(own) for share, own in gates.items()},
     }
 
 
@@ -190,11 +194,12 @@ def other_answers(measured: Measured) -> str:
 
 def doses(measured: Measured) -> str:
     """What is lost at equal cost, and how much more the gates take."""
-    rows = []
-    gates = {dose: measured.at(MAIN, dose) for dose in DOSES}
-    for selection in dict.fromkeys(name for name, share in measured.settings if share):
+    rows, there = [], dict.fromkeys(name for name, share in measured.settings if share)
+    main = next(name for name in MAIN if name in there)
+    gates = {dose: measured.at(main, dose) for dose in DOSES}
+    for selection in there:
         found = {dose: measured.at(selection, dose) for dose in DOSES}
-        more = ["" if selection == MAIN else str(gates[dose] - found[dose]) for dose in DOSES]
+        more = ["" if selection == main else str(gates[dose] - found[dose]) for dose in DOSES]
         rows.append([LABELS[selection], *(str(found[dose]) for dose in DOSES), *more])
     header = [f"at {dose:g} nats" for dose in DOSES]
     return markdown(["", *header, *(f"gates take more, {each}" for each in header)], rows)
@@ -202,7 +207,7 @@ def doses(measured: Measured) -> str:
 
 def overlap(gates: pd.DataFrame) -> str:
     """Share of neurons that gates of two seeds have in common, mean over pairs and the ends."""
-    sets = {key: set(own["neuron"]) for key, own in gates[gates["share"] == 0.01].groupby(["kind", "seed"])}
+    sets = {key: set(own["neuron"]) for key, own in gates.groupby(["kind", "seed"])}
     rows = []
     for first, second in itertools.combinations_with_replacement(sorted({kind for kind, _ in sets}), 2):
         shared = [

@@ -75,6 +75,8 @@ def main() -> None:
     association = semprune.load_association(asked.run / "association.safetensors")
     association.require(lm.fingerprint)
     sets = rankings(asked.gates, asked.seeds)
+    if not sets:
+        parser.error(f"{asked.gates} holds no gates: learn some by benchmarks.gates_study")
     for method in asked.methods:
         paths = {key: asked.output / "cells" / f"{method}-{'-'.join(key)}.parquet" for key in product(sets, TESTED)}
         left = {key: path for key, path in paths.items() if not path.exists()}

@@ -85,8 +85,6 @@ OF_REGISTRY = [name for name in rankings() if name not in (GATES, "first_order_o
 """Rankings for the class; lape knows words alone."""
 DRAWS = 4
 """Of neurons that are matched by layer and norm to the gates of several wordings."""
-TOKEN_BUDGET = 4096
-"""Of a forward in which gates learn: one for all items of a step."""
 RANKING_ITEMS = 64
 """That rankings by gradients read, as in `semprune causal`."""
 WINDOWS, TOKENS = 48, 64
@@ -172,7 +170,7 @@ class Study:
             k = self.size(share)
             _, steps, each, budget = RECIPES[kind]
             settings = GateSettings(
-                share=share, budget=budget, seed=seed, steps=steps, items=each, token_budget=TOKEN_BUDGET
+                share=share, budget=budget, seed=seed, steps=steps, items=each, token_budget=self.asked.token_budget
             )
             found = learn_gates(
                 self.lm, {"sentiment": self.task(kind, seed)}, self.texts, self.association.mean,
@@ -184,7 +182,7 @@ class Study:
     def start(self, share: float) -> Tensor:
         """Scores that gates of several wordings start from, before any step."""
         given = (self.lm, {"sentiment": self.task("several")}, self.texts, self.association.mean)
-        settings = GateSettings(share=share, token_budget=TOKEN_BUDGET)
+        settings = GateSettings(share=share, token_budget=self.asked.token_budget)
         learner = begin_gates(*given, k=self.size(share), settings=settings, sites=self.association.sites)
         return gates_of(learner).scores[:, 0]
 
@@ -319,6 +317,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="sets to measure, such as gates_several; all others later")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.001], help="each is learned by itself")
+    parser.add_argument(
+        "--token_budget", type=int, default=4096, help="of a forward in which gates learn; all of a step"
+    )
     parser.add_argument("--items", type=int, default=150, help="of each data set and wording")
     parser.add_argument("--sequences", type=int, default=16, help="of 160 tokens of held-out text")
     study = Study(parser.parse_args())

@@ -130,7 +130,7 @@ def alone(
         texts: What the dense model says of them.
         mean: What closed gates hold neurons at.
         neurons: Which ones.
-        token_budget: Tokens of a forward.
+        token_budget: Tokens of a forward, at most.
 
     Returns:
         ``KL(dense ‖ closed)`` in nats, mean over these tokens.
@@ -139,7 +139,8 @@ def alone(
     states = [own[0, : part.shape[1] - 1] for own, part in zip(texts.states, ids, strict=True)]
     dense = dense_logits(lm, torch.cat(states)[None])
     found = torch.zeros(len(neurons), dtype=torch.float64, device=lm.device)
-    for number, places in enumerate(torch.arange(len(neurons)).split(max(token_budget // FIRST_TOKENS, 1))):
+    rows = rows_at_once(lm, FIRST_TOKENS, len(dense), token_budget)
+    for number, places in enumerate(torch.arange(len(neurons)).split(rows)):
         if number % world_size() == rank():
             owner = torch.arange(len(places), device=lm.device)
             gates = torch.zeros(len(places), len(mean), device=lm.device)
@@ -150,6 +151,16 @@ def alone(
             found[places] = divergence(dense.expand_as(closed), closed).mean(1).double()
     sum_over_ranks(found)
     return found.float().cpu()
+
+
+MOST_LOGITS = 2**28
+"""Positions × vocabulary of a forward of windows: a gibibyte in fp32, of which a step holds several (ours)."""
+
+
+def rows_at_once(lm: Backbone, tokens: int, positions: int, token_budget: int) -> int:
+    """How many windows a forward takes, with logits at some positions of each: fewer where a vocabulary is large."""
+    vocabulary: int = lm.model.get_output_embeddings().weight.shape[0]
+    return max(1, min(token_budget // tokens, MOST_LOGITS // (positions * vocabulary)))
 
 
 def window_logits(

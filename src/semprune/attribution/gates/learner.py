@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from semprune.attribution.gates.collateral import DenseTexts, dense_logits, divergence, window_logits
+from semprune.attribution.gates.collateral import DenseTexts, dense_logits, divergence, rows_at_once, window_logits
 from semprune.attribution.gates.exact_k import exact_k
 from semprune.attribution.gates.gating import gated
 from semprune.attribution.gates.settings import GateSettings
@@ -154,7 +154,7 @@ class GateLearner:
         for text, windows in enumerate(self.texts.texts):
             chosen = [window for of, window in drawn if of == text]
             jobs = [(concept, window) for window in chosen for concept in range(len(self.tasks))]
-            rows = max(self.settings.token_budget // windows.shape[1], 1)
+            rows = rows_at_once(self.lm, windows.shape[1], windows.shape[1] - 1, self.settings.token_budget)
             mine = jobs[rank() :: world_size()]
             weight = 1 / len(chosen) / len(self.texts.texts)
             for begin in range(0, len(mine), rows):

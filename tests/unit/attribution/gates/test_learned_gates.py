@@ -9,6 +9,7 @@ from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 from tests.planted.world import ranking_precision
 from tests.unit.attribution.gates.planted_task import colour_items, colour_task, dense_mean, other_texts
 
+from semprune.attribution.gates import collateral
 from semprune.attribution.gates.collateral import alone, dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
 from semprune.attribution.gates.gating import gated
@@ -183,12 +184,14 @@ def test_a_learner_that_goes_on_ends_with_the_same_bytes(planted):
         other.load(part.state() | {"concepts": ["planted.food"]})
 
 
-def test_items_beyond_the_token_budget_teach_the_same(planted):
-    """In float64: items are read twice, a few at a time."""
+@pytest.mark.parametrize(("smaller", "most_logits"), [(40, collateral.MOST_LOGITS), (4096, 1)])
+def test_items_and_windows_that_are_read_a_few_at_a_time_teach_the_same(planted, monkeypatch, smaller, most_logits):
+    """In float64: items beyond the token budget are read twice; windows whose logits are too many, one by one."""
     world, found = PlantedLlama(), []
     world.lm.model.double()
     tasks = {"planted.colour": planted.task}
-    for budget in (4096, 40):
+    for budget, most in ((4096, collateral.MOST_LOGITS), (smaller, most_logits)):
+        monkeypatch.setattr(collateral, "MOST_LOGITS", most)
         settings = dataclasses.replace(SETTINGS, token_budget=budget, start_items=16)
         learner = begin_gates(
             world.lm, tasks, planted.texts, planted.mean, k=10, settings=settings, sites=planted.sites

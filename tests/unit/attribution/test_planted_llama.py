@@ -14,6 +14,7 @@ from semprune.attribution.ablation.neuron_sets import matched_random, mean_repla
 from semprune.attribution.association.score import NEURON_CLASSES
 from semprune.attribution.fit import learner as learner_module
 from semprune.attribution.fit.closed_form import decoder_precision, fit_closed_form
+from semprune.attribution.fit.encoder import Encoder
 from semprune.attribution.fit.fitted import fitted_association
 from semprune.attribution.held_out.precision import LevelPrecision
 from semprune.attribution.held_out.sums import HeldOutSums
@@ -259,3 +260,21 @@ def test_bfloat16_products_lose_less_than_bfloat16_activations_do(learner, monke
     assert lost < 0.002
     assert lost < (exact.effect - learner.token.effect).abs().max()
     torch.testing.assert_close(quick.variance.sqrt(), exact.variance.sqrt(), rtol=0.01, atol=1e-4)
+
+
+def test_sums_of_a_bfloat16_fit_are_not_rounded_by_amx(monkeypatch):
+    """Rounded regressors would not be those of the Gram matrix, which is exact: effects were off by up to .04."""
+    own, seen = PlantedLlama(), []
+    own.lm.model.bfloat16()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "amx_tile": True, "amx_bf16": True})
+    precision.onednn_keeps_fp32.cache_clear()
+    add = Encoder.add_targets
+
+    def watched(*args, **kwargs):
+        seen.append(torch.backends.mkldnn.matmul.fp32_precision)
+        add(*args, **kwargs)
+
+    monkeypatch.setattr(Encoder, "add_targets", watched)
+    fit_closed_form(own.lm, own.labeller, own.shape, own.batches)
+    precision.onednn_keeps_fp32.cache_clear()
+    assert set(seen) == {"ieee"}

@@ -148,7 +148,7 @@ class AttributionLearner(nn.Module):
         def add(site: NeuronSite, activations: Tensor) -> None:
             where = self.standardiser.index.where(site)
             own = self.standardiser.take(site, activations, labelled.valid, moments=True, brief=True)
-            with full_fp32(torch.float32):  # standardised: rounded to bfloat16, few values would lean to one side
+            with full_fp32(torch.float32):  # regressors that AMX rounded would not be those of the Gram matrix
                 self.token.add_targets(where, labelled.rows, own.z.flatten(0, 1), own.energy)
                 if self.shape.classes:
                     self.sequence.add_targets(where, labelled.sequence, pooled(own.z, labelled.valid))
@@ -204,7 +204,7 @@ class AttributionLearner(nn.Module):
         def add(site: NeuronSite, activations: Tensor) -> None:
             where = self.standardiser.index.where(site)
             own = self.standardiser.take(site, activations, labelled.valid, brief=True)
-            with full_fp32(torch.float32):  # standardised: rounded to bfloat16, few values would lean to one side
+            with full_fp32(torch.float32):  # regressors that AMX rounded would not be those of the Gram matrix
                 statistics.token.add(where, own.z, own.energy)
                 if self.shape.classes:
                     statistics.sequence.add(where, pooled(own.z, labelled.valid)[:, None])

@@ -10,6 +10,7 @@ import torch
 from semprune.backbones import hardware
 from semprune.backbones.hardware import differentiable, fast_fp32, onednn_keeps_fp32
 
+CPU = torch.device("cpu")
 WITH_AVX512 = {"avx512_f": True, "avx512_bf16": True, "amx_tile": False}
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 ASKED_FOR = """
@@ -98,7 +99,7 @@ def _attended(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> to
 
 
 def test_gradients_flow_inside_of_inference_mode():
-    with torch.inference_mode(), differentiable():
+    with torch.inference_mode(), differentiable(CPU):
         weight = torch.ones(2, requires_grad=True)
         (found,) = torch.autograd.grad((weight * 3).sum(), weight)
     assert found.tolist() == [3, 3]
@@ -107,7 +108,7 @@ def test_gradients_flow_inside_of_inference_mode():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_attention_that_is_differentiated_is_that_of_fp32_in_its_own_format(dtype):
     given = [torch.randn(2, 3, 7, 8, generator=torch.Generator().manual_seed(seed)).to(dtype) for seed in range(3)]
-    with differentiable():
+    with differentiable(CPU):
         query = given[0].clone().requires_grad_()
         found = _attended(query, *given[1:])
         (gradient,) = torch.autograd.grad(found.sum(), query)

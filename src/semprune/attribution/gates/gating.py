@@ -51,5 +51,5 @@ def gated(
         own = gates[:, where][owner][:, None].to(activations)  # [rows, 1, width]
         return torch.lerp(activations, held[where].to(activations), own)
 
-    with differentiable(), site_hooks(lm.model, sites, move):
+    with differentiable(lm.device), site_hooks(lm.model, sites, move):
         yield

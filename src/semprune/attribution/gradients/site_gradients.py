@@ -33,7 +33,7 @@ def site_gradients(
         added.append(zero)
         return activations + zero
 
-    with differentiable(), site_hooks(observations.lm.model, sites, probe):
+    with differentiable(observations.lm.device), site_hooks(observations.lm.model, sites, probe):
         output = _output(observations, labelled, concept)
         gradients = torch.autograd.grad(output, added)
     yield from zip(sites, values, (gradient.float() for gradient in gradients), strict=True)
@@ -75,7 +75,7 @@ def integrated_site_gradients(
             points.append(point)
             return point
 
-        with differentiable(), site_hooks(observations.lm.model, [site], move):
+        with differentiable(observations.lm.device), site_hooks(observations.lm.model, [site], move):
             (gradient,) = torch.autograd.grad(_output(observations, labelled, concept), points)
         total = total + gradient.float() / steps
     return total * difference.float()
@@ -119,7 +119,7 @@ def activation_gradients(
         held[site.name] = activations if activations.requires_grad else activations.detach().requires_grad_()
         return held[site.name]
 
-    with differentiable(), site_hooks(lm.model, sites, keep):
+    with differentiable(lm.device), site_hooks(lm.model, sites, keep):
         loss = objective()
         if not torch.isfinite(loss):
             raise NonFiniteError("the objective of a causal loss")

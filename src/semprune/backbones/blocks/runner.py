@@ -129,8 +129,9 @@ class BlockRunner:
             gradients: At its outputs; those at its inputs are written there.
         """
         call, length = self._calls[self.batches.index(batch)][block], self.length(batch)
-        with differentiable():
-            inputs = self.hidden[batch][:, :length].detach().requires_grad_()
+        states = self.hidden[batch][:, :length]
+        with differentiable(states.device):
+            inputs = states.detach().requires_grad_()
             output = self._blocks[block](inputs, *call.args, **call.kwargs)
             output = output if isinstance(output, Tensor) else output[0]
             (found,) = torch.autograd.grad(output, inputs, gradients[batch][:, :length])

@@ -167,7 +167,11 @@ def _fill(
     """Add one batch, which is some rows and the first tokens of its text."""
     device = next(model.parameters()).device
     inputs = {"input_ids": batch.input_ids.to(device), "attention_mask": batch.attention_mask.to(device)}
-    with differentiable(), weighing(linears, sums, rows, inputs["attention_mask"]) as seen, _graph_from(model) as begun:
+    with (
+        differentiable(device),
+        weighing(linears, sums, rows, inputs["attention_mask"]) as seen,
+        _graph_from(model) as begun,
+    ):
         score = batch.score(read_model(model, inputs, batch.places).logits)
         if not score.isfinite():
             raise NonFiniteError("the score of what is protected")

@@ -297,3 +297,11 @@ def test_a_draw_below_chance_still_teaches_where_recent_ones_keep_the_order(plan
     inside = task.labels[units[2]]
     assert slope[inside].mean() > 0 > slope[~inside].mean()
     assert float(task.left(draws[2:]).detach()) == 0
+
+
+def test_a_forward_takes_fewer_windows_where_there_are_many_words(planted, monkeypatch):
+    words = planted.lm.model.get_output_embeddings().weight.shape[0]
+    assert collateral.rows_at_once(planted.lm, tokens=4, positions=3, token_budget=40) == 10
+    monkeypatch.setattr(collateral, "MOST_LOGITS", 3 * words * 2)
+    assert collateral.rows_at_once(planted.lm, tokens=4, positions=3, token_budget=40) == 2
+    assert collateral.rows_at_once(planted.lm, tokens=4, positions=30, token_budget=1) == 1

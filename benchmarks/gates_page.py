@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from benchmarks.gates_study import OF_REGISTRY
 from benchmarks.tables import markdown, print_pages
 
 from semprune.report.run.formats import interval, number
@@ -36,6 +37,7 @@ LABELS = {
     "first_order_over_collateral": "first order over collateral", "attribution_patching": "attribution patching",
     "score": "association, score", "t": "association, t",
 }  # fmt: skip
+LABELS |= {name: name.replace("_", " ") for name in OF_REGISTRY if name not in LABELS}
 
 
 @dataclass(frozen=True)

@@ -62,24 +62,15 @@ class Recipe(NamedTuple):
         wordings: That they are fitted on; the several have three pairs of answers.
         steps: Of Adam.
         items: Of each step.
-        budget: Nats of collateral.
     """
 
     wordings: list[str]
     steps: int
     items: int
-    budget: float = GateSettings.budget
 
 
-RECIPES = {
-    "several": Recipe(SEVERAL, 40, 40),
-    "several_double": Recipe(SEVERAL, 40, 40, 2 * GateSettings.budget),
-    "permuted": Recipe(SEVERAL, 40, 40),
-    "one": Recipe(["review"], 16, 32),
-    "one_long": Recipe(["review"], 40, 32),
-}
-"""The second has twice the budget. Permuted are labels: what gates take when these say nothing. Few gates leave some of
-the task, so that more steps find more of it; many leave nothing that a step could find."""
+RECIPES = {"several": Recipe(SEVERAL, 40, 40), "permuted": Recipe(SEVERAL, 40, 40), "one": Recipe(["review"], 16, 32)}
+"""Permuted are labels: what gates take when these say nothing."""
 FITTED_WORDING = "fitted"
 OF_REGISTRY = [name for name in rankings() if name not in (GATES, "first_order_over_collateral", "lape")]
 """Rankings for the class; lape knows words alone."""
@@ -168,9 +159,9 @@ class Study:
         path = self.folder / "gates" / f"{kind}-{seed}-{share:g}.safetensors"
         if not path.exists():
             k = self.size(share)
-            _, steps, each, budget = RECIPES[kind]
+            _, steps, each = RECIPES[kind]
             settings = GateSettings(
-                share=share, budget=budget, seed=seed, steps=steps, items=each, token_budget=self.asked.token_budget
+                share=share, seed=seed, steps=steps, items=each, token_budget=self.asked.token_budget
             )
             found = learn_gates(
                 self.lm, {"sentiment": self.task(kind, seed)}, self.texts, self.association.mean,
@@ -317,9 +308,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="sets to measure, such as gates_several; all others later")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.001], help="each is learned by itself")
-    parser.add_argument(
-        "--token_budget", type=int, default=4096, help="of a forward in which gates learn; all of a step"
-    )
+    parser.add_argument("--token_budget", type=int, default=4096, help="of a forward in which gates learn")
     parser.add_argument("--items", type=int, default=150, help="of each data set and wording")
     parser.add_argument("--sequences", type=int, default=16, help="of 160 tokens of held-out text")
     study = Study(parser.parse_args())

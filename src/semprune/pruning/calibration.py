@@ -12,6 +12,9 @@ from torch import Tensor
 
 from semprune.errors import EmptyCalibrationError, NonFiniteError, SettingError
 
+MOST_TOGETHER = 4096
+"""Padded tokens of a forward, up to which short sequences go together: products of few rows are slow (ours)."""
+
 TokenWeights = Tensor | Mapping[str, Tensor]
 """Weights of tokens ``[sequences, tokens]``: the same for every matrix, or each matrix's own by its name."""
 
@@ -41,6 +44,10 @@ class CalibrationTokens:
     input_ids: Int[Tensor, "sequences tokens"]
     attention_mask: Int[Tensor, "sequences tokens"] | None
     tau: Float[Tensor, "sequences tokens"] | None
+
+    def together(self, batch_size: int) -> int:
+        """Return how many of them a forward takes where they are to be quick: more than asked where they are short."""
+        return max(batch_size, MOST_TOGETHER // self.input_ids.shape[1])
 
     def take(self, batches: Sequence[slice], device: torch.device) -> CalibrationTokens:
         """Return the sequences of some batches, in order, on a device."""

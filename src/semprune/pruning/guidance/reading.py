@@ -61,7 +61,9 @@ def check_name(name: str) -> None:
     Raises:
         UnknownProtectionError: It is none of a task family, a data set, a class, a concept or a file.
     """
-    known = [GENERAL, *task_families(), *dataset_names(), *concept_names()]
     of_class = name.partition(".")[0] in dataset_names()
-    if not (name in known or of_class or name.startswith(TEXT) or name.endswith(FILES)):
-        raise UnknownProtectionError(name, known)
+    if name == GENERAL or of_class or name.startswith(TEXT) or name.endswith(FILES) or name in concept_names():
+        return
+    families = task_families()  # last: every data set's file is read for them
+    if name not in families:
+        raise UnknownProtectionError(name, [GENERAL, *families, *dataset_names(), *concept_names()])

@@ -44,6 +44,7 @@ class CalibrationPass:
         *,
         distributed: bool,
         tau: TokenWeights | None = None,
+        short: bool = False,
     ) -> CalibrationPass:
         """Embed this rank's sequences; inside :func:`semprune.backbones.blocks.runner.calibrating`.
 
@@ -53,9 +54,10 @@ class CalibrationPass:
             settings: How many of them are run together.
             distributed: Whether every rank makes this call with the same sequences.
             tau: Weights of the tokens instead of those that the sequences have.
+            short: Run more of them together where they are short.
         """
         shared = distributed and several_ranks() and settings.selection == "exact"
-        size = settings.forward_size
+        size = tokens.together(settings.forward_size) if short else settings.forward_size
         batches = split_batches(tokens.input_ids.shape[0], size)
         mine = own_batches(batches) if shared else batches
         own = tokens.take(mine, next(model.parameters()).device)

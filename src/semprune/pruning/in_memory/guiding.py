@@ -105,7 +105,8 @@ class _MemorySite:
     distributed: bool
 
     def guide(self, tokens: CalibrationTokens, tau: TokenWeights | None, strength: float) -> Guide:
-        run = CalibrationPass.start(self.model, tokens, self.settings, distributed=self.distributed, tau=tau)
+        model, settings = self.model, self.settings
+        run = CalibrationPass.start(model, tokens, settings, distributed=self.distributed, tau=tau, short=True)
         gatherer = Gatherer(self.needs, "exact", run.sequences, shared=run.shared, keep_unrouted=True)
         return Guide(run.runner, run.tau, gatherer, strength)
 
@@ -125,7 +126,9 @@ def start_guides(
     """Embed the texts; inside ``calibrating``."""
     guides = []
     for each in texts:
-        run = CalibrationPass.start(model, each.text.tokens, settings, distributed=distributed, tau=each.fisher.tokens)
+        run = CalibrationPass.start(
+            model, each.text.tokens, settings, distributed=distributed, tau=each.fisher.tokens, short=True
+        )
         gatherer = Gatherer(needs, "exact", run.sequences, shared=run.shared, keep_unrouted=True)
         guides.append(Guide(run.runner, run.tau, gatherer, each.text.number))
     return tuple(guides)

@@ -53,7 +53,7 @@ def token_squares(
     if tau is None:
         return inputs.float().square().sum(0)
     real = tau != 0
-    squares = inputs[real].float().square()  # a copy: weighting in place is safe
+    squares = inputs[real].float().square_()  # of a copy
     return squares.mul_(tau[real].float().unsqueeze(-1)).sum(0)
 
 

@@ -115,6 +115,7 @@ class StreamedInputs:
         settings: How many go through a block together.
         folder: Where the files of hidden states are.
         block: The block to start at; the files of a later one than 0 must be there.
+        short: Let more of them go through together where they are short.
 
     Raises:
         CaptureError: The model's forward did not call each block exactly once.
@@ -124,7 +125,14 @@ class StreamedInputs:
     runner: BlockRunner
 
     def __init__(
-        self, streamed: StreamedModel, tokens: CalibrationTokens, settings: PruneSettings, folder: Path, block: int
+        self,
+        streamed: StreamedModel,
+        tokens: CalibrationTokens,
+        settings: PruneSettings,
+        folder: Path,
+        block: int,
+        *,
+        short: bool = False,
     ) -> None:
         """Run the model's own forward around its blocks, with the embeddings and one block in memory."""
         self._last = len(streamed.blocks) - 1
@@ -141,7 +149,7 @@ class StreamedInputs:
                 streamed.blocks,
                 self.tokens.input_ids,
                 attention_mask=self.tokens.attention_mask,
-                batch_size=settings.forward_size,
+                batch_size=tokens.together(settings.forward_size) if short else settings.forward_size,
                 storage=storage,
                 embed=block == 0,
             )

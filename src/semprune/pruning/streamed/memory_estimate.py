@@ -12,6 +12,7 @@ from torch import nn
 
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import MemoryLimitError
+from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.strength import AUTO, CANDIDATES
 from semprune.pruning.method import Method
@@ -91,7 +92,8 @@ def estimate_memory(
         base_bytes: What the process holds already.
         protected: Text of what is to be kept.
     """
-    length = max([length, *(text.tokens.input_ids.shape[1] for text in protected)])
+    longest = max([length, *(text.tokens.input_ids.shape[1] for text in protected)])
+    tokens = max([batch_size * length, *(_together(text.tokens, batch_size) for text in protected)])
     linears = prunable_linears(streamed.model)
     block = max(_bytes(block) for block in streamed.blocks)
     weights = block + _converted_bytes(streamed)
@@ -99,7 +101,7 @@ def estimate_memory(
     working = max(_working_bytes(method, inside) for inside in linears.values())
     steps = {"the weights of one block and its masks": weights + masks + (working if method is not None else 0)}
     if calibrated and method is not None:
-        forward = max(_forward_bytes(streamed, inside, batch_size, length) for inside in linears.values())
+        forward = max(_forward_bytes(streamed, inside, tokens) for inside in linears.values())
         gathered = max(_statistics_bytes(method, inside) for inside in linears.values())
         steps["the embeddings and one block"] = _around_bytes(streamed) + weights + forward
         gathered += max((_guided_bytes(method, inside) for inside in linears.values()), default=0) if protected else 0
@@ -108,19 +110,25 @@ def estimate_memory(
         if protected:
             steps["one block and the gradients of what is protected"] = weights + tau + GRADIENT_COPIES * forward
             if any(text.strength == AUTO for text in protected):
-                tried = _tried_bytes(streamed, protected, length)
+                tried = _tried_bytes(streamed, protected, longest)
                 side = weights + block + gathered + tau + max(forward, working + masks) + tried
                 steps["one block, its copy and the text that strengths are tried on"] = side
             steps["the head and the logits of what is protected"] = _head_bytes(streamed, protected) + tau + forward
     return MemoryEstimate(base_bytes, steps)
 
 
-def _forward_bytes(streamed: StreamedModel, linears: Sequence[PrunableLinear], batch: int, length: int) -> int:
+def _together(text: CalibrationTokens, batch_size: int) -> int:
+    """Padded tokens of a forward of text that is to be kept."""
+    sequences, length = text.input_ids.shape
+    return min(sequences, text.together(batch_size)) * length
+
+
+def _forward_bytes(streamed: StreamedModel, linears: Sequence[PrunableLinear], tokens: int) -> int:
     """Inputs and outputs of all matrices at once, in the model's format, and the fp32 copies of norms and squares."""
     alone = {(linear.module, linear.weight.shape): linear for linear in linears}.values()  # one expert for all
     widths = sum(sum(linear.weight.shape) for linear in alone)
     widest = max(max(linear.weight.shape) for linear in alone)
-    return batch * length * (widths * streamed.dtype.itemsize + 3 * widest * FP32)
+    return tokens * (widths * streamed.dtype.itemsize + 3 * widest * FP32)
 
 
 def _working_bytes(method: Method | None, linears: Sequence[PrunableLinear]) -> int:

@@ -94,7 +94,7 @@ def start_streamed_guides(
     for number, (text, fisher) in enumerate(texts):
         place = folder / f"protected-{number}"
         place.mkdir(exist_ok=True)
-        inputs = StreamedInputs(streamed, text.tokens, settings, place, block)
+        inputs = StreamedInputs(streamed, text.tokens, settings, place, block, short=True)
         gatherer = Gatherer(needs, "exact", len(text.tokens.input_ids), keep_unrouted=True)
         tau = {name: value.to(streamed.device) for name, value in fisher.tokens.items()}
         guides.append(StreamedGuide(inputs, Guide(inputs.runner, tau, gatherer, text.number)))
@@ -108,7 +108,7 @@ class _Weighing:
         (folder / "hidden").mkdir(parents=True)
         (folder / "gradients").mkdir()
         self._streamed, self._text, self._folder = streamed, text, folder
-        self._inputs = StreamedInputs(streamed, text.tokens, settings, folder / "hidden", 0)
+        self._inputs = StreamedInputs(streamed, text.tokens, settings, folder / "hidden", 0, short=True)
         self._linears = prunable_linears(streamed.model)
         every = [linear for linears in self._linears.values() for linear in linears]
         self._sums = Sums.zeros(every, text.tokens.input_ids.shape, streamed.device)

@@ -61,7 +61,7 @@ class _StreamedSite:
     def guide(self, tokens: CalibrationTokens, tau: TokenWeights | None, strength: float) -> Guide:
         place = self._folder / str(len(self._carried))
         place.mkdir()
-        inputs = StreamedInputs(self._streamed, tokens, self._settings, place, 0)
+        inputs = StreamedInputs(self._streamed, tokens, self._settings, place, 0, short=True)
         self._carried.append(inputs)
         gatherer = Gatherer(self._method.needs, "exact", len(tokens.input_ids), keep_unrouted=True)
         own: TokenWeights | None = inputs.tokens.tau

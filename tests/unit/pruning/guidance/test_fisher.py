@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests import models
 
+from semprune.backbones.blocks.runner import calibrating
 from semprune.errors import NonFiniteError
 from semprune.pruning import prune_model
 from semprune.pruning.guidance import fisher
@@ -13,7 +14,9 @@ from semprune.pruning.guidance.fisher import Fisher, fisher_weights
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
 from semprune.pruning.in_memory import dense_statistics
 from semprune.pruning.in_memory import prune_model as pruning
-from semprune.pruning.in_memory.guiding import WeighedText, weigh
+from semprune.pruning.in_memory.calibration_pass import CalibrationPass
+from semprune.pruning.in_memory.guiding import WeighedText, start_guides, weigh
+from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.combined import combined
 from semprune.pruning.weights.linear import prunable_linears
 from semprune.types import LayerStats
@@ -236,3 +239,19 @@ def test_statistics_that_are_collected_once_keep_it_too(monkeypatch):
     report = dense_statistics.prune_from(model, collected, method="ria", sparsity=0.5)
     assert report.mask_hash == whole.mask_hash
     assert report.settings == whole.settings
+
+
+def test_short_rows_go_through_blocks_together_and_add_up_to_the_same():
+    model, settings = models.llama(), PruneSettings(0.5, batch_size=1)
+    linears = prunable_linears(model)
+    with calibrating(model):
+        weighed = weigh(model, linears, [protected()], distributed=False)
+        (guide,) = start_guides(model, weighed, settings, "squares", distributed=False)
+        alone = CalibrationPass.start(model, protected().tokens, settings, distributed=False, tau=guide.tau)
+        assert (len(guide.runner.batches), len(alone.runner.batches)) == (1, 3)
+        assert protected().tokens.together(1) == 4096 // 5
+        assert protected().tokens.together(2000) == 2000  # never fewer than asked
+        found = guide.gatherer.gather(guide.runner, 0, linears[0], guide.tau, advance=False)
+        expected = guide.gatherer.gather(alone.runner, 0, linears[0], guide.tau, advance=False)
+    for name, stats in found.items():
+        torch.testing.assert_close(stats.sum_squares, expected[name].sum_squares)

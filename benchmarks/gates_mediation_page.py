@@ -1,4 +1,4 @@
-"""What patched gates bring back of the sentiment that pruning cost, from what `benchmarks.gates_mediation` measured.
+"""What patched gates bring back of what pruning cost a task, from what `benchmarks.gates_mediation` measured.
 
 python -m benchmarks.gates_mediation_page docs/studies/gates-mediation/smollm2-135m
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from benchmarks.gates_mediation import METHODS, TESTED
+from benchmarks.gates_mediation import METHODS
 from benchmarks.tables import markdown, print_pages
 
 from semprune.artefacts import records
@@ -30,14 +30,14 @@ def seeds(table: pd.DataFrame) -> str:
     """Share of the lost AUROC that each set of gates brings back in each pruned model; empty where not measured."""
     rows = []
     for name in table["ranking"].unique():
-        rows.append([_label(name), *(_back(table, method, data, name, "chosen") for method, data in _models())])
-    return markdown(["gates of", *(f"{MethodLabels().label(method)}, {data}" for method, data in _models())], rows)
+        rows.append([_label(name), *(_back(table, method, data, name, "chosen") for method, data in _models(table))])
+    return markdown(["gates of", *(f"{MethodLabels().label(method)}, {data}" for method, data in _models(table))], rows)
 
 
-def others(table: pd.DataFrame, name: str = "one mean") -> str:
-    """The models, and what matched neurons and all others bring back beside one set of gates."""
-    rows = []
-    for method, data in _models():
+def others(table: pd.DataFrame) -> str:
+    """The models, and what matched neurons and all others bring back beside the first mean over seeds."""
+    name, rows = next(each for each in table["ranking"].unique() if each.endswith("mean")), []
+    for method, data in _models(table):
         own = _rows(table, method, data, name)
         first = records(own)[0]
         lost = f"{first['dense']:.3f} → {first['pruned']:.3f}"
@@ -49,8 +49,8 @@ def others(table: pd.DataFrame, name: str = "one mean") -> str:
     return markdown([*header, "matched to them", "all but the gates"], rows)
 
 
-def _models() -> list[tuple[str, str]]:
-    return [(method, data) for method in METHODS for data in TESTED]
+def _models(table: pd.DataFrame) -> list[tuple[str, str]]:
+    return [(method, data) for method in METHODS for data in table["dataset"].unique()]
 
 
 def _rows(table: pd.DataFrame, method: str, data: str, name: str) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def _back(table: pd.DataFrame, method: str, data: str, name: str, neurons: str) 
 
 def _label(name: str) -> str:
     kind, seed = name.split()
-    return f"{KINDS[kind]}, {'mean over seeds' if seed == 'mean' else f'seed {seed}'}"
+    return f"{KINDS.get(kind, kind)}, {'mean over seeds' if seed == 'mean' else f'seed {seed}'}"
 
 
 if __name__ == "__main__":

@@ -44,8 +44,10 @@ def kept(run: RunArtefacts, family: str) -> str:
     """Skill kept of each family, the share of one's unguided loss that is left, and the perplexity."""
     table, rows = guided_table(run), []
     families = [name for name in dict.fromkeys((family, *FAMILIES)) if name in set(table["target"])]
+    several = table["calibration"].nunique() > 1
     for about, own in table.groupby([*OF, "calibration"], sort=False):
-        pruned = _pruned(dict(zip([*OF, "calibration"], about, strict=True)))
+        named = dict(zip([*OF, "calibration"], about, strict=True))
+        pruned = f"{_pruned(named)}, {named['calibration']}" if several else _pruned(named)
         first = own[own["protected"] == own["protected"].iloc[0]]
         rows.append([pruned, "nothing", *(_of(first, name, "unguided") for name in families), "", _perplexity(first)])
         for protected, guided in own.groupby("protected", sort=False):
@@ -86,25 +88,27 @@ def controls(run: RunArtefacts, protected: str, family: str) -> str:
     assert table is not None
     assert run.predictions is not None
     drops = skill_drops(run.predictions, skills(table), family)
-    rows = []
-    for pair, own in _pairs(drops, protected):
-        rows.append(
-            [_pruned({**pair.about, "calibration": pair.calibration}), pair.protected, _difference(own, drops, family)]
-        )
+    rows = [[_pruned(own.about), control, _difference(own, drops, family)] for control, own in _pairs(drops, protected)]
     if not rows:
         return ""
     return markdown(["pruned", f"{protected} keeps more {family} than", "points of skill"], rows)
 
 
-def _pairs(drops: Drops, protected: str) -> Iterator[tuple[GuidedPair, GuidedPair]]:
-    """Every control, and what is named in the place of guided with the control in the place of unguided."""
+def _pairs(drops: Drops, protected: str) -> Iterator[tuple[str, GuidedPair]]:
+    """Every control, and what is named in the place of guided with the control in the place of unguided.
+
+    Controls are what else is protected; and of several calibrations the others by themselves, beside the first guided.
+    """
     pairs = guided_pairs(drops.cells)
+    named = [pair for pair in pairs if pair.protected == protected]
     for control in pairs:
-        for named in pairs:
-            same = named.about == control.about and named.calibration == control.calibration
-            if same and named.protected == protected != control.protected:
-                draws = min(len(named.guided), len(control.guided))
-                yield control, replace(named, guided=named.guided[:draws], unguided=control.guided[:draws])
+        for own in (own for own in named if own.about == control.about):
+            draws = min(len(own.guided), len(control.guided))
+            if own.calibration == control.calibration and control.protected != protected:
+                yield control.protected, replace(own, guided=own.guided[:draws], unguided=control.guided[:draws])
+            if control.protected == protected and own.calibration == named[0].calibration != control.calibration:
+                alone = f"nothing, of {control.calibration}"
+                yield alone, replace(own, guided=own.guided[:draws], unguided=control.unguided[:draws])
 
 
 def _difference(pair: GuidedPair, drops: Drops, family: str) -> str:

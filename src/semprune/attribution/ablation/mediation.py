@@ -21,7 +21,7 @@ from semprune.backbones import Backbone
 from semprune.errors import BackboneMismatchError, ConfigurationError, SettingError
 from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.ranges import checked
-from semprune.statistics.auroc import auroc_values
+from semprune.statistics.auroc import auroc_values, label_log_odds
 from semprune.statistics.estimate import crossed_mean
 from semprune.statistics.skill import recovered_share
 from semprune.types import Count, Item, Seed, Share
@@ -45,6 +45,7 @@ def mediate(
     items: Sequence[Item],
     rankings: Mapping[str, Float[Tensor, " neurons"]],
     *,
+    label: int | None = None,
     share: Share = 0.01,
     layers: tuple[int, int] | None = None,
     positions: Positions = "all",
@@ -70,6 +71,8 @@ def mediate(
         association: Names the neurons, their layers and norms.
         items: Held-out items of one data set whose choices are classes.
         rankings: Rankings of all neurons by name, larger is more important; the top of each is patched.
+        label: The class whose neurons they are: its log-odds against all others are what AUROC is of; None for all
+            pairs of classes.
         share: Share of all neurons that is the top.
         layers: First and last layer whose neurons are patched: of the same top, those that lie there; None for all.
         positions: ``all``; ``readout``, only where an answer is read; ``before_readout``, everywhere else: a late
@@ -92,18 +95,7 @@ def mediate(
         BackboneMismatchError: The association or the pruned model is another backbone's.
         FittedDocumentError: The association was fitted on documents of the items.
     """
-    association.require(dense.fingerprint)
-    if pruned.sites != dense.sites:
-        raise BackboneMismatchError("the pruned model", str(dense.fingerprint), str(pruned.fingerprint))
-    if draws < 2:
-        raise SettingError("draws", draws, "at least 2, whose spread says how much a draw matters")
-    if positions not in get_args(Positions):
-        raise SettingError("positions", positions, f"one of {', '.join(get_args(Positions))}")
-    if association.fitted is not None:
-        require_held_out(association.fitted, items)
-    if not rankings:
-        raise ConfigurationError("name at least one ranking whose first neurons are patched.")
-    check_rankings(association, rankings)
+    _check(dense, pruned, association, items, rankings, label, positions, draws)
     inside = _inside(association, layers)
     count = max(1, int(share * len(inside)))
     generator = torch.Generator().manual_seed(seed)
@@ -113,8 +105,40 @@ def mediate(
         sets += [replace(each, into="dense") for each in sets]
     first, last = (0, int(association.layer.max())) if layers is None else layers
     common = {"dataset": items[0].dataset, "positions": positions, "first_layer": first, "last_layer": last}
-    measured = _measured(dense, pruned, items, sets, positions, token_budget, progress)
+    patchings = [Patching(rows, each.into) for each in sets for rows in each.draws]
+    *models, patched = patched_predictions(
+        dense, pruned, items, patchings, positions=positions, token_budget=token_budget, progress=progress
+    )
+    measured = _measured(models, patched, sets, label)
     return pd.DataFrame([common | {"share": share} | row for row in measured])
+
+
+def _check(
+    dense: Backbone,
+    pruned: Backbone,
+    association: Association,
+    items: Sequence[Item],
+    rankings: Mapping[str, Tensor],
+    label: int | None,
+    positions: str,
+    draws: int,
+) -> None:
+    """Refuse what cannot be compared or patched, before anything runs."""
+    association.require(dense.fingerprint)
+    if pruned.sites != dense.sites:
+        raise BackboneMismatchError("the pruned model", str(dense.fingerprint), str(pruned.fingerprint))
+    if draws < 2:
+        raise SettingError("draws", draws, "at least 2, whose spread says how much a draw matters")
+    if positions not in get_args(Positions):
+        raise SettingError("positions", positions, f"one of {', '.join(get_args(Positions))}")
+    if label is not None and {item.label == label for item in items} != {True, False}:
+        allowed = f"a class of 0 … {len(items[0].requests) - 1} that some items have and some have not"
+        raise SettingError("label", label, allowed)
+    if association.fitted is not None:
+        require_held_out(association.fitted, items)
+    if not rankings:
+        raise ConfigurationError("name at least one ranking whose first neurons are patched.")
+    check_rankings(association, rankings)
 
 
 def _inside(association: Association, layers: tuple[int, int] | None) -> Bool[Tensor, " neurons"]:
@@ -156,23 +180,14 @@ def _sets(
 
 
 def _measured(
-    dense: Backbone,
-    pruned: Backbone,
-    items: Sequence[Item],
-    sets: Sequence[_Set],
-    positions: Positions,
-    token_budget: int,
-    progress: Callable[[int, int], None],
+    models: Sequence[pd.DataFrame], patched: Sequence[pd.DataFrame], sets: Sequence[_Set], label: int | None
 ) -> list[dict[str, Any]]:
-    patchings = [Patching(rows, each.into) for each in sets for rows in each.draws]
-    *models, patched = patched_predictions(
-        dense, pruned, items, patchings, positions=positions, token_budget=token_budget, progress=progress
-    )
+    """A row of each set, from what both models answered, and what the patched ones did, draw by draw."""
     documents = models[0]["document_id"].astype(str).tolist()
-    before = {"dense": _values(models[0]), "pruned": _values(models[1])}
+    before = {"dense": _values(models[0], label), "pruned": _values(models[1], label)}
     left, rows = iter(patched), []
     for each in sets:
-        values = np.stack([_values(next(left)) for _ in each.draws])
+        values = np.stack([_values(next(left), label) for _ in each.draws])
         donor = before["dense" if each.into == "pruned" else "pruned"]
         area = crossed_mean(values, documents)
         low, high = (float(np.clip(end, 0, 1)) for end in area.interval)
@@ -186,7 +201,10 @@ def _measured(
     return rows
 
 
-def _values(predictions: pd.DataFrame) -> Float[np.ndarray, " items"]:
+def _values(predictions: pd.DataFrame, label: int | None) -> Float[np.ndarray, " items"]:
     """Values of the items whose mean is the AUROC."""
-    scores = choice_scores(predictions)
-    return auroc_values(scores.scores, scores.labels)
+    found = choice_scores(predictions)
+    if label is None:
+        return auroc_values(found.scores, found.labels)
+    odds = label_log_odds(found.scores, label)
+    return auroc_values(np.stack([np.zeros_like(odds), odds], axis=-1), (found.labels == label).astype(int))

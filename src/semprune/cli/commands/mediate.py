@@ -24,7 +24,7 @@ from semprune.backbones import Backbone, load_backbone
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
 from semprune.concepts import load_concepts
-from semprune.data import CalibrationDataModule, load_items
+from semprune.data import CalibrationDataModule, dataset_spec, load_items
 from semprune.errors import SettingError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
@@ -55,7 +55,8 @@ class MediateConfig:
         calibration_sequences: Number of calibration sequences.
         calibration_length: Tokens of each, special tokens included.
         target: What neurons are ranked for; a task family where ``concepts`` is empty.
-        concepts: Columns of the association; empty takes the family's classes.
+        concepts: Columns of the association; empty takes the family's classes. Of a single class, as trec.number,
+            the AUROC is that of its label against all others wherever its own data set is scored.
         combine: What counts where ``concepts`` has words and classes: documents (classes alone), sum, ranks or product.
         words: Concepts that stand for the target in rankings that know words only.
         rankings: Whose first neurons are patched: names of the association's, or of those that it is compared with
@@ -210,11 +211,18 @@ def _mediated(
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"{items[0].dataset}, {positions}", total=None)
         return mediation.mediate(
-            dense, pruned, association, items, rankings, share=config.share, positions=positions,
+            dense, pruned, association, items, rankings, label=_label(config.concepts, items[0].dataset),
+            share=config.share, positions=positions,
             layers=None if config.layers is None else (config.layers[0], config.layers[1]),
             reversed_too=config.reversed_too, draws=config.draws, seed=config.seed, token_budget=config.token_budget,
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )  # fmt: skip
+
+
+def _label(concepts: list[str], dataset: str) -> int | None:
+    """The label of the only concept, where that is a class of the data set: all else is another class."""
+    classes = {f"{dataset}.{name}": label for label, name in enumerate(dataset_spec(dataset).labels.classes)}
+    return classes.get(concepts[0]) if len(concepts) == 1 else None
 
 
 def mediation_tables(text: TextTable) -> Iterator[WholeTable]:

@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tests.unit.attribution.ablation.test_causal import items_of
@@ -14,7 +15,9 @@ from semprune.attribution.ablation.neuron_sets import matched_random
 from semprune.backbones import capture
 from semprune.backbones.capture import site_hooks
 from semprune.errors import BackboneMismatchError, ConfigurationError, SettingError
-from semprune.statistics.auroc import binary_auroc
+from semprune.evaluation import predict_items
+from semprune.evaluation.predictions.prediction import choice_scores
+from semprune.statistics.auroc import binary_auroc, label_log_odds
 
 
 def damaged(lm, layers=(0, 1)):
@@ -105,6 +108,34 @@ def test_every_row_is_two_forwards_of_each_item(world, items):
     assert chosen["recovered"] == pytest.approx((backwards - dense) / (before - dense))
 
 
+def test_one_class_is_told_from_all_others(world):
+    lm, association, ranking = world
+    pruned, three = damaged(lm), [with_third_answer(item, k) for k, item in enumerate(known_items(lm))]
+    given = (lm, pruned, association, three, {"own": ranking})
+    table = mediate(*given, label=2, share=0.2, draws=2, reversed_too=False)
+    for model, found in ((lm, table["dense"]), (pruned, table["pruned"])):
+        scores = choice_scores(predict_items(model, three))
+        own = label_log_odds(scores.scores, 2)
+        assert found.tolist() == pytest.approx([binary_auroc(own, scores.labels == 2)] * 3)
+    assert table["dense"].tolist() != pytest.approx(mediate(*given, share=0.2, draws=2)["dense"][:3].tolist())
+
+
+def with_third_answer(item, number):
+    """An item with an answer more, which is the right one of every fourth."""
+    another = item.requests[0][0], item.requests[0][1] + item.requests[1][1]
+    return replace(item, requests=(*item.requests, another), label=2 if number % 4 == 0 else item.label)
+
+
+def test_of_two_classes_each_is_told_as_well(world, items):
+    lm, association, ranking = world
+    found = [
+        mediate(lm, damaged(lm), association, items, {"own": ranking}, label=label, share=0.2, draws=2)
+        for label in (None, 0, 1)
+    ]
+    for other in found[1:]:
+        pd.testing.assert_frame_equal(found[0], other)
+
+
 def test_a_ranking_that_names_too_few_is_refused(world):
     lm, association, ranking = world
     few = torch.where(torch.arange(len(ranking)) < 4, ranking, 0)
@@ -157,6 +188,7 @@ def test_where_nothing_was_lost_there_is_no_share(world, items):
         ({"draws": 1}, SettingError, "draws must be at least 2"),
         ({"share": 1.0}, SettingError, r"share must be in \(0, 1\)"),
         ({"layers": (1, 9)}, SettingError, "a first and a last layer within 0 … 1"),
+        ({"label": 2}, SettingError, "label must be a class of 0 … 1 that some items have and some have not"),
         ({"positions": "last"}, SettingError, "positions must be one of all, before_readout, readout"),
         ({"rankings": {"own": torch.ones(3)}}, SettingError, "one finite number for each of the"),
         ({"rankings": {}}, ConfigurationError, "name at least one ranking"),

@@ -72,7 +72,11 @@ class Recipe(NamedTuple):
 RECIPES = {"several": Recipe(SEVERAL, 40, 40), "permuted": Recipe(SEVERAL, 40, 40), "one": Recipe(["review"], 16, 32)}
 """Permuted are labels: what gates take when these say nothing."""
 FITTED_WORDING = "fitted"
-OF_REGISTRY = [name for name in rankings() if name not in (GATES, "first_order_over_collateral", "lape")]
+OF_REGISTRY = [
+    name
+    for name, ranking in rankings().items()
+    if name not in (GATES, "first_order_over_collateral", "lape") and ranking.needs != "words"
+]
 """Rankings for the class; lape knows words alone."""
 DRAWS = 4
 """Of neurons that are matched by layer and norm to the gates of several wordings."""

@@ -211,7 +211,7 @@ def _mediated(
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"{items[0].dataset}, {positions}", total=None)
         return mediation.mediate(
-            dense, pruned, association, items, rankings, label=_label(config.concepts, items[0].dataset),
+            dense, pruned, association, items, rankings, label=class_label(config.concepts, items[0].dataset),
             share=config.share, positions=positions,
             layers=None if config.layers is None else (config.layers[0], config.layers[1]),
             reversed_too=config.reversed_too, draws=config.draws, seed=config.seed, token_budget=config.token_budget,
@@ -219,7 +219,7 @@ def _mediated(
         )  # fmt: skip
 
 
-def _label(concepts: list[str], dataset: str) -> int | None:
+def class_label(concepts: list[str], dataset: str) -> int | None:
     """The label of the only concept, where that is a class of the data set: all else is another class."""
     classes = {f"{dataset}.{name}": label for label, name in enumerate(dataset_spec(dataset).labels.classes)}
     return classes.get(concepts[0]) if len(concepts) == 1 else None

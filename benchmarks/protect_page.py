@@ -47,7 +47,7 @@ def kept(run: RunArtefacts, family: str) -> str:
     several = table["calibration"].nunique() > 1
     for about, own in table.groupby([*OF, "calibration"], sort=False):
         named = dict(zip([*OF, "calibration"], about, strict=True))
-        pruned = f"{_pruned(named)}, {named['calibration']}" if several else _pruned(named)
+        pruned = f"{_pruned(named)}, `{named['calibration']}`" if several else _pruned(named)
         first = own[own["protected"] == own["protected"].iloc[0]]
         rows.append([pruned, "nothing", *(_of(first, name, "unguided") for name in families), "", _perplexity(first)])
         for protected, guided in own.groupby("protected", sort=False):
@@ -107,7 +107,7 @@ def _pairs(drops: Drops, protected: str) -> Iterator[tuple[str, GuidedPair]]:
             if own.calibration == control.calibration and control.protected != protected:
                 yield control.protected, replace(own, guided=own.guided[:draws], unguided=control.guided[:draws])
             if control.protected == protected and own.calibration == named[0].calibration != control.calibration:
-                alone = f"nothing, of {control.calibration}"
+                alone = f"nothing, of `{control.calibration}`"
                 yield alone, replace(own, guided=own.guided[:draws], unguided=control.unguided[:draws])
 
 

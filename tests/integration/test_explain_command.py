@@ -274,6 +274,7 @@ def test_mediation_is_a_table_of_the_run_that_a_narrow_terminal_shows_whole(fold
         ("--layers=[0,9]", "SettingError: layers must be a first and a last layer within 0 … 1"),
         ("--positions=[last]", "'all', 'before_readout', 'readout'"),
         ("--datasets=[piqa]", "SettingError: datasets must be a data set with classes"),
+        ("--prompt=aloud", "UnknownPromptError: "),
         ("--methods=[wnda]", "did you mean 'wanda'?"),
         ("--draws=1", "SettingError: draws must be at least 2, got 1"),
         ("--protect=[beauty]", "UnknownProtectionError: unknown thing to protect 'beauty'"),

@@ -25,6 +25,7 @@ from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec, load_items
+from semprune.data.prompts.render import find_prompt
 from semprune.errors import SettingError
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
@@ -64,6 +65,7 @@ class MediateConfig:
         gradient_items: Further items of the first data set, for the rankings by gradients; 0 leaves these out.
         documents: Texts of each fitting data set, for rankings that are made from documents; null for all.
         datasets: Data sets with classes, whose held-out items are scored.
+        prompt: Name of the prompt that they are asked in; null for the first of each.
         limit: Items of each.
         share: Share of all neurons that is patched.
         layers: First and last layer of those, as [0, 14]: the others of the same share are left; null for all.
@@ -95,6 +97,7 @@ class MediateConfig:
     gradient_items: Amount = 64
     documents: Limit = 400
     datasets: Annotated[list[str], Filled("one data set or more")] = field(default_factory=lambda: ["movie_reviews"])
+    prompt: str | None = None
     limit: Count = 200
     share: Share = 0.01
     layers: list[Amount] | None = None
@@ -137,7 +140,7 @@ def mediate(arguments: list[str]) -> None:
     lm = load_backbone(config.backbone.name, dtype=config.backbone.dtype)
     association.require(lm.fingerprint)
     console, folder = Terminal(stderr=True), Path(config.output or config.run)
-    items = {name: load_items(name, limit=config.limit) for name in config.datasets}
+    items = {name: load_items(name, limit=config.limit, prompt=config.prompt) for name in config.datasets}
     every = [item for own in items.values() for item in own]
     target, rankings = ranked_target(config, association, concepts, lm, config.datasets[0], every), {}
     for name in asked_rankings(config):
@@ -160,6 +163,7 @@ def _checked(config: MediateConfig, association: Association) -> list[str]:
     """Refuse wrong names before the model is loaded; the columns that stand for the target."""
     for name in config.datasets:
         check_dataset("datasets", name)
+        find_prompt(dataset_spec(name), config.prompt)
     for name in config.calibrations:
         CalibrationDataModule(name, config.calibration_sequences, config.calibration_length)
     for kept in config.protect:

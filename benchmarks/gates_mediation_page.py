@@ -14,6 +14,7 @@ from benchmarks.gates_mediation import METHODS
 from benchmarks.tables import markdown, print_pages
 
 from semprune.artefacts import records
+from semprune.attribution.association.score import GATES
 from semprune.report.run.labels import MethodLabels
 from semprune.report.tables.mediation import recovered_text
 
@@ -31,12 +32,13 @@ def seeds(table: pd.DataFrame) -> str:
     rows = []
     for name in table["ranking"].unique():
         rows.append([_label(name), *(_back(table, method, data, name, "chosen") for method, data in _models(table))])
-    return markdown(["gates of", *(f"{MethodLabels().label(method)}, {data}" for method, data in _models(table))], rows)
+    first = "gates of" if _has_seeds(table) else "first by"
+    return markdown([first, *(f"{MethodLabels().label(method)}, {data}" for method, data in _models(table))], rows)
 
 
 def others(table: pd.DataFrame) -> str:
-    """The models, and what matched neurons and all others bring back beside the first mean over seeds."""
-    name, rows = next(each for each in table["ranking"].unique() if each.endswith("mean")), []
+    """The models, and what matched neurons and all others bring back beside the first mean over seeds, or gates."""
+    name, rows = next(each for each in table["ranking"].unique() if each.endswith("mean") or each == GATES), []
     for method, data in _models(table):
         own = _rows(table, method, data, name)
         first = records(own)[0]
@@ -45,7 +47,12 @@ def others(table: pd.DataFrame) -> str:
             MethodLabels().label(method), data, lost,
             *(_back(table, method, data, name, neurons) for neurons in ("chosen", "matched", "others")),
         ])  # fmt: skip
-    header = ["pruned to 50 %", "data set", "AUROC, dense → pruned", f"gates of {_label(name)}"]
+    header = [
+        "pruned to 50 %",
+        "data set",
+        "AUROC, dense → pruned",
+        f"gates of {_label(name)}" if _has_seeds(table) else name,
+    ]
     return markdown([*header, "matched to them", "all but the gates"], rows)
 
 
@@ -62,7 +69,14 @@ def _back(table: pd.DataFrame, method: str, data: str, name: str, neurons: str) 
     return "".join(recovered_text(row) for row in records(own[own["neurons"] == neurons]))
 
 
+def _has_seeds(table: pd.DataFrame) -> bool:
+    """Whether gates are of several seeds; those of `semprune mediate` are of the fit's."""
+    return GATES not in set(table["ranking"])
+
+
 def _label(name: str) -> str:
+    if " " not in name:
+        return name
     kind, seed = name.split()
     return f"{KINDS.get(kind, kind)}, {'mean over seeds' if seed == 'mean' else f'seed {seed}'}"
 

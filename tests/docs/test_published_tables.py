@@ -10,6 +10,7 @@ from benchmarks import (
     gates_mediation_page,
     gates_page,
     protect_page,
+    protecting_gradients_page,
     protecting_words_page,
 )
 from semprune.report import load_run
@@ -21,6 +22,7 @@ PAGES = {
     "gates-concepts": ("results.md", gates_concepts_page.page),
     "gates-mediation": ("results.md", gates_mediation_page.page),
     "protect": ("how-to/protect.md", lambda folder: protect_page.page(load_run(folder))),
+    "protect-gradients": ("how-to/protect.md", protecting_gradients_page.page),
     "protect-words": ("how-to/protect.md", protecting_words_page.page),
 }
 """Of each kind of study: the page, and what makes its tables."""

@@ -15,6 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 RUNS = sorted(path.parent for path in (DOCS / "studies" / "protect").glob("*/results.parquet"))
 FAMILIES = {"sentiment": ["movie_reviews", "nyt_editorials", "tweets"], "topic": ["trec", "bbc_news"]}
 """Data sets with a fixed set of labels, whose skill is AUROC."""
+REASONING = DOCS / "studies" / "protect" / "smollm2-135m-reasoning"
 
 
 def skill(rows):
@@ -27,7 +28,28 @@ def skill(rows):
     return np.mean(pairs) - 0.5
 
 
-@pytest.mark.parametrize("folder", RUNS, ids=lambda path: path.name)
+def accuracy(rows, *, by_length):
+    """Share of right answers above the most frequent one's."""
+    labels = rows["label"].to_numpy()
+    scores = [own / lengths if by_length else own for own, lengths in zip(rows["scores"], rows["lengths"], strict=True)]
+    right = np.mean([np.argmax(own) == label for own, label in zip(scores, labels, strict=True)])
+    return right - np.bincount(labels).max() / len(labels)
+
+
+def test_reasoning_kept_is_that_of_the_answers_counted_again():
+    answers, table = pd.read_parquet(REASONING / "predictions.parquet"), guided_table(load_run(REASONING))
+    columns = ["method", "calibration", "seed", "dataset"]
+    each = {about: accuracy(rows, by_length=about[-1] == "arc_easy") for about, rows in answers.groupby(columns)}
+    found = pd.Series(each).groupby(level=[0, 1]).sum() / answers.groupby(["method", "calibration"])["seed"].nunique()
+    kept = found / found["dense", ""]
+    rows = table[(table["target"] == "reasoning") & (table["measure"] == SKILL)]
+    assert len(rows) == 4
+    for row in rows.itertuples():
+        assert row.guided == pytest.approx(kept[row.method, f"{row.calibration} keeping {row.protected}"], abs=2e-3)
+        assert row.unguided == pytest.approx(kept[row.method, row.calibration], abs=2e-3)
+
+
+@pytest.mark.parametrize("folder", [run for run in RUNS if run != REASONING], ids=lambda path: path.name)
 def test_skill_kept_is_that_of_auroc_by_another_library(folder):
     answers, table, compared = pd.read_parquet(folder / "predictions.parquet"), guided_table(load_run(folder)), 0
     answers["amount"] = [(pattern, round(share, 4)) for pattern, share in answers[["pattern", "sparsity"]].to_numpy()]

@@ -44,6 +44,7 @@ def test_reasoning_kept_is_that_of_the_answers_counted_again():
     kept = found / found["dense", ""]
     rows = table[(table["target"] == "reasoning") & (table["measure"] == SKILL)]
     assert len(rows) == 4
+    assert np.isfinite(rows["difference"]).all()
     for row in rows.itertuples():
         assert row.guided == pytest.approx(kept[row.method, f"{row.calibration} keeping {row.protected}"], abs=2e-3)
         assert row.unguided == pytest.approx(kept[row.method, row.calibration], abs=2e-3)

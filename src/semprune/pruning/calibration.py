@@ -19,6 +19,16 @@ TokenWeights = Tensor | Mapping[str, Tensor]
 """Weights of tokens ``[sequences, tokens]``: the same for every matrix, or each matrix's own by its name."""
 
 
+def together(length: int, batch_size: int) -> int:
+    """Return how many sequences a forward takes where they are to be quick: more than asked where they are short.
+
+    Example:
+        >>> together(128, 8), together(2048, 8)
+        (32, 8)
+    """
+    return max(batch_size, MOST_TOGETHER // length)
+
+
 def rows_of(batches: Sequence[slice]) -> Int[Tensor, " rows"]:
     """Return the sequences of some batches, in order."""
     return torch.cat([torch.arange(batch.start, batch.stop) for batch in batches] or [torch.arange(0)])
@@ -44,10 +54,6 @@ class CalibrationTokens:
     input_ids: Int[Tensor, "sequences tokens"]
     attention_mask: Int[Tensor, "sequences tokens"] | None
     tau: Float[Tensor, "sequences tokens"] | None
-
-    def together(self, batch_size: int) -> int:
-        """Return how many of them a forward takes where they are to be quick: more than asked where they are short."""
-        return max(batch_size, MOST_TOGETHER // self.input_ids.shape[1])
 
     def take(self, batches: Sequence[slice], device: torch.device) -> CalibrationTokens:
         """Return the sequences of some batches, in order, on a device."""

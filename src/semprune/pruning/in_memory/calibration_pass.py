@@ -11,7 +11,7 @@ from torch import nn
 from semprune.backbones.blocks.runner import BlockRunner, split_batches
 from semprune.backbones.layout import decoder_layers, family_of, require_in_memory
 from semprune.io.distributed import distributed as several_ranks
-from semprune.pruning.calibration import CalibrationTokens, TokenWeights, rows_of, weights_of
+from semprune.pruning.calibration import CalibrationTokens, TokenWeights, rows_of, together, weights_of
 from semprune.pruning.settings import PruneSettings
 from semprune.pruning.statistics.gathering import own_batches
 from semprune.pruning.weights.linear import PrunableLinear, check_parameters, prunable_linears
@@ -57,7 +57,7 @@ class CalibrationPass:
             short: Run more of them together where they are short.
         """
         shared = distributed and several_ranks() and settings.selection == "exact"
-        size = tokens.together(settings.forward_size) if short else settings.forward_size
+        size = together(tokens.input_ids.shape[1], settings.forward_size) if short else settings.forward_size
         batches = split_batches(tokens.input_ids.shape[0], size)
         mine = own_batches(batches) if shared else batches
         own = tokens.take(mine, next(model.parameters()).device)

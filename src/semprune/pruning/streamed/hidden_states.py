@@ -13,7 +13,7 @@ from semprune.backbones.blocks.runner import BlockRunner, HiddenStates
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import CorruptArtefactError
 from semprune.io.tensor_files import tensor_bytes
-from semprune.pruning.calibration import CalibrationTokens
+from semprune.pruning.calibration import CalibrationTokens, together
 from semprune.pruning.settings import PruneSettings
 
 
@@ -137,6 +137,7 @@ class StreamedInputs:
         """Run the model's own forward around its blocks, with the embeddings and one block in memory."""
         self._last = len(streamed.blocks) - 1
         self._hidden: HiddenFile
+        size = together(tokens.input_ids.shape[1], settings.forward_size) if short else settings.forward_size
         self.tokens = tokens.take([slice(0, tokens.input_ids.shape[0])], streamed.device)
 
         def storage(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> HiddenStates:
@@ -149,7 +150,7 @@ class StreamedInputs:
                 streamed.blocks,
                 self.tokens.input_ids,
                 attention_mask=self.tokens.attention_mask,
-                batch_size=tokens.together(settings.forward_size) if short else settings.forward_size,
+                batch_size=size,
                 storage=storage,
                 embed=block == 0,
             )

@@ -12,7 +12,7 @@ from torch import nn
 
 from semprune.backbones.streamed import StreamedModel
 from semprune.errors import MemoryLimitError
-from semprune.pruning.calibration import CalibrationTokens
+from semprune.pruning.calibration import together
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.strength import AUTO, CANDIDATES
 from semprune.pruning.method import Method
@@ -93,7 +93,10 @@ def estimate_memory(
         protected: Text of what is to be kept.
     """
     longest = max([length, *(text.tokens.input_ids.shape[1] for text in protected)])
-    tokens = max([batch_size * length, *(_together(text.tokens, batch_size) for text in protected)])
+    quick = [tuple(text.tokens.input_ids.shape) for text in protected]
+    if any(text.strength == AUTO for text in protected):
+        quick.append((MOST_SEQUENCES, length))
+    tokens = max([batch_size * length, *(min(rows, together(of, batch_size)) * of for rows, of in quick)])
     linears = prunable_linears(streamed.model)
     block = max(_bytes(block) for block in streamed.blocks)
     weights = block + _converted_bytes(streamed)
@@ -115,12 +118,6 @@ def estimate_memory(
                 steps["one block, its copy and the text that strengths are tried on"] = side
             steps["the head and the logits of what is protected"] = _head_bytes(streamed, protected) + tau + forward
     return MemoryEstimate(base_bytes, steps)
-
-
-def _together(text: CalibrationTokens, batch_size: int) -> int:
-    """Padded tokens of a forward of text that is to be kept."""
-    sequences, length = text.input_ids.shape
-    return min(sequences, text.together(batch_size)) * length
 
 
 def _forward_bytes(streamed: StreamedModel, linears: Sequence[PrunableLinear], tokens: int) -> int:

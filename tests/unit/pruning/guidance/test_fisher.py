@@ -249,8 +249,6 @@ def test_short_rows_go_through_blocks_together_and_add_up_to_the_same():
         (guide,) = start_guides(model, weighed, settings, "squares", distributed=False)
         alone = CalibrationPass.start(model, protected().tokens, settings, distributed=False, tau=guide.tau)
         assert (len(guide.runner.batches), len(alone.runner.batches)) == (1, 3)
-        assert protected().tokens.together(1) == 4096 // 5
-        assert protected().tokens.together(2000) == 2000  # never fewer than asked
         found = guide.gatherer.gather(guide.runner, 0, linears[0], guide.tau, advance=False)
         expected = guide.gatherer.gather(alone.runner, 0, linears[0], guide.tau, advance=False)
     for name, stats in found.items():

@@ -1,9 +1,11 @@
 """The memory that is announced: counted by hand on a tiny model, and the limit."""
 
 import pytest
+import torch
 from tests.unit.pruning.streamed.streamed_runs import plan_of, saved
 
 from semprune.errors import MemoryLimitError
+from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
 from semprune.pruning.streamed.memory_estimate import SLACK, SWEPT_BYTES, WORKING_BYTES, MemoryEstimate, estimate_memory
 
 EMBEDDINGS = 40 * 16
@@ -46,6 +48,18 @@ def test_calibration_counts_embeddings_and_one_batch(tmp_path):
     found = _estimate(plan_of(saved(tmp_path / "model")))
     widths = (16 + 16) + 2 * (16 + 8) + (16 + 16) + 3 * (16 + 24)
     forward = 2 * 10 * (widths * 4 + 3 * 24 * 4)
+    assert found.steps["the embeddings and one block"] == 4 * (EMBEDDINGS + NORMS) + 4 * BLOCK + forward
+
+
+@pytest.mark.parametrize(("strength", "tokens"), [(1.0, 3 * 5), ("auto", 32 * 10)])
+def test_what_is_kept_goes_through_a_block_together_and_so_does_what_strengths_are_tried_on(tmp_path, strength, tokens):
+    plan = plan_of(saved(tmp_path / "model"))
+    ids = torch.ones(3, 5, dtype=torch.long)
+    text = ProtectedText("toy", strength, (ScoredBatch(ids, ids, (ids[:1, 0], ids[:1, 0]), torch.sum),))
+    given = {"calibrated": True, "batch_size": 1, "base_bytes": 0, "protected": [text]}
+    found = estimate_memory(plan.streamed, plan.method, length=10, **given)
+    widths = (16 + 16) + 2 * (16 + 8) + (16 + 16) + 3 * (16 + 24)
+    forward = tokens * (widths * 4 + 3 * 24 * 4)
     assert found.steps["the embeddings and one block"] == 4 * (EMBEDDINGS + NORMS) + 4 * BLOCK + forward
 
 

@@ -1,11 +1,8 @@
-"""Whose lost activations explain what pruning cost a task: gates of several seeds, and their mean over seeds.
+"""Whose lost activations explain what pruning cost sentiment: gates of several seeds, and their mean over seeds.
 
     python -m benchmarks.gates_study --run runs/quickstart --output runs/gates
     python -m benchmarks.gates_mediation --run runs/quickstart --gates runs/gates/gates --output runs/gates-mediation
     python -m benchmarks.gates_mediation_page runs/gates-mediation
-
-    python -m benchmarks.gates_mediation --gates runs/gates-concepts --concept trec.number --datasets trec \
-      --run runs/concepts/fit/version_0 --items 500 --seeds --output runs/gates-mediation-topic
 
 Activations of the dense model at each set of gates are patched into every pruned model, on data sets that no gate was
 fitted on. What is measured is kept in the folder, so that a killed run goes on where it was.
@@ -28,7 +25,7 @@ import semprune
 from semprune.attribution.ablation.mediation import mediate
 from semprune.backbones import Backbone
 from semprune.backbones.hardware import fast_fp32
-from semprune.data import CalibrationDataModule, dataset_spec, load_items
+from semprune.data import CalibrationDataModule, load_items
 from semprune.pruning import prune_model
 
 SHARE = 0.01
@@ -38,22 +35,17 @@ TESTED = ("nyt_editorials", "tweets")
 METHODS = ("magnitude", "wanda", "ria", "sparsegpt")
 
 
-def rankings(folder: Path, concept: str, alone: list[int]) -> dict[str, Tensor]:
-    """Scores of each kind of gates: of some seeds, and the mean of all seeds, each from its own last gate on.
-
-    Args:
-        folder: What `gates_study` or, for a concept, `gates_concepts` learned.
-        concept: Empty for sentiment, of which there are kinds.
-        alone: Seeds that are there by themselves too.
-    """
+def rankings(folder: Path, alone: list[int]) -> dict[str, Tensor]:
+    """Scores of each kind of gates: of some seeds, and the mean of all seeds, each from its own last gate on."""
     found: dict[str, Tensor] = {}
-    for kind in [concept] if concept else KINDS:
-        paths = sorted(folder.glob("gates-*.safetensors" if concept else f"{kind}-*-{SHARE:g}.safetensors"))
-        seeds = {int(path.stem.split("-")[1]): load_file(path)[concept or "scores"] for path in paths}
-        if seeds:
-            each = [own - own.topk(round(SHARE * len(own))).values[-1] for own in seeds.values()]
-            found[f"{kind} mean"] = torch.stack(each).mean(0)
-            found |= {f"{kind} {seed}": seeds[seed] for seed in alone}
+    for kind in KINDS:
+        paths = sorted(folder.glob(f"{kind}-*-{SHARE:g}.safetensors"))
+        if not paths:
+            continue
+        seeds = {int(path.stem.split("-")[1]): load_file(path)["scores"] for path in paths}
+        each = [own - own.topk(round(SHARE * len(own))).values[-1] for own in seeds.values()]
+        found[f"{kind} mean"] = torch.stack(each).mean(0)
+        found |= {f"{kind} {seed}": seeds[seed] for seed in alone}
     return found
 
 
@@ -65,20 +57,12 @@ def pruned(lm: Backbone, method: str) -> Backbone:
     return other
 
 
-def label_of(concept: str, data: str) -> int | None:
-    """The label of a concept that is a class of the data set."""
-    dataset, _, name = concept.partition(".")
-    return dataset_spec(data).labels.classes.index(name) if dataset == data else None
-
-
 @fast_fp32()  # as in every command
 def main() -> None:
     """Measure what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, default=Path("runs/quickstart"), help="folder with association.safetensors")
     parser.add_argument("--gates", type=Path, default=Path("runs/gates/gates"), help="what gates_study learned")
-    parser.add_argument("--concept", default="", help="a class whose gates gates_concepts learned")
-    parser.add_argument("--datasets", nargs="+", default=TESTED, help="whose items are scored")
     parser.add_argument("--output", type=Path, default=Path("runs/gates-mediation"))
     parser.add_argument("--backbone", default="smollm2-135m")
     parser.add_argument("--dtype", default="auto", help="of the model, as the gates'")
@@ -90,21 +74,18 @@ def main() -> None:
     lm = semprune.load_backbone(asked.backbone, dtype=asked.dtype)
     association = semprune.load_association(asked.run / "association.safetensors")
     association.require(lm.fingerprint)
-    sets = rankings(asked.gates, asked.concept, asked.seeds)
+    sets = rankings(asked.gates, asked.seeds)
     if not sets:
-        parser.error(f"{asked.gates} holds no gates: learn some by benchmarks.gates_study or gates_concepts")
+        parser.error(f"{asked.gates} holds no gates: learn some by benchmarks.gates_study")
     for method in asked.methods:
-        paths = {
-            key: asked.output / "cells" / f"{method}-{'-'.join(key)}.parquet" for key in product(sets, asked.datasets)
-        }
+        paths = {key: asked.output / "cells" / f"{method}-{'-'.join(key)}.parquet" for key in product(sets, TESTED)}
         left = {key: path for key, path in paths.items() if not path.exists()}
         if not left:
             continue
         other = pruned(lm, method)
         for (name, data), path in left.items():
             items = load_items(data, limit=asked.items)
-            given = {"label": label_of(asked.concept, data), "share": SHARE, "reversed_too": False, "draws": 2}
-            found = mediate(lm, other, association, items, {name: sets[name]}, **given)
+            found = mediate(lm, other, association, items, {name: sets[name]}, share=SHARE, reversed_too=False, draws=2)
             found.assign(method=method).to_parquet(path, index=False)
             print(f"{method}, {name}, {data}", flush=True)
     parts = [pd.read_parquet(path) for path in sorted((asked.output / "cells").glob("*.parquet"))]

@@ -259,6 +259,7 @@ def test_mediation_is_a_table_of_the_run_that_a_narrow_terminal_shows_whole(fold
     assert len(table) == 3 * 2 * 2 * 2 * 3 * 2  # models, data sets, positions, rankings, sets, directions
     assert not table.duplicated([*CELL, *TABLES["mediation"].keys]).any()
     assert set(table["calibration"]) == {"", "c4", "c4 keeping general"}
+    assert (set(table["prompt"]), set(table["label"])) == ({"review", "harness"}, {""})
     assert (table["k"] == (table["neurons"] == "others").map({True: 92, False: 4})).all()
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80

@@ -162,7 +162,7 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
          "first_layer": "integer", "last_layer": "integer", "share": "number", "ranking": "text", "neurons": "text",
          "into": "text", "k": "integer", "draws": "integer", "n": "integer", "dense": "number", "pruned": "number",
          **_with_ends("patched"), **_with_ends("recovered")},
-        _CALIBRATED, of="answers", asked=True,
+        _CALIBRATED | {"prompt": "text", "label": "text"}, of="answers", asked=True,
     ),
     RunTable(
         "strengths", "What each strength of a protection costs and keeps, on text held out for the choice.",

@@ -104,7 +104,13 @@ def mediate(
     if reversed_too:
         sets += [replace(each, into="dense") for each in sets]
     first, last = (0, int(association.layer.max())) if layers is None else layers
-    common = {"dataset": items[0].dataset, "positions": positions, "first_layer": first, "last_layer": last}
+    common = {
+        "dataset": items[0].dataset,
+        "prompt": items[0].prompt,
+        "positions": positions,
+        "first_layer": first,
+        "last_layer": last,
+    }
     patchings = [Patching(rows, each.into) for each in sets for rows in each.draws]
     *models, patched = patched_predictions(
         dense, pruned, items, patchings, positions=positions, token_budget=token_budget, progress=progress

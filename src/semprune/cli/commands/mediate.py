@@ -214,13 +214,15 @@ def _mediated(
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"{items[0].dataset}, {positions}", total=None)
-        return mediation.mediate(
-            dense, pruned, association, items, rankings, label=class_label(config.concepts, items[0].dataset),
+        label = class_label(config.concepts, items[0].dataset)
+        found = mediation.mediate(
+            dense, pruned, association, items, rankings, label=label,
             share=config.share, positions=positions,
             layers=None if config.layers is None else (config.layers[0], config.layers[1]),
             reversed_too=config.reversed_too, draws=config.draws, seed=config.seed, token_budget=config.token_budget,
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )  # fmt: skip
+    return found.assign(label="" if label is None else config.concepts[0].partition(".")[2])
 
 
 def class_label(concepts: list[str], dataset: str) -> int | None:

@@ -8,7 +8,7 @@ from semprune.artefacts import records
 from semprune.report.run.formats import listed
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.summary.finding import Finding
-from semprune.report.tables.mediation import neurons_label, recovered_text
+from semprune.report.tables.mediation import asked_label, neurons_label, recovered_text
 
 PREFERRED = "gates"  # what is learned through the model speaks for a run that has it; else its first ranking
 MOST_SETTINGS = 3
@@ -23,10 +23,10 @@ def mediation_findings(run: RunArtefacts) -> list[Finding]:
     ranking = PREFERRED if PREFERRED in names else names[0]
     places = ["positions", "first_layer", "last_layer"]
     own = table[(table["ranking"] == ranking) & (table[places] == table[places].iloc[0]).all(axis=1)]
-    return [_finding(str(dataset), ranking, rows) for dataset, rows in own.groupby("dataset", sort=False)]
+    return [_finding(ranking, rows) for _, rows in own.groupby("dataset", sort=False)]
 
 
-def _finding(dataset: str, ranking: str, rows: pd.DataFrame) -> Finding:
+def _finding(ranking: str, rows: pd.DataFrame) -> Finding:
     clauses, clear = [], []
     for setting, own in list(rows.groupby("setting", sort=False))[:MOST_SETTINGS]:
         found = {row["neurons"]: row for row in records(own)}
@@ -38,6 +38,7 @@ def _finding(dataset: str, ranking: str, rows: pd.DataFrame) -> Finding:
         clauses.append(
             f"{chosen} of what it lost with {setting} (as many matched neurons {matched}, all others {others})"
         )
-    first = neurons_label(records(rows[rows["neurons"] == "chosen"])[0])
-    text = f"on {dataset}, the dense activations of the {first} neurons by {ranking} bring back {listed(clauses)}."
+    first = records(rows[rows["neurons"] == "chosen"])[0]
+    asked, chosen = asked_label(first), neurons_label(first)
+    text = f"on {asked}, the dense activations of the {chosen} neurons by {ranking} bring back {listed(clauses)}."
     return Finding("Which neurons explain it:", text, "holds" if clear and all(clear) else "unclear")

@@ -30,15 +30,28 @@ def mediation_text(table: pd.DataFrame) -> TextTable:
         table: ``mediation.parquet`` with a column ``setting``, which names the pruned model.
     """
     rows = []
-    for (dataset, setting, *_), own in table.groupby(_GROUP, sort=False):
+    for (_, setting, *_), own in table.groupby(_GROUP, sort=False):
         first = records(own)[0]
-        start = [str(dataset), str(setting), where_label(first)]
+        start = [asked_label(first), str(setting), where_label(first)]
         rows.append([*start, "", "none", _auroc(first["pruned"]), "", _auroc(first["dense"]), ""])
         for (ranking, _), both in own.groupby(["ranking", "neurons"], sort=False):
             into = {row["into"]: row for row in records(both)}
             cells = [cell for name in ("pruned", "dense") for cell in _cells(into.get(name))]
             rows.append([*start, str(ranking), neurons_label(next(iter(into.values()))), *cells])
     return TextTable(CAPTION, HEADER, rows, names=5)
+
+
+def asked_label(row: dict[str, Any]) -> str:
+    """Which data set was asked, which of its classes is told from all others, and in which wording.
+
+    Example:
+        >>> asked_label({"dataset": "bbc_news", "label": "entertainment", "prompt": "section"})
+        'bbc_news.entertainment, asked as section'
+        >>> asked_label({"dataset": "tweets"})  # of an older run
+        'tweets'
+    """
+    told = f"{row['dataset']}.{row['label']}" if row.get("label") else str(row["dataset"])
+    return f"{told}, asked as {row['prompt']}" if row.get("prompt") else told
 
 
 def neurons_label(row: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from semprune.report.charts.dots import MOST_COLUMNS, Axis, Chart, ChartRow, lan
 from semprune.report.run.labels import Setting, settings_of
 from semprune.report.run.load_run import RunArtefacts
 from semprune.report.sections.section import Section
-from semprune.report.tables.mediation import mediation_text, neurons_label, recovered_text, where_label
+from semprune.report.tables.mediation import asked_label, mediation_text, neurons_label, recovered_text, where_label
 from semprune.report.tables.text_table import TextTable
 
 FARTHEST = (-50.0, 150.0)  # per cent; a mark beyond stands on the margin, its number beside it
@@ -39,11 +39,11 @@ def mediation_views(run: RunArtefacts) -> tuple[list[MediationView], TextTable] 
         return None
     settings = settings_of(run.mediation, run.methods)
     views: list[MediationView] = []
-    for (dataset, *_), own in run.mediation.groupby(["dataset", "positions", "first_layer", "last_layer"], sort=False):
+    for _, own in run.mediation.groupby(["dataset", "positions", "first_layer", "last_layer"], sort=False):
         first = records(own)[0]
         key = f"mediation-{len(views)}"
         charts = [_chart(rows, str(into), settings, key) for into, rows in own.groupby("into", sort=False)]
-        views.append(MediationView(f"{dataset}, patched {where_label(first)}", charts))
+        views.append(MediationView(f"{asked_label(first)}, patched {where_label(first)}", charts))
     return views, mediation_text(run.mediation)
 
 

@@ -1,5 +1,7 @@
 """Mediation on the page: a lane per pruned model, the share with its interval, words where nothing was lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from semprune.report import load_run
@@ -33,6 +35,16 @@ def test_a_row_per_set_of_neurons_and_a_mark_per_model_that_lost_something(run):
     assert first.texts[1] == "85 % [80,\u00a090]"
     assert first.marks[0][1].x == back.axis.percent(85)
     assert back.reference == back.axis.percent(100)
+
+
+def test_the_class_that_is_told_and_the_wording_are_named(run):
+    named = run.mediation.assign(label="positive", prompt="question")
+    asked = replace(run, tables={**run.tables, "mediation": named})
+    (view,), table = mediation_views(asked)
+    assert view.title == "movie_reviews.positive, asked as question, patched everywhere, layers 0 to 29"
+    assert {row[0] for row in table.rows} == {"movie_reviews.positive, asked as question"}
+    (finding,) = mediation_findings(asked)
+    assert finding.text.startswith("on movie_reviews.positive, asked as question, the dense activations")
 
 
 def test_the_table_has_both_models_as_they_are_and_every_set(run):

@@ -137,14 +137,23 @@ def _check(
         raise SettingError("draws", draws, "at least 2, whose spread says how much a draw matters")
     if positions not in get_args(Positions):
         raise SettingError("positions", positions, f"one of {', '.join(get_args(Positions))}")
-    if label is not None and {item.label == label for item in items} != {True, False}:
-        allowed = f"a class of 0 … {len(items[0].requests) - 1} that some items have and some have not"
-        raise SettingError("label", label, allowed)
+    check_label(items, label)
     if association.fitted is not None:
         require_held_out(association.fitted, items)
     if not rankings:
         raise ConfigurationError("name at least one ranking whose first neurons are patched.")
     check_rankings(association, rankings)
+
+
+def check_label(items: Sequence[Item], label: int | None) -> None:
+    """Refuse a class that all items have, or none.
+
+    Raises:
+        SettingError: It is so.
+    """
+    if label is not None and {item.label == label for item in items} != {True, False}:
+        has = f"a class of 0 … {len(items[0].requests) - 1} that some items have and some have not"
+        raise SettingError("label", label, f"{has} (there are {len(items)}: take more, or another class)")
 
 
 def _inside(association: Association, layers: tuple[int, int] | None) -> Bool[Tensor, " neurons"]:

@@ -141,6 +141,8 @@ def mediate(arguments: list[str]) -> None:
     association.require(lm.fingerprint)
     console, folder = Terminal(stderr=True), Path(config.output or config.run)
     items = {name: load_items(name, limit=config.limit, prompt=config.prompt) for name in config.datasets}
+    for name, own in items.items():
+        mediation.check_label(own, class_label(config.concepts, name))
     every = [item for own in items.values() for item in own]
     target, rankings = ranked_target(config, association, concepts, lm, config.datasets[0], every), {}
     for name in asked_rankings(config):

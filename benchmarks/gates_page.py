@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from benchmarks.gates_study import FITTED_WORDING as FITTED
 from benchmarks.gates_study import OF_REGISTRY
 from benchmarks.tables import markdown, print_pages
 
@@ -28,7 +29,6 @@ DOSES = (0.01, 0.03, 0.08)
 """Nats of held-out log-perplexity at which rankings are compared."""
 MAIN = ("gates_several", "gates_one")
 """The gates that other sets are compared with: the first that were measured."""
-FITTED, OTHER = "fitted", "other"
 Value = Callable[[pd.DataFrame, Array], Array]
 """Takes rows and weights of them, and gives one value for each row of weights."""
 LABELS = {
@@ -55,6 +55,12 @@ class Loss:
         """The value and its 95 % interval."""
         low, high = percentile_interval(self.resamples)
         return "" if np.isnan(self.value) else f"{number(self.value, 3)} {interval(low, high, 3)}"
+
+
+def mean(losses: Sequence[Loss]) -> Loss:
+    """Their mean, of which the same documents, sequences and seeds were drawn."""
+    values, resamples = zip(*((each.value, each.resamples) for each in losses), strict=True)
+    return Loss(float(np.mean(values)), np.mean(resamples, axis=0))
 
 
 class Measured:
@@ -87,7 +93,7 @@ class Measured:
             self.auroc(name, "dense", 0.0, wording) - self.auroc(name, selection, share, wording)
             for name in self.datasets
         ]
-        return Loss(float(np.mean([own.value for own in each])), np.mean([own.resamples for own in each], axis=0))
+        return mean(each)
 
     def lost_to_chance(self, selection: str, share: float) -> float:
         """The same, an AUROC below one half taken as one half: reversing an order is no further loss of it."""
@@ -119,6 +125,11 @@ class Measured:
         value = at_dose(np.array([own.value for own in costs]), np.array([own.value for own in losses]), dose)
         drawn = (np.stack([own.resamples for own in side], -1) for side in (costs, losses))
         return Loss(float(value), at_dose(*drawn, dose))
+
+    @property
+    def others(self) -> list[str]:
+        """Wordings whose answers no gate was fitted on."""
+        return [name for name in self.items["wording"].unique() if name != FITTED]
 
     @property
     def datasets(self) -> list[str]:
@@ -158,7 +169,7 @@ def page(folder: Path) -> dict[str, str]:
     """Each table as Markdown."""
     measured = Measured(folder)
     shares = sorted({share for _, share in measured.settings if share}, reverse=True)
-    asked_otherwise = {"other answers": other_answers(measured)} if OTHER in set(measured.items["wording"]) else {}
+    asked_otherwise = {"other answers": other_answers(measured)} if measured.others else {}
     dear = any(measured.nats(*each).value >= DOSES[0] for each in measured.settings if each[1])
     gates = {share: own for share, own in pd.read_parquet(folder / "gates.parquet").groupby("share")}
     return {
@@ -183,15 +194,19 @@ def at_share(measured: Measured, share: float) -> str:
 
 
 def other_answers(measured: Measured) -> str:
-    """The same asked with answers that no gate was fitted on."""
+    """The same asked with answers that no gate was fitted on; of several wordings their mean too."""
     names, rows = measured.datasets, []
-    there = measured.items[measured.items["wording"] == OTHER]
+    there = measured.items[measured.items["wording"] != FITTED]
     asked = set(there["selection"]) - {"dense"}
     for selection, share in [("dense", 0.0), *((each, 0.01) for each in LABELS if each in asked)]:
-        each = [number(measured.auroc(name, selection, share, OTHER).value, 3) for name in names]
-        lost = "" if selection == "dense" else str(measured.lost(selection, share, OTHER))
-        rows.append([LABELS.get(selection, "nothing (dense)"), *each, lost])
-    return markdown(["held at its mean", *names, "lost, mean"], rows)
+        label, losses = LABELS.get(selection, "nothing (dense)"), []
+        for wording in measured.others:
+            each = [number(measured.auroc(name, selection, share, wording).value, 3) for name in names]
+            losses.append(measured.lost(selection, share, wording))
+            rows.append([label, wording, *each, "" if selection == "dense" else str(losses[-1])])
+        if selection != "dense" and len(losses) > 1:
+            rows.append([label, "mean", *[""] * len(names), str(mean(losses))])
+    return markdown(["held at its mean", "asked", *names, "lost, mean"], rows)
 
 
 def doses(measured: Measured) -> str:

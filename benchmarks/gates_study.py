@@ -28,7 +28,7 @@ from semprune.attribution import Association
 from semprune.attribution.ablation.neuron_sets import matched_random, mean_replacements, random_neurons
 from semprune.attribution.association.score import GATES
 from semprune.attribution.controls.gate_controls import UnaskedTask
-from semprune.attribution.controls.gate_items import permuted_items
+from semprune.attribution.controls.gate_items import Wording, asked_items, permuted_items
 from semprune.attribution.gates.collateral import dense_texts
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
 from semprune.attribution.gates.learn import begin_gates, gates_of, learn_gates
@@ -50,8 +50,16 @@ from semprune.statistics.auroc import label_log_odds
 from semprune.types import Item
 
 FITTED = "movie_reviews"
-TESTED = {"amazon_reviews": "terrible_or_great", "nyt_editorials": "terrible_or_great", "tweets": "terrible_or_great"}
-"""Data sets that no gate was fitted on, and a wording whose answers none was fitted on either."""
+TESTED = ["amazon_reviews", "nyt_editorials", "tweets"]
+"""Data sets that no gate was fitted on."""
+FITTED_WORDING = "fitted"
+OTHERS: dict[str, str | Wording] = {
+    "terrible_or_great": "terrible_or_great",
+    "sad_or_happy": Wording(
+        "sad_or_happy", "{text}\nThe feeling of the text is", {"negative": " sad", "positive": " happy"}
+    ),
+}
+"""Wordings whose answers no gate was fitted on: of the data sets, and the one that ``semprune controls`` asks in."""
 SEVERAL = ["review", "question", "good_or_bad", "liked"]
 
 
@@ -71,7 +79,6 @@ class Recipe(NamedTuple):
 
 RECIPES = {"several": Recipe(SEVERAL, 40, 40), "permuted": Recipe(SEVERAL, 40, 40), "one": Recipe(["review"], 16, 32)}
 """Permuted are labels: what gates take when these say nothing."""
-FITTED_WORDING = "fitted"
 OF_REGISTRY = [
     name
     for name, ranking in rankings().items()
@@ -101,9 +108,10 @@ class Cell:
     share: float
 
     @property
-    def asked_otherwise(self) -> bool:
-        """Whether items are read in answers that no gate was fitted on too."""
-        return self.share in (0, 0.01) and self.selection.startswith(("dense", "gates", "start", "first_order"))
+    def wordings(self) -> list[str]:
+        """In which items are read: of some sets also in answers that no gate was fitted on."""
+        asked = self.share in (0, 0.01) and self.selection.startswith(("dense", "gates", "start", "first_order"))
+        return [FITTED_WORDING, *(OTHERS if asked else [])]
 
     def __str__(self) -> str:
         """Name of its files."""
@@ -129,12 +137,15 @@ class Study:
 
     @cached_property
     def items(self) -> dict[tuple[str, str], list[Item]]:
-        """Items of each data set in its first wording, and in one that was never fitted on."""
-        found = {}
-        for name, other in TESTED.items():
-            for wording, prompt in {FITTED_WORDING: None, "other": other}.items():
-                found[name, wording] = load_items(name, limit=self.asked.items, prompt=prompt)
-        return found
+        """Items of each data set in its first wording, and in those that were never fitted on."""
+        asked: dict[str, str | Wording | None] = {FITTED_WORDING: None, **OTHERS}
+        return {
+            (name, wording): asked_items(name, own, self.asked.items)
+            if isinstance(own, Wording)
+            else load_items(name, limit=self.asked.items, prompt=own)
+            for name in TESTED
+            for wording, own in asked.items()
+        }
 
     @cached_property
     def text(self) -> CalibrationDataModule:
@@ -226,21 +237,20 @@ class Study:
         return self.target.ranked(cell.selection).topk(k).indices
 
     def measure(self, cell: Cell) -> None:
-        """Hold a cell's neurons and read everything."""
+        """Hold a cell's neurons and read what has not been read yet."""
         path = self.folder / "cells" / str(cell)
-        if Path(f"{path}.text.parquet").exists():
+        files = {wording: Path(f"{path}.{wording}.items.parquet") for wording in cell.wordings}
+        text = Path(f"{path}.text.parquet")
+        if text.exists() and all(file.exists() for file in files.values()):
             return
         columns: dict[str, Any] = {"selection": cell.selection, "seed": cell.seed, "share": cell.share}
         rows = self.rows(cell)
         with ablate(self.lm.model, mean_replacements(self.association, rows)):
-            items = [
-                read_items(self.lm, own, dataset, wording, 1)
-                for (dataset, wording), own in self.items.items()
-                if wording == FITTED_WORDING or cell.asked_otherwise
-            ]
-            text = read_text(self.lm, self.text)
-        pd.concat(items).assign(**columns).to_parquet(f"{path}.items.parquet", index=False)
-        text.assign(**columns).to_parquet(f"{path}.text.parquet", index=False)
+            for wording, file in files.items():
+                if not file.exists():
+                    items = [read_items(self.lm, self.items[name, wording], name, wording, 1) for name in TESTED]
+                    pd.concat(items).assign(**columns).to_parquet(file, index=False)
+            read_text(self.lm, self.text).assign(**columns).to_parquet(text, index=False)
         print(f"{cell}: {len(rows)} neurons", flush=True)
 
     def join(self) -> None:

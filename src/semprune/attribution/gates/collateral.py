@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from semprune.attribution.gates.gating import gated
 from semprune.backbones import Backbone
@@ -194,4 +194,4 @@ def divergence(
     """
     wide = torch.promote_types(dense.dtype, torch.float32)
     p, q = dense.log_softmax(-1, dtype=wide), other.log_softmax(-1, dtype=wide)
-    return (p.exp() * (p - q)).sum(-1)
+    return nn.functional.kl_div(q, p, reduction="none", log_target=True).sum(-1)

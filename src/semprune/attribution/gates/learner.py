@@ -112,31 +112,33 @@ class GateLearner:
         """Go backward from what is left of a concept's task in recent items, by this step's; its value over all ranks.
 
         The last steps' items, as they were read, tell how much is left and how far log-odds spread; the gradient is
-        that of this step's items, times what their share is smaller by. Items beyond the token budget are read twice,
-        so that only a budget's activations are in memory.
+        that of this step's items, times what their share is smaller by. Of items beyond the token budget the largest
+        batch keeps its activations and the others are read twice, so that only a budget's activations are in memory.
         """
         task, settings, step = list(self.tasks.values())[concept], self.settings, self.steps_done
         drawn = task.draw(step, settings.items, [settings.seed, step, concept])
         shares = [drawn[place :: world_size()] for place in range(world_size())]
         own, everyone = shares[rank()], tuple(unit for share in shares for unit in share)
-        batches = within_budget(*task.sizes(own), settings.token_budget)(0)
-        whole = len(batches) == 1
+        batches = largest_last(*task.sizes(own), settings.token_budget)
+        units = [[own[place] for place in places] for places in batches]
         wide = torch.float64 if self.lm.dtype == torch.float64 else torch.float32
         parts = torch.zeros(len(own), task.columns, dtype=wide, device=leaf.device)
-        for places in batches:  # none where a rank has no share of a small draw
-            found = self._read(concept, leaf, [own[place] for place in places])
-            parts = parts.index_copy(0, torch.tensor(places, device=leaf.device), found if whole else found.detach())
-        parts = parts if whole else parts.requires_grad_()
+        for places, again in zip(batches[:-1], units, strict=False):
+            parts[places] = self._read(concept, leaf.detach(), again)
+        read_twice = parts.requires_grad_()
+        if batches:  # none where a rank has no share of a small draw
+            parts = parts.index_copy(
+                0, torch.tensor(batches[-1], device=leaf.device), self._read(concept, leaf, units[-1])
+            )
         everyones, first = gather_rows(parts.detach()), sum(map(len, shares[: rank()]))
         drawn_parts = torch.cat([everyones[:first], parts, everyones[first + len(own) :]])
         draws = [*self._recent[concept], Draw(everyone, drawn_parts)]
         left = task.left(draws)
         if left.requires_grad:
             (left * sum(len(draw.units) for draw in draws) / len(everyone)).backward()
-            if not whole and parts.grad is not None:  # read again, now that each unit's weight is known
-                for places in batches:
-                    found, slope = self._read(concept, leaf, [own[place] for place in places]), parts.grad[places]
-                    (found * slope).sum().backward()
+            for places, again in zip(batches[:-1], units, strict=False):  # now that each unit's weight is known
+                assert read_twice.grad is not None
+                (self._read(concept, leaf, again) * read_twice.grad[places]).sum().backward()
         self._recent[concept] = [*draws[:-1], Draw(everyone, drawn_parts.detach())][-RECENT:]
         return left.detach().double()
 
@@ -195,3 +197,14 @@ class GateLearner:
         device = self.theta.device
         self._recent = [[Draw(tuple(u), parts.to(device)) for u, parts in draws] for draws in state["recent"]]
         self._adam.load_state_dict(state["adam"])
+
+
+def largest_last(rows: Sequence[int], lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Batches of units within a budget of padded tokens, that of the most tokens last.
+
+    Example:
+        >>> largest_last([2, 2, 2], [10, 9, 3], 40)
+        [[2], [0, 1]]
+    """
+    batches = within_budget(rows, lengths, token_budget)(0)
+    return sorted(batches, key=lambda own: sum(rows[each] for each in own) * max(lengths[each] for each in own))

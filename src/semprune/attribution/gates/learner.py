@@ -123,7 +123,7 @@ class GateLearner:
         units = [[own[place] for place in places] for places in batches]
         wide = torch.float64 if self.lm.dtype == torch.float64 else torch.float32
         parts = torch.zeros(len(own), task.columns, dtype=wide, device=leaf.device)
-        for places, again in zip(batches[:-1], units, strict=False):
+        for places, again in zip(batches[:-1], units[:-1], strict=True):
             parts[places] = self._read(concept, leaf.detach(), again)
         read_twice = parts.requires_grad_()
         if batches:  # none where a rank has no share of a small draw
@@ -136,7 +136,7 @@ class GateLearner:
         left = task.left(draws)
         if left.requires_grad:
             (left * sum(len(draw.units) for draw in draws) / len(everyone)).backward()
-            for places, again in zip(batches[:-1], units, strict=False):  # now that each unit's weight is known
+            for places, again in zip(batches[:-1], units[:-1], strict=True):  # now that each unit's weight is known
                 assert read_twice.grad is not None
                 (self._read(concept, leaf, again) * read_twice.grad[places]).sum().backward()
         self._recent[concept] = [*draws[:-1], Draw(everyone, drawn_parts.detach())][-RECENT:]

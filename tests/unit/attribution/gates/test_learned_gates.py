@@ -202,6 +202,25 @@ def test_items_and_windows_that_are_read_a_few_at_a_time_teach_the_same(planted,
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-5, atol=1e-6)
 
 
+def test_all_batches_of_items_but_the_largest_are_read_twice(planted, monkeypatch):
+    settings, reads = dataclasses.replace(SETTINGS, token_budget=40, start_items=16), []
+    given = (planted.lm, {"planted.colour": planted.task}, planted.texts, planted.mean)
+    learner = begin_gates(*given, k=10, settings=settings, sites=planted.sites)
+    read = planted.task.read
+    monkeypatch.setattr(planted.task, "read", lambda lm, units: reads.append(tuple(units)) or read(lm, units))
+    learner.step()
+
+    def padded(units):
+        rows, lengths = planted.task.sizes(units)
+        return sum(rows) * max(lengths)
+
+    *twice, once = sorted(set(reads), key=reads.count, reverse=True)
+    assert len(twice) >= 2
+    assert {reads.count(units) for units in twice} == {2}
+    assert reads.count(once) == 1
+    assert padded(once) == max(map(padded, reads))
+
+
 def test_concepts_that_learn_together_learn_what_they_learn_alone(planted):
     other = ClassTask(planted.lm, NAMES[1], colour_items(48, seed=9), 1)
     together = planted.learn(tasks={"one": planted.task, "two": other}, settings=dataclasses.replace(SETTINGS, steps=2))

@@ -40,6 +40,7 @@ from semprune.attribution.rankings import Target, rankings
 from semprune.backbones import Backbone, ablate
 from semprune.backbones.hardware import fast_fp32
 from semprune.cli.commands.causal import CausalCommandConfig
+from semprune.cli.gate_controls import GateControlConfig
 from semprune.cli.targets import fitting_observations
 from semprune.data import CalibrationDataModule, load_documents, load_items
 from semprune.data.load import load_fitting_items
@@ -55,9 +56,7 @@ TESTED = ["amazon_reviews", "nyt_editorials", "tweets"]
 FITTED_WORDING = "fitted"
 OTHERS: dict[str, str | Wording] = {
     "terrible_or_great": "terrible_or_great",
-    "sad_or_happy": Wording(
-        "sad_or_happy", "{text}\nThe feeling of the text is", {"negative": " sad", "positive": " happy"}
-    ),
+    "sad_or_happy": GateControlConfig().wordings[0],
 }
 """Wordings whose answers no gate was fitted on: of the data sets, and the one that ``semprune controls`` asks in."""
 SEVERAL = ["review", "question", "good_or_bad", "liked"]

@@ -73,12 +73,12 @@ def prepared(lm: Backbone, concepts: Sequence[str]) -> GateLearner:
 
 def batches_of(learner: GateLearner) -> list[tuple[Tensor, Tensor]]:
     """Return ids and masks of everything that the learner's next step reads under gates."""
-    settings, step = learner.settings, learner.steps_done
     batches = []
     for concept, task in enumerate(learner.tasks.values()):
-        batch = task.batch(task.draw(step, settings.items, [settings.seed, step, concept]))  # type: ignore[attr-defined]  # of classes
-        batches.append((batch.input_ids, batch.attention_mask))
-    chosen = learner.texts.draw(settings.windows, [settings.seed, step])
+        for own, units in filter(None, [(task, learner.own(concept)), learner.other(concept)]):
+            batch = own.batch(units)  # type: ignore[attr-defined]  # of classes
+            batches.append((batch.input_ids, batch.attention_mask))
+    chosen = learner.texts.draw(learner.settings.windows, [learner.settings.seed, learner.steps_done])
     for text, windows in enumerate(learner.texts.texts):
         ids = windows[[window for of, window in chosen if of == text]].repeat(len(learner.tasks), 1)
         batches.append((ids, torch.ones_like(ids)))

@@ -110,7 +110,7 @@ def control_sets(
     """
     mean, found = mean_activations(lm, lesson.texts), []
     for seed in seeds:
-        own = replace(settings, seed=seed)
+        own = replace(settings, seed=seed, apart=0)  # a wrong concept must not be kept out of the way of the true one
         tasks = {
             LEARNED: UnaskedTask(lm, LEARNED, lesson.items, lesson.choice),
             PERMUTED: UnaskedTask(lm, PERMUTED, permuted_items(lesson.items, seed), lesson.choice),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from semprune.attribution.gates.collateral import DenseTexts, dense_logits, divergence, rows_at_once, window_logits
 from semprune.attribution.gates.exact_k import exact_k
+from semprune.attribution.gates.gated_units import GatedUnits, Shares
 from semprune.attribution.gates.gating import gated
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.task import Draw, GateTask
 from semprune.backbones import Backbone
-from semprune.data.batches.sampling import within_budget
 from semprune.errors import CorruptArtefactError, NonFiniteError
 from semprune.io.distributed import gather_rows, rank, sum_over_ranks, world_size
 from semprune.types import NeuronSite
@@ -29,10 +29,12 @@ RECENT = 4
 class GateLearner:
     r"""Learns which ``k`` neurons to hold so that a task is lost and all else is not.
 
-    .. math:: \min_\theta\ R_c(g_c)\quad\text{s.t.}\quad C(g_c) \le \varepsilon,\ \sum_j g_{jc} = k
+    .. math:: \min_\theta\ R_c(g_c) + \alpha D_{c'}(g_c)
+        \quad\text{s.t.}\quad C(g_c) \le \varepsilon,\ \sum_j g_{jc} = k
 
-    for every concept c at once. The price λ of collateral follows the constraint, `λ ← max(0, λ + η (C − ε)/ε)`. The
-    backbone is frozen: gradients flow through it to the gates alone. Draws hang on seed and step only.
+    for every concept c at once; D is how far another one's task moves, the next one's in each step. The price λ of
+    collateral follows the constraint, `λ ← max(0, λ + η (C − ε)/ε)`. The backbone is frozen: gradients flow through it
+    to the gates alone. Draws hang on seed and step only.
 
     Source: equations.md S8.
 
@@ -67,6 +69,12 @@ class GateLearner:
         """
         self.lm, self.sites, self.tasks, self.texts = lm, sites, dict(tasks), texts
         self.mean, self.k, self.settings = mean, k, settings
+        self._units = GatedUnits(lm, sites, mean, settings.token_budget)
+        self._tasks = list(self.tasks.values())
+        self._others = [
+            [place for place, other in enumerate(self._tasks) if settings.apart and other.source != task.source]
+            for task in self._tasks
+        ]
         self.theta = nn.Parameter(start.float().to(lm.device))
         self.price = torch.full((len(self.tasks),), settings.penalty, dtype=torch.float64)
         self.steps_done = 0
@@ -77,7 +85,8 @@ class GateLearner:
         """Learn from one draw of items and windows.
 
         Returns:
-            Of each concept, before the step: ``task``, what is left of it; ``collateral`` in nats; ``price``.
+            Of each concept, before the step: ``task``, what is left of it; ``others``, how far another concept's task
+            has moved, where there is one; ``collateral`` in nats; ``price``.
 
         Raises:
             NonFiniteError: The model gives NaN or infinite log-odds under the gates.
@@ -86,6 +95,7 @@ class GateLearner:
         leaf = gates.detach().requires_grad_()
         leaf.grad = torch.zeros_like(leaf)
         left = torch.stack([self._task(concept, leaf) for concept in range(len(self.tasks))])
+        moved = [self._moved(concept, leaf) for concept in range(len(self.tasks))]
         collateral = self._collateral(leaf)
         sum_over_ranks(leaf.grad, collateral)
         if not (leaf.grad.isfinite().all() and left.isfinite().all() and collateral.isfinite().all()):
@@ -94,10 +104,12 @@ class GateLearner:
         gates.backward(leaf.grad)
         self._adam.param_groups[0]["lr"] = self.settings.learning_rate * self._remaining()
         self._adam.step()
+        columns = {"task": left, "others": moved, "collateral": collateral, "price": self.price}
         found = {
-            f"{name}/{concept}": float(values[place])
-            for name, values in (("task", left), ("collateral", collateral), ("price", self.price))
-            for place, concept in enumerate(self.tasks)
+            f"{name}/{concept}": float(value)
+            for name, values in columns.items()
+            for concept, value in zip(self.tasks, values, strict=True)
+            if value is not None
         }
         excess = (collateral - self.settings.budget) / self.settings.budget
         self.price = (self.price + self.settings.dual_rate * excess.cpu()).clamp(min=0)
@@ -108,46 +120,47 @@ class GateLearner:
         """Share of the steps that are to come, this one included: what rates fall by, so that the order settles."""
         return max(1 - self.steps_done / self.settings.steps, 0.0)
 
+    def own(self, concept: int) -> list[int]:
+        """Units of a concept's task that the next step reads."""
+        drawing = [self.settings.seed, self.steps_done, concept]
+        return self._tasks[concept].draw(self.steps_done, self.settings.items, drawing)
+
+    def other(self, concept: int) -> tuple[GateTask, list[int]] | None:
+        """The task that a concept's gates are to leave alone in the next step, and its units; None where none is.
+
+        Half as many items tell it: each is held against what the dense model says of it.
+        """
+        step, others = self.steps_done, self._others[concept]
+        if not others:
+            return None
+        place = others[step % len(others)]
+        drawing = [self.settings.seed, step, concept, place]
+        return self._tasks[place], self._tasks[place].draw(step, max(self.settings.items // 2, 2), drawing)
+
     def _task(self, concept: int, leaf: Tensor) -> Tensor:
         """Go backward from what is left of a concept's task in recent items, by this step's; its value over all ranks.
 
         The last steps' items, as they were read, tell how much is left and how far log-odds spread; the gradient is
-        that of this step's items, times what their share is smaller by. Of items beyond the token budget the largest
-        batch keeps its activations and the others are read twice, so that only a budget's activations are in memory.
+        that of this step's items, times what their share is smaller by.
         """
-        task, settings, step = list(self.tasks.values())[concept], self.settings, self.steps_done
-        drawn = task.draw(step, settings.items, [settings.seed, step, concept])
-        shares = [drawn[place :: world_size()] for place in range(world_size())]
-        own, everyone = shares[rank()], tuple(unit for share in shares for unit in share)
-        batches = largest_last(*task.sizes(own), settings.token_budget)
-        units = [[own[place] for place in places] for places in batches]
-        wide = torch.float64 if self.lm.dtype == torch.float64 else torch.float32
-        parts = torch.zeros(len(own), task.columns, dtype=wide, device=leaf.device)
-        for places, again in zip(batches[:-1], units[:-1], strict=True):
-            parts[places] = self._read(concept, leaf.detach(), again)
-        read_twice = parts.requires_grad_()
-        if batches:  # none where a rank has no share of a small draw
-            parts = parts.index_copy(
-                0, torch.tensor(batches[-1], device=leaf.device), self._read(concept, leaf, units[-1])
-            )
-        everyones, first = gather_rows(parts.detach()), sum(map(len, shares[: rank()]))
-        drawn_parts = torch.cat([everyones[:first], parts, everyones[first + len(own) :]])
-        draws = [*self._recent[concept], Draw(everyone, drawn_parts)]
-        left = task.left(draws)
-        if left.requires_grad:
-            (left * sum(len(draw.units) for draw in draws) / len(everyone)).backward()
-            for places, again in zip(batches[:-1], units[:-1], strict=True):  # now that each unit's weight is known
-                assert read_twice.grad is not None
-                (self._read(concept, leaf, again) * read_twice.grad[places]).sum().backward()
-        self._recent[concept] = [*draws[:-1], Draw(everyone, drawn_parts.detach())][-RECENT:]
-        return left.detach().double()
+        task, recent, drawn = self._tasks[concept], self._recent[concept], Shares.of(self.own(concept))
+        weight = 1 + sum(len(draw.units) for draw in recent) / len(drawn.everyone)
+        found, parts = self._units.backward(
+            concept, task, drawn, leaf, lambda parts: task.left([*recent, Draw(drawn.everyone, parts)]), weight
+        )
+        self._recent[concept] = [*recent, Draw(drawn.everyone, parts)][-RECENT:]
+        return found
 
-    def _read(self, concept: int, leaf: Tensor, units: Sequence[int]) -> Tensor:
-        """What the model says of some units under a concept's gates."""
-        task = list(self.tasks.values())[concept]
-        owner = torch.full((sum(task.sizes(units)[0]),), concept, device=leaf.device)
-        with gated(self.lm, self.sites, leaf, self.mean, owner):
-            return task.read(self.lm, units).to(leaf.device)
+    def _moved(self, concept: int, leaf: Tensor) -> Tensor | None:
+        """Go backward from how far another concept's task moves; its value over all ranks."""
+        other = self.other(concept)
+        if other is None:
+            return None
+        task, drawn = other[0], Shares.of(other[1])
+        dense = gather_rows(self._units.dense(task, drawn.own))
+        return self._units.backward(
+            concept, task, drawn, leaf, lambda parts: task.moved(drawn.everyone, parts, dense), self.settings.apart
+        )[0]
 
     def _collateral(self, leaf: Tensor) -> Float[Tensor, " concepts"]:
         """Go backward from the priced divergence of this step's windows; this rank's part of each concept's mean."""
@@ -197,14 +210,3 @@ class GateLearner:
         device = self.theta.device
         self._recent = [[Draw(tuple(u), parts.to(device)) for u, parts in draws] for draws in state["recent"]]
         self._adam.load_state_dict(state["adam"])
-
-
-def largest_last(rows: Sequence[int], lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Batches of units within a budget of padded tokens, that of the most tokens last.
-
-    Example:
-        >>> largest_last([2, 2, 2], [10, 9, 3], 40)
-        [[2], [0, 1]]
-    """
-    batches = within_budget(rows, lengths, token_budget)(0)
-    return sorted(batches, key=lambda own: sum(rows[each] for each in own) * max(lengths[each] for each in own))

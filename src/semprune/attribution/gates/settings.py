@@ -20,6 +20,8 @@ class GateSettings:
         start_items: Items of the first order that gates start from, over all wordings.
         learning_rate: Of Adam's first step; it falls linearly to 0.
         penalty: What a nat of collateral costs at first, in units of the task.
+        apart: How much it counts that the tasks of the other concepts stay as they are, half as many items of one of
+            them in each step; 0 learns each concept by itself. Classes of one data set need not stay beside each other.
         dual_rate: How fast that price follows a budget that is exceeded or not used up.
         token_budget: Padded tokens of a forward; what is in memory grows with it.
         seed: Of the draws.
@@ -33,6 +35,7 @@ class GateSettings:
     start_items: Count = 96
     learning_rate: Positive = 0.1
     penalty: NonNegative = 1.0
+    apart: NonNegative = 1.0
     dual_rate: NonNegative = 0.1
     token_budget: Count = 2048
     seed: Seed = 0

@@ -29,10 +29,13 @@ class GateTask(Protocol):
     Attributes:
         concept: What it stands for.
         columns: Of :data:`Parts`.
+        source: Where it comes from: tasks of one source are answers to one question, of which none stays when another
+            is taken away.
     """
 
     concept: str
     columns: int
+    source: str
 
     def draw(self, step: int, count: int, seed: Sequence[int]) -> list[int]:
         """Units of one step."""
@@ -50,6 +53,12 @@ class GateTask(Protocol):
         """What is left of the task over some draws, about 1 for a model that does it well and 0 for one that does not.
 
         Each draw was read under gates of its own: what moves all of its units alike says nothing.
+        """
+
+    def moved(self, units: Sequence[int], parts: Parts, dense: Parts) -> Float[Tensor, ""]:
+        """How far the model is from what the dense one says of some units: 0 where it is not, 1 where nothing is left.
+
+        Of labels nothing is asked, since gates of another concept must leave wrong answers too as they are.
         """
 
     def weights(self, units: Sequence[int]) -> Parts:

@@ -32,6 +32,7 @@ class ClassTask:
     Attributes:
         concept: Name of the class, for messages.
         labels: Which items are of the class.
+        source: Its data sets.
     """
 
     columns = 1
@@ -57,6 +58,7 @@ class ClassTask:
             self._wordings.setdefault(self._wording(index), []).append(index)
         if not self._wordings:
             raise TooFewItemsError(concept, 0, 0, LEAST_ITEMS)
+        self.source = "+".join(sorted({dataset for dataset, _ in self._wordings}))
         for own in self._wordings.values():
             inside = int(self.labels[own].sum())
             if min(inside, len(own) - inside) < LEAST_ITEMS:
@@ -121,6 +123,11 @@ class ClassTask:
         step = step.to(odds.device)
         owns = [wording == each for each in wording.unique()]
         return torch.stack([order_kept(odds[own], inside[own], step[own]) for own in owns]).mean()
+
+    def moved(self, units: Sequence[int], parts: Parts, dense: Parts) -> Float[Tensor, ""]:
+        """See :func:`log_odds_moved`, within each wording."""
+        wording = torch.tensor(self.wording_of(units), device=parts.device)
+        return log_odds_moved(parts[:, 0], dense[:, 0], wording)
 
     def weights(self, units: Sequence[int]) -> Parts:
         """Labels of mean 0 and variance 1 within their wording."""
@@ -191,6 +198,36 @@ def order_kept(
         return s.sum() * 0.0  # one answer to all items: no order is left, and no direction that would lose more
     correlation: Tensor = s @ y / (s.norm() * y.norm())
     return correlation.clamp(min=0)
+
+
+def log_odds_moved(
+    odds: Float[Tensor, " items"], dense: Float[Tensor, " items"], wording: Int[Tensor, " items"]
+) -> Float[Tensor, ""]:
+    r"""Squared distance of log-odds from the dense model's, as a share of how far these spread; within wordings.
+
+    .. math:: D = \frac{\sum_i (s_i - \bar s - s_i^{dense} + \bar s^{dense})^2}{\sum_i (s_i^{dense} - \bar s^{dense})^2}
+
+    A bias moves all items of a wording alike and is no loss; where all items get one answer, D is 1. Where the dense
+    model gives all one answer there is nothing to lose.
+
+    Source: ours; equations.md S8.
+
+    Args:
+        odds: Log-odds under gates.
+        dense: Of the same items without.
+        wording: Which wording each item has.
+
+    Example:
+        >>> dense, one = torch.tensor([3.0, 1.0, -1.0, -3.0]), torch.zeros(4, dtype=torch.long)
+        >>> [float(log_odds_moved(each, dense, one)) for each in (dense + 5, dense / 2, torch.ones(4), -dense)]
+        [0.0, 0.25, 1.0, 4.0]
+        >>> float(log_odds_moved(dense, torch.ones(4), one))
+        0.0
+    """
+    spread, distance = _within(dense, wording), _within(odds - dense, wording)
+    if not spread.norm() > torch.finfo(dense.dtype).eps * dense.norm():
+        return distance.sum() * 0.0
+    return distance.square().sum() / spread.square().sum()
 
 
 def _within(values: Float[Tensor, " items"], draw: Int[Tensor, " items"]) -> Float[Tensor, " items"]:

@@ -40,6 +40,7 @@ class WordTask:
         concept: Name of the concept.
         windows: Those with places; nothing in them is padding.
         dense: What the dense model says of each.
+        source: The concept.
     """
 
     columns = 2
@@ -60,7 +61,7 @@ class WordTask:
                 or too few others.
             NonFiniteError: The model gives NaN or infinite log-probabilities.
         """
-        self.concept = concept
+        self.concept = self.source = concept
         counts = torch.bincount(text.flatten(), minlength=lm.model.get_input_embeddings().num_embeddings)
         self._frequency = (counts.double() / counts.sum()).log()
         expected = _above(lm, text, self._frequency) > EXPECTED
@@ -119,6 +120,10 @@ class WordTask:
         parts = torch.cat([draw.parts for draw in draws])
         kept = parts.sum(0) / self._total([unit for draw in draws for unit in draw.units]).to(parts)
         return kept[0] + (1 - kept[1]).clamp(min=0)
+
+    def moved(self, units: Sequence[int], parts: Parts, dense: Parts) -> Float[Tensor, ""]:
+        """Square of the share of the concept's words that is lost, or gained."""
+        return (1 - parts[:, 0].sum() / dense[:, 0].sum().clamp(min=1)).square()
 
     def weights(self, units: Sequence[int]) -> Parts:
         """The concept's words against the others, each by what the dense model says of them."""

@@ -7,10 +7,11 @@ from tests.planted.llama import LENGTH, NAMES, OTHERS, TARGETS, WORDS, PlantedLl
 from torch import Tensor
 
 from semprune.attribution.gates.tasks import ClassTask
+from semprune.attribution.gates.words import WordTask
 from semprune.backbones import capture
 from semprune.types import Item
 
-COLOUR, ANIMAL = 0, 1
+COLOUR, ANIMAL, FOOD = 0, 1, 3
 
 
 def colour_items(count: int, seed: int = 0, prompts: int = 1) -> list[Item]:
@@ -33,6 +34,12 @@ def colour_items(count: int, seed: int = 0, prompts: int = 1) -> list[Item]:
 
 def colour_task(world: PlantedLlama, count: int = 64, seed: int = 0, prompts: int = 1) -> ClassTask:
     return ClassTask(world.lm, NAMES[COLOUR], colour_items(count, seed, prompts), 0)
+
+
+def word_task(world: PlantedLlama, concept: int, windows: int = 80) -> WordTask:
+    """To expect the target word of a concept."""
+    text = world.ids(windows, seed=11)
+    return WordTask(world.lm, NAMES[concept], text == world.target[concept], text)
 
 
 def other_texts(world: PlantedLlama, windows: int = 16, seed: int = 3) -> list[Tensor]:

@@ -4,7 +4,7 @@ import torch
 import torch.distributed as dist
 from tests.planted.llama import PlantedLlama
 from tests.ranks import run_ranks
-from tests.unit.attribution.gates.planted_task import colour_task, dense_mean, other_texts
+from tests.unit.attribution.gates.planted_task import ANIMAL, colour_task, dense_mean, other_texts, word_task
 
 from semprune.attribution.gates.learn import begin_gates, gates_of
 from semprune.attribution.gates.settings import GateSettings
@@ -13,10 +13,11 @@ from semprune.attribution.gates.settings import GateSettings
 def learned():
     """After some steps with uneven shares, in float64: what then still differs is no rounding."""
     world = PlantedLlama()
-    texts, mean, task = other_texts(world, windows=5), dense_mean(world), colour_task(world)
+    texts, mean = other_texts(world, windows=5), dense_mean(world)
     world.lm.model.double()
+    tasks = {"colour": colour_task(world), "animal": word_task(world, ANIMAL)}
     settings = GateSettings(items=10, windows=6, start_items=20, token_budget=60)
-    learner = begin_gates(world.lm, {"colour": task}, texts, mean, k=10, settings=settings, sites=world.lm.sites)
+    learner = begin_gates(world.lm, tasks, texts, mean, k=10, settings=settings, sites=world.lm.sites)
     found = [learner.step() for _ in range(3)]
     return {"scores": gates_of(learner).scores, "price": learner.price, "found": torch.tensor(list(found[-1].values()))}
 

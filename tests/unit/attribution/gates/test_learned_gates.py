@@ -7,7 +7,14 @@ import pytest
 import torch
 from tests.planted.llama import NAMES, WIDTH, PlantedLlama
 from tests.planted.world import ranking_precision
-from tests.unit.attribution.gates.planted_task import colour_items, colour_task, dense_mean, other_texts
+from tests.unit.attribution.gates.planted_task import (
+    FOOD,
+    colour_items,
+    colour_task,
+    dense_mean,
+    other_texts,
+    word_task,
+)
 
 from semprune.attribution.gates import collateral
 from semprune.attribution.gates.collateral import alone, dense_texts
@@ -189,16 +196,18 @@ def test_items_and_windows_that_are_read_a_few_at_a_time_teach_the_same(planted,
     """In float64: items beyond the token budget are read twice; windows whose logits are too many, one by one."""
     world, found = PlantedLlama(), []
     world.lm.model.double()
-    tasks = {"planted.colour": planted.task}
+    tasks = {"planted.colour": planted.task, "planted.food": word_task(world, FOOD)}
     for budget, most in ((4096, collateral.MOST_LOGITS), (smaller, most_logits)):
         monkeypatch.setattr(collateral, "MOST_LOGITS", most)
         settings = dataclasses.replace(SETTINGS, token_budget=budget, start_items=16)
         learner = begin_gates(
             world.lm, tasks, planted.texts, planted.mean, k=10, settings=settings, sites=planted.sites
         )
-        task = [learner.step()["task/planted.colour"] for _ in range(2)]
-        found.append((task, gates_of(learner).scores))
-    assert found[0][0] == pytest.approx(found[1][0], rel=1e-9)
+        steps = [learner.step() for _ in range(2)]
+        found.append((steps, gates_of(learner).scores))
+    assert {"task/planted.colour", "others/planted.colour", "others/planted.food"} < set(found[0][0][1])
+    for one, other in zip(found[0][0], found[1][0], strict=True):
+        assert one == pytest.approx(other, rel=1e-9, abs=1e-12)
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-5, atol=1e-6)
 
 
@@ -222,6 +231,7 @@ def test_all_batches_of_items_but_the_largest_are_read_twice(planted, monkeypatc
 
 
 def test_concepts_that_learn_together_learn_what_they_learn_alone(planted):
+    """Tasks of one source, which need not stay beside each other."""
     other = ClassTask(planted.lm, NAMES[1], colour_items(48, seed=9), 1)
     together = planted.learn(tasks={"one": planted.task, "two": other}, settings=dataclasses.replace(SETTINGS, steps=2))
     alone = planted.learn(settings=dataclasses.replace(SETTINGS, steps=2))

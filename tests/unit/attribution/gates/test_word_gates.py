@@ -4,9 +4,19 @@ import pytest
 import torch
 from tests.planted.llama import NAMES, PlantedLlama
 from tests.planted.world import ranking_precision
-from tests.unit.attribution.gates.planted_task import COLOUR, dense_mean, other_texts
+from tests.unit.attribution.gates.planted_task import (
+    ANIMAL,
+    COLOUR,
+    FOOD,
+    colour_task,
+    dense_mean,
+    other_texts,
+    word_task,
+)
 
+from semprune.attribution.gates.collateral import dense_texts
 from semprune.attribution.gates.learn import learn_gates
+from semprune.attribution.gates.learner import GateLearner
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.task import Draw
 from semprune.attribution.gates.words import EXPECTED, WordTask
@@ -26,14 +36,33 @@ def text(world):
 
 
 @pytest.fixture(scope="module")
-def task(world, text):
-    return WordTask(world.lm, NAME, text == world.target[COLOUR], text)
+def task(world):
+    return word_task(world, COLOUR)
 
 
 def test_the_neurons_that_let_a_word_be_expected_are_the_gates(world, task):
     settings = GateSettings(steps=6, items=24, windows=8, start_items=48)
     gates = learn_gates(world.lm, {NAME: task}, other_texts(world), dense_mean(world), k=5, settings=settings)
     assert ranking_precision(gates.scores, world.planted[:, [COLOUR]]) >= 0.99
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.0])
+def test_gates_let_go_of_a_neuron_that_another_concept_needs(world, apart):
+    """Of food, which has no part in telling colours from animals: with nothing to keep, it stays as it was."""
+    tasks = {NAME: colour_task(world, prompts=2), NAMES[FOOD]: word_task(world, FOOD)}
+    mean, foods = dense_mean(world), world.planted[:, FOOD]
+    food = int(foods.nonzero()[0])
+    start = torch.stack([world.planted[:, [COLOUR, ANIMAL]].any(1).float(), foods.float()])
+    start[0, food] = 0.9
+    settings = GateSettings(steps=10, items=16, windows=4, start_items=32, apart=apart)
+    dense = dense_texts(world.lm, world.lm.sites, other_texts(world), mean, settings.windows)
+    learner = GateLearner(world.lm, world.lm.sites, tasks, dense, mean, start, 11, settings)
+    found = [learner.step() for _ in range(8)]
+    assert (food in learner.theta[0].topk(11).indices) == (apart == 0)
+    if apart:
+        assert found[0][f"others/{NAME}"] > 0.5
+        assert found[-1][f"others/{NAME}"] < 0.01
+        assert found[0][f"others/{NAMES[FOOD]}"] == pytest.approx(0, abs=1e-3)
 
 
 def test_places_are_expected_words_and_others_as_frequent(world, text, task):
@@ -66,6 +95,14 @@ def test_what_is_left_counts_words_of_the_concept_and_spared_others(task):
         draws = [Draw((0,), parts[:1]), Draw((1, 2), parts[1:])]
         assert float(task.left(draws)) == pytest.approx(left, abs=1e-6)
     assert float((task.weights(units) * dense).sum()) == pytest.approx(0, abs=1e-6)
+
+
+def test_words_that_are_lost_or_gained_have_moved(task):
+    units = [0, 1, 2]
+    dense = task.dense[units]
+    for share, moved in ((1, 0), (0.5, 0.25), (0, 1), (1.5, 0.25)):
+        parts = dense * torch.tensor([share, 0.3])  # of other words nothing is asked
+        assert float(task.moved(units, parts, dense)) == pytest.approx(moved, abs=1e-6)
 
 
 def test_a_text_without_expected_words_is_refused(world, text):

@@ -104,7 +104,7 @@ class GateLearner:
         gates.backward(leaf.grad)
         self._adam.param_groups[0]["lr"] = self.settings.learning_rate * self._remaining()
         self._adam.step()
-        columns = {"task": left, "others": moved, "collateral": collateral, "price": self.price}
+        columns = {"task": [*left], "others": moved, "collateral": [*collateral], "price": [*self.price]}
         found = {
             f"{name}/{concept}": float(value)
             for name, values in columns.items()

@@ -14,6 +14,10 @@ from semprune.study.config.grid import pruned_cells
         ({"datasets": ["sst-2"]}, "UnknownDatasetError: unknown data set 'sst-2'; did you mean 'sst2'?"),
         ({"patterns": ["4:2"]}, "SettingError: pattern must be N:M with 0 < N < M"),
         ({"methods": ["wnda"]}, "UnknownMethodError: unknown pruning method 'wnda'; did you mean 'wanda'?"),
+        (
+            {"methods": ["ria:permutation=snake"]},
+            "SettingError: permutation must be 'none' where there is no N:M pattern",
+        ),
         ({"sparsities": [50]}, "SparsityRangeError: sparsity must be in [0, 1), got 50. A percentage? Pass 0.5."),
         ({"sparsities": [-0.1]}, "SparsityRangeError: sparsity must be in [0, 1), got -0.1."),
         ({"calibrations": ["c5"]}, "UnknownCalibrationError: unknown calibration set 'c5'; did you mean 'c4'?"),

@@ -184,3 +184,15 @@ def test_the_test_command_asks_as_a_chat_and_says_what_was_calibrated(
         assert set(pd.read_parquet(newest)["prompt"]) == {"review+chat"}
         told = json.loads(newest.with_name("provenance.json").read_text())["settings"]
         assert told["chat"] == {"options": {}, "date": "2024-07-26", "thought": "error"}
+
+
+def test_a_method_with_other_options_stands_beside_itself(folder: Path) -> None:
+    names = ["ria", "ria:permutation=assignment"]
+    asked = {"methods": names, "patterns": ["2:4"], "sparsities": []}
+    config = write_study(folder, folder / "options", **SMALL, **asked)
+    assert run(folder, ["study", "--config", str(config)]) == 0
+    results = pd.read_parquet(folder / "options" / "results.parquet")
+    assert set(results["method"]) == {"dense", *names}
+    perplexity = results[results["metric"] == "perplexity"].set_index("method")["value"]
+    assert perplexity[names[0]] != perplexity[names[1]]
+    assert "RIA (permutation=assignment)" in (folder / "options" / "report.html").read_text()

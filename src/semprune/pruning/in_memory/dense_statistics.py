@@ -215,7 +215,7 @@ def prune_from(
         for linears in blocks.values():
             pruned.add(pruner.decide(linears, statistics.layers if found.needs_statistics else {}))
     calibration = statistics.calibration if settings.needs(found) != "nothing" else None
-    report = pruned.report(method, with_texts(settings.relevant(found), statistics.protected), calibration)
+    report = pruned.report(found.name, with_texts(settings.relevant(found), statistics.protected), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(model.parameters()).device)
     return report

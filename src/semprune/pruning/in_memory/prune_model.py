@@ -108,7 +108,7 @@ def prune_model(
             protected, choice = choose_strength(*given, distributed=distributed)
         sharing = share(general, protected)
         pruned = _prune_blocks(bare, blocks, found, settings, tokens, protected, sharing, distributed)
-    report = pruned.report(method, with_texts(settings.relevant(found), texts, choice), calibration)
+    report = pruned.report(found.name, with_texts(settings.relevant(found), texts, choice), calibration)
     if distributed and several_ranks():
         require_equal_masks(report.mask_hash, next(bare.parameters()).device)
     return report

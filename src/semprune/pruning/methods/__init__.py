@@ -11,16 +11,19 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Final
 
-from semprune.errors import ForeignMethodError, UnknownMethodError
+from semprune.errors import ForeignMethodError, SettingError, UnknownMethodError
 from semprune.errors.base import first_line
+from semprune.io.yaml_text import read_yaml
 from semprune.pruning.method import NEEDS, Method
 
 GROUP: Final = "semprune.methods"
+_OPTION = re.compile(r"\w+=[\w.+-]+")
 
 
 @functools.cache
@@ -42,19 +45,26 @@ def methods() -> dict[str, Method]:
 
 
 def find_method(name: str) -> Method:
-    """Return a method by its name.
+    """Return a method by its name, with the options that stand behind it: ``ria:permutation=assignment:exponent=1``.
 
     Raises:
         UnknownMethodError: There is none of that name.
+        SettingError: An option is not written so, is unknown, or has a value it cannot have.
         ForeignMethodError: As :func:`methods`.
 
     Example:
         >>> find_method("magnitude").needs_statistics
         False
+        >>> find_method("ria:permutation=assignment:exponent=1").options()
+        {'exponent': 1, 'group': 'matrix', 'permutation': 'assignment'}
     """
-    if name not in methods():
+    base, *options = name.split(":")
+    if base not in methods():
         raise UnknownMethodError(name, methods())
-    return methods()[name]
+    if not all(_OPTION.fullmatch(option) for option in options):
+        raise SettingError("method", name, f"{base}, and options as in {base}:option=value:option=value")
+    pairs = (option.split("=", 1) for option in options)
+    return methods()[base].with_options({option: read_yaml(value) for option, value in pairs})
 
 
 def method_labels() -> dict[str, str]:
@@ -85,7 +95,8 @@ def source_hash(name: str) -> str | None:
         >>> source_hash("wanda") is None
         True
     """
-    method = find_method(name)
+    find_method(name)
+    method = methods()[name.split(":")[0]]
     for point in entry_points(group=GROUP):
         if point.load() == method:
             spec = importlib.util.find_spec(point.module)

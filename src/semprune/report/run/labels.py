@@ -57,13 +57,20 @@ class MethodLabels:
         return cls({entry["name"]: entry["label"] for entry in provenance["methods"]})
 
     def label(self, method: str) -> str:
-        """Name of a method for readers."""
-        return self.labels.get(method, method)
+        """Name of a method for readers, with its options.
+
+        Example:
+            >>> MethodLabels({"ria": "RIA"}).label("ria:permutation=assignment:exponent=1")
+            'RIA (permutation=assignment, exponent=1)'
+        """
+        base, *options = method.split(":")
+        label = self.labels.get(base, base)
+        return f"{label} ({', '.join(options)})" if options else label
 
     def rank(self, method: str) -> tuple[int, str]:
         """Sort key: the labelled methods in their order, then the others by name."""
-        known = list(self.labels)
-        return (known.index(method) if method in known else len(known), method)
+        known, base = list(self.labels), method.split(":")[0]
+        return (known.index(base) if base in known else len(known), method)
 
 
 def model_names(provenance: Mapping[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from semprune.artefacts import Cell, split_calibration
+from semprune.attribution.gates.settings import GateSettings
 from semprune.backbones import Backbone
 from semprune.data import calibration_spec
 from semprune.data.calibration.mixtures import parse_mixture
@@ -125,6 +126,8 @@ class Addresses:
         settings = asdict(config)
         if not config.gates:  # what is not learned changes nothing
             settings = {name: value for name, value in settings.items() if not name.startswith("gate")}
+        elif len(config.gates) > 1:
+            settings["gates_apart"] = GateSettings.apart  # fits of before learned each by itself
         return content_hash([settings, declared, self.contents.fitted(), *self.backbone])
 
     def cell(self, cell: Cell) -> Path:

@@ -286,6 +286,16 @@ def test_a_model_made_under_inference_mode_is_pruned(make_llama, input_ids):
     assert prune_model(model, input_ids, method="wanda", sparsity=0.5).total_sparsity == 0.5
 
 
+def test_options_behind_a_methods_name_are_its_options(llama, input_ids):
+    """And what is recorded is the same, whichever way they are given."""
+    other = copy.deepcopy(llama)
+    named = prune_model(llama, input_ids, method="ria:permutation=assignment:exponent=1", pattern="2:4")
+    given = prune_model(other, input_ids, method="ria", pattern="2:4", permutation="assignment", exponent=1)
+    assert (named.method, named.settings) == (given.method, given.settings)
+    assert named.settings["permutation"] == "assignment"
+    assert all(torch.equal(mask, given.masks[name]) for name, mask in named.masks.items())
+
+
 @pytest.mark.parametrize("sparsity", [50, -0.1, 1.0])
 def test_sparsity_out_of_range_is_refused_before_anything_changes(llama, input_ids, sparsity):
     before = copy.deepcopy(llama.state_dict())
@@ -299,6 +309,11 @@ def test_sparsity_out_of_range_is_refused_before_anything_changes(llama, input_i
     ("settings", "error", "match"),
     [
         ({"method": "wnda"}, UnknownMethodError, "did you mean 'wanda'"),
+        ({"method": "wanda:"}, SettingError, "method must be wanda, and options as in wanda:option=value"),
+        ({"method": "ria:exponent"}, SettingError, "method must be ria, and options as in ria:option=value"),
+        ({"method": "ria:power=1"}, SettingError, r"option of method 'ria' must be one that it has \(exponent, group"),
+        ({"method": "ria:exponent=-1"}, SettingError, "exponent must be ≥ 0"),
+        ({"method": "ria:exponent=high"}, SettingError, "exponent must be"),
         ({"selection": "best"}, SettingError, "selection must be 'exact' or 'reference'"),
         ({"statistics": "none"}, SettingError, "statistics must be 'sequential' or 'dense'"),
         ({"batch_size": 0}, SettingError, "batch_size must be at least 1"),

@@ -156,8 +156,7 @@ class StudyConfig:
         backbones: More models, by name, each with the dtype of ``backbone``.
         fit: How the association is learned.
         causal: Causal check of the association; null for none.
-        methods: Pruning methods, with options behind their names where some are not the default's
-            (ria:permutation=assignment).
+        methods: Pruning methods. Options stand behind a name: ria:permutation=assignment.
         sparsities: Shares of weights to remove; may be empty where there are patterns.
         patterns: N:M patterns, beside the sparsities: 2:4 keeps two of four.
         calibrations: Calibration sets or mixtures (c4*0.5+wiki*0.5); methods that look at no data run once.

@@ -90,9 +90,9 @@ def test_a_fit_keeps_its_gates_and_shows_them(whole):
     ]
     assert len(set(found.gates[:, found.concepts.index(WORDS)].topk(3).values.tolist())) == 3
     tags = shown(folder / "board").Tags()
-    assert {f"gates/{name}/{each}" for each in (POSITIVE, WORDS) for name in ("task", "collateral", "price")} <= set(
-        tags["scalars"]
-    )
+    assert {
+        f"gates/{name}/{each}" for each in (POSITIVE, WORDS) for name in ("task", "others", "collateral", "price")
+    } <= set(tags["scalars"])
     assert "gates/layer_concept" in tags["images"]
 
 

@@ -95,8 +95,7 @@ def source_hash(name: str) -> str | None:
         >>> source_hash("wanda") is None
         True
     """
-    find_method(name)
-    method = methods()[name.split(":")[0]]
+    method = find_method(name.split(":")[0])
     for point in entry_points(group=GROUP):
         if point.load() == method:
             spec = importlib.util.find_spec(point.module)

@@ -47,7 +47,8 @@ class MediateConfig:
         run: Folder with association.safetensors; mediation.parquet there is written anew.
         output: Another folder for the table.
         backbone: The model.
-        methods: Pruning methods; each makes a pruned model from the dense one.
+        methods: Pruning methods; each makes a pruned model from the dense one. Options stand behind a name:
+            ria:permutation=assignment.
         sparsity: Share of each matrix's weights that is set to zero.
         pattern: N:M instead of the sparsity, in quotes; 2:4 keeps two of four.
         calibrations: Calibration sets or mixtures; methods that look at no data run once.

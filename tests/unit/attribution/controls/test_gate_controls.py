@@ -1,5 +1,7 @@
 """Controls of causal gates on a model whose carriers are planted, and the tables that they end in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,6 +66,19 @@ def test_gates_take_the_concept_in_words_they_were_not_fitted_on_and_controls_ta
     assert by_control[LEARNED] == by_control[WRONG] == 0
     assert by_control[PERMUTED] == 1
     assert (table["lost_low"] <= table["lost"]).all()
+
+
+def test_gates_need_not_leave_a_wrong_concept_as_it_is(found):
+    """Of one that shares its neurons, which gates that stay apart would have to let go."""
+    world, reader, *_ = found
+    wrong = [replace(item, dataset="elsewhere") for item in items((COLOUR, FOOD), 64, 2)]
+    lesson = Lesson(items((COLOUR, ANIMAL), 64, 1), 0, wrong, 0, other_texts(world))
+    sets = [
+        control_sets(world.lm, lesson, reader, k=10, seeds=[0], settings=replace(SETTINGS, steps=10, apart=apart))
+        for apart in (0, 10)
+    ]
+    one, other = ([each.rows.tolist() for each in drawn] for drawn in sets)
+    assert one == other
 
 
 def test_seeds_that_find_the_planted_neurons_agree(found):

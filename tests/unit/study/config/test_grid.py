@@ -106,6 +106,15 @@ def test_gates_that_are_not_learned_leave_the_fit_where_it_was() -> None:
         check(StudyConfig(fit=FitConfig(gates=["movie_reviews.good"])))
 
 
+def test_how_gates_of_several_concepts_stay_apart_is_part_of_the_address_of_their_fit_alone() -> None:
+    several = addresses(fit=FitConfig(gates=["movie_reviews.positive", "bbc_news.sport"]))
+    one = addresses(fit=FitConfig(gates=["movie_reviews.positive"]))
+    before = one.fit, several.fit
+    with patch("semprune.study.store.addresses.GateSettings.apart", 0.5):
+        assert one.fit == before[0]
+        assert several.fit != before[1]
+
+
 def test_each_part_depends_on_its_own_settings_only() -> None:
     own = addresses()
     assert addresses(datasets=["sst2"]).items("sst2") == own.items("sst2")

@@ -96,6 +96,12 @@ def test_a_fit_keeps_its_gates_and_shows_them(whole):
     assert "gates/layer_concept" in tags["images"]
 
 
+def test_gates_are_drawn_by_the_seed_of_the_data(lm, whole, tmp_path):
+    module = gated_module(lm)
+    tiny_trainer(tmp_path).fit(module, datamodule=TinyData(lm, seed=1))
+    assert not torch.equal(module.association().gates.nan_to_num(-1), whole[0].association().gates.nan_to_num(-1))
+
+
 @pytest.mark.parametrize(
     ("epoch", "batch"), [(1, 3), *(pytest.param(*place, marks=pytest.mark.slow) for place in ((0, 6), (2, 8)))]
 )

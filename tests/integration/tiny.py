@@ -55,9 +55,9 @@ class TinyData(lightning.LightningDataModule):
     datasets = ("movie_reviews",)
     max_length = 32
 
-    def __init__(self, lm: Backbone) -> None:
+    def __init__(self, lm: Backbone, seed: int = 0) -> None:
         super().__init__()
-        self.lm = lm
+        self.lm, self.seed = lm, seed
 
     def _documents(self, indices: list[int], plan: Any) -> DataLoader[Any]:
         encoded = [

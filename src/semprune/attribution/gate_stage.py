@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtyping import Float
@@ -65,7 +65,7 @@ class GateStage:
 
     Attributes:
         concepts: Classes of fitting data sets, and fitted concepts of words.
-        settings: How.
+        settings: How; the seed is that of the data.
         learner: None before the first step.
     """
 
@@ -135,7 +135,7 @@ class GateStage:
         k = max(1, int(self.settings.share * len(mean)))
         return begin_gates(
             lm, sources.tasks, sources.texts, mean.cpu(),
-            k=k, settings=self.settings, sites=sites, state=self._stored,
+            k=k, settings=replace(self.settings, seed=data.seed), sites=sites, state=self._stored,
         )  # fmt: skip
 
     def add_to(self, checkpoint: dict[str, Any]) -> None:

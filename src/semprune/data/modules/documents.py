@@ -86,7 +86,7 @@ class DocumentDataModule(TokenizedDataModule):
                 bbc_news, whose headline and first lines say the topic.
             batch_size: Documents in a batch over all ranks; all texts of a document come with it.
             validation_share: Share of documents held out, in [0, 1).
-            seed: Which documents a limit selects, and the order of training.
+            seed: Which documents a limit selects, the order of training, and what causal gates are drawn.
             source: auto (offline package if there is one, else hub), hub or offline.
 
         Raises:

@@ -18,6 +18,7 @@ from semprune.analysis import Drops, skill_drops
 from semprune.analysis.guided import OF, GuidedPair, guided_pairs
 from semprune.artefacts import records
 from semprune.data import dataset_spec
+from semprune.pruning.guidance.worded import TEXT
 from semprune.report import load_run
 from semprune.report.run.formats import interval, number
 from semprune.report.run.labels import MethodLabels, amount_label
@@ -32,12 +33,19 @@ FAMILIES = ("sentiment", "topic", "reasoning")
 def page(run: RunArtefacts) -> dict[str, str]:
     """Each table as Markdown: ``kept``, of every model; ``controls``, what is kept more than by each of them.
 
-    What the run protects first is what is named, all else are controls.
+    What the run protects first is what is named, all else are controls; of a text, the first family that is scored.
     """
-    named = str(guided_table(run)["protected"].iloc[0])
-    family = dataset_spec(named.split("+")[0]).family
+    table = guided_table(run)
+    named = str(table["protected"].iloc[0])
+    family = _family(named) or next(name for name in FAMILIES if name in set(table["target"]))
     found = {"kept": kept(run, family)}
     return found | ({"controls": table} if (table := controls(run, named, family)) else {})
+
+
+def _family(named: str) -> str | None:
+    """Of the data set that is named first; a text has none."""
+    first = named.split("+")[0]
+    return None if first.startswith(TEXT) else dataset_spec(first).family
 
 
 def kept(run: RunArtefacts, family: str) -> str:

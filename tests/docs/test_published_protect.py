@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 RUNS = sorted(path.parent for path in (DOCS / "studies" / "protect").glob("*/results.parquet"))
 FAMILIES = {"sentiment": ["movie_reviews", "nyt_editorials", "tweets"], "topic": ["trec", "bbc_news"]}
 """Data sets with a fixed set of labels, whose skill is AUROC."""
-REASONING = DOCS / "studies" / "protect" / "smollm2-135m-reasoning"
+REASONING = [run for run in RUNS if "-reasoning" in run.name]
 
 
 def skill(rows):
@@ -36,8 +36,9 @@ def accuracy(rows, *, by_length):
     return right - np.bincount(labels).max() / len(labels)
 
 
-def test_reasoning_kept_is_that_of_the_answers_counted_again():
-    answers, table = pd.read_parquet(REASONING / "predictions.parquet"), guided_table(load_run(REASONING))
+@pytest.mark.parametrize("folder", REASONING, ids=lambda path: path.name)
+def test_reasoning_kept_is_that_of_the_answers_counted_again(folder):
+    answers, table = pd.read_parquet(folder / "predictions.parquet"), guided_table(load_run(folder))
     columns = ["method", "calibration", "seed", "dataset"]
     each = {about: accuracy(rows, by_length=about[-1] == "arc_easy") for about, rows in answers.groupby(columns)}
     found = pd.Series(each).groupby(level=[0, 1]).sum() / answers.groupby(["method", "calibration"])["seed"].nunique()
@@ -50,7 +51,7 @@ def test_reasoning_kept_is_that_of_the_answers_counted_again():
         assert row.unguided == pytest.approx(kept[row.method, row.calibration], abs=2e-3)
 
 
-@pytest.mark.parametrize("folder", [run for run in RUNS if run != REASONING], ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", [run for run in RUNS if run not in REASONING], ids=lambda path: path.name)
 def test_skill_kept_is_that_of_auroc_by_another_library(folder):
     answers, table, compared = pd.read_parquet(folder / "predictions.parquet"), guided_table(load_run(folder)), 0
     answers["amount"] = [(pattern, round(share, 4)) for pattern, share in answers[["pattern", "sparsity"]].to_numpy()]

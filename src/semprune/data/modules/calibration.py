@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -110,8 +111,13 @@ class CalibrationDataModule(TokenizedDataModule):
         if self.length <= len(self.prefix):
             raise SettingError("calibration length", self.length, f"at least {len(self.prefix) + 1}")
         drawn = [self._draw(spec, count) for (spec, _), count in zip(self.parts, self._counts, strict=True)]
-        self.input_ids = behind_prefix(self.prefix, torch.cat(drawn))
+        self.input_ids = behind_prefix(self.prefix, torch.cat(drawn)[self._order()])
         self.token_hash = hash_tokens(self.input_ids)
+
+    def _order(self) -> Int[Tensor, " sequences"]:
+        """In any order that part of a mixture comes first which whoever reads a few sequences takes for the whole."""
+        order = np.arange(self.sequences)
+        return torch.from_numpy(order if len(self.parts) == 1 else np.random.default_rng(self.seed).permutation(order))
 
     def _draw(self, spec: CalibrationSpec, sequences: int) -> Int[Tensor, "sequences own"]:
         length = self.length - len(self.prefix)

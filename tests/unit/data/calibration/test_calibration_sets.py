@@ -60,8 +60,22 @@ def test_a_mixture_holds_the_first_windows_of_its_parts(offline: Path, bos_token
     for module in (mixed, *alone.values()):
         module.bind(speaking(bos_tokenizer))
         module.setup()
-    assert torch.equal(mixed.input_ids, torch.cat([alone["c4"].input_ids[:6], alone["wiki"].input_ids[:2]]))
+    parts = [*alone["c4"].input_ids[:6].tolist(), *alone["wiki"].input_ids[:2].tolist()]
+    assert sorted(mixed.input_ids.tolist()) == sorted(parts)
     assert parse_mixture(mixed.name) == (("c4", 0.75), ("wiki", 0.25))
+
+
+@pytest.mark.parametrize("name", ["c4*0.5+random_tokens*0.5", "random_tokens*0.5+c4*0.5"])
+def test_whoever_reads_a_few_sequences_of_a_mixture_reads_of_every_part(
+    offline: Path, bos_tokenizer: Any, name: str
+) -> None:
+    """As the sharing of a protection and the search of its strength do, of the first ones or every fourth."""
+    mixed = CalibrationDataModule(name, sequences=64, length=12, seed=5).bind(speaking(bos_tokenizer))
+    random = CalibrationDataModule("random_tokens", sequences=32, length=12, seed=5).bind(speaking(bos_tokenizer))
+    is_random = [row in random.calibration_input_ids().tolist() for row in mixed.calibration_input_ids().tolist()]
+    assert sum(is_random) == 32
+    for few in (is_random[:16], is_random[3:32:4]):
+        assert 0.2 < sum(few) / len(few) < 0.8
 
 
 def test_random_tokens_are_even_ordinary_and_only_added_to(plain_tokenizer: Any) -> None:

@@ -168,6 +168,7 @@ def test_masks_of_another_backbone_are_refused(folder, tmp_path, capsys):
         (["--pattern", "4:2"], "SettingError: pattern must be N:M with 0 < N < M"),
         (["--masks", "nowhere.safetensors"], "CorruptArtefactError: nowhere.safetensors is not readable"),
         (["--masks", "m", "--sparsity", "0.5"], "SettingError: masks must be left out where masks are to be computed"),
+        (["--masks", "m", "--protect", "sentiment"], "left out where masks are to be computed (protect)"),
     ],
 )
 def test_a_mistake_is_one_typed_line_before_anything_is_written(folder, tmp_path, capsys, given, said):

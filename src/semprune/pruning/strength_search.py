@@ -180,7 +180,8 @@ class _Ruler:
 
     def measure(self, strength: float, states: Sequence[Tensor]) -> Tried:
         """What a version does to the held-out text, from the states behind its last block."""
-        kept = [self._score(*each) for each in zip(self._runners[1:], self._texts, states[1:], strict=True)]
+        every = zip(self._runners[1:], self._texts, states[1:], strict=True)
+        kept = [self._score(*each) for each in every if each[1].strength == AUTO]
         return Tried(strength, self._perplexity(states[0]), sum(kept) / len(kept))
 
     def _perplexity(self, states: Float[Tensor, "sequences tokens width"]) -> float:
@@ -193,10 +194,10 @@ class _Ruler:
     def _score(self, runner: BlockRunner, text: ProtectedText, states: Float[Tensor, "rows tokens width"]) -> float:
         total, first = 0.0, 0
         for batch in text.batches:
-            count, length = batch.input_ids.shape
-            total += self._batch_score(runner, batch, states[first : first + count, :length])
-            first += count
-        return total / first
+            rows, length = batch.input_ids.shape
+            total += self._batch_score(runner, batch, states[first : first + rows, :length])
+            first += rows
+        return total / sum(batch.count for batch in text.batches)
 
     @staticmethod
     def _batch_score(runner: BlockRunner, batch: ScoredBatch, states: Float[Tensor, "rows tokens width"]) -> float:

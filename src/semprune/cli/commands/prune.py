@@ -77,13 +77,18 @@ def _protections_named(arguments: list[str]) -> list[str]:
     named: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         name, equals, value = argument.partition("=")
-        if before == "--protect" and not argument.startswith(("{", "[")):
+        if before == "--protect" and _is_name(argument):
             named[-1:] = ["--protect.what", f"[{argument}]"]
-        elif name == "--protect" and equals and not value.startswith(("{", "[")):
+        elif name == "--protect" and equals and _is_name(value):
             named.append(f"--protect.what=[{value}]")
         else:
             named.append(argument)
     return named
+
+
+def _is_name(value: str) -> bool:
+    """Whether a value is a name, in the place of a mapping, a list, or null, which takes a configuration's away."""
+    return value != "null" and not value.startswith(("{", "["))
 
 
 def _table(result: PruneResult) -> WholeTable:

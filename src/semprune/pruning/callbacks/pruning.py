@@ -14,6 +14,7 @@ from semprune.backbones.backbone import Backbone
 from semprune.errors import CalibrationMissingError, ConfigurationError
 from semprune.pruning.callbacks.monitoring import log_sparsity
 from semprune.pruning.guidance.protection import Protection, protections
+from semprune.pruning.in_memory.guiding import protected_texts
 from semprune.pruning.in_memory.prune_model import prune_model
 from semprune.pruning.masks.apply import apply_stored
 from semprune.pruning.masks.stored import StoredMasks, masks_of_state
@@ -197,8 +198,9 @@ class PruningCallback(Callback):
             with suppress(CalibrationMissingError) if self._masks_suffice else nullcontext():
                 calibration = calibration_of(trainer, type(self).__name__)
         masks, self._loaded = self._loaded, None
-        if masks is not None and not masks.serve(lm.fingerprint, calibration):
-            masks = None
+        if masks is not None:
+            texts = protected_texts(lm, self._settings) if calibration is not None else ()
+            masks = masks if masks.serve(lm.fingerprint, calibration, texts) else None
         if self._method.changes_weights:
             masks = None
         self._lm, self._dense = lm, WeightCopy(lm.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from semprune.pruning.calibration import CalibrationTokens, hash_calibration
 from semprune.pruning.guidance.controls import Weights
 from semprune.pruning.guidance.strength import AUTO, StrengthChoice
 
+PROTECTED = "protected_text"
+"""What masks call the hashes of protected texts in their settings."""
 Score = Callable[[Float[Tensor, "positions vocabulary"]], Float[Tensor, ""]]
 """Takes a batch's logits where they are asked for, and gives what is to be kept in one number, summed, in nats."""
 
@@ -28,12 +31,16 @@ class ScoredBatch:
         attention_mask: 1 for tokens, 0 for padding.
         places: Whose logits are asked for.
         score: What is to be kept, from these logits.
+        right: Token ids and numbers that say what the score asks for at these places.
+        count: How many answers or words it sums over.
     """
 
     input_ids: Int[Tensor, "rows tokens"]
     attention_mask: Int[Tensor, "rows tokens"]
     places: Places
     score: Score
+    right: Int[Tensor, " asked"]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +82,21 @@ class ProtectedText:
 
     @property
     def text_hash(self) -> str:
-        """The sha256 of its token ids."""
-        return hash_calibration(self.tokens.input_ids)
+        """The sha256 of its token ids, of where they are scored, and of what is right there."""
+        scored = [part[None] for batch in self.batches for part in (*batch.places, batch.right)]
+        parts = map(hash_calibration, (self.tokens.input_ids, *scored))
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def _joined(parts: Iterable[Int[Tensor, "rows tokens"]]) -> Int[Tensor, "all longest"]:
     own = list(parts)
     longest = max(rows.shape[1] for rows in own)
     return torch.cat([nn.functional.pad(rows, (0, longest - rows.shape[1])) for rows in own])
+
+
+def text_hashes(texts: Iterable[ProtectedText]) -> dict[str, str]:
+    """What tells texts apart, by their names."""
+    return {each.name: each.text_hash for each in texts}
 
 
 def with_texts(
@@ -92,8 +106,8 @@ def with_texts(
 
     Args:
         settings: How it was pruned.
-        texts: What was protected: the sha256 of their token ids, by their names.
+        texts: What was protected: their hashes, by their names.
         choice: The strength that was chosen, with its curve; None where it was given.
     """
-    found = dict(settings) | ({"protected_text": {each.name: each.text_hash for each in texts}} if texts else {})
+    found = dict(settings) | ({PROTECTED: text_hashes(texts)} if texts else {})
     return found | ({} if choice is None else {"protected_strength": choice.record()})

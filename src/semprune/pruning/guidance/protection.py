@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -59,6 +60,9 @@ class Protection:
             raise SettingError("protect.strength", self.strength, "a number above 0, or auto")
         if not self.names or not all(isinstance(name, str) and name for name in self.names):
             raise SettingError("protect", self.what, "a name or a list of names, for example sentiment")
+        if self.names == (GENERAL,) and (self.strength, self.weights) != (Protection.strength, Protection.weights):
+            given = self.strength if self.strength != Protection.strength else self.weights
+            raise SettingError("protect", f"{GENERAL} with {given}", "general alone: nothing is named that could count")
         if self.weights not in get_args(Weights):
             raise SettingError("protect.weights", self.weights, f"one of {', '.join(get_args(Weights))}")
 
@@ -75,7 +79,7 @@ class Protection:
 TOGETHER = "+"
 """Stands between names that a study protects in one model."""
 
-Protect = str | Protection | Iterable[str | Protection] | None
+Protect = str | os.PathLike[str] | Protection | Iterable[str | Protection] | None
 """How a protection may be given: names alone have the default strength."""
 
 
@@ -121,6 +125,8 @@ def protections(protect: Protect) -> tuple[Protection, ...]:
     """
     if protect is None:
         return ()
+    if isinstance(protect, os.PathLike):
+        protect = os.fspath(protect)
     given = [protect] if isinstance(protect, str | Protection) else list(protect)
     found = tuple(each if isinstance(each, Protection) else Protection(each) for each in given)
     names = [name for each in found for name in each.names]

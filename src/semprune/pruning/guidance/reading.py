@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from semprune.concepts.registry import concept_names
-from semprune.concepts.sources.own import FILE_SUFFIX
 from semprune.data.calibration.reserved import task_families
 from semprune.data.registry import dataset_names
-from semprune.errors import UnknownProtectionError
-from semprune.pruning.guidance.labelled import labelled_text
+from semprune.errors import ConfigurationError, UnknownProtectionError
+from semprune.pruning.guidance.labelled import ITEMS_SUFFIX, check_class, labelled_text
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.protection import GENERAL, Protection, parse_protection, protections
-from semprune.pruning.guidance.worded import TEXT, WORDS_SUFFIX, worded_text
-
-FILES = (".csv", FILE_SUFFIX, WORDS_SUFFIX)
-"""How files that can be named end."""
+from semprune.pruning.guidance.worded import TEXT, is_worded, worded_text
 
 
 def read_protected(asked: Iterable[Protection], tokenizer: Any, max_length: int) -> tuple[ProtectedText, ...]:
@@ -38,8 +35,10 @@ def read_protected(asked: Iterable[Protection], tokenizer: Any, max_length: int)
 
 def _read(name: str, asked: Protection, tokenizer: Any, max_length: int) -> ProtectedText:
     check_name(name)
-    batches = labelled_text(name, asked, tokenizer, max_length) or worded_text(name, asked, tokenizer)
-    assert batches is not None
+    if is_worded(name) or name in concept_names():
+        batches = worded_text(name, asked, tokenizer)
+    else:
+        batches = labelled_text(name, asked, tokenizer, max_length)
     return ProtectedText(name, asked.strength, batches, asked.weights)
 
 
@@ -49,6 +48,7 @@ def check_named(text: str) -> None:
     Raises:
         SettingError: It is not written as such lists are, or a name comes twice.
         UnknownProtectionError: A name is none of a task family, a data set, a class, a concept or a file.
+        ConfigurationError: There is no such file.
     """
     for each in protections(parse_protection(text)):
         for name in each.names:
@@ -60,9 +60,15 @@ def check_name(name: str) -> None:
 
     Raises:
         UnknownProtectionError: It is none of a task family, a data set, a class, a concept or a file.
+        SettingError: It is a class that a data set does not have.
+        ConfigurationError: There is no such file.
     """
-    of_class = name.partition(".")[0] in dataset_names()
-    if name == GENERAL or of_class or name.startswith(TEXT) or name.endswith(FILES) or name in concept_names():
+    if is_worded(name) or name.lower().endswith(ITEMS_SUFFIX):
+        file = Path(name.removeprefix(TEXT))
+        if not file.is_file():
+            raise ConfigurationError(f"there is no file {file}, which is named to be protected. Check its path.")
+        return
+    if name == GENERAL or name in concept_names() or check_class(name):
         return
     families = task_families()  # last: every data set's file is read for them
     if name not in families:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from semprune.errors import SettingError
 from semprune.pruning.calibration import CalibrationTokens
 from semprune.pruning.guidance.fisher import Fisher, WeighedText
 from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
@@ -23,21 +24,46 @@ forwards, so that all of it would cost more than the pruning does (ours)."""
 
 
 def general_text(tokens: CalibrationTokens) -> ProtectedText:
-    """The first part of a calibration as something that is to be kept too: the log-probability of its tokens."""
-    ids, mask = tokens.input_ids[:MOST_SEQUENCES, :MOST_TOKENS], tokens.attention_mask
-    first = replace(tokens, input_ids=ids, attention_mask=None if mask is None else mask[:MOST_SEQUENCES, :MOST_TOKENS])
-    return ProtectedText("general text", 1.0, tuple(batch for batch in sequences(first) if len(batch.places[0])))
+    """The first part of a calibration as something that is to be kept too: the log-probability of its tokens.
+
+    Raises:
+        SettingError: No sequence has a token behind another one.
+    """
+    batches = tuple(batch for batch in sequences(_beginning(tokens)) if batch.count)
+    if not batches:
+        raise SettingError("protect", "calibration sequences of one token", "given longer ones, whose tokens follow")
+    return ProtectedText("general text", 1.0, batches)
+
+
+def _beginning(tokens: CalibrationTokens) -> CalibrationTokens:
+    """The first tokens of the first sequences, behind padding where that stands on the left."""
+    parts = [
+        None if part is None else part[:MOST_SEQUENCES]
+        for part in (tokens.input_ids, tokens.attention_mask, tokens.tau)
+    ]
+    ids, mask, _ = parts
+    assert ids is not None
+    begin = torch.zeros(len(ids), dtype=torch.long) if mask is None else mask.argmax(1)
+    place = begin[:, None] + torch.arange(min(MOST_TOKENS, ids.shape[1]), device=begin.device)
+    inside = place < ids.shape[1]
+    place = place.clamp(max=ids.shape[1] - 1)
+    ids, mask, tau = (None if part is None else part.gather(1, place.to(part.device)) for part in parts)
+    assert ids is not None
+    return CalibrationTokens(ids, None if mask is None else mask * inside, None if tau is None else tau * inside)
 
 
 def sequences(tokens: CalibrationTokens) -> Iterator[ScoredBatch]:
     """Every sequence by itself, whose score is the log-probability of its tokens behind another one.
 
-    A logit for every word is in memory, at each of a sequence's tokens.
+    Tokens of weight 0 are read, and not scored. A logit for every word is in memory, at each of a sequence's tokens.
     """
-    ids, mask = tokens.input_ids, tokens.attention_mask
-    for row, real in zip(ids.split(1), (torch.ones_like(ids) if mask is None else mask).split(1), strict=True):
-        counted = nn.functional.pad(real[:, :-1], (1, 0)).bool() & real.bool()
-        yield ScoredBatch(row, real, word_places(counted), partial(words_logprob, input_ids=row, counted=counted))
+    ids = tokens.input_ids
+    real = torch.ones_like(ids) if tokens.attention_mask is None else tokens.attention_mask
+    weighed = real.bool() if tokens.tau is None else tokens.tau > 0
+    counted = nn.functional.pad(real[:, :-1], (1, 0)).bool() & real.bool() & weighed
+    for row, own, words in zip(ids.split(1), real.split(1), counted.split(1), strict=True):
+        score = partial(words_logprob, input_ids=row, counted=words)
+        yield ScoredBatch(row, own, word_places(words), score, row[words], int(words.sum()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ AUTO: Final = "auto"
 CANDIDATES = (0.1, 0.3, 0.6, 1.0, 3.0)
 """Strengths that are tried: from hardly any to where a trial found more to keep no more (ours)."""
 
+NOTHING_GAINED = "  no strength keeps more than the unguided pruning does: protecting this gains nothing here"
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -20,7 +22,7 @@ class Tried:
     Attributes:
         strength: γ; 0 is the same pruning without anything to keep.
         perplexity: Of general text.
-        kept: The score of what is named, mean of its items or windows, in nats.
+        kept: The score of what is named, mean of its answers or words, and of several names, in nats.
     """
 
     strength: float
@@ -84,12 +86,13 @@ class StrengthChoice:
 
     def lines(self) -> list[str]:
         """Return the choice and its curve for readers."""
-        unguided = self.tried[0]
+        unguided, chosen = self.tried[0], next(each for each in self.tried if each.strength == self.strength)
         first = (
             f"strength {self.strength:g} keeps most within {self.budget:+.1%} perplexity; on held-out text, kept is "
             f"{self.dense.kept:.2f} in the dense model and {unguided.kept:.2f} unguided:"
         )
-        return [
+        found = [
             first,
             *(f"  {t.strength:g}: perplexity {self.price(t):+.1%}, kept {t.kept:.2f}" for t in self.tried[1:]),
         ]
+        return found + ([NOTHING_GAINED] if chosen.kept <= unguided.kept else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from semprune.backbones.blocks.runner import split_batches
 from semprune.concepts.concept import Concept
-from semprune.concepts.registry import concept_names, load_concepts
+from semprune.concepts.registry import load_concepts
 from semprune.concepts.sources.own import FILE_SUFFIX
 from semprune.concepts.tokens.labeller import TokenLabeller
 from semprune.data.batches.special_tokens import encode, window_prefix
@@ -22,10 +23,12 @@ from semprune.data.calibration.text import calibration_text
 from semprune.data.calibration.windows import behind_prefix
 from semprune.data.registry import calibration_spec
 from semprune.errors import ConfigurationError, SettingError
-from semprune.errors.base import what_it_says
+from semprune.errors.base import some_of, what_it_says
 from semprune.pruning.guidance.protected_text import ScoredBatch
 from semprune.pruning.guidance.protection import Protection
 from semprune.pruning.guidance.scores import word_places, words_logprob
+
+logger = logging.getLogger(__name__)
 
 TEXT = "text:"
 """What the name of a file of plain text begins with; without it, a file is a list of words."""
@@ -40,8 +43,13 @@ LEAST_WINDOWS = 8
 """Fewer windows than this say nothing about a meaning (ours)."""
 
 
-def worded_text(name: str, asked: Protection, tokenizer: Any) -> tuple[ScoredBatch, ...] | None:
-    """Return the batches of what is named by words; None where a name is nothing of that kind.
+def is_worded(name: str) -> bool:
+    """Whether a name is that of a text or a list of words; concepts have names of their own."""
+    return name.startswith(TEXT) or name.lower().endswith((FILE_SUFFIX, WORDS_SUFFIX))
+
+
+def worded_text(name: str, asked: Protection, tokenizer: Any) -> tuple[ScoredBatch, ...]:
+    """Return the batches of what is named by words.
 
     Raises:
         SettingError: The words hardly occur in the texts that they are looked for in, or a text is too short.
@@ -50,14 +58,26 @@ def worded_text(name: str, asked: Protection, tokenizer: Any) -> tuple[ScoredBat
     if name.startswith(TEXT):
         windows = _windows(_read(Path(name.removeprefix(TEXT))), tokenizer)
         counted = torch.ones_like(windows, dtype=torch.bool)
-    elif name.endswith((FILE_SUFFIX, WORDS_SUFFIX)) or name in concept_names():
-        concept = word_list(Path(name)) if name.endswith(WORDS_SUFFIX) else load_concepts([name])[0]
+    else:
+        concept = word_list(Path(name)) if name.lower().endswith(WORDS_SUFFIX) else load_concepts([name])[0]
         windows = torch.cat([_windows(calibration_text(calibration_spec(each)), tokenizer) for each in SOURCES])
         counted = TokenLabeller([concept], tokenizer)(windows)[..., 0]
-    else:
-        return None
+        if is_worded(name):
+            _tell_unfound(name, concept, windows, tokenizer)
     counted[:, : 1 + len(window_prefix(tokenizer))] = False
     return tuple(_batches(windows, counted, name, asked))
+
+
+def _tell_unfound(name: str, concept: Concept, windows: Int[Tensor, "windows tokens"], tokenizer: Any) -> None:
+    """Warn of the words of one's own that the text never has: nothing keeps these."""
+    unwritten = TokenLabeller([concept], tokenizer).skipped.get(concept.name, ())
+    written = [Concept(word, (word,)) for word in concept.words if word not in unwritten]
+    if written:
+        some = TokenLabeller(written, tokenizer)(windows).flatten(0, 1).any(0).tolist()
+        found = {each.name for each, seen in zip(written, some, strict=True) if seen}
+        if unfound := [word for word in concept.words if word not in found]:
+            said = f"nothing keeps {some_of(unfound)}"
+            logger.warning(f"{name}: {said}, of which there is none in the text that words are looked for in")
 
 
 def word_list(path: Path) -> Concept:
@@ -93,6 +113,9 @@ def _batches(
     with_words = counted.any(-1).nonzero()[:, 0]
     if len(with_words) < LEAST_WINDOWS:
         found = f"{len(with_words)} windows of {WINDOW} tokens do"
+        if name.startswith(TEXT):
+            allowed = f"a text of {LEAST_WINDOWS} windows of {WINDOW} tokens or more (there are {len(windows)})"
+            raise SettingError("protect", name, allowed)
         allowed = f"words that occur in {LEAST_WINDOWS} windows of the text or more ({found})"
         raise SettingError("protect", name, f"{allowed}; name more words, or pass text or items of your own")
     drawn = np.random.default_rng(asked.seed).permutation(len(with_words))[: asked.items]
@@ -100,4 +123,4 @@ def _batches(
     for batch in split_batches(len(chosen), BATCH):
         ids, words = windows[chosen[batch]], counted[chosen[batch]]
         score = partial(words_logprob, input_ids=ids, counted=words)
-        yield ScoredBatch(ids, torch.ones_like(ids), word_places(words), score)
+        yield ScoredBatch(ids, torch.ones_like(ids), word_places(words), score, ids[words], int(words.sum()))

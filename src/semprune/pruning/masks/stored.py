@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from semprune.errors import BackboneMismatchError, CorruptArtefactError
 from semprune.io.bits import Bits
 from semprune.pruning.calibration import hash_calibration
+from semprune.pruning.guidance.protected_text import PROTECTED, ProtectedText, text_hashes
 from semprune.pruning.masks.codec import UNREADABLE, decode_masks, encode_masks
 from semprune.pruning.report import PruneReport
 from semprune.types import Fingerprint
@@ -75,12 +76,18 @@ class StoredMasks:
         header, bits = self.pack()
         return {"header": header, "bits": bits}
 
-    def serve(self, fingerprint: Fingerprint, calibration: Int[Tensor, "sequences tokens"] | None) -> bool:
+    def serve(
+        self,
+        fingerprint: Fingerprint,
+        calibration: Int[Tensor, "sequences tokens"] | None,
+        texts: Iterable[ProtectedText] = (),
+    ) -> bool:
         """Whether these masks are those that a run would compute.
 
         Args:
             fingerprint: Weights of the run.
             calibration: Its calibration sequences; where it offers none, these masks serve instead.
+            texts: What it protects; files of one's own may have changed since.
 
         Raises:
             BackboneMismatchError: The masks were computed from other weights.
@@ -89,6 +96,9 @@ class StoredMasks:
             raise BackboneMismatchError("the checkpoint's masks", str(fingerprint), str(self.fingerprint))
         if calibration is not None and hash_calibration(calibration) != self.calibration:
             logger.warning("the checkpoint's masks were made with another calibration than this run's: pruning anew")
+            return False
+        if calibration is not None and text_hashes(texts) != self.settings.get(PROTECTED, {}):
+            logger.warning("the checkpoint's masks protect other text than this run: pruning anew")
             return False
         return True
 

@@ -196,8 +196,10 @@ def plan_pruning(config: PruneConfig) -> PrunePlan:
 
 
 def _plan_stored(config: PruneConfig, path: str) -> PrunePlan:
-    if config.masks_only or config.sparsity is not None or config.pattern is not None:
-        raise SettingError("masks", path, "left out where masks are to be computed (sparsity, pattern, masks_only)")
+    computed = {"sparsity": config.sparsity, "pattern": config.pattern, "protect": config.protect}
+    given = [name for name, value in computed.items() if value is not None] + ["masks_only"] * config.masks_only
+    if given:
+        raise SettingError("masks", path, f"left out where masks are to be computed ({', '.join(given)})")
     masks = MaskFile(Path(path))
     refuse_changed_weights(str(masks.header["method"]))
     streamed = _open_model(config)

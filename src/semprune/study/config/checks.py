@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from semprune.assets.catalogue import find_asset
@@ -14,6 +15,7 @@ from semprune.data.prompts.render import find_prompts
 from semprune.data.rows.own_tables import with_own_tables
 from semprune.errors import ConfigurationError, EmptyStudyError, SettingError, UnknownConceptError
 from semprune.evaluation.metrics import metric
+from semprune.pruning.guidance.protection import GENERAL, parse_protection, protections
 from semprune.pruning.guidance.reading import check_named
 from semprune.pruning.settings import PruneSettings, check_settings
 from semprune.ranges import check_ranges
@@ -52,12 +54,21 @@ def check(config: StudyConfig) -> None:
         if len(set(values)) < len(values):
             raise SettingError(field, values, "a list that names each value once")
     _check_names(config)
-    for method in config.methods:
-        for sparsity in config.sparsities:
-            check_settings(method, PruneSettings(sparsity, statistics=config.statistics))
-        for pattern in config.patterns:
-            check_settings(method, PruneSettings(pattern=pattern, statistics=config.statistics))
+    _check_methods(config)
     _check_engine(config)
+
+
+def _check_methods(config: StudyConfig) -> None:
+    asked = [parse_protection(text) for text in config.protect]
+    if any(asked.count(each) > 1 for each in asked):
+        raise SettingError("protect", config.protect, "a list that names each value once")
+    amounts = [PruneSettings(sparsity, statistics=config.statistics) for sparsity in config.sparsities]
+    amounts += [PruneSettings(pattern=pattern, statistics=config.statistics) for pattern in config.patterns]
+    for method, settings in product(config.methods, amounts):
+        found = check_settings(method, settings)
+        for each in asked if found.needs_statistics else ():
+            if each.names != (GENERAL,) or settings.pattern is None:  # the grid leaves that out
+                check_settings(method, replace(settings, protect=protections(each)))
 
 
 def _check_names(config: StudyConfig) -> None:

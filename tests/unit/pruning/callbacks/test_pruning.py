@@ -25,7 +25,9 @@ from semprune.errors import (
 )
 from semprune.pruning import prune_model
 from semprune.pruning.calibration import hash_calibration
+from semprune.pruning.callbacks import pruning as callback_module
 from semprune.pruning.callbacks.methods import RIA, Magnitude, PruningCallback, SparseGPT, Wanda
+from semprune.pruning.guidance.protected_text import ProtectedText, ScoredBatch
 from semprune.pruning.in_memory import prune_model as pruning_run
 
 
@@ -261,6 +263,31 @@ def test_masks_of_another_calibration_are_computed_anew(lm, input_ids, tmp_path,
     assert "another calibration" in caplog.text
     assert second.report.calibration == hash_calibration(input_ids.flip(-1))
     assert second.report.mask_hash != first.report.mask_hash
+
+
+def test_masks_that_protect_other_text_are_computed_anew(lm, input_ids, tmp_path, caplog, monkeypatch):
+    """Of a file whose name is as before."""
+    texts = []
+    monkeypatch.setattr(pruning_run, "protected_texts", lambda *_: texts)
+    monkeypatch.setattr(callback_module, "protected_texts", lambda *_: texts)
+    first, same, second = (Wanda(0.5, protect="own.csv") for _ in range(3))
+    for callback, right in ((first, 1), (same, 1), (second, 2)):
+        texts[:] = [ProtectedText("own.csv", 1.0, (answered(input_ids, right),))]
+        if callback is not first:
+            callback.load_state_dict(first.state_dict())
+        with caplog.at_level(logging.WARNING):
+            trainer(tmp_path, callback).test(Watcher(lm), datamodule=CalibratedData(input_ids), verbose=False)
+        assert ("protect other text" in caplog.text) == (callback is second)
+    assert first.report.mask_hash == same.report.mask_hash != second.report.mask_hash
+
+
+def answered(ids, right):
+    """One row, with a word that is right at its end."""
+    places = torch.zeros(1, dtype=torch.long), torch.tensor([ids.shape[1] - 1])
+    return ScoredBatch(
+        ids[:1], torch.ones_like(ids[:1]), places, lambda logits: logits.log_softmax(-1)[0, right],
+        torch.tensor([right]), 1,
+    )  # fmt: skip
 
 
 def test_masks_of_other_settings_are_not_taken(tmp_path, lm, input_ids):

@@ -29,7 +29,7 @@ LAST = torch.arange(3), torch.tensor([4, 2, 3])
 def odds_at(ids, mask, last):
     """Rows that are scored by the log-odds of two words at a place of each."""
     places = torch.arange(len(ids)), torch.tensor(last)
-    return ScoredBatch(ids, mask, places, lambda logits: (logits[:, 11] - logits[:, 12]).sum())
+    return ScoredBatch(ids, mask, places, lambda logits: (logits[:, 11] - logits[:, 12]).sum(), places[1], len(ids))
 
 
 def protected(strength=1.0):
@@ -112,7 +112,9 @@ def test_conv1d_and_flat_models_are_weighed_too():
 
 
 def test_a_score_that_is_no_number_is_refused():
-    text = ProtectedText("toy", 1.0, (ScoredBatch(IDS, MASK, LAST, lambda logits: logits.sum() * torch.nan),))
+    text = ProtectedText(
+        "toy", 1.0, (ScoredBatch(IDS, MASK, LAST, lambda logits: logits.sum() * torch.nan, LAST[0], 3),)
+    )
     with pytest.raises(NonFiniteError, match="score of what is protected"):
         fisher_weights(models.llama(), linears_of(models.llama()), text)
 

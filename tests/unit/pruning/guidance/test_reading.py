@@ -1,5 +1,7 @@
 """From names of what is to be kept to its text and score."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from tests.models import byte_level_tokenizer
@@ -12,7 +14,7 @@ from semprune.data.rows.examples import Example
 from semprune.errors import ConfigurationError, SettingError, UnknownProtectionError, VocabularySchemaError
 from semprune.pruning.guidance import labelled, worded
 from semprune.pruning.guidance.protection import Protection, protections
-from semprune.pruning.guidance.reading import read_protected
+from semprune.pruning.guidance.reading import check_named, read_protected
 from semprune.types import Item
 
 TEXT = "the refund came late and the warranty was void. we waited for the money and the shop was closed again. " * 60
@@ -69,8 +71,10 @@ def test_labels_are_scored_by_the_log_odds_of_a_choice(tokenizer, name, choice):
     ("content", "said"),
     [
         ("text,label\na,x\nb,x\n", "two labels or more"),
-        ("text,label\na,\n", "without text or label"),
-        ("a,b\n1,2\n", "without"),
+        ("text,label\na,x\nb,\n", "no label in line 3"),
+        ("text,label\na,x\nCame late, and broken,y\n", "more columns than the first line in line 3"),
+        ("a,b\n1,2\n", "the columns 'a', 'b'"),
+        ("text,label\n", "it has no rows"),
     ],
 )
 def test_a_wrong_csv_is_refused(tokenizer, tmp_path, content, said):
@@ -90,8 +94,41 @@ def test_what_is_unknown_or_too_rare_is_refused(tokenizer, tmp_path):
     (tmp_path / "none.txt").write_text("...\n", encoding="utf-8")
     with pytest.raises(VocabularySchemaError):
         read(str(tmp_path / "none.txt"), tokenizer)
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        read("text:nowhere.md", tokenizer)
+    for missing in ("text:nowhere.md", "nowhere.csv", "nowhere.txt"):
+        with pytest.raises(ConfigurationError, match="there is no file nowhere"):
+            check_named(missing)
+    with pytest.raises(SettingError, match="one of its classes"):
+        check_named("sst2.")
+    (tmp_path / "short.md").write_text("a few words", encoding="utf-8")
+    with pytest.raises(SettingError, match="a text of 8 windows"):
+        read(f"text:{tmp_path / 'short.md'}", tokenizer)
+
+
+def test_words_that_the_text_never_has_are_told(tokenizer, tmp_path, caplog):
+    own = tmp_path / "shop.txt"
+    own.write_text("refund\nmoney\nzebra\n", encoding="utf-8")
+    read(str(own), tokenizer)
+    assert "nothing keeps zebra, of which there is none" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["sst2.txt", "LOUD.TXT", "text:notes.csv"])
+def test_a_file_is_a_file_whatever_its_name(tokenizer, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path(name.removeprefix("text:")).write_text(TEXT if ":" in name else "refund\n", encoding="utf-8")
+    assert read(name, tokenizer).batches
+
+
+def test_what_is_right_tells_texts_apart(tokenizer, tmp_path):
+    """Of the same tokens, other labels or words ask for something else."""
+    hashes = set()
+    for labels in ("xyz", "zxy"):
+        rows = [f"text {n},{labels[n % 3]}" for n in range(12)]
+        (tmp_path / "own.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+        hashes.add(read(str(tmp_path / "own.csv"), tokenizer).text_hash)
+    for words in ("the\n", "the\nrefund\n"):
+        (tmp_path / "own.txt").write_text(words, encoding="utf-8")
+        hashes.add(read(str(tmp_path / "own.txt"), tokenizer).text_hash)
+    assert len(hashes) == 4
 
 
 def test_too_few_reserved_rows_are_refused(tokenizer, monkeypatch):
@@ -100,7 +137,18 @@ def test_too_few_reserved_rows_are_refused(tokenizer, monkeypatch):
         read("arc_easy", tokenizer)
 
 
-@pytest.mark.parametrize("wrong", [{"what": ""}, {"what": []}, {"what": "x", "strength": 0}, {"what": "x", "items": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"what": ""},
+        {"what": []},
+        {"what": "x", "strength": 0},
+        {"what": "x", "items": 0},
+        {"what": "general", "strength": 3},
+        {"what": "general", "strength": "auto"},
+        {"what": ["general"], "weights": "even"},
+    ],
+)
 def test_a_wrong_protection_is_refused(wrong):
     with pytest.raises(SettingError):
         semprune.Protection(**wrong)

@@ -55,7 +55,7 @@ def test_calibration_counts_embeddings_and_one_batch(tmp_path):
 def test_what_is_kept_goes_through_a_block_together_and_so_does_what_strengths_are_tried_on(tmp_path, strength, tokens):
     plan = plan_of(saved(tmp_path / "model"))
     ids = torch.ones(3, 5, dtype=torch.long)
-    text = ProtectedText("toy", strength, (ScoredBatch(ids, ids, (ids[:1, 0], ids[:1, 0]), torch.sum),))
+    text = ProtectedText("toy", strength, (ScoredBatch(ids, ids, (ids[:1, 0], ids[:1, 0]), torch.sum, ids[:1, 0], 1),))
     given = {"calibrated": True, "batch_size": 1, "base_bytes": 0, "protected": [text]}
     found = estimate_memory(plan.streamed, plan.method, length=10, **given)
     widths = (16 + 16) + 2 * (16 + 8) + (16 + 16) + 3 * (16 + 24)

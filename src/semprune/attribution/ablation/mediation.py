@@ -86,8 +86,8 @@ def mediate(
     Returns:
         One row per ranking, ``neurons`` (``chosen``, ``matched``, ``others``) and ``into`` (``pruned``, ``dense``):
         the AUROCs ``dense``, ``pruned`` and ``patched`` with its interval, and ``recovered`` with its interval, paired
-        by item: 1 is all of the way to the other model's AUROC. ``recovered`` is NaN where the two models' AUROCs do
-        not clearly differ: there is nothing to recover.
+        by item: 1 is all of the way to the other model's AUROC. ``recovered`` is NaN where the pruned model's AUROC is
+        not clearly below the dense one's: there is nothing to recover.
 
     Raises:
         SettingError: A setting is out of its range, or a ranking has another number of neurons.
@@ -113,8 +113,9 @@ def mediate(
     }
     patchings = [Patching(rows, each.into) for each in sets for rows in each.draws]
     *models, patched = patched_predictions(
-        dense, pruned, items, patchings, positions=positions, token_budget=token_budget, progress=progress
-    )
+        dense, pruned, items, patchings, association.sites,
+        positions=positions, token_budget=token_budget, progress=progress,
+    )  # fmt: skip
     measured = _measured(models, patched, sets, label)
     return pd.DataFrame([common | {"share": share} | row for row in measured])
 
@@ -206,7 +207,8 @@ def _measured(
         donor = before["dense" if each.into == "pruned" else "pruned"]
         area = crossed_mean(values, documents)
         low, high = (float(np.clip(end, 0, 1)) for end in area.interval)
-        share = recovered_share(values, before[each.into], donor, documents)
+        lost = before["dense"].mean() > before["pruned"].mean()
+        share = recovered_share(values, before[each.into], donor, documents) if lost else [np.nan] * 3
         rows.append({
             "ranking": each.ranking, "neurons": each.neurons, "into": each.into, "k": len(each.draws[0]),
             "draws": len(each.draws), "n": len(documents), "dense": float(before["dense"].mean()),

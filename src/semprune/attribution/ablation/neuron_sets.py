@@ -100,14 +100,15 @@ def random_neurons(association: Association, k: int, generator: torch.Generator)
 def matched_random(
     association: Association, chosen: Int[Tensor, " k"], generator: torch.Generator
 ) -> Int[Tensor, " k"]:
-    """For every chosen neuron another one of the same layer with an activation RMS next to its own.
+    """For every chosen neuron another one of the same kind and layer with an activation RMS next to its own.
 
     Without replacement, and never one of the chosen; the window widens where its neighbours are taken.
     """
     taken = set(chosen.tolist())
-    layer, drawn = association.layer, []
-    for index in sorted(set(layer[chosen].tolist())):
-        rows = (layer == index).nonzero()[:, 0]
+    widths = torch.tensor([site.width for site in association.sites])
+    site, drawn = torch.repeat_interleave(torch.arange(len(widths)), widths), []
+    for index in sorted(set(site[chosen].tolist())):
+        rows = (site == index).nonzero()[:, 0]
         ordered = rows[association.rms[rows].argsort()].tolist()
         place = {row: rank for rank, row in enumerate(ordered)}
         for row in (row for row in chosen.tolist() if row in place):
@@ -124,7 +125,7 @@ def _near(ordered: list[int], place: int, taken: set[int], generator: torch.Gene
         if free:
             return free[int(torch.randint(len(free), (1,), generator=generator))]
         if window > len(ordered):
-            raise ConfigurationError("a layer has no neuron left to match: ablate a smaller share.")
+            raise ConfigurationError("a layer has no neuron of a kind left to match: ablate a smaller share.")
         window *= 2
 
 

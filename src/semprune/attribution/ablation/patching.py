@@ -47,6 +47,7 @@ def patched_predictions(
     pruned: Backbone,
     items: Sequence[Item],
     patchings: Sequence[Patching],
+    sites: tuple[NeuronSite, ...],
     *,
     positions: Positions = "all",
     token_budget: int = 4096,
@@ -62,6 +63,7 @@ def patched_predictions(
         pruned: The pruned one, with its neurons at the same sites.
         items: Items of any data sets.
         patchings: What is patched, one after another.
+        sites: Whose neurons the rows are, in their order.
         positions: Where.
         token_budget: Tokens of a batch.
         progress: Told how many requests of all are answered.
@@ -76,7 +78,10 @@ def patched_predictions(
     encoded = encode_items(dense.tokenizer, items, dense.max_length).items
     requests = [request for item in encoded for request in item.requests]
     found = [[math.nan] * len(requests) for _ in range(2 + len(patchings))]
-    donors = {"pruned": _Donor(dense, patchings, "pruned"), "dense": _Donor(pruned, patchings, "dense")}
+    donors = {
+        "pruned": _Donor(dense, patchings, "pruned", sites),
+        "dense": _Donor(pruned, patchings, "dense", sites),
+    }
     receivers = {"pruned": pruned, "dense": dense}
     done = 0
     for batch in packed_batches(dense.model, requests, padding_token(dense.tokenizer), token_budget):
@@ -117,18 +122,19 @@ class _Donor:
     lm: Backbone
     patchings: Sequence[Patching]
     into: Into
+    sites: tuple[NeuronSite, ...]
     kept: dict[str, Tensor] = field(default_factory=dict)
     wanted: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.index = NeuronIndex(self.lm.sites)
+        self.index = NeuronIndex(self.sites)
         rows = [patching.rows for patching in self.patchings if patching.into == self.into]
         every = torch.cat(rows).unique() if rows else torch.zeros(0, dtype=torch.long)
-        self.wanted = {site.name: self.index.within(every, site) for site in self.lm.sites}
+        self.wanted = {site.name: self.index.within(every, site) for site in self.sites}
 
     def read(self, batch: PackedBatch) -> Scored:
         """Score a batch as the model is, and keep what patchings want of it."""
-        sites = [site for site in self.lm.sites if len(self.wanted[site.name])]
+        sites = [site for site in self.sites if len(self.wanted[site.name])]
         if not sites:
             return score_packed(self.lm.model, batch)
         with capture(self.lm.model, sites, self._keep):
@@ -140,7 +146,7 @@ class _Donor:
     def values(self, rows: Int[Tensor, " chosen"]) -> dict[str, Patch]:
         """Neurons of each site with their activations in the batch that was read last."""
         out: dict[str, Patch] = {}
-        for site in self.lm.sites:
+        for site in self.sites:
             own = self.index.within(rows, site)
             if len(own):
                 kept = self.kept[site.name]

@@ -16,7 +16,7 @@ CAPTION = (
     "AUROC after activations of neurons were patched from the dense into the pruned model, and the share of the lost "
     "AUROC that this brings back; then the reverse. 95 % intervals are paired by document, and over draws where they "
     "are random; "
-    "“nothing lost”: the two models' AUROCs do not clearly differ."
+    "“nothing lost”: the pruned model's AUROC is not clearly below the dense one's."
 )
 HEADER = ["data set", "pruned", "where", "ranked by", "neurons", "pruned, patched", "brought back", "dense, patched",
           "taken away"]  # fmt: skip
@@ -69,6 +69,8 @@ def neurons_label(row: dict[str, Any]) -> str:
 
 def recovered_text(row: dict[str, Any]) -> str:
     """Share of the way to the other model, with its interval; words where there is no way."""
+    if pd.isna(row["dense"]) or pd.isna(row["pruned"]):
+        return MISSING
     if pd.isna(row["recovered"]):
         return NOTHING_LOST
     ends = interval(100 * row["recovered_low"], 100 * row["recovered_high"], 0)

@@ -12,11 +12,12 @@ from tests.unit.attribution.worlds import association_of, tiny_lm
 
 from semprune.attribution.ablation.mediation import mediate
 from semprune.attribution.ablation.neuron_sets import matched_random
-from semprune.backbones import capture
+from semprune.backbones import capture, neuron_sites
 from semprune.backbones.capture import site_hooks
 from semprune.errors import BackboneMismatchError, ConfigurationError, SettingError
 from semprune.evaluation import predict_items
 from semprune.evaluation.predictions.prediction import choice_scores
+from semprune.report.tables.mediation import recovered_text
 from semprune.statistics.auroc import binary_auroc, label_log_odds
 
 
@@ -62,22 +63,23 @@ def odds(model, tokenizer, item):
     return float(last[bad] - last[good])
 
 
-def patched_odds(lm, pruned, item, rows, where=slice(None)):
+def patched_odds(lm, pruned, item, rows, where=slice(None), sites=None):
     """Two forwards of one item by itself."""
+    sites = sites or lm.sites
     ids = torch.tensor([lm.tokenizer(item.requests[0][0])["input_ids"]])
     kept = {}
-    with torch.no_grad(), capture(lm.model, lm.sites, lambda site, value: kept.update({site.name: value.clone()})):
+    with torch.no_grad(), capture(lm.model, sites, lambda site, value: kept.update({site.name: value.clone()})):
         lm.model(ids)
 
     def edit(site, activations):
-        first = sum(other.width for other in lm.sites if other.layer < site.layer)
+        first = sum(other.width for other in sites[: sites.index(site)])
         own = [row - first for row in rows.tolist() if first <= row < first + site.width]
         changed = activations.clone()
         for neuron in own:
             changed[:, where, neuron] = kept[site.name][:, where, neuron]
         return changed
 
-    with site_hooks(pruned.model, lm.sites, edit):
+    with site_hooks(pruned.model, sites, edit):
         return odds(pruned.model, lm.tokenizer, item)
 
 
@@ -106,6 +108,32 @@ def test_every_row_is_two_forwards_of_each_item(world, items):
     backwards = area([patched_odds(pruned, lm, item, top) for item in items], items)
     assert chosen["patched"] == pytest.approx(backwards)
     assert chosen["recovered"] == pytest.approx((backwards - dense) / (before - dense))
+
+
+@pytest.mark.parametrize("kinds", [("attention",), ("mlp", "attention")])
+def test_neurons_of_attention_are_patched_where_they_are(world, items, kinds):
+    lm = world[0]
+    sites = neuron_sites(lm.model, lm.family, kinds)
+    neurons = sum(site.width for site in sites)
+    own = replace(association_of(lm, torch.ones(neurons, 2)), sites=sites)
+    own.rms.copy_(torch.rand(neurons, generator=torch.Generator().manual_seed(1)))
+    ranking = torch.rand(neurons, generator=torch.Generator().manual_seed(2)) + 0.1
+    settings = {"share": 0.3, "draws": 2, "reversed_too": False, "token_budget": 64}
+    table = mediate(lm, damaged(lm), own, items, {"own": ranking}, **settings)
+    top = ranking.topk(int(0.3 * neurons)).indices
+    areas = [patched_odds(lm, damaged(lm), item, top, sites=sites) for item in items]
+    assert table.set_index("neurons").loc["chosen", "patched"] == pytest.approx(area(areas, items))
+    names = [site.name for site in sites for _ in range(site.width)]
+    matched = matched_random(own, top, torch.Generator().manual_seed(0))
+    assert [names[row] for row in matched] == sorted((names[row] for row in top), key=names.index)
+
+
+def test_what_a_pruned_model_does_better_is_no_loss(world, items):
+    lm, association, ranking = world
+    better = mediate(damaged(lm), lm, association, items, {"own": ranking}, share=0.2, draws=2, token_budget=64)
+    assert (better["pruned"] > better["dense"] + 0.2).all()
+    assert better["recovered"].isna().all()
+    assert recovered_text(better.iloc[0].to_dict()) == "nothing lost"
 
 
 def test_one_class_is_told_from_all_others(world):

@@ -22,7 +22,7 @@ ABOUT = {
     "pruned": "Share of the AUROC that pruning took which comes back when these neurons have their dense activations",
     "dense": "Share of it that the dense model loses when these neurons have their pruned activations",
 }
-UNDRAWN = "Nothing is drawn where the two models' AUROCs do not clearly differ."
+UNDRAWN = "Nothing is drawn where the pruned model's AUROC is not clearly below the dense one's."
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class Measured:
         costs, losses = ([of(selection, share) for share in shares] for of in (self.nats, self.lost))
         value = at_dose(np.array([own.value for own in costs]), np.array([own.value for own in losses]), dose)
         drawn = (np.stack([own.resamples for own in side], -1) for side in (costs, losses))
-        return Loss(float(value), at_dose(*drawn, dose))
+        return Loss(float(value), at_dose(*drawn, dose, extended=True))
 
     @property
     def others(self) -> list[str]:

@@ -67,16 +67,28 @@ class Recipe(NamedTuple):
 
     Attributes:
         wordings: That they are fitted on; the several have three pairs of answers.
+        start_items: Of the first order that they start from.
         steps: Of Adam.
         items: Of each step.
+        penalty: What a nat of collateral costs at first.
     """
 
     wordings: list[str]
+    start_items: int
     steps: int
     items: int
+    penalty: float
+
+    def settings(self, share: float, seed: int, token_budget: int) -> GateSettings:
+        """As the learner takes it."""
+        return GateSettings(
+            share=share, seed=seed, start_items=self.start_items, steps=self.steps, items=self.items,
+            penalty=self.penalty, token_budget=token_budget,
+        )  # fmt: skip
 
 
-RECIPES = {"several": Recipe(SEVERAL, 40, 40), "permuted": Recipe(SEVERAL, 40, 40), "one": Recipe(["review"], 16, 32)}
+OVER_WORDINGS = Recipe(SEVERAL, 768, 16, 40, 0.2)
+RECIPES = {"several": OVER_WORDINGS, "permuted": OVER_WORDINGS, "one": Recipe(["review"], 96, 16, 32, 1.0)}
 """Permuted are labels: what gates take when these say nothing."""
 OF_REGISTRY = [
     name
@@ -173,10 +185,7 @@ class Study:
         path = self.folder / "gates" / f"{kind}-{seed}-{share:g}.safetensors"
         if not path.exists():
             k = self.size(share)
-            _, steps, each = RECIPES[kind]
-            settings = GateSettings(
-                share=share, seed=seed, steps=steps, items=each, token_budget=self.asked.token_budget
-            )
+            settings = RECIPES[kind].settings(share, seed, self.asked.token_budget)
             found = learn_gates(
                 self.lm, {"sentiment": self.task(kind, seed)}, self.texts, self.association.mean,
                 k=k, settings=settings, sites=self.association.sites, progress=partial(print, " ", flush=True),
@@ -187,7 +196,7 @@ class Study:
     def start(self, share: float) -> Tensor:
         """Scores that gates of several wordings start from, before any step."""
         given = (self.lm, {"sentiment": self.task("several")}, self.texts, self.association.mean)
-        settings = GateSettings(share=share, token_budget=self.asked.token_budget)
+        settings = OVER_WORDINGS.settings(share, 0, self.asked.token_budget)
         learner = begin_gates(*given, k=self.size(share), settings=settings, sites=self.association.sites)
         return gates_of(learner).scores[:, 0]
 

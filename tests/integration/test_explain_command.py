@@ -86,10 +86,11 @@ def test_a_neuron_without_discoveries_or_contexts_says_so(folder, capsys):
 
 def test_a_concept_whose_gates_were_learned_shows_who_encodes_and_who_carries_it(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    carried = {"target": "sentiment", "dataset": "movie_reviews", "ranking": "gates", "neuron": "layers.0.mlp/7",
-               "rank": 1, "k": 9, "n": 12, "dense": 0.5, "together": 0.4, "alone": 0.0625, "alone_low": 0.0,
-               "alone_high": 0.1, "with_others": 0.125, "with_others_low": 0.0, "with_others_high": 0.2,
-               "excited_by": "a ‹film›", "writes": "'good'"}  # fmt: skip
+    carried = {"target": "sentiment", "concepts": "movie_reviews.positive", "dataset": "movie_reviews",
+               "ranking": "gates", "neuron": "layers.0.mlp/7", "rank": 1, "k": 9, "n": 12, "dense": 0.5,
+               "together": 0.4, "alone": 0.0625, "alone_low": 0.0, "alone_high": 0.1, "with_others": 0.125,
+               "with_others_low": 0.0, "with_others_high": 0.2, "excited_by": "a ‹film›",
+               "writes": "'good'"}  # fmt: skip
     write_table(folder / "run", "carriers", pd.DataFrame([carried]))
     out = explained(folder, capsys, "--concept", "movie_reviews.positive")
     for said in (
@@ -100,6 +101,8 @@ def test_a_concept_whose_gates_were_learned_shows_who_encodes_and_who_carries_it
     ):
         assert said in " ".join(out.split()), said
     assert max(map(len, out.splitlines())) <= 80
+    write_table(folder / "run", "carriers", pd.DataFrame([carried | {"concepts": "bbc_news.sport"}]))
+    assert "0.0625" not in explained(folder, capsys, "--concept", "movie_reviews.positive")
     by_gates = explained(folder, capsys, "--concept", "movie_reviews.positive", "--ranking", "gates")
     assert "is encoded by" not in by_gates
     assert by_gates.split("carried by")[1].index("layers.0.mlp/7") > 0

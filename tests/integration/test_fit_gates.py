@@ -164,6 +164,10 @@ def test_concepts_that_the_data_do_not_hold_are_refused_before_anything_runs(lm,
     for unknown in ("movie_reviews.mixed", "language.negation"):  # words that are not fitted
         with pytest.raises(UnknownGateError, match=unknown):
             tiny_trainer(tmp_path).fit(gated_module(lm, gates=[unknown]), datamodule=TinyData(lm))
+    rare = gated_module(lm, gates=["empath.cooking"])
+    rare.hparams["concepts"] = [*rare.hparams["concepts"], "empath.cooking"]  # words that no review has
+    with pytest.raises(UnknownGateError, match="empath.cooking"):
+        tiny_trainer(tmp_path).fit(rare, datamodule=TinyData(lm))
     unlabelled = TinyData(lm)
     unlabelled.classes = ()
     with pytest.raises(ConfigurationError, match="the data have none"):

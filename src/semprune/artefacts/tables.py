@@ -176,7 +176,7 @@ TABLES: dict[str, RunTable] = {table.name: table for table in (
         {"target": "text", "dataset": "text", "ranking": "text", "neuron": "text", "rank": "integer", "k": "integer",
          "n": "integer", "dense": "number", "together": "number", **_with_ends("alone"), **_with_ends("with_others"),
          "excited_by": "text", "writes": "text"},
-        asked=True,
+        {"concepts": "text"}, asked=True,
     ),
     RunTable(
         "gate_controls", "What causal gates and their controls take from held-out items.",

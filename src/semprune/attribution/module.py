@@ -122,6 +122,8 @@ class NeuronSemanticAttribution(MeasuredModule):
             self.gates.check(data, [concept.name for concept in load_concepts(self.hparams["concepts"])])
         batches = map(document_batch_of, data.train_dataloader())
         names = fittable_concepts(self.lm, self.hparams["concepts"], batches, self.trainer.strategy.root_device)
+        if self.gates is not None:
+            self.gates.check(data, names)  # without those that the documents show too little of
         vocabulary = self.lm.model.get_input_embeddings().num_embeddings
         self._shape(LearnerShape(names, offered.classes, offered.datasets, offered.longest, vocabulary))
         if isinstance(data, DocumentDataModule):

@@ -72,7 +72,7 @@ def frontier_figure(points: pd.DataFrame, loss: str = "auroc_lost", cost: str = 
     figure = Figure(figsize=(7, 5), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     for name, own in points.groupby("selection", sort=False):
-        wide = own.pivot_table(index="share", columns="measure", values="value")
+        wide = own.pivot_table(index="share", columns="measure", values="value", dropna=False)
         line = "--" if name in DRAWN_SETS else "-"
         axes.plot(wide[cost], wide[loss], line, marker="o", label=str(name).replace("_", " "))
     axes.set_xscale("symlog", linthresh=1e-3)  # a set of few neurons may cost nothing

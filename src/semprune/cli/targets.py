@@ -125,7 +125,8 @@ def fitting_observations(config: TargetSettings, association: Association, lm: B
 
 
 def other_items(config: TargetSettings, dataset: str, held_out: Iterable[Item]) -> list[Item]:
-    """Items of a data set that share no document with those that are scored."""
-    documents = {item.document_id for item in held_out if item.dataset == dataset}
-    more = load_items(dataset, limit=config.limit + config.gradient_items)
+    """Items of a data set that share no document with those that are scored, asked as these are."""
+    own = [item for item in held_out if item.dataset == dataset]
+    documents = {item.document_id for item in own}
+    more = load_items(dataset, limit=config.limit + config.gradient_items, prompt=own[0].prompt if own else None)
     return [item for item in more if item.document_id not in documents]

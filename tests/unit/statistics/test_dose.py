@@ -25,3 +25,16 @@ def test_a_cost_that_falls_counts_where_it_first_reaches_the_dose():
     value = np.array([[0.0, 0.5, 0.9, 1.0], [0.3, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
     found = at_dose(cost, value, 0.02)
     np.testing.assert_allclose(found, [0.3, 0.06, np.nan])
+
+
+def test_intervals_of_extended_resamples_hold_the_truth():
+    """Of a loss at a dose that the true curve only just reaches: without what lies beyond, the upper end is too low."""
+    random, held = np.random.default_rng(0), []
+    for _ in range(400):
+        cost, gained = 0.105 + 0.01 * random.standard_normal(), 0.3 + 0.02 * random.standard_normal()
+        if cost < 0.1:
+            continue  # not reached: nothing is said
+        drawn = cost + 0.01 * random.standard_normal((500, 1)), gained + 0.02 * random.standard_normal((500, 1))
+        low, high = np.nanpercentile(at_dose(*drawn, 0.1, extended=True), [2.5, 97.5])
+        held.append(low <= 0.1 * 0.3 / 0.105 <= high)
+    assert np.mean(held) > 0.92

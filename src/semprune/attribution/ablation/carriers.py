@@ -17,7 +17,7 @@ from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.neurons.logit_lens import written_tokens
 from semprune.attribution.neurons.max_activating import MaxActivatingTokens
 from semprune.backbones import Backbone, ablate, capture
-from semprune.errors import SettingError
+from semprune.errors import ConfigurationError, SettingError
 from semprune.evaluation import predict_items
 from semprune.evaluation.predictions.prediction import choice_scores
 from semprune.ranges import checked
@@ -89,14 +89,22 @@ def carriers(
         alone = _difference(dense, read(torch.tensor([row])), documents)
         others = _difference(read(chosen[chosen != row]), held, documents)
         once = np.ones((1, len(documents)))
-        writes = written_tokens(lm, *association.index.place(names[row]), WRITTEN)["promoted"]
         rows.append({
             "neuron": names[row], "rank": place + 1, "k": len(chosen), "n": len(documents),
             "dense": float(dense(once)[0]), "together": float((dense(once) - held(once))[0]),
             **_ends("alone", alone), **_ends("with_others", others),
-            "excited_by": exciting[place], "writes": " ".join(repr(str(token)) for token in writes),
+            "excited_by": exciting[place], "writes": _writes(lm, association, names[row]),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _writes(lm: Backbone, association: Association, name: str) -> str:
+    """The first tokens that a neuron writes; empty where a model's unembedding does not read what neurons write."""
+    try:
+        found = written_tokens(lm, *association.index.place(name), WRITTEN)["promoted"]
+    except ConfigurationError:
+        return ""
+    return " ".join(repr(str(token)) for token in found)
 
 
 def separation(logprobs: Float[np.ndarray, "items choices"], labels: Int[np.ndarray, " items"]) -> Statistic:

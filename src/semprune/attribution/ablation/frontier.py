@@ -195,7 +195,8 @@ class _Curve:
 
     def at(self, cost: _Curve, dose: float) -> list[Array]:
         """Value at a dose of a cost, and its resamples."""
-        return [at_dose(cost.value, self.value, dose), at_dose(cost.resampled, self.resampled, dose)]
+        drawn = at_dose(cost.resampled, self.resampled, dose, extended=True)
+        return [at_dose(cost.value, self.value, dose), drawn]
 
 
 def _difference(own: Statistic, other: Statistic) -> Statistic:

@@ -78,10 +78,7 @@ def patched_predictions(
     encoded = encode_items(dense.tokenizer, items, dense.max_length).items
     requests = [request for item in encoded for request in item.requests]
     found = [[math.nan] * len(requests) for _ in range(2 + len(patchings))]
-    donors = {
-        "pruned": _Donor(dense, patchings, "pruned", sites),
-        "dense": _Donor(pruned, patchings, "dense", sites),
-    }
+    donors = {"pruned": _Donor(dense, patchings, "pruned", sites), "dense": _Donor(pruned, patchings, "dense", sites)}
     receivers = {"pruned": pruned, "dense": dense}
     done = 0
     for batch in packed_batches(dense.model, requests, padding_token(dense.tokenizer), token_budget):

@@ -65,7 +65,10 @@ def right_choice_objectives(
         ConfigurationError: There is no item.
     """
     if not items:
-        raise ConfigurationError("a ranking by gradients needs items that the check does not score. Raise `limit`.")
+        raise ConfigurationError(
+            "a ranking by gradients needs items that the check does not score, and there are none: raise "
+            "`gradient_items`, or lower `limit` where it scores all that there are."
+        )
     encoded = encode_items(lm.tokenizer, items, lm.max_length).items
     plan = within_budget([len(item.rows) for item in encoded], [item.longest for item in encoded], token_budget)(0)
     padding = padding_token(lm.tokenizer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 from torch import Tensor
@@ -19,6 +20,7 @@ from semprune.attribution.ablation.frontier import DOSES, dose_matched, frontier
 from semprune.attribution.ablation.measurements import CausalRun
 from semprune.attribution.ablation.neuron_sets import ASSOCIATION, top_neurons
 from semprune.attribution.ablation.specificity import causal_specificity
+from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.attribution.gates.sources import domain_text
 from semprune.attribution.monitoring import frontier_figure
@@ -27,14 +29,14 @@ from semprune.cli.parsing.arguments import Parser, command_parser, configured
 from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, DocumentDataModule, calibration_spec, load_items
-from semprune.errors import ConfigurationError
+from semprune.errors import ConfigurationError, DatasetUnavailableError, SettingError
 from semprune.io.files import write_parquet
 from semprune.io.terminal import Terminal
 from semprune.io.whole_table import WholeTable
 from semprune.report.tables.carriers import carriers_text
 from semprune.report.tables.frontier import dose_text, frontier_text
 from semprune.study.config.schema import BackboneConfig, TextConfig
-from semprune.types import Amount, Count, Item, Limit, Positive, Seed, Share
+from semprune.types import Amount, Count, Filled, Item, Limit, Positive, Seed, Share
 
 SURE = 0.05
 
@@ -91,7 +93,7 @@ class CausalCommandConfig:
     draws: Count = 20
     carriers: Amount = 10
     domain_sequences: Amount = 16
-    doses: list[Positive] = field(default_factory=lambda: list(DOSES))
+    doses: Annotated[list[Positive], Filled("one dose or more")] = field(default_factory=lambda: list(DOSES))
     seed: Seed = 0
     token_budget: Count = 4096
     text: TextConfig = field(default_factory=TextConfig)
@@ -134,7 +136,9 @@ def causal(arguments: list[str]) -> None:
         config.text.calibration, config.text.sequences, config.text.length, add_bos=config.text.add_bos
     )
     sequences = text.bind(lm).calibration_input_ids()
-    items, domain = load_items(config.dataset, limit=config.limit), _domain(config, lm)
+    items, domain = load_items(config.dataset, limit=config.limit), _domain(config, association, lm)
+    if len({item.label for item in items}) < 2:
+        raise SettingError("limit", config.limit, f"enough that items of two classes of {config.dataset} are read")
     target, rankings = ranked_target(config, association, concepts, lm, config.dataset, items), {}
     for name in asked_rankings(config):
         console.print(f"  ranking: {name}")
@@ -192,7 +196,8 @@ def _carriers(
         lm, association, items, chosen, text, first=config.carriers, token_budget=config.token_budget,
         progress=lambda name: console.print(f"  carriers: {name}"),
     )  # fmt: skip
-    return found.assign(target=config.target, dataset=config.dataset, ranking=config.ranking)
+    about = {"target": config.target, "concepts": ", ".join(concepts), "dataset": config.dataset}
+    return found.assign(**about, ranking=config.ranking)
 
 
 def target_columns(config: CausalCommandConfig, association: Association) -> list[str]:
@@ -215,16 +220,28 @@ def target_columns(config: CausalCommandConfig, association: Association) -> lis
         raise ConfigurationError("`shares` is empty: name at least one share of neurons to ablate.")
     concepts = target_concepts(config, association)
     check_own_rankings([config.ranking, *config.rankings], association, concepts, config.combine)
+    for name in config.specificity:
+        check_own_rankings([config.ranking], association, [name], config.combine)
     return concepts
 
 
-def _domain(config: CausalCommandConfig, lm: Backbone) -> Tensor | None:
-    """Documents of the data set that fits hold out, in sequences like the text's."""
+def _domain(config: CausalCommandConfig, association: Association, lm: Backbone) -> Tensor | None:
+    """Documents of the data set that the fit held out, in sequences like the text's."""
     if not config.domain_sequences:
         return None
-    documents = DocumentDataModule([config.dataset], max_length=config.text.length).bind(lm)
-    documents.prepare_data()
-    documents.setup()
+    documents, fitted = DocumentDataModule([config.dataset], max_length=config.text.length), association.fitted
+    if fitted is not None:
+        documents.validation_share, documents.seed = fitted.validation_share, fitted.seed
+    documents.bind(lm)
+    try:
+        documents.prepare_data()
+        documents.setup()
+    except DatasetUnavailableError as error:
+        raise ConfigurationError(
+            f"the frontier reads documents of {config.dataset} that fits hold out, and there are none ({error}). "
+            "Pass --domain_sequences 0 to read general text alone."
+        ) from error
+    require_held_out(fitted, documents.val_documents)
     return domain_text(lm, documents.val_documents, config.domain_sequences, config.text.length)
 
 

@@ -175,9 +175,10 @@ def carrying_neurons(association: Association, written: Written, run: Path, conc
     found["discovery"] = ["yes" if each else "no" for each in discovered.tolist()]
     shown = found[["neuron", "gates", "discovery", "effect", "writes"]]
     measured = read_table(run, "carriers")
-    if measured is None:
+    if measured is None or "concepts" not in measured:  # of before it was written down whose they are
         return shown
-    own = measured[measured["ranking"] == GATES].drop_duplicates("neuron")[["neuron", "alone", "with_others"]]
+    of_concept = (measured["ranking"] == GATES) & (measured["concepts"] == concept)
+    own = measured[of_concept].drop_duplicates("neuron")[["neuron", "alone", "with_others"]]
     return shown.merge(own, on="neuron", how="left") if len(own) else shown
 
 

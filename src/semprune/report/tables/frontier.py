@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from semprune.artefacts import records
-from semprune.report.run.formats import interval, number
+from semprune.report.run.formats import MISSING, interval, number
 from semprune.report.tables.text_table import TextTable
 
 MEASURES = {
@@ -60,6 +60,8 @@ def dose_text(doses: pd.DataFrame, collateral: str = DOSE) -> TextTable:
 
 
 def _at(row: dict[str, Any], measure: str) -> str:
+    if row["largest"] >= row["dose"] and pd.isna(row["lost"]):
+        return MISSING
     if pd.isna(row["lost"]):
         return f"not reached (< {row['largest']:.3g})"
     _, scale, digits = MEASURES[measure]

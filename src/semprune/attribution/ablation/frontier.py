@@ -20,7 +20,7 @@ from semprune.attribution.ablation.measurements import (
     log_perplexity,
     text_divergence,
 )
-from semprune.attribution.ablation.neuron_sets import DRAWN_SETS
+from semprune.attribution.ablation.neuron_sets import DRAWN_SETS, MATCHED
 from semprune.errors import ConfigurationError
 from semprune.statistics.bootstrap import Statistic, bootstrap, percentile_interval
 from semprune.statistics.dose import at_dose
@@ -133,8 +133,9 @@ def dose_matched(
     Returns:
         One row per selection, task ``measure``, ``collateral`` measure and dose: the share of neurons and the loss
         there with its 95 % interval, bootstrapped over documents, sequences and, of random sets, draws; ``excess``: how
-        much more is lost than of matched random neurons at the same dose, from the same resamples. NaN where the dose
-        is not reached.
+        much more is lost than of matched random neurons at the same dose, from the same resamples, with what one more
+        draw of these would differ by: a set is special where it is not just another draw. NaN where the dose is not
+        reached.
 
     Raises:
         ConfigurationError: No divergence was measured.
@@ -148,18 +149,23 @@ def dose_matched(
         measure.name: {name: _Curve.of(checks, measure, name, seed) for name in names}
         for measure in _measures(checks[0])
     }
+    one_more = {
+        measure.name: _Curve.of(checks, measure, MATCHED, seed, one_more=True) for measure in _measures(checks[0])
+    }
     for task in task_measures(dense):
         for collateral in collateral_measures(dense):
             for dose in doses:
                 found = {name: curves[task.name][name].at(curves[collateral.name][name], dose) for name in names}
+                draw = one_more[task.name].at(one_more[collateral.name], dose)
                 for name in names:
+                    against = found[MATCHED] if name in DRAWN_SETS else draw
                     cost = curves[collateral.name][name]
                     rows.append({
                         "target": target, "dataset": dataset, "selection": name, "measure": task.name,
                         "collateral": collateral.name, "dose": dose, "largest": float(cost.value.max()),
                         "share": float(at_dose(cost.value, shares, dose)),
                         **_ends("lost", found[name]),
-                        **_ends("excess", [a - b for a, b in zip(found[name], found["matched_random"], strict=True)]),
+                        **_ends("excess", [a - b for a, b in zip(found[name], against, strict=True)]),
                     })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -178,7 +184,10 @@ class _Curve:
     resampled: Float[np.ndarray, "resamples sizes"]
 
     @classmethod
-    def of(cls, checks: Sequence[AblatedRuns], measure: Measure, name: str, seed: int) -> _Curve:
+    def of(
+        cls, checks: Sequence[AblatedRuns], measure: Measure, name: str, seed: int, *, one_more: bool = False
+    ) -> _Curve:
+        """The mean over the runs of a set; of draws, resampled as far as it might lie, or as one more of them would."""
         values, resampled = [], []
         sample = int.from_bytes(measure.sample.encode()[:4])  # items and sequences are drawn apart
         for place, each in enumerate(checks):
@@ -189,7 +198,8 @@ class _Curve:
             drawn = measure.sign * bootstrap(lost, measure.units, resamples=RESAMPLES, seed=seed + sample)
             if name in DRAWN_SETS:
                 each_draw = [float(measure.statistic([run])(once)[0]) for run in each.runs[name]]
-                drawn = drawn + _noise(each_draw, [seed, place, *f"{name} {measure.name}".encode()])
+                noise = _noise(each_draw, [seed, place, *f"{name} {measure.name}".encode()])
+                drawn = drawn + noise * (np.sqrt(len(each_draw) + 1) if one_more else 1)
             resampled.append(drawn)
         return cls(np.array(values), np.stack(resampled, axis=1))
 

@@ -159,9 +159,10 @@ def global_neurons(association: Association, k: int) -> Int[Tensor, " k"]:
 Draw = Callable[[torch.Generator], Tensor]
 ASSOCIATION = "association"
 """Name of the association's own set."""
-OWN_SETS = (ASSOCIATION, "matched_random", "random", "mean_activation", "global")
+MATCHED = "matched_random"
+OWN_SETS = (ASSOCIATION, MATCHED, "random", "mean_activation", "global")
 """Sets that every causal check has; no further ranking may be called so."""
-DRAWN_SETS = ("matched_random", "random")
+DRAWN_SETS = (MATCHED, "random")
 """Those of them that are drawn anew: what they say varies with the draw."""
 
 

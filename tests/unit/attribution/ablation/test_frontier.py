@@ -8,7 +8,7 @@ from tests.unit.attribution.worlds import CONCEPTS, association_of, label_tokens
 
 from semprune.attribution.ablation.ablated import ablated_runs
 from semprune.attribution.ablation.causal import causal_check, causal_rows
-from semprune.attribution.ablation.frontier import dose_matched, frontier_points
+from semprune.attribution.ablation.frontier import _Curve, collateral_measures, dose_matched, frontier_points
 from semprune.attribution.ablation.neuron_sets import mean_replacements
 from semprune.backbones import ablate
 from semprune.errors import ConfigurationError
@@ -117,6 +117,17 @@ def test_how_much_draws_differ_is_in_the_interval(world):
     assert np.isnan(table[1].loc["matched_random", "lost_low"])
     assert np.isfinite(table[1].loc["own", "lost_low"])
     assert np.isfinite(table[2].loc["matched_random", "lost_low"])
+
+
+def test_a_set_is_held_against_one_more_draw_and_not_against_the_mean_of_draws(runs):
+    """Three draws' mean lies within √(1/3) of their spread, one more of them within √(1 + 1/3): twice as wide."""
+    checks = sorted(runs, key=lambda each: each.share)
+    (cost,) = [each for each in collateral_measures(checks[0].runs["dense"][0]) if each.name == "kl_general"]
+    mean, more = (_Curve.of(checks, cost, "matched_random", 0, one_more=one_more) for one_more in (False, True))
+    assert mean.value.tolist() == more.value.tolist()
+    widths = [np.diff(np.percentile(each.resampled, [2.5, 97.5], axis=0), axis=0)[0] for each in (mean, more)]
+    assert (widths[1] > 1.5 * widths[0]).all()
+    assert (widths[1] < 2.1 * widths[0]).all()
 
 
 def test_a_frontier_without_divergence_is_refused(world):

@@ -113,10 +113,14 @@ def test_a_fit_stopped_inside_an_epoch_ends_with_the_same_gates(lm, whole, tmp_p
     module = gated_module(lm)
     tiny_trainer(tmp_path).fit(module, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True)
     assert torch.equal(module.association().gates.nan_to_num(-1), expected.gates.nan_to_num(-1))
-    other = gated_module(lm, gates=[NEGATIVE, WORDS])
-    if epoch:
-        with pytest.raises(CorruptArtefactError, match=r"its gates are of movie_reviews\.positive, sentiment"):
-            tiny_trainer(tmp_path).fit(other, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True)
+    for changed, said in (
+        ({"gates": [NEGATIVE, WORDS]}, r"its gates are of movie_reviews\.positive, sentiment"),
+        ({"gate_share": 0.2, "gate_steps": 9}, "learned with share 0.1 for 0.2, steps 6 for 9, k "),
+    ):
+        if epoch:
+            other = gated_module(lm, **changed)
+            with pytest.raises(CorruptArtefactError, match=said):
+                tiny_trainer(tmp_path).fit(other, datamodule=TinyData(lm), ckpt_path=str(path), weights_only=True)
 
 
 def fit_with_gates(folder, ranks):

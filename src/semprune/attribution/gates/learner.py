@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -187,6 +188,7 @@ class GateLearner:
         """Everything that a later :meth:`load` goes on from, as tensors and plain values."""
         return {
             "concepts": list(self.tasks),
+            "learned": self._learned(),
             "theta": self.theta.detach().cpu().clone(),
             "price": self.price.clone(),
             "steps_done": self.steps_done,
@@ -194,16 +196,25 @@ class GateLearner:
             "adam": self._adam.state_dict(),
         }
 
+    def _learned(self) -> dict[str, float]:
+        """What steps before and after a stop must have in common: all but how much is in memory at once."""
+        return {name: value for name, value in asdict(self.settings).items() if name != "token_budget"} | {"k": self.k}
+
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken.
 
         Raises:
-            CorruptArtefactError: It is of other concepts or neurons.
+            CorruptArtefactError: It is of other concepts or neurons, or was learned otherwise.
         """
+        remedy = "Resume with the configuration of the first run."
         if list(state["concepts"]) != list(self.tasks) or state["theta"].shape != self.theta.shape:
             detail = f"its gates are of {', '.join(state['concepts'])} and {state['theta'].shape[1]} neurons"
-            remedy = "Resume with the configuration of the first run."
             raise CorruptArtefactError("the checkpoint", detail, remedy)
+        before, now = state.get("learned", self._learned()), self._learned()
+        if other := [
+            f"{name} {before.get(name)} for {value}" for name, value in now.items() if before.get(name) != value
+        ]:
+            raise CorruptArtefactError("the checkpoint", f"its gates were learned with {', '.join(other)}", remedy)
         with torch.no_grad():
             self.theta.copy_(state["theta"])
         self.price, self.steps_done = state["price"].clone(), int(state["steps_done"])

@@ -238,6 +238,9 @@ def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
         ({"dataset": "movie_review"}, "did you mean 'movie_reviews'?"),
         ({"shares": []}, "`shares` is empty"),
         ({"ranking": "gates", "concepts": ["sentiment.negative"]}, "NoGatesError: no gates were learned for"),
+        ({"ranking": "gates", "concepts": ["movie_reviews.positive"]}, "NoGatesError: no gates were learned for"),
+        ({"doses": []}, "doses must be one dose or more"),
+        ({"limit": 1}, "limit must be enough that items of two classes"),
         ({"run": "nowhere"}, "CorruptArtefactError"),
     ],
 )

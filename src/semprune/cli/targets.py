@@ -14,7 +14,7 @@ from semprune.attribution.held_out.observations import Observations
 from semprune.attribution.rankings import Target, find_ranking
 from semprune.backbones import Backbone
 from semprune.concepts import TokenLabeller, load_concepts
-from semprune.data import load_items
+from semprune.data import dataset_spec, load_items
 from semprune.errors import ConfigurationError
 from semprune.study.association import fit_documents
 from semprune.study.config.schema import FitConfig
@@ -61,6 +61,12 @@ def asked_rankings(config: TargetSettings) -> list[str]:
     """
     found = [find_ranking(name) for name in dict.fromkeys(config.rankings)]
     return [ranking.name for ranking in found if config.gradient_items or ranking.needs != "items"]
+
+
+def class_label(concepts: list[str], dataset: str) -> int | None:
+    """The label of the only concept, where that is a class of the data set: all else is another class."""
+    classes = {f"{dataset}.{name}": label for label, name in enumerate(dataset_spec(dataset).labels.classes)}
+    return classes.get(concepts[0]) if len(concepts) == 1 else None
 
 
 def check_own_rankings(names: Iterable[str], association: Association, concepts: Sequence[str], combine: str) -> None:

@@ -66,6 +66,7 @@ def ablated_runs(
     combine: str = DEFAULT_COMBINATION,
     divergence: bool = False,
     domain: Int[Tensor, "sequences tokens"] | None = None,
+    label: int | None = None,
     progress: Progress = lambda _: None,
 ) -> list[AblatedRuns]:
     """Measure with each set of neurons held at their means: what :func:`causal_check` and the frontier are made of.
@@ -87,6 +88,7 @@ def ablated_runs(
         combine: How concepts of words and of documents add up.
         divergence: Whether the divergence from the dense model is measured on the text, in the same forwards.
         domain: With it, held-out sequences of the task's own domain, which are read too; None for none.
+        label: The class whose neurons they are: the task is to tell it from all others; None for all classes.
         progress: Told the name of each selection before it runs.
 
     Raises:
@@ -107,7 +109,7 @@ def ablated_runs(
     texts |= {DOMAIN: domain} if divergence and domain is not None else {}
     kept = {name: DenseReading(ids, dense_text(lm.model, ids.to(lm.device), first=first).states)
             for name, ids in texts.items()}  # fmt: skip
-    run = partial(CausalRun, lm, items, text, labels, token_budget, first, kept)
+    run = partial(CausalRun, lm, items, text, labels, token_budget, first, kept, label)
     dense = [run()]
     checks = []
     for each, rows in chosen.items():

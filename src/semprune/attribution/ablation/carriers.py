@@ -19,7 +19,7 @@ from semprune.attribution.neurons.max_activating import MaxActivatingTokens
 from semprune.backbones import Backbone, ablate, capture
 from semprune.errors import ConfigurationError, SettingError
 from semprune.evaluation import predict_items
-from semprune.evaluation.predictions.prediction import choice_scores
+from semprune.evaluation.predictions.prediction import against_others, choice_scores
 from semprune.ranges import checked
 from semprune.statistics.bootstrap import Statistic
 from semprune.statistics.estimate import Estimate, jackknifed
@@ -37,6 +37,7 @@ def carriers(
     text: Int[Tensor, "sequences tokens"],
     *,
     first: Count = 10,
+    label: int | None = None,
     token_budget: Count = 4096,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
@@ -51,6 +52,7 @@ def carriers(
         chosen: Rows of the set, most important first; two or more.
         text: Where exciting tokens are looked for.
         first: Neurons that are held and let go one by one.
+        label: The class whose neurons they are, against all others; None for all classes.
         token_budget: Padded tokens of a scoring batch.
         progress: Told what runs.
 
@@ -77,6 +79,7 @@ def carriers(
             predictions = predict_items(lm, items, token_budget=token_budget)
         documents[:] = predictions["document_id"].astype(str)
         scored = choice_scores(predictions)
+        scored = scored if label is None else against_others(scored, label)
         return separation(log_softmax(scored.scores, axis=1), scored.labels)
 
     progress("dense")

@@ -16,7 +16,7 @@ from semprune.backbones import Backbone
 from semprune.evaluation import perplexity, predict_items, token_fidelity
 from semprune.evaluation.metrics import measure
 from semprune.evaluation.perplexity import perplexity_of
-from semprune.evaluation.predictions.prediction import choice_scores
+from semprune.evaluation.predictions.prediction import against_others, choice_scores
 from semprune.statistics.bootstrap import Statistic
 from semprune.statistics.weighting import Array
 from semprune.types import Item
@@ -50,6 +50,7 @@ class CausalRun:
         token_budget: int,
         first: int = 1,
         dense: Mapping[str, DenseReading] | None = None,
+        label: int | None = None,
     ) -> None:
         """Measure.
 
@@ -62,12 +63,14 @@ class CausalRun:
             first: Position of the first token of ``text`` that the perplexity predicts.
             dense: The dense model's readings of ``text`` as :data:`GENERAL` and of further texts, where the divergence
                 from it is measured too.
+            label: The class that answers are told from all others by; None for all classes.
 
         Raises:
             NonFiniteError: The model gives NaN or infinite log-probabilities.
         """
         predictions = predict_items(lm, items, token_budget=token_budget)
-        self.scored = choice_scores(predictions)
+        scored = choice_scores(predictions)
+        self.scored = scored if label is None else against_others(scored, label)
         self.documents = predictions["document_id"].astype(str).tolist()
         self.nlls: dict[str, Array] = {}
         self.divergences: dict[str, Array] = {}

@@ -19,9 +19,9 @@ from semprune.attribution.association.association import Association
 from semprune.attribution.association.fitted_documents import require_held_out
 from semprune.backbones import Backbone
 from semprune.errors import BackboneMismatchError, ConfigurationError, SettingError
-from semprune.evaluation.predictions.prediction import choice_scores
+from semprune.evaluation.predictions.prediction import against_others, choice_scores
 from semprune.ranges import checked
-from semprune.statistics.auroc import auroc_values, label_log_odds
+from semprune.statistics.auroc import auroc_values
 from semprune.statistics.estimate import crossed_mean
 from semprune.statistics.skill import recovered_share
 from semprune.types import Count, Item, Seed, Share
@@ -223,5 +223,5 @@ def _values(predictions: pd.DataFrame, label: int | None) -> Float[np.ndarray, "
     found = choice_scores(predictions)
     if label is None:
         return auroc_values(found.scores, found.labels)
-    odds = label_log_odds(found.scores, label)
-    return auroc_values(np.stack([np.zeros_like(odds), odds], axis=-1), (found.labels == label).astype(int))
+    two = against_others(found, label)
+    return auroc_values(two.scores, two.labels)

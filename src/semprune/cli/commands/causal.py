@@ -26,7 +26,7 @@ from semprune.attribution.gates.sources import domain_text
 from semprune.attribution.monitoring import frontier_figure
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
-from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
+from semprune.cli.targets import asked_rankings, check_own_rankings, class_label, ranked_target, target_concepts
 from semprune.concepts import TokenLabeller, load_concepts
 from semprune.data import CalibrationDataModule, DocumentDataModule, calibration_spec, load_items
 from semprune.errors import ConfigurationError, DatasetUnavailableError, SettingError
@@ -139,6 +139,8 @@ def causal(arguments: list[str]) -> None:
     items, domain = load_items(config.dataset, limit=config.limit), _domain(config, association, lm)
     if len({item.label for item in items}) < 2:
         raise SettingError("limit", config.limit, f"enough that items of two classes of {config.dataset} are read")
+    if (label := class_label(concepts, config.dataset)) is not None:
+        console.print(f"  {concepts[0]} is told from all other classes of {config.dataset}")
     target, rankings = ranked_target(config, association, concepts, lm, config.dataset, items), {}
     for name in asked_rankings(config):
         console.print(f"  ranking: {name}")
@@ -147,7 +149,7 @@ def causal(arguments: list[str]) -> None:
         lm, association, concepts, items, sequences, share=config.shares, draws=config.draws, seed=config.seed,
         token_budget=config.token_budget, first=text.first_predicted, rankings=rankings,
         labels=_labels(config.words, lm), by=config.ranking, combine=config.combine, divergence=True,
-        domain=domain, progress=lambda name: console.print(f"  {name}"),
+        domain=domain, label=label, progress=lambda name: console.print(f"  {name}"),
     )  # fmt: skip
     if config.ranking != DEFAULT_RANKING:  # which "association" stands for
         runs = [replace(each, runs=_named(each.runs, config.ranking)) for each in runs]
@@ -193,8 +195,8 @@ def _carriers(
     k = max(2, int(max(config.shares) * len(association.rms)))
     chosen = top_neurons(association, concepts, k, config.ranking, config.combine)
     found = carriers(
-        lm, association, items, chosen, text, first=config.carriers, token_budget=config.token_budget,
-        progress=lambda name: console.print(f"  carriers: {name}"),
+        lm, association, items, chosen, text, first=config.carriers, label=class_label(concepts, config.dataset),
+        token_budget=config.token_budget, progress=lambda name: console.print(f"  carriers: {name}"),
     )  # fmt: skip
     about = {"target": config.target, "concepts": ", ".join(concepts), "dataset": config.dataset}
     return found.assign(**about, ranking=config.ranking)

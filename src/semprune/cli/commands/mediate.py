@@ -22,7 +22,7 @@ from semprune.attribution.ablation.patching import Positions
 from semprune.attribution.association.score import DEFAULT_COMBINATION, DEFAULT_RANKING
 from semprune.backbones import Backbone, load_backbone
 from semprune.cli.parsing.arguments import Parser, command_parser, configured
-from semprune.cli.targets import asked_rankings, check_own_rankings, ranked_target, target_concepts
+from semprune.cli.targets import asked_rankings, check_own_rankings, class_label, ranked_target, target_concepts
 from semprune.concepts import load_concepts
 from semprune.data import CalibrationDataModule, dataset_spec, load_items
 from semprune.data.prompts.render import find_prompt
@@ -226,12 +226,6 @@ def _mediated(
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )  # fmt: skip
     return found.assign(label="" if label is None else config.concepts[0].partition(".")[2])
-
-
-def class_label(concepts: list[str], dataset: str) -> int | None:
-    """The label of the only concept, where that is a class of the data set: all else is another class."""
-    classes = {f"{dataset}.{name}": label for label, name in enumerate(dataset_spec(dataset).labels.classes)}
-    return classes.get(concepts[0]) if len(concepts) == 1 else None
 
 
 def mediation_tables(text: TextTable) -> Iterator[WholeTable]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from semprune.evaluation.metrics import ChoiceScores
+from semprune.statistics.auroc import label_log_odds
 from semprune.statistics.weighting import Array
 from semprune.types import Item
 
@@ -122,6 +123,24 @@ def choice_scores(predictions: pd.DataFrame) -> ChoiceScores:
         lengths=_padded(predictions["lengths"], 1.0),
         grades=predictions["grade"].to_numpy(dtype=np.float64) if "grade" in predictions else None,
     )
+
+
+def against_others(scored: ChoiceScores, label: int) -> ChoiceScores:
+    """One class against all others together: two choices of every item, of which the class is the second.
+
+    Args:
+        scored: Of a fixed set of labels.
+        label: The class.
+
+    Example:
+        >>> scored = ChoiceScores(np.log([[0.25, 0.25, 0.5]]), np.array([2]), np.ones((1, 3)))
+        >>> two = against_others(scored, 2)
+        >>> two.scores.round(6).tolist(), two.labels.tolist()
+        ([[0.0, 0.0]], [1])
+    """
+    odds = label_log_odds(scored.scores, label)
+    scores = np.stack([np.zeros_like(odds), odds], axis=-1)
+    return ChoiceScores(scores, (scored.labels == label).astype(np.int64), np.ones_like(scores))
 
 
 def _padded(rows: Iterable[Iterable[float]], filler: float) -> Array:

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.unit.attribution.ablation.test_causal import items_of
+from tests.unit.attribution.ablation.test_causal import items_of, text_of
 from tests.unit.attribution.worlds import association_of, tiny_lm
 
+from semprune.attribution.ablation.ablated import ablated_runs
+from semprune.attribution.ablation.measurements import auroc
 from semprune.attribution.ablation.mediation import mediate
 from semprune.attribution.ablation.neuron_sets import matched_random
 from semprune.backbones import capture, neuron_sites
@@ -146,6 +148,19 @@ def test_one_class_is_told_from_all_others(world):
         own = label_log_odds(scores.scores, 2)
         assert found.tolist() == pytest.approx([binary_auroc(own, scores.labels == 2)] * 3)
     assert table["dense"].tolist() != pytest.approx(mediate(*given, share=0.2, draws=2)["dense"][:3].tolist())
+
+
+def test_the_causal_check_tells_a_class_as_mediation_does(world):
+    lm, association, ranking = world
+    three = [with_third_answer(item, k) for k, item in enumerate(known_items(lm))]
+    mediated = mediate(lm, damaged(lm), association, three, {"own": ranking}, label=2, share=0.2, draws=2)
+    given = {"share": 0.2, "draws": 1, "rankings": {"own": ranking}}
+    values = {}
+    for label in (2, None):
+        (found,) = ablated_runs(lm, association, association.concepts[:1], three, text_of(), label=label, **given)
+        values[label] = float(auroc(found.runs["dense"])(np.ones((1, len(three))))[0])
+    assert values[2] == pytest.approx(mediated["dense"].iloc[0])
+    assert values[None] != pytest.approx(values[2])
 
 
 def with_third_answer(item, number):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from semprune.cli.commands.mediate import class_label
+from semprune.cli.targets import class_label
 
 
 @pytest.mark.parametrize(

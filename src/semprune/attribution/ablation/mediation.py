@@ -96,7 +96,7 @@ def mediate(
         FittedDocumentError: The association was fitted on documents of the items.
     """
     _check(dense, pruned, association, items, rankings, label, positions, draws)
-    inside = _inside(association, layers)
+    inside = neurons_inside(association, layers)
     count = max(1, int(share * len(inside)))
     generator = torch.Generator().manual_seed(seed)
     tops = {name: _top(name, ranking, count, inside) for name, ranking in rankings.items()}
@@ -157,8 +157,12 @@ def check_label(items: Sequence[Item], label: int | None) -> None:
         raise SettingError("label", label, f"{has} (there are {len(items)}: take more, or another class)")
 
 
-def _inside(association: Association, layers: tuple[int, int] | None) -> Bool[Tensor, " neurons"]:
-    """Which neurons lie in the layers."""
+def neurons_inside(association: Association, layers: tuple[int, int] | None) -> Bool[Tensor, " neurons"]:
+    """Which neurons lie in the layers.
+
+    Raises:
+        SettingError: There are no such layers.
+    """
     layer = association.layer
     if layers is None:
         return torch.ones_like(layer, dtype=torch.bool)

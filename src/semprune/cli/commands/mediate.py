@@ -173,6 +173,8 @@ def _checked(config: MediateConfig, association: Association) -> list[str]:
         check_named(kept)
     if config.layers is not None and len(config.layers) != 2:
         raise SettingError("layers", config.layers, "a first and a last layer, as [0, 14]")
+    if config.layers is not None:
+        mediation.neurons_inside(association, (config.layers[0], config.layers[1]))
     list(pruned_cells(_grid(config)))
     load_concepts(config.words)
     asked_rankings(config)

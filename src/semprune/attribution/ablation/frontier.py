@@ -149,14 +149,11 @@ def dose_matched(
         measure.name: {name: _Curve.of(checks, measure, name, seed) for name in names}
         for measure in _measures(checks[0])
     }
-    one_more = {
-        measure.name: _Curve.of(checks, measure, MATCHED, seed, one_more=True) for measure in _measures(checks[0])
-    }
     for task in task_measures(dense):
         for collateral in collateral_measures(dense):
             for dose in doses:
                 found = {name: curves[task.name][name].at(curves[collateral.name][name], dose) for name in names}
-                draw = one_more[task.name].at(one_more[collateral.name], dose)
+                draw = curves[task.name][MATCHED].at(curves[collateral.name][MATCHED], dose, one_more=True)
                 for name in names:
                     against = found[MATCHED] if name in DRAWN_SETS else draw
                     cost = curves[collateral.name][name]
@@ -178,35 +175,47 @@ def _measures(each: AblatedRuns) -> Iterator[Measure]:
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """A measure of one set over all sizes: as measured, and as resampled."""
+    """A measure of one set over all sizes, the mean over its runs: as measured, and as resampled.
+
+    Attributes:
+        value: As measured.
+        resampled: Over items or sequences.
+        noise: How far the mean of other draws of the set might lie; 0 of a set that is not drawn.
+        draws: How many they are.
+    """
 
     value: Float[np.ndarray, " sizes"]
     resampled: Float[np.ndarray, "resamples sizes"]
+    noise: Float[np.ndarray, "resamples sizes"]
+    draws: int
 
     @classmethod
-    def of(
-        cls, checks: Sequence[AblatedRuns], measure: Measure, name: str, seed: int, *, one_more: bool = False
-    ) -> _Curve:
-        """The mean over the runs of a set; of draws, resampled as far as it might lie, or as one more of them would."""
-        values, resampled = [], []
+    def of(cls, checks: Sequence[AblatedRuns], measure: Measure, name: str, seed: int) -> _Curve:
+        values, resampled, noise = [], [], []
         sample = int.from_bytes(measure.sample.encode()[:4])  # items and sequences are drawn apart
         for place, each in enumerate(checks):
             own, dense = measure.statistic(each.runs[name]), measure.statistic(each.runs["dense"])
             once = np.ones((1, len(measure.units)))
             lost = _difference(own, dense) if measure.relative else own
             values.append(measure.sign * float(lost(once)[0]))
-            drawn = measure.sign * bootstrap(lost, measure.units, resamples=RESAMPLES, seed=seed + sample)
+            resampled.append(measure.sign * bootstrap(lost, measure.units, resamples=RESAMPLES, seed=seed + sample))
             if name in DRAWN_SETS:
                 each_draw = [float(measure.statistic([run])(once)[0]) for run in each.runs[name]]
-                noise = _noise(each_draw, [seed, place, *f"{name} {measure.name}".encode()])
-                drawn = drawn + noise * (np.sqrt(len(each_draw) + 1) if one_more else 1)
-            resampled.append(drawn)
-        return cls(np.array(values), np.stack(resampled, axis=1))
+                noise.append(_noise(each_draw, [seed, place, *f"{name} {measure.name}".encode()]))
+            else:
+                noise.append(np.zeros(RESAMPLES))
+        drawn = len(checks[0].runs[name])
+        return cls(np.array(values), np.stack(resampled, axis=1), np.stack(noise, axis=1), drawn)
 
-    def at(self, cost: _Curve, dose: float) -> list[Array]:
-        """Value at a dose of a cost, and its resamples."""
-        drawn = at_dose(cost.resampled, self.resampled, dose, extended=True)
-        return [at_dose(cost.value, self.value, dose), drawn]
+    def drawn(self, *, one_more: bool = False) -> Array:
+        """The resamples as far as the mean over draws might lie, or as one more of them would."""
+        found: Array = self.resampled + self.noise * (np.sqrt(self.draws + 1) if one_more else 1)
+        return found
+
+    def at(self, cost: _Curve, dose: float, *, one_more: bool = False) -> list[Array]:
+        """Value at a dose of a cost, and its resamples, as :meth:`drawn` has them."""
+        costs, values = (curve.drawn(one_more=one_more) for curve in (cost, self))
+        return [at_dose(cost.value, self.value, dose), at_dose(costs, values, dose, extended=True)]
 
 
 def _difference(own: Statistic, other: Statistic) -> Statistic:

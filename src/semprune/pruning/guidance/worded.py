@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,23 +61,32 @@ def worded_text(name: str, asked: Protection, tokenizer: Any) -> tuple[ScoredBat
     else:
         concept = word_list(Path(name)) if name.lower().endswith(WORDS_SUFFIX) else load_concepts([name])[0]
         windows = torch.cat([_windows(calibration_text(calibration_spec(each)), tokenizer) for each in SOURCES])
-        counted = TokenLabeller([concept], tokenizer)(windows)[..., 0]
+        labeller = TokenLabeller([concept], tokenizer)
+        counted = labeller(windows)[..., 0]
         if is_worded(name):
-            _tell_unfound(name, concept, windows, tokenizer)
+            _tell_unfound(name, concept, labeller.skipped.get(concept.name, ()), windows, tokenizer)
     counted[:, : 1 + len(window_prefix(tokenizer))] = False
     return tuple(_batches(windows, counted, name, asked))
 
 
-def _tell_unfound(name: str, concept: Concept, windows: Int[Tensor, "windows tokens"], tokenizer: Any) -> None:
-    """Warn of the words of one's own that the text never has: nothing keeps these."""
-    unwritten = TokenLabeller([concept], tokenizer).skipped.get(concept.name, ())
-    written = [Concept(word, (word,)) for word in concept.words if word not in unwritten]
-    if written:
-        some = TokenLabeller(written, tokenizer)(windows).flatten(0, 1).any(0).tolist()
-        found = {each.name for each, seen in zip(written, some, strict=True) if seen}
-        if unfound := [word for word in concept.words if word not in found]:
-            said = f"nothing keeps {some_of(unfound)}"
-            logger.warning(f"{name}: {said}, of which there is none in the text that words are looked for in")
+def _tell_unfound(
+    name: str, concept: Concept, unwritten: Sequence[str], windows: Int[Tensor, "windows tokens"], tokenizer: Any
+) -> None:
+    """Warn of the words of one's own that the text never has: nothing keeps these.
+
+    Args:
+        name: Of their file.
+        concept: The words.
+        unwritten: Those that the tokenizer cannot write.
+        windows: The text.
+        tokenizer: Its tokenizer.
+    """
+    each = [Concept(word, (word,)) for word in concept.words if word not in unwritten]
+    seen = TokenLabeller(each, tokenizer)(windows).flatten(0, 1).any(0).tolist() if each else []
+    found = {word.name for word, there in zip(each, seen, strict=True) if there}
+    if unfound := [word for word in concept.words if word not in found]:
+        said = f"nothing keeps {some_of(unfound)}"
+        logger.warning(f"{name}: {said}, of which there is none in the text that words are looked for in")
 
 
 def word_list(path: Path) -> Concept:

@@ -240,6 +240,7 @@ def test_the_causal_check_has_a_row_for_each_ranking(folder, capsys):
         ({"ranking": "gates", "concepts": ["sentiment.negative"]}, "NoGatesError: no gates were learned for"),
         ({"ranking": "gates", "concepts": ["movie_reviews.positive"]}, "NoGatesError: no gates were learned for"),
         ({"doses": []}, "doses must be one dose or more"),
+        ({"dataset": "sst2"}, "Pass --domain_sequences 0 to read general text alone"),
         ({"limit": 1}, "limit must be enough that items of two classes"),
         ({"run": "nowhere"}, "CorruptArtefactError"),
     ],
@@ -278,7 +279,7 @@ def test_mediation_is_a_table_of_the_run_that_a_narrow_terminal_shows_whole(fold
     [
         ("--rankings=[beauty]", "SettingError: ranking must be one of strength, effect"),
         ("--layers=[0]", "SettingError: layers must be a first and a last layer, as [0, 14], got [0]"),
-        ("--layers=[0,9]", "SettingError: layers must be a first and a last layer within 0 … 1"),
+        ("--layers=[1,0]", "SettingError: layers must be a first and a last layer within 0 … 1"),
         ("--positions=[last]", "'all', 'before_readout', 'readout'"),
         ("--datasets=[piqa]", "SettingError: datasets must be a data set with classes"),
         ("--prompt=aloud", "UnknownPromptError: "),
@@ -291,3 +292,9 @@ def test_mediation_is_a_table_of_the_run_that_a_narrow_terminal_shows_whole(fold
 def test_mistakes_in_a_mediation_are_one_line(folder, option, said, capsys):
     assert run(folder, mediate_line(folder, option)) == 2
     assert said in capsys.readouterr().err
+
+
+def test_layers_that_a_model_has_not_are_refused_before_it_is_loaded(folder, capsys, monkeypatch):
+    monkeypatch.setattr("semprune.cli.commands.mediate.load_backbone", lambda *_, **__: pytest.fail("it was loaded"))
+    assert run(folder, mediate_line(folder, "--layers=[0,9]")) == 2
+    assert "SettingError: layers must be a first and a last layer within 0 … 1" in capsys.readouterr().err

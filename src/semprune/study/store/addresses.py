@@ -23,6 +23,7 @@ from semprune.data.registry import dataset_names
 from semprune.evaluation.engine.request_scorer import ENGINE_VERSION
 from semprune.pruning.guidance.protection import parse_protection
 from semprune.pruning.guidance.sharing import MOST_SEQUENCES, MOST_TOKENS
+from semprune.pruning.guidance.strength import AUTO
 from semprune.pruning.guidance.worded import TEXT
 from semprune.pruning.methods import source_hash
 from semprune.study.config.schema import StudyConfig
@@ -31,6 +32,8 @@ LAYOUT = 7
 """Raised whenever a fit's or a cell's figures or files may change; those of another layout are not read."""
 SHARING = f"rows and matrices share by {MOST_SEQUENCES} x {MOST_TOKENS} tokens of general text; all is permuted"
 """What a protection does beside weighing tokens: prunings of before it did so are others."""
+SEARCH = "the most is kept of each answer and word of what is to be chosen for"
+"""What a strength is chosen by: those that were chosen otherwise are others."""
 
 
 Draw = tuple[str, int, int, int]
@@ -57,7 +60,8 @@ def declared(calibration: str) -> list[str]:
 def _protected(protected: str) -> list[str]:
     """What is protected, with the content of its files and the declarations of its data sets."""
     asked = parse_protection(protected)
-    return [repr(asked), SHARING, *(part for name in asked.names for part in _named(name))]
+    search = [SEARCH] if asked.strength == AUTO else []
+    return [repr(asked), SHARING, *search, *(part for name in asked.names for part in _named(name))]
 
 
 def _named(name: str) -> list[str]:

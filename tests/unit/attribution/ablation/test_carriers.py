@@ -10,7 +10,7 @@ from semprune.attribution.ablation.carriers import carriers, separation
 from semprune.attribution.ablation.neuron_sets import mean_replacements
 from semprune.backbones import ablate
 from semprune.backbones.capture import capture
-from semprune.errors import SettingError
+from semprune.errors import ConfigurationError, SettingError
 from semprune.evaluation import predict_items
 from semprune.evaluation.predictions.prediction import choice_scores
 
@@ -69,3 +69,12 @@ def test_a_set_of_one_is_refused(world):
     lm, association = world
     with pytest.raises(SettingError, match="two neurons or more"):
         carriers(lm, association, items_of(4), torch.tensor([5]), text_of())
+
+
+def test_what_a_neuron_writes_is_empty_where_it_cannot_be_read_off(world, monkeypatch):
+    def unread(*_):
+        raise ConfigurationError("the unembedding reads 8 features, the residual stream has 16")
+
+    monkeypatch.setattr("semprune.attribution.ablation.carriers.written_tokens", unread)
+    table = carriers(*world, items_of(4), torch.tensor([5, 2]), text_of(), first=1)
+    assert table["writes"].tolist() == [""]

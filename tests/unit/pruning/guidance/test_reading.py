@@ -154,6 +154,10 @@ def test_a_wrong_protection_is_refused(wrong):
         semprune.Protection(**wrong)
 
 
+def test_a_path_is_a_name():
+    assert protections(Path("words.txt")) == protections("words.txt")
+
+
 def test_a_name_comes_once():
     with pytest.raises(SettingError, match="once"):
         protections(["sentiment", Protection(["topic", "sentiment"])])

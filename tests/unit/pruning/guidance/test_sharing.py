@@ -8,6 +8,7 @@ from tests.unit.pruning.guidance.test_fisher import guided, linears_of
 from semprune.errors import SettingError
 from semprune.pruning import dense_statistics, prune_from, prune_model
 from semprune.pruning.calibration import check_calibration
+from semprune.pruning.guidance import sharing
 from semprune.pruning.guidance.fisher import fisher_weights
 from semprune.pruning.guidance.sharing import general_text
 
@@ -33,6 +34,21 @@ def test_general_text_is_squared_slopes_of_its_log_probability_and_padding_is_no
     padded = torch.nn.functional.pad(IDS, (2, 3))
     mask = torch.nn.functional.pad(torch.ones_like(IDS), (2, 3))
     torch.testing.assert_close(outputs(model, padded, mask)[NAME], found, rtol=1e-3, atol=1e-7)
+
+
+def test_general_text_is_the_first_tokens_behind_padding_and_none_of_no_weight(monkeypatch):
+    monkeypatch.setattr(sharing, "MOST_TOKENS", 5)
+    model = models.llama()
+    padded = torch.nn.functional.pad(IDS, (6, 0))
+    mask = torch.nn.functional.pad(torch.ones_like(IDS), (6, 0))
+    expected = outputs(model, IDS[:, :5])[NAME]
+    torch.testing.assert_close(outputs(model, padded, mask)[NAME], expected, rtol=1e-3, atol=1e-7)
+    weights = torch.ones(3, 7)
+    weights[:, 3:] = 0
+    batches = general_text(check_calibration(IDS, None, weights, 40)).batches
+    assert [batch.right.tolist() for batch in batches] == IDS[:, 1:3].tolist()
+    with pytest.raises(SettingError, match="whose tokens follow"):
+        general_text(check_calibration(IDS[:, :1], None, None, 40))
 
 
 def gone(report):

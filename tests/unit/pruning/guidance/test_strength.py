@@ -16,7 +16,7 @@ from semprune.pruning.guidance.fisher import Fisher, WeighedText, fisher_weights
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.protection import Protection, parse_protection
 from semprune.pruning.guidance.sharing import general_text
-from semprune.pruning.guidance.strength import CANDIDATES
+from semprune.pruning.guidance.strength import CANDIDATES, StrengthChoice, Tried
 from semprune.pruning.in_memory import prune_model as pruning
 from semprune.pruning.streamed.memory_estimate import estimate_memory
 
@@ -87,6 +87,30 @@ def test_what_cannot_be_chosen_is_refused_with_what_helps(monkeypatch):
     monkeypatch.setattr("semprune.pruning.strength_search._Ruler._perplexity", dearer())
     with pytest.raises(ProtectionBudgetError, match=r"within \+2.0% perplexity: the cheapest, 0.1, costs \+100"):
         pruned(monkeypatch, replace(ASKED, budget=0.02), text())
+
+
+def test_of_several_names_each_answer_or_word_counts_alike_and_a_given_strength_not_at_all(monkeypatch):
+    """A text that is scored at four times as many places says no more than one that is scored at one of each."""
+
+    def kept(*texts):
+        monkeypatch.setattr(pruning, "protected_texts", lambda *_: texts)
+        report = prune_model(models.llama(), SEQUENCES, method="wanda", sparsity=0.5, protect=ASKED)
+        return [tried["kept"] for tried in report.settings["protected_strength"]["tried"][:1]]
+
+    def often(batch, times):
+        return replace(batch, score=lambda logits: times * batch.score(logits), count=times * batch.count)
+
+    many = replace(text(), name="many", batches=tuple(often(batch, 4) for batch in text().batches))
+    given = replace(many, name="given", strength=1.0)
+    assert kept(text(), many) == pytest.approx(kept(text()))
+    assert kept(text(), given) == pytest.approx(kept(text()))
+
+
+def test_a_choice_says_where_no_strength_gains_anything():
+    dense, unguided = Tried(0.0, 20.0, 1.0), Tried(0.0, 40.0, 0.5)
+    worse, better = ([unguided, Tried(0.3, 40.0, kept)] for kept in (0.4, 0.6))
+    assert "gains nothing here" in "\n".join(StrengthChoice.of(dense, worse, 0.02).lines())
+    assert "gains nothing here" not in "\n".join(StrengthChoice.of(dense, better, 0.02).lines())
 
 
 def dearer():

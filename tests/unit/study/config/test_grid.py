@@ -225,6 +225,28 @@ def test_what_a_protection_shares_by_is_part_of_its_address(monkeypatch: pytest.
     assert declared("c4") == before[1]
 
 
+def test_what_a_strength_is_chosen_by_is_part_of_the_address_of_a_chosen_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = declared("c4 keeping sentiment*auto"), declared("c4 keeping sentiment*3")
+    monkeypatch.setattr("semprune.study.store.addresses.SEARCH", "otherwise")
+    assert declared("c4 keeping sentiment*auto") != before[0]
+    assert declared("c4 keeping sentiment*3") == before[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"protect": ["sentiment", "sentiment*1"]}, "names each value once"),
+        ({"protect": ["general+sentiment"], "patterns": ["2:4"]}, "runs of a pattern share nothing"),
+        ({"protect": ["general*3"]}, "general alone"),
+        ({"protect": ["sms_spam.angry"]}, "sms_spam or one of its classes"),
+    ],
+)
+def test_protections_that_cannot_be_or_are_the_same_are_refused_before_anything_runs(changes, said) -> None:
+    check(StudyConfig(methods=["magnitude", "wanda"], protect=["general"], patterns=["2:4"]))
+    with pytest.raises(SettingError, match=said):
+        check(replace(StudyConfig(methods=["magnitude", "wanda"]), **changes))
+
+
 def test_a_protected_cell_has_an_address_of_its_own_that_follows_its_file(tmp_path: Path) -> None:
     words = tmp_path / "shop.txt"
     words.write_text("refund\n", encoding="utf-8")

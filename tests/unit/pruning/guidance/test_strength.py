@@ -97,11 +97,14 @@ def test_of_several_names_each_answer_or_word_counts_alike_and_a_given_strength_
         report = prune_model(models.llama(), SEQUENCES, method="wanda", sparsity=0.5, protect=ASKED)
         return [tried["kept"] for tried in report.settings["protected_strength"]["tried"][:1]]
 
-    def often(batch, times):
-        return replace(batch, score=lambda logits: times * batch.score(logits), count=times * batch.count)
+    def scored(name, strength, times, counted):
+        batches = tuple(
+            replace(batch, score=lambda logits, own=batch: times * own.score(logits), count=counted * batch.count)
+            for batch in text().batches
+        )
+        return ProtectedText(name, strength, batches)
 
-    many = replace(text(), name="many", batches=tuple(often(batch, 4) for batch in text().batches))
-    given = replace(many, name="given", strength=1.0)
+    many, given = scored("many", "auto", 4, 4), scored("given", 1.0, 4, 1)
     assert kept(text(), many) == pytest.approx(kept(text()))
     assert kept(text(), given) == pytest.approx(kept(text()))
 

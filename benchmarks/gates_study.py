@@ -271,7 +271,8 @@ class Study:
         if path.exists():
             gates = {f"{FITTED}.positive": load_file(path)["scores"]}
             save_with_gates(self.association, gates, self.folder / "association.safetensors")
-        self._learned().to_parquet(self.folder / "gates.parquet", index=False)
+        if any((self.folder / "gates").glob("*.safetensors")):  # none where only other sets were asked for
+            self._learned().to_parquet(self.folder / "gates.parquet", index=False)
 
     def _learned(self) -> pd.DataFrame:
         """The neurons of all learned gates, the first of each first."""

@@ -168,6 +168,8 @@ def test_masks_of_another_backbone_are_refused(folder, tmp_path, capsys):
         (["--pattern", "4:2"], "SettingError: pattern must be N:M with 0 < N < M"),
         (["--masks", "nowhere.safetensors"], "CorruptArtefactError: nowhere.safetensors is not readable"),
         (["--masks", "m", "--sparsity", "0.5"], "SettingError: masks must be left out where masks are to be computed"),
+        (["--protect", "sentiment", "--protect.strength", "0"], "SettingError: protect.strength must be above 0"),
+        (["--protect", "general", "--protect.strength", "3"], "SettingError: protect must be general alone"),
         (["--masks", "m", "--protect", "sentiment"], "left out where masks are to be computed (protect)"),
     ],
 )

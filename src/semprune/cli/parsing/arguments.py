@@ -19,7 +19,7 @@ from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from semprune.cli.parsing.shipped import with_shipped
 from semprune.cli.parsing.tables import spell_tables
-from semprune.errors import ConfigurationError, RenamedSettingError, SettingError
+from semprune.errors import ConfigurationError, RenamedSettingError, SempruneError, SettingError
 from semprune.errors.data import RENAMED
 from semprune.io.yaml_text import bounded
 from semprune.ranges import check_ranges
@@ -230,8 +230,14 @@ def configured(parser: Parser, parsed: Any, kind: type[Config]) -> Config:
 
     Raises:
         SettingError: A value lies outside the range of its type.
+        SempruneError: Of the kind of what is wrong with a value.
     """
-    settings = vars(parser.instantiate(parsed))
+    try:
+        settings = vars(parser.instantiate(parsed))
+    except ValueError as error:  # of a value that may be of several types, the parser tells what each of them said
+        if isinstance(error.__cause__, SempruneError):
+            raise error.__cause__ from error
+        raise
     config = kind(**{name: settings[name] for name in inspect.signature(kind).parameters})
     check_ranges(config)
     return config

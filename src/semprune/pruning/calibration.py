@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,14 +55,15 @@ class CalibrationTokens:
     attention_mask: Int[Tensor, "sequences tokens"] | None
     tau: Float[Tensor, "sequences tokens"] | None
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> CalibrationTokens:
+        """Return what a change makes of the token ids, and of the mask and the weights where there are any."""
+        mask, tau = (None if part is None else change(part) for part in (self.attention_mask, self.tau))
+        return CalibrationTokens(change(self.input_ids), mask, tau)
+
     def take(self, batches: Sequence[slice], device: torch.device) -> CalibrationTokens:
         """Return the sequences of some batches, in order, on a device."""
         rows = rows_of(batches)
-
-        def pick(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[rows].to(device)
-
-        return CalibrationTokens(self.input_ids[rows].to(device), pick(self.attention_mask), pick(self.tau))
+        return self.mapped(lambda part: part[rows].to(device))
 
 
 def hash_calibration(input_ids: Int[Tensor, "sequences tokens"], tau: Tensor | None = None) -> str:

@@ -118,15 +118,7 @@ def split_tokens(tokens: CalibrationTokens) -> tuple[CalibrationTokens, Calibrat
     held = rows % EVERY == EVERY - 1
     if not held.any():
         raise SettingError("protect.strength", AUTO, f"a number where there are fewer than {EVERY} sequences")
-    return _rows(tokens, rows[~held]), _rows(tokens, rows[held])
-
-
-def _rows(tokens: CalibrationTokens, rows: Tensor) -> CalibrationTokens:
-    ids, mask, tau = (
-        None if each is None else each[rows] for each in (tokens.input_ids, tokens.attention_mask, tokens.tau)
-    )
-    assert ids is not None
-    return CalibrationTokens(ids, mask, tau)
+    return tokens.mapped(lambda part: part[rows[~held]]), tokens.mapped(lambda part: part[rows[held]])
 
 
 def split_text(

@@ -50,7 +50,7 @@ def labelled_text(name: str, asked: Protection, tokenizer: Any, max_length: int)
     return tuple(_batches(items, choice, tokenizer, min(max_length, MOST_TOKENS)))
 
 
-def check_class(name: str) -> bool:
+def is_of_dataset(name: str) -> bool:
     """Whether a name is that of a data set, or of one of its classes, as ``sst2.positive``.
 
     Raises:
@@ -68,7 +68,7 @@ def check_class(name: str) -> bool:
 def _items(name: str, asked: Protection) -> tuple[list[Item], int | None]:
     if name.lower().endswith(ITEMS_SUFFIX):
         return own_items(Path(name), asked), None
-    if check_class(name):
+    if is_of_dataset(name):
         dataset, _, label = name.partition(".")
         choice = dataset_spec(dataset).labels.classes.index(label) if label else None
         return load_reserved_items(dataset, items=asked.items, seed=asked.seed), choice

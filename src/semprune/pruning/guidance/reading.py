@@ -10,7 +10,7 @@ from semprune.concepts.registry import concept_names
 from semprune.data.calibration.reserved import task_families
 from semprune.data.registry import dataset_names
 from semprune.errors import ConfigurationError, UnknownProtectionError
-from semprune.pruning.guidance.labelled import ITEMS_SUFFIX, check_class, labelled_text
+from semprune.pruning.guidance.labelled import ITEMS_SUFFIX, is_of_dataset, labelled_text
 from semprune.pruning.guidance.protected_text import ProtectedText
 from semprune.pruning.guidance.protection import GENERAL, Protection, parse_protection, protections
 from semprune.pruning.guidance.worded import TEXT, is_worded, worded_text
@@ -68,7 +68,7 @@ def check_name(name: str) -> None:
         if not file.is_file():
             raise ConfigurationError(f"there is no file {file}, which is named to be protected. Check its path.")
         return
-    if name == GENERAL or name in concept_names() or check_class(name):
+    if name == GENERAL or name in concept_names() or is_of_dataset(name):
         return
     families = task_families()  # last: every data set's file is read for them
     if name not in families:

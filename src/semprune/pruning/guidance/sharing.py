@@ -37,19 +37,13 @@ def general_text(tokens: CalibrationTokens) -> ProtectedText:
 
 def _beginning(tokens: CalibrationTokens) -> CalibrationTokens:
     """The first tokens of the first sequences, behind padding where that stands on the left."""
-    parts = [
-        None if part is None else part[:MOST_SEQUENCES]
-        for part in (tokens.input_ids, tokens.attention_mask, tokens.tau)
-    ]
-    ids, mask, _ = parts
-    assert ids is not None
-    begin = torch.zeros(len(ids), dtype=torch.long) if mask is None else mask.argmax(1)
-    place = begin[:, None] + torch.arange(min(MOST_TOKENS, ids.shape[1]), device=begin.device)
-    inside = place < ids.shape[1]
-    place = place.clamp(max=ids.shape[1] - 1)
-    ids, mask, tau = (None if part is None else part.gather(1, place.to(part.device)) for part in parts)
-    assert ids is not None
-    return CalibrationTokens(ids, None if mask is None else mask * inside, None if tau is None else tau * inside)
+    first = tokens.mapped(lambda part: part[:MOST_SEQUENCES])
+    mask = first.attention_mask
+    if mask is None:
+        return first.mapped(lambda part: part[:, :MOST_TOKENS])
+    most = min(MOST_TOKENS, mask.shape[1])
+    places = mask.argmax(1)[:, None] + torch.arange(most, device=mask.device)
+    return first.mapped(lambda part: nn.functional.pad(part, (0, most)).gather(1, places))  # behind the end no tokens
 
 
 def sequences(tokens: CalibrationTokens) -> Iterator[ScoredBatch]:

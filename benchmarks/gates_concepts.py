@@ -125,8 +125,8 @@ class Study:
         return CalibrationDataModule("wiki", self.asked.sequences, 160).bind(self.lm)
 
     def settings(self, seed: int) -> GateSettings:
-        """How gates are learned."""
-        return GateSettings(share=SHARE, seed=seed, token_budget=4096)
+        """How gates are learned: from a start of fewer items than a fit's, however sure."""
+        return GateSettings(share=SHARE, seed=seed, start_items=96, sure=0, token_budget=4096)
 
     def gates(self, seed: int) -> dict[str, Tensor]:
         """Scores of every concept's learned gates, from the folder where they are there."""

@@ -71,6 +71,7 @@ class Recipe(NamedTuple):
         steps: Of Adam.
         items: Of each step.
         penalty: What a nat of collateral costs at first.
+        sure: Standard errors that the first order is lowered by.
     """
 
     wordings: list[str]
@@ -78,17 +79,18 @@ class Recipe(NamedTuple):
     steps: int
     items: int
     penalty: float
+    sure: float
 
     def settings(self, share: float, seed: int, token_budget: int) -> GateSettings:
         """As the learner takes it."""
         return GateSettings(
             share=share, seed=seed, start_items=self.start_items, steps=self.steps, items=self.items,
-            penalty=self.penalty, token_budget=token_budget,
+            penalty=self.penalty, sure=self.sure, token_budget=token_budget,
         )  # fmt: skip
 
 
-OVER_WORDINGS = Recipe(SEVERAL, 768, 16, 40, 0.2)
-RECIPES = {"several": OVER_WORDINGS, "permuted": OVER_WORDINGS, "one": Recipe(["review"], 96, 16, 32, 1.0)}
+OVER_WORDINGS = Recipe(SEVERAL, 768, 16, 40, 0.2, 2.0)
+RECIPES = {"several": OVER_WORDINGS, "permuted": OVER_WORDINGS, "one": Recipe(["review"], 96, 16, 32, 1.0, 0.0)}
 """Permuted are labels: what gates take when these say nothing."""
 OF_REGISTRY = [
     name
@@ -100,6 +102,8 @@ DRAWS = 4
 """Of neurons that are matched by layer and norm to the gates of several wordings."""
 RANKING_ITEMS = 64
 """That rankings by gradients read, as in `semprune causal`."""
+FIRST_ORDER_ITEMS = 96
+"""That first order over collateral reads, of several wordings."""
 WINDOWS, TOKENS = 48, 64
 """Windows of each text that gates must leave alone, and tokens of a window, as in a fit."""
 
@@ -209,8 +213,8 @@ class Study:
         """Attribution patching, and the same over collateral."""
         task = self.task("several")
         effect = first_order_effect(
-            self.lm, self.association.sites, task, task.start(GateSettings.start_items, 0), self.association.mean
-        )
+            self.lm, self.association.sites, task, task.start(FIRST_ORDER_ITEMS, 0), self.association.mean
+        ).effect
         fisher = dense_texts(self.lm, self.association.sites, self.texts, self.association.mean).fisher
         return {
             "attribution_patching": effect,

@@ -71,7 +71,7 @@ class GateControlConfig:
     items: Count = 16
     windows: Count = 4
     texts: Count = 16
-    start_items: Count = 48
+    start_items: Count = GateSettings.start_items
     token_budget: Count = 2048
     text: TextConfig = field(default_factory=lambda: TextConfig(sequences=4))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,23 @@ from semprune.data.batches.sampling import within_budget
 from semprune.errors import NonFiniteError
 from semprune.io.distributed import rank, sum_over_ranks, world_size
 from semprune.types import NeuronSite
+
+
+@dataclass(frozen=True)
+class FirstOrder:
+    """What taking each neuron away costs a task, to first order.
+
+    Attributes:
+        effect: `a`, the mean over units, fp32.
+        error: Its standard error.
+    """
+
+    effect: Float[Tensor, " neurons"]
+    error: Float[Tensor, " neurons"]
+
+    def lower(self, errors: float) -> Float[Tensor, " neurons"]:
+        """What the effect is surely above: itself, less some standard errors."""
+        return self.effect - errors * self.error
 
 
 def first_order_over_collateral(
@@ -36,9 +54,31 @@ def first_order_over_collateral(
         >>> first_order_over_collateral(torch.tensor([4.0, 4.0, -4.0]), torch.tensor([1.0, 9.0, 1.0])).tolist()
         [2.0, 1.0, 0.0]
     """
+    return start_scores(effect, fisher).clamp(min=0)
+
+
+def start_scores(lower: Float[Tensor, " neurons"], fisher: Float[Tensor, " neurons"]) -> Float[Tensor, " neurons"]:
+    r"""The same of effects that are sure; of all other neurons, the less the surer they are of no use and the dearer.
+
+    .. math:: \frac{b_j}{m}\,\Big(1 + \frac{\sqrt{F_j}}{m}\Big)^{-\operatorname{sign} b_j}, \qquad
+              m = \mathrm{median}\,\sqrt F
+
+    times `m`. Where few effects are sure, the rest of the gates are neurons that hardly do anything at all.
+
+    Source: equations.md S9 (ours).
+
+    Args:
+        lower: `b`, of :meth:`FirstOrder.lower`.
+        fisher: `F`.
+
+    Example:
+        >>> start_scores(torch.tensor([4.0, 4.0, -4.0, -4.0]), torch.tensor([1.0, 9.0, 1.0, 9.0])).tolist()
+        [2.0, 1.0, -8.0, -16.0]
+    """
     root = fisher.sqrt()
     floor = root.median().clamp(min=torch.finfo(root.dtype).tiny)
-    return effect.clamp(min=0) / (root + floor)
+    dearer = 1 + root / floor
+    return lower / floor * torch.where(lower > 0, 1 / dearer, dearer)
 
 
 def first_order_effect(
@@ -48,14 +88,14 @@ def first_order_effect(
     units: Sequence[int],
     mean: Float[Tensor, " neurons"],
     token_budget: int = 4096,
-) -> Float[Tensor, " neurons"]:
+) -> FirstOrder:
     r"""Attribution patching of a task, of a class the order of its log-odds; one forward and one backward of its units.
 
     .. math:: a_j = \mathrm{E}_i\, y_i \frac{\partial s_i}{\partial m_j}
                   = \mathrm{E}_i\, y_i \sum_t \frac{\partial s_i}{\partial h_{itj}} (h_{itj} - \mu_j)
 
-    with labels `y` of mean 0 and variance 1 within their wording, so that a label's bias has no share in it. The ranks
-    of a process group share the items.
+    with labels `y` of mean 0 and variance 1 within their wording, so that a label's bias has no share in it. Every unit
+    has gates of its own, so that it is known how much units differ. The ranks of a process group share them.
 
     Source: equations.md S9; attribution patching, Nanda (2023).
 
@@ -72,19 +112,22 @@ def first_order_effect(
         NonFiniteError: The model gives NaN or infinite log-odds.
     """
     weights = task.weights(units)
-    total = torch.zeros(len(mean), dtype=torch.float64, device=lm.device)
+    moments = torch.zeros(2, len(mean), dtype=torch.float64, device=lm.device)
     parts = torch.zeros(len(units), task.columns, dtype=torch.float64, device=lm.device)
     rows, lengths = task.sizes(units)
     for places in within_budget(rows, lengths, token_budget)(0)[rank() :: world_size()]:
-        open_gates = torch.zeros(1, len(mean), device=lm.device, requires_grad=True)
-        owner = torch.zeros(sum(rows[place] for place in places), dtype=torch.long, device=lm.device)
-        with gated(lm, sites, open_gates, mean, owner):
+        open_gates = torch.zeros(len(places), len(mean), device=lm.device, requires_grad=True)
+        owner = torch.arange(len(places)).repeat_interleave(torch.tensor([rows[place] for place in places]))
+        with gated(lm, sites, open_gates, mean, owner.to(lm.device)):
             found = task.read(lm, [units[place] for place in places])
             (gradient,) = torch.autograd.grad((found * weights[places].to(found)).sum(), open_gates)
         parts[places] = found.detach().to(parts)
-        total -= gradient[0].double()  # of m = 1 − g
-    sum_over_ranks(total, parts)
-    if not (parts.isfinite().all() and total.isfinite().all()):
+        each = -gradient.double()  # of m = 1 − g
+        moments += torch.stack([each.sum(0), each.square().sum(0)])
+    sum_over_ranks(moments, parts)
+    if not (parts.isfinite().all() and moments.isfinite().all()):
         raise NonFiniteError(f"the log-probabilities of '{task.concept}'")
     task.require_known(parts, units)
-    return (total / len(units)).float().cpu()
+    effect, square = moments.cpu() / len(units)
+    variance = (square - effect.square()).clamp(min=0) / max(len(units) - 1, 1)
+    return FirstOrder(effect.float(), variance.sqrt().float())

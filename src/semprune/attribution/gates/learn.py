@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semprune.attribution.gates.collateral import DenseTexts, Texts, alone, dense_texts
-from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
+from semprune.attribution.gates.first_order import first_order_effect, start_scores
 from semprune.attribution.gates.learner import GateLearner
 from semprune.attribution.gates.settings import GateSettings
 from semprune.attribution.gates.task import GateTask
@@ -23,6 +23,8 @@ from semprune.types import NeuronSite
 START, LEAD = 0.5, 0.3
 """Standard deviation of the scores at the start, and how far the first of them are above the k-th at most: what some
 steps of Adam can make good. First-order effects have a long tail, whose neurons no step would reach (ours)."""
+FAR = 100.0
+"""How far below 0 a score starts at most: from there no step reaches a gate (ours)."""
 DEAR = 0.05
 """Share of the budget that one neuron alone may cost; gates do not start with any that costs more (ours)."""
 LEAST_TRIED = 32
@@ -136,13 +138,15 @@ def _start(
     k: int,
     settings: GateSettings,
 ) -> Float[Tensor, " neurons"]:
-    """First order over collateral without the few neurons that cost much by themselves."""
-    effect = first_order_effect(
-        lm, sites, task, task.start(settings.start_items, settings.seed), mean, settings.token_budget
-    )
-    first = first_order_over_collateral(effect, dense.fisher)
+    """First order over collateral where it is sure, without the few neurons that cost much by themselves."""
+    units = task.start(settings.start_items, settings.seed)
+    found = first_order_effect(lm, sites, task, units, mean, settings.token_budget)
+    first = start_scores(found.lower(settings.sure), dense.fisher)
     tried = first.topk(min(max(k, LEAST_TRIED), len(first))).indices
     costs = alone(lm, sites, dense, mean, tried, settings.token_budget)
     dear = costs - costs.median() > DEAR * settings.budget  # in bfloat16 closing any one rounds otherwise: .0014 nats
-    first[tried[dear]] = 0
-    return START * first / first.std().clamp(min=torch.finfo(first.dtype).tiny)
+    first[tried[dear]] = first.min()
+    sure = first.clamp(min=0).std()
+    return (START * first / (sure if sure > 0 else first.std()).clamp(min=torch.finfo(first.dtype).tiny)).clamp(
+        min=-FAR
+    )

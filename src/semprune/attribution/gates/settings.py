@@ -18,6 +18,8 @@ class GateSettings:
         items: Items of each step and concept over all wordings, half of them of the class.
         windows: Windows of text of each step, of all texts together.
         start_items: Items of the first order that gates start from, over all wordings.
+        sure: Standard errors that a neuron's first order must be above 0 by to start among the gates; the rest are then
+            neurons that do little of anything. Of labels that say nothing few are.
         learning_rate: Of Adam's first step; it falls linearly to 0.
         penalty: What a nat of collateral costs at first, in units of the task.
         apart: How much it counts that the tasks of the other concepts stay as they are, half as many items of one of
@@ -32,7 +34,8 @@ class GateSettings:
     steps: Count = 25
     items: Count = 24
     windows: Count = 8
-    start_items: Count = 96
+    start_items: Count = 256
+    sure: NonNegative = 2.0
     learning_rate: Positive = 0.1
     penalty: NonNegative = 1.0
     apart: NonNegative = 1.0

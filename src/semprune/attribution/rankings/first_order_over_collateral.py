@@ -37,6 +37,6 @@ def rank(items: LabelledItems) -> Float[Tensor, " neurons"]:
     for choice in range(*((1, 2) if choices == {2} else (0, choices.pop()))):
         task = ClassTask(lm, f"{items.items[0].dataset}, choice {choice}", items.items, choice)
         every = range(len(task.labels))
-        effect = first_order_effect(lm, association.sites, task, every, association.mean)
+        effect = first_order_effect(lm, association.sites, task, every, association.mean).effect
         ranking += first_order_over_collateral(effect, fisher)
     return ranking

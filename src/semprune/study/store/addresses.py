@@ -130,8 +130,8 @@ class Addresses:
         settings = asdict(config)
         if not config.gates:  # what is not learned changes nothing
             settings = {name: value for name, value in settings.items() if not name.startswith("gate")}
-        elif len(config.gates) > 1:
-            settings["gates_apart"] = GateSettings.apart  # fits of before learned each by itself
+        else:  # how they start and what else steps weigh, too: fits of before learned others
+            settings["gate_settings"] = asdict(GateSettings())
         return content_hash([settings, declared, self.contents.fitted(), *self.backbone])
 
     def cell(self, cell: Cell) -> Path:

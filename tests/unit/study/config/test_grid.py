@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from semprune.artefacts import UNSTRUCTURED, Cell
+from semprune.attribution.gates.settings import GateSettings
 from semprune.errors import (
     ConfigurationError,
     EmptyStudyError,
@@ -106,13 +108,13 @@ def test_gates_that_are_not_learned_leave_the_fit_where_it_was() -> None:
         check(StudyConfig(fit=FitConfig(gates=["movie_reviews.good"])))
 
 
-def test_how_gates_of_several_concepts_stay_apart_is_part_of_the_address_of_their_fit_alone() -> None:
-    several = addresses(fit=FitConfig(gates=["movie_reviews.positive", "bbc_news.sport"]))
-    one = addresses(fit=FitConfig(gates=["movie_reviews.positive"]))
-    before = one.fit, several.fit
-    with patch("semprune.study.store.addresses.GateSettings.apart", 0.5):
-        assert one.fit == before[0]
-        assert several.fit != before[1]
+@pytest.mark.parametrize("change", [{"apart": 0.5}, {"sure": 1.0}, {"start_items": 96}])
+def test_how_gates_are_learned_is_part_of_the_address_of_a_fit_that_learns_them(change: dict[str, float]) -> None:
+    gated, plain = addresses(fit=FitConfig(gates=["movie_reviews.positive"])), addresses()
+    before = gated.fit, plain.fit
+    with patch("semprune.study.store.addresses.GateSettings", partial(GateSettings, **change)):
+        assert gated.fit != before[0]
+        assert plain.fit == before[1]
 
 
 def test_each_part_depends_on_its_own_settings_only() -> None:

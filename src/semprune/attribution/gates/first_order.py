@@ -63,7 +63,8 @@ def start_scores(lower: Float[Tensor, " neurons"], fisher: Float[Tensor, " neuro
     .. math:: \frac{b_j}{m}\,\Big(1 + \frac{\sqrt{F_j}}{m}\Big)^{-\operatorname{sign} b_j}, \qquad
               m = \mathrm{median}\,\sqrt F
 
-    times `m`. Where few effects are sure, the rest of the gates are neurons that hardly do anything at all.
+    Where few effects are sure, the rest of the gates are neurons that hardly do anything at all. Where more than half
+    of all neurons have no information, m is the mean.
 
     Source: equations.md S9 (ours).
 
@@ -76,9 +77,9 @@ def start_scores(lower: Float[Tensor, " neurons"], fisher: Float[Tensor, " neuro
         [2.0, 1.0, -8.0, -16.0]
     """
     root = fisher.sqrt()
-    floor = root.median().clamp(min=torch.finfo(root.dtype).tiny)
-    dearer = 1 + root / floor
-    return lower / floor * torch.where(lower > 0, 1 / dearer, dearer)
+    floor = next(each for each in (root.median(), root.mean(), root.new_ones(())) if each > 0)  # of many idle neurons
+    weight = root + floor
+    return torch.where(lower > 0, lower / weight, lower / floor * (weight / floor))
 
 
 def first_order_effect(

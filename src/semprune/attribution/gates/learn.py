@@ -146,7 +146,7 @@ def _start(
     costs = alone(lm, sites, dense, mean, tried, settings.token_budget)
     dear = costs - costs.median() > DEAR * settings.budget  # in bfloat16 closing any one rounds otherwise: .0014 nats
     first[tried[dear]] = first.min()
-    sure = first.clamp(min=0).std()
-    return (START * first / (sure if sure > 0 else first.std()).clamp(min=torch.finfo(first.dtype).tiny)).clamp(
-        min=-FAR
-    )
+    spread = first.clamp(min=0).std()
+    if not spread > 0:  # nothing is sure
+        spread = first.std().clamp(min=torch.finfo(first.dtype).tiny)
+    return (START * first / spread).clamp(min=-FAR)

@@ -20,7 +20,7 @@ from semprune.attribution.controls.gate_controls import UnaskedTask
 from semprune.attribution.controls.gate_items import permuted_items
 from semprune.attribution.gates import collateral
 from semprune.attribution.gates.collateral import alone, dense_texts
-from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral
+from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral, start_scores
 from semprune.attribution.gates.gating import gated
 from semprune.attribution.gates.learn import DEAR, LEAD, begin_gates, gates_of, learn_gates
 from semprune.attribution.gates.settings import GateSettings
@@ -183,10 +183,13 @@ def test_no_neuron_starts_where_steps_would_not_reach_it(planted):
     assert theta[k - 1] > theta[k]
 
 
-def test_neurons_that_nothing_hangs_on_are_not_divided_by_nothing():
-    found = first_order_over_collateral(torch.tensor([1.0, 1.0, -1.0]), torch.zeros(3))
-    assert torch.isfinite(found).all()
+@pytest.mark.parametrize("fisher", [[0.0, 0.0, 0.0], [0.0, 0.0, 1e-12], [0.0, 0.0, 4.0], [1e-30, 1e-30, 1e-30]])
+def test_neurons_that_nothing_hangs_on_are_not_divided_by_nothing(fisher):
+    effect = torch.tensor([1.0, 1.0, -1.0])
+    found = first_order_over_collateral(effect, torch.tensor(fisher))
+    assert found.isfinite().all()
     assert found[2] == 0
+    assert start_scores(effect, torch.tensor(fisher)).isfinite().all()
 
 
 def test_a_learner_that_goes_on_ends_with_the_same_bytes(planted):

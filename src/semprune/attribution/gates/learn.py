@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semprune.attribution.gates.collateral import DenseTexts, Texts, alone, dense_texts
+from semprune.attribution.gates.collateral import DenseTexts, Texts, alone, dense_texts, dominant
 from semprune.attribution.gates.first_order import first_order_effect, start_scores
 from semprune.attribution.gates.learner import GateLearner
 from semprune.attribution.gates.settings import GateSettings
@@ -27,8 +27,8 @@ FAR = 100.0
 """How far below 0 a score starts at most: from there no step reaches a gate (ours)."""
 DEAR = 0.05
 """Share of the budget that one neuron alone may cost; gates do not start with any that costs more (ours)."""
-LEAST_TRIED = 32
-"""Neurons that are closed one by one at least; the median of what they cost is what rounding makes of any (ours)."""
+FIRST = 32
+"""First neurons that are closed one by one; the median of what they cost is what rounding makes of any (ours)."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,10 @@ def _start(
     units = task.start(settings.start_items, settings.seed)
     found = first_order_effect(lm, sites, task, units, mean, settings.token_budget)
     first = start_scores(found.lower(settings.sure), dense.fisher)
-    tried = first.topk(min(max(k, LEAST_TRIED), len(first))).indices
+    tried = torch.cat([first.topk(min(FIRST, len(first))).indices, dominant(lm, sites, dense, mean)])
     costs = alone(lm, sites, dense, mean, tried, settings.token_budget)
-    dear = costs - costs.median() > DEAR * settings.budget  # in bfloat16 closing any one rounds otherwise: .0014 nats
+    rounding = costs[:FIRST].median()  # in bfloat16 closing any one costs .0014 nats
+    dear = costs - rounding > DEAR * settings.budget
     first[tried[dear]] = first.min()
     spread = first.clamp(min=0).std()
     if not spread > 0:  # nothing is sure

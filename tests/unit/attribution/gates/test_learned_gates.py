@@ -19,7 +19,7 @@ from tests.unit.attribution.gates.planted_task import (
 from semprune.attribution.controls.gate_controls import UnaskedTask
 from semprune.attribution.controls.gate_items import permuted_items
 from semprune.attribution.gates import collateral
-from semprune.attribution.gates.collateral import alone, dense_texts
+from semprune.attribution.gates.collateral import alone, dense_texts, dominant
 from semprune.attribution.gates.first_order import first_order_effect, first_order_over_collateral, start_scores
 from semprune.attribution.gates.gating import gated
 from semprune.attribution.gates.learn import DEAR, LEAD, begin_gates, gates_of, learn_gates
@@ -28,6 +28,7 @@ from semprune.attribution.gates.task import Draw
 from semprune.attribution.gates.tasks import ClassTask, order_kept
 from semprune.attribution.gradients.rankings import LabelledItems
 from semprune.attribution.rankings import first_order_over_collateral as ranking
+from semprune.backbones import capture
 from semprune.errors import (
     ConfigurationError,
     CorruptArtefactError,
@@ -155,6 +156,31 @@ def test_what_one_neuron_costs_is_divergence_where_it_alone_is_closed(planted):
                 after = planted.lm.model(ids).logits[0, :-1].log_softmax(-1)
             expected += (before.exp() * (before - after)).sum(-1).tolist()
         assert value == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-6)
+
+
+def test_a_neuron_that_fills_its_site_at_a_first_token_is_tried_however_late_it_comes(monkeypatch):
+    world, chosen = PlantedLlama(), WIDTH + 50  # one of layer 1 that reads the mixture
+    lm, texts, mean = world.lm, other_texts(world), dense_mean(world)
+    dense = dense_texts(lm, lm.sites, texts, mean)
+    assert chosen not in dominant(lm, lm.sites, dense, mean)
+    with torch.no_grad():
+        lm.model.model.layers[1].mlp.up_proj.weight[50] *= 1000
+    found, shares = dominant(lm, lm.sites, dense, mean), torch.zeros(2 * WIDTH)
+    for text in texts:
+        kept = {}
+        with torch.no_grad(), capture(lm.model, lm.sites, lambda site, h, kept=kept: kept.update({site.layer: h[0]})):
+            lm.model(text[:1, : collateral.FIRST_TOKENS])
+        for layer, row in ((layer, row) for layer, rows in kept.items() for row in rows):
+            away = row - mean[layer * WIDTH : (layer + 1) * WIDTH]
+            for neuron in range(WIDTH):
+                share = float(away[neuron].abs() / away.square().sum().sqrt())
+                shares[layer * WIDTH + neuron] = max(float(shares[layer * WIDTH + neuron]), share)
+    assert found.tolist() == (shares >= collateral.DOMINANT).nonzero()[:, 0].tolist()
+    assert chosen in found
+    monkeypatch.setattr("semprune.attribution.gates.learn.alone", lambda *args: (args[4] == chosen).float())
+    tasks = {"planted.colour": colour_task(world)}
+    begun = begin_gates(lm, tasks, texts, mean, k=5, settings=SETTINGS, sites=lm.sites)
+    assert begun.theta[0][chosen] == begun.theta[0].min()
 
 
 @pytest.mark.parametrize("rounding", [0.0, 3.0])

@@ -89,7 +89,7 @@ class Recipe(NamedTuple):
         )  # fmt: skip
 
 
-OVER_WORDINGS = Recipe(SEVERAL, 768, 16, 40, 0.2, 2.0)
+OVER_WORDINGS = Recipe(SEVERAL, 768, 16, 40, 0.2, 0.0)
 RECIPES = {"several": OVER_WORDINGS, "permuted": OVER_WORDINGS, "one": Recipe(["review"], 96, 16, 32, 1.0, 0.0)}
 """Permuted are labels: what gates take when these say nothing."""
 OF_REGISTRY = [

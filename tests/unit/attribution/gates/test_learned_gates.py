@@ -116,10 +116,12 @@ def test_labels_that_say_nothing_start_no_gate_at_a_neuron_of_the_answer(planted
     def first(sure):
         settings = dataclasses.replace(SETTINGS, start_items=64, sure=sure)
         begun = begin_gates(planted.lm, *given, k=10, settings=settings, sites=planted.sites)
+        assert begun.theta.isfinite().all()
         return begun.theta[0].topk(10).indices
 
     assert planted.carriers[first(0.0)].any()
     assert not planted.carriers[first(2.0)].any()
+    assert not planted.carriers[first(1e6)].any()  # nothing at all is sure
 
 
 def test_the_fisher_is_the_mean_square_of_each_windows_own_slope(planted):

@@ -179,10 +179,18 @@ def test_a_neuron_that_fills_its_site_at_a_first_token_is_tried_however_late_it_
                 shares[layer * WIDTH + neuron] = max(float(shares[layer * WIDTH + neuron]), share)
     assert found.tolist() == (shares >= collateral.DOMINANT).nonzero()[:, 0].tolist()
     assert chosen in found
-    monkeypatch.setattr("semprune.attribution.gates.learn.alone", lambda *args: (args[4] == chosen).float())
+    tried = []
+
+    def costs(*args):
+        tried.extend(args[4].tolist())
+        return torch.zeros(len(args[4]))
+
+    monkeypatch.setattr("semprune.attribution.gates.learn.alone", costs)
+    monkeypatch.setattr("semprune.attribution.gates.learn.FIRST", 1)
     tasks = {"planted.colour": colour_task(world)}
-    begun = begin_gates(lm, tasks, texts, mean, k=5, settings=SETTINGS, sites=lm.sites)
-    assert begun.theta[0][chosen] == begun.theta[0].min()
+    begin_gates(lm, tasks, texts, mean, k=5, settings=SETTINGS, sites=lm.sites)
+    assert tried[0] != chosen
+    assert tried[1:] == found.tolist()
 
 
 @pytest.mark.parametrize("rounding", [0.0, 3.0])
